@@ -1,0 +1,127 @@
+"""Turns the models into the CustomResourceDefinition: `python -m tweetmodel_api.crd > crds/….yaml`.
+
+pydantic writes JSON Schema; Kubernetes wants a *structural* schema (apiextensions.k8s.io/v1): no $ref, no
+null types, no titles, every node with one type. So references are inlined and optional fields lose their
+null, and CEL rules and list kinds ride along as the models' `json_schema_extra`.
+"""
+
+import sys
+from typing import Any
+
+from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
+from tweetmodel_api.spec import MAX_NAME, TweetModelSpec, rule
+from tweetmodel_api.status import TweetModelStatus
+
+Schema = dict[str, Any]
+
+_DROPPED = {"title", "additionalProperties", "$defs", "discriminator"}
+
+COLUMNS: tuple[tuple[str, str, str, str, int], ...] = (
+    ("Handles", "string", ".status.summary.handles", "The accounts it learns from", 0),
+    ("Status", "string", '.status.conditions[?(@.type=="Ready")].reason', "Where it stands", 0),
+    ("Progress", "string", ".status.summary.progress", "Share of the present stage that is done", 0),
+    ("ETA", "string", ".status.summary.eta", "Time the present stage will still take", 0),
+    ("Loss", "string", ".status.summary.loss", "Cross-entropy in nats a token", 0),
+    ("Perplexity", "string", ".status.summary.perplexity", "Perplexity on held-out posts", 0),
+    ("Tweets", "integer", ".status.summary.tweets", "Posts kept after cleaning", 0),
+    ("Age", "date", ".metadata.creationTimestamp", "", 0),
+    ("Run", "string", ".status.run", "The run of the present spec", 1),
+    ("Model", "string", ".status.model.uri", "Where the model lies", 1),
+    ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "What Status means", 1),
+)
+
+
+def structural(schema: Schema, definitions: Schema) -> Schema:
+    """The Kubernetes structural schema of one node of pydantic's JSON Schema."""
+    if "$ref" in schema:
+        target = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+        return structural({**target, **{k: v for k, v in schema.items() if k != "$ref"}}, definitions)
+    if "anyOf" in schema:
+        return _union(schema, definitions)
+    node = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    if "properties" in node:
+        node["properties"] = {k: structural(v, definitions) for k, v in node["properties"].items()}
+    elif isinstance(schema.get("additionalProperties"), dict):
+        node["additionalProperties"] = structural(schema["additionalProperties"], definitions)
+        node.pop("propertyNames", None)
+    if "items" in node:
+        node["items"] = structural(node["items"], definitions)
+    return node
+
+
+def _union(schema: Schema, definitions: Schema) -> Schema:
+    rest = {k: v for k, v in schema.items() if k != "anyOf" and not (k == "default" and v is None)}
+    members = [member for member in schema["anyOf"] if member != {"type": "null"}]
+    if len(members) == 1:
+        return structural({**members[0], **rest}, definitions)
+    if {member["type"] for member in members} == {"integer", "string"}:
+        node = {key: value for key, value in rest.items() if key not in _DROPPED}
+        return {**node, "x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
+    raise ValueError(f"a structural schema has no union of {members}")
+
+
+def _schema_of(model: type[TweetModelSpec] | type[TweetModelStatus]) -> Schema:
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    return structural(schema, schema.get("$defs", {}))
+
+
+def crd() -> Schema:
+    """The whole CustomResourceDefinition."""
+    name_rule = rule(
+        f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        f"a TweetModel's name is part of its Jobs' names: use at most {MAX_NAME} letters a-z, digits and dashes",
+    )
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": ["tm"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": kind, "jsonPath": path}
+                        | ({"description": text} if text else {})
+                        | ({"priority": priority} if priority else {})
+                        for name, kind, path, text, priority in COLUMNS
+                    ],
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "description": "A language model that writes like the accounts it names.",
+                            "required": ["spec"],
+                            "x-kubernetes-validations": [name_rule],
+                            "properties": {
+                                "apiVersion": {"type": "string"},
+                                "kind": {"type": "string"},
+                                "metadata": {"type": "object"},
+                                "spec": _schema_of(TweetModelSpec),
+                                "status": _schema_of(TweetModelStatus),
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }
+
+
+if __name__ == "__main__":
+    import yaml
+
+    sys.stdout.write("# Generated from crds/src/tweetmodel_api by `make generate`.\n")
+    yaml.safe_dump(crd(), sys.stdout, sort_keys=False, width=120, allow_unicode=True)

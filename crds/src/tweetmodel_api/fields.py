@@ -1,0 +1,60 @@
+"""Field types that every model of the contract shares: immutable, closed, camelCase on the wire.
+
+The Kubernetes API conventions ask for bounded strings and lists, and for no floats: a decimal is
+written as a string, so that no reader rounds it (sig-architecture/api-conventions.md, "Numbers").
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Model(BaseModel):
+    """A frozen value that refuses unknown fields and is camelCase in JSON."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+    def wire(self) -> dict[str, object]:
+        """Returns the JSON object that goes over the wire, absent fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+Decimal = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?$", max_length=32)]
+"""A number that may have a fraction, as a string: "0.95", "1.372e-4"."""
+
+Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{10,64}$", max_length=64)]
+"""A hexadecimal content address."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
+"""The name of an object in the TweetModel's own namespace."""
+
+S3Uri = Annotated[
+    str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?$", min_length=8, max_length=1024)
+]
+"""s3://bucket/key"""
+
+Text = Annotated[str, Field(max_length=1024)]
+"""A sentence for a person."""
+
+
+def map_list(key: str) -> Callable[[dict[str, Any]], None]:
+    """Marks a list as a map by `key`, so that server-side apply merges it item by item."""
+
+    def extend(schema: dict[str, Any]) -> None:
+        schema["x-kubernetes-list-type"] = "map"
+        schema["x-kubernetes-list-map-keys"] = [key]
+
+    return extend
+
+
+def atomic(schema: dict[str, Any]) -> None:
+    """Marks a list as one value, which server-side apply replaces as a whole."""
+    schema["x-kubernetes-list-type"] = "atomic"

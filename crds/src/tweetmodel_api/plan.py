@@ -1,0 +1,69 @@
+"""What the operator hands a pod, and what makes two runs the same run.
+
+A pod is a pure function of its plan and S3. Identities are hashes of what the result depends on, with
+defaults left out: so a field that a later version adds with a default does not start everything anew.
+"""
+
+import hashlib
+import json
+from typing import Literal
+
+from tweetmodel_api.fields import Identifier, Model, S3Uri
+from tweetmodel_api.layout import Layout
+from tweetmodel_api.spec import TweetModelSpec
+
+Stage = Literal["collect", "train"]
+
+
+class DatasetReference(Model):
+    """The data set that a run trains on."""
+
+    uri: S3Uri
+    digest: Identifier
+
+
+class Plan(Model):
+    """One stage of one run."""
+
+    stage: Stage
+    namespace: str
+    name: str
+    spec: TweetModelSpec
+    run: Identifier | None = None
+    """Absent while collecting: a run's identity needs the data set."""
+    dataset: DatasetReference | None = None
+    """Absent while collecting."""
+
+    @property
+    def layout(self) -> Layout:
+        """Where this TweetModel's folders lie."""
+        return Layout(self.spec.storage.uri, self.namespace, self.name)
+
+
+def collection_id(spec: TweetModelSpec) -> str:
+    """What a data set depends on: sources, the split's seed, and the storage it lies in."""
+    return _identity(
+        sources=[source.model_dump(mode="json", exclude_defaults=True) for source in spec.sources],
+        seed=spec.training.seed,
+        storage=[spec.storage.uri, spec.storage.endpoint],
+    )
+
+
+def run_id(spec: TweetModelSpec, dataset_digest: str) -> str:
+    """What a trained model and its samples depend on."""
+    return _identity(
+        base_model=spec.base_model.model_dump(mode="json", exclude_defaults=True),
+        training=spec.training.model_dump(mode="json", exclude_defaults=True, exclude={"checkpoint_seconds"}),
+        generation=spec.generation.model_dump(mode="json", exclude_defaults=True),
+        dataset=dataset_digest,
+    )
+
+
+def _identity(**parts: object) -> str:
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def short_hash(*parts: object) -> str:
+    """Ten hexadecimal digits that are a pure function of the parts."""
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:10]

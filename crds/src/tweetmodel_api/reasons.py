@@ -1,0 +1,158 @@
+"""Every reason a TweetModel can show, with what it means, who must act and the exit code of a pod that
+ends with it. The trainer raises them, the operator shows them, docs/troubleshooting.md is made of them.
+
+Exit codes follow BSD's sysexits.h where it has one (65 data, 66 no input, 75 temporary, 77 permission,
+78 configuration) and 128 + signal number for a pod that was told to stop.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class ExitCode(IntEnum):
+    """How a pod ends; the Job's podFailurePolicy decides by it (see `PERMANENT`)."""
+
+    DONE = 0
+    BUG = 1
+    DATA = 65
+    SOURCE = 66
+    TEMPORARY = 75
+    DENIED = 77
+    CONFIGURATION = 78
+    INTERRUPTED = 143
+
+
+PERMANENT = (ExitCode.DATA, ExitCode.SOURCE, ExitCode.DENIED, ExitCode.CONFIGURATION)
+"""Codes that another attempt would only repeat: the Job fails at once."""
+
+
+class Reason(StrEnum):
+    """The closed list of reasons; `FACTS` says what each means."""
+
+    PENDING = "Pending"
+    COLLECTING = "Collecting"
+    TRAINING = "Training"
+    QUEUED = "Queued"
+    SUSPENDED = "Suspended"
+    SUCCEEDED = "Succeeded"
+
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    SECRET_INVALID = "SecretInvalid"
+    POD_REFUSED = "PodRefused"
+
+    INVALID_SPEC = "InvalidSpec"
+    NOT_ENOUGH_TWEETS = "NotEnoughTweets"
+    INVALID_ARCHIVE = "InvalidArchive"
+    INVALID_POSTS = "InvalidPosts"
+    SOURCE_MISSING = "SourceMissing"
+    BUCKET_MISSING = "BucketMissing"
+    BASE_MODEL_MISSING = "BaseModelMissing"
+    BASE_MODEL_INVALID = "BaseModelInvalid"
+    ACCESS_DENIED = "AccessDenied"
+    INVALID_STORAGE = "InvalidStorage"
+    STORAGE_UNREACHABLE = "StorageUnreachable"
+    HUB_UNREACHABLE = "HubUnreachable"
+    OUT_OF_MEMORY = "OutOfMemory"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    INTERRUPTED = "Interrupted"
+    INTERNAL_ERROR = "InternalError"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a reason means (`meaning`), what to do about it (`advice`), and the pod's exit code, if a pod gives it."""
+
+    meaning: str
+    advice: str
+    exit_code: ExitCode | None = None
+
+
+_NOTHING = "Nothing: it goes on by itself."
+
+FACTS: dict[Reason, Fact] = {
+    Reason.PENDING: Fact("The pod has not started yet.", _NOTHING),
+    Reason.COLLECTING: Fact("Posts are being gathered and cleaned; no GPU is held.", _NOTHING),
+    Reason.TRAINING: Fact("The model is being fine-tuned, evaluated and sampled.", _NOTHING),
+    Reason.QUEUED: Fact("Another manager, such as Kueue, holds the Job back until there is room.", _NOTHING),
+    Reason.SUSPENDED: Fact("spec.suspend is true.", "Set spec.suspend to false to go on from the last checkpoint."),
+    Reason.SUCCEEDED: Fact("The model of this spec is there.", "Use it: status.model.uri says where it lies."),
+    Reason.UNSCHEDULABLE: Fact(
+        "No node has room for the pod.",
+        "Compare spec.gpus, spec.resources, spec.nodeSelector and spec.tolerations with the nodes.",
+    ),
+    Reason.IMAGE_PULL_FAILED: Fact(
+        "A node can't pull the trainer image.", "Check the operator's trainerImage setting and the node's access to it."
+    ),
+    Reason.SECRET_INVALID: Fact(
+        "The Secret that spec.storage.secretRef names is missing or lacks a key.",
+        "Create it in this namespace with the keys accessKeyID and secretAccessKey.",
+    ),
+    Reason.POD_REFUSED: Fact(
+        "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
+        "The message says which; change it or ask your cluster's administrator.",
+    ),
+    Reason.INVALID_SPEC: Fact("The operator can't read the spec.", "Correct the field that the message names."),
+    Reason.NOT_ENOUGH_TWEETS: Fact(
+        "Too little text is left after cleaning to learn a voice from.",
+        "Add a source, or choose an account that has written more.",
+        ExitCode.DATA,
+    ),
+    Reason.INVALID_ARCHIVE: Fact(
+        "The archive can't be read as an export from X.",
+        "Download the archive from X again and upload the zip unchanged.",
+        ExitCode.DATA,
+    ),
+    Reason.INVALID_POSTS: Fact(
+        "The file of posts can't be read as JSON Lines in UTF-8 with the named text field.",
+        "Correct the line that the message names, or textField.",
+        ExitCode.DATA,
+    ),
+    Reason.SOURCE_MISSING: Fact(
+        "A source's object does not exist.", "Upload it, or correct the source's uri.", ExitCode.SOURCE
+    ),
+    Reason.BUCKET_MISSING: Fact("The bucket does not exist.", "Create it, or correct storage.uri.", ExitCode.SOURCE),
+    Reason.BASE_MODEL_MISSING: Fact(
+        "The base model does not exist where spec.baseModel says.", "Correct its name, revision or uri.", ExitCode.SOURCE
+    ),
+    Reason.BASE_MODEL_INVALID: Fact(
+        "The base model can't be loaded as a causal language model in safetensors.",
+        "Choose another, or save it again with save_pretrained.",
+        ExitCode.CONFIGURATION,
+    ),
+    Reason.ACCESS_DENIED: Fact(
+        "The storage service refuses the credentials.",
+        "Correct the Secret's keys or the rights of their owner, then annotate the TweetModel with tweetmodel.dev/retry.",
+        ExitCode.DENIED,
+    ),
+    Reason.INVALID_STORAGE: Fact(
+        "spec.storage can't be used as written, or no credentials were found.",
+        "Correct spec.storage.",
+        ExitCode.CONFIGURATION,
+    ),
+    Reason.STORAGE_UNREACHABLE: Fact(
+        "The storage service does not answer.",
+        "Check spec.storage.endpoint and the network between the pod and it.",
+        ExitCode.TEMPORARY,
+    ),
+    Reason.HUB_UNREACHABLE: Fact(
+        "The Hugging Face Hub does not answer.",
+        "Check the network, or take the base model from storage with baseModel.s3.",
+        ExitCode.TEMPORARY,
+    ),
+    Reason.OUT_OF_MEMORY: Fact(
+        "The pod needed more memory than its limit.",
+        "Raise spec.resources.limits.memory, or lower training.batchSize or training.blockSize.",
+    ),
+    Reason.DEADLINE_EXCEEDED: Fact(
+        "The Job took longer than the operator allows.", "Train for fewer epochs, or raise the operator's activeDeadlineSeconds."
+    ),
+    Reason.INTERRUPTED: Fact(
+        "The pod was told to stop and saved its work first.", _NOTHING, ExitCode.INTERRUPTED
+    ),
+    Reason.INTERNAL_ERROR: Fact(
+        "The trainer failed in a way it does not know.",
+        "Read the pod's log and report it; annotate the TweetModel with tweetmodel.dev/retry to try again.",
+        ExitCode.BUG,
+    ),
+}

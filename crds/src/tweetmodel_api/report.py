@@ -1,0 +1,48 @@
+"""What a pod hands back when it ends: JSON in its termination message, of which Kubernetes keeps 4,096 bytes.
+
+The status is made from it. Everything large lies in S3; samples are cut until the rest fits.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from tweetmodel_api.fields import Model
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.status import Dataset, TrainedModel
+
+MAX_BYTES = 4096
+MAX_SAMPLE = 300
+
+
+class Report(Model):
+    """How a stage ended."""
+
+    outcome: Literal["Succeeded", "Failed", "Interrupted"]
+    reason: Reason
+    message: Annotated[str, Field(max_length=1024)]
+    """One sentence: what happened, where, what to do."""
+    dataset: Dataset | None = None
+    """What collect made; also the numbers of a data set that was too small."""
+    model: TrainedModel | None = None
+    """What train made."""
+    samples: tuple[str, ...] = ()
+    """The first samples."""
+
+
+def encode(report: Report) -> str:
+    """The report as JSON of at most 4,096 bytes in UTF-8: samples are shortened, then dropped, to fit."""
+    samples = tuple(s if len(s) <= MAX_SAMPLE else s[: MAX_SAMPLE - 1] + "…" for s in report.samples[:10])
+    for count in range(len(samples), -1, -1):
+        text = report.model_copy(update={"samples": samples[:count]}).model_dump_json(by_alias=True, exclude_none=True)
+        if len(text.encode()) <= MAX_BYTES:
+            return text
+    raise ValueError(f"a report without samples takes more than {MAX_BYTES} bytes")
+
+
+def decode(text: str) -> Report | None:
+    """The report in a termination message, or None where there is none: a pod that was killed leaves none."""
+    try:
+        return Report.model_validate_json(text)
+    except ValidationError:
+        return None

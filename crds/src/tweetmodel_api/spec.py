@@ -1,0 +1,244 @@
+"""What a user may write. The CRD is generated from these models: types, bounds, defaults, descriptions
+and the CEL rules that let the API server refuse a mistake at `kubectl apply` with a sentence that says
+what to do. Defaults are the recipe of huggingtweets (github.com/borisdayma/huggingtweets).
+"""
+
+from typing import Annotated, Literal, cast
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from tweetmodel_api.fields import Decimal, Model, ObjectName, S3Uri, atomic, map_list
+
+MAX_NAME = 40
+"""Longest name of a TweetModel: the names of its Jobs and their pods are made of it and must fit 63."""
+
+
+def rule(cel: str, message: str) -> dict[str, str]:
+    """A CEL rule in the form that `x-kubernetes-validations` takes."""
+    return {"rule": cel, "message": message}
+
+
+def _rules(*rules: dict[str, str]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": cast(JsonValue, list(rules))})
+
+
+def _exactly_one(what: str, *members: str) -> dict[str, str]:
+    present = ", ".join(f"has(self.{m})" for m in members)
+    choice = f"{', '.join(members[:-1])} or {members[-1]}"
+    return rule(f"[{present}].exists_one(given, given)", f"{what} needs exactly one of {choice}")
+
+
+class LocalReference(Model):
+    """Names an object in the TweetModel's own namespace."""
+
+    name: ObjectName
+    """Name of the object."""
+
+
+class Archive(Model):
+    """X's own export ("Download an archive of your data")."""
+
+    uri: S3Uri
+    """The zip as X made it, or a tweets.js taken out of it, in the bucket service that `storage` names."""
+
+
+class S3Posts(Model):
+    """Posts as JSON Lines, one object a line."""
+
+    uri: S3Uri
+    """The object to read, in the bucket service that `storage` names."""
+
+    text_field: Annotated[str, Field(min_length=1, max_length=128)] = "text"
+    """The field of each line that holds the post's text."""
+
+
+class Source(Model):
+    """One account and where its posts come from."""
+
+    model_config = _rules(_exactly_one("a source", "archive", "s3"))
+
+    handle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,15}$", max_length=15)]
+    """The account's handle on X, without the @."""
+
+    archive: Archive | None = None
+    """X's own export of the account."""
+
+    s3: S3Posts | None = None
+    """Posts as JSON Lines."""
+
+
+class HubModel(Model):
+    """A causal language model on the Hugging Face Hub."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$", max_length=200)]
+    """The model's name, such as openai-community/gpt2."""
+
+    revision: Annotated[str, Field(min_length=1, max_length=200)] = "main"
+    """Branch, tag or commit; a commit makes the run reproducible."""
+
+
+class S3Model(Model):
+    """A causal language model in the bucket service that `storage` names."""
+
+    uri: S3Uri
+    """The folder that holds config.json, the safetensors weights and the tokenizer."""
+
+
+class ScratchModel(Model):
+    """A new, randomly initialised GPT-2 whose tokenizer is trained on the posts: needs no download."""
+
+    preset: Literal["Tiny", "Small"] = "Tiny"
+    """Tiny trains in about a minute on two CPU cores; Small is six times larger."""
+
+
+class BaseModelSource(Model):
+    """The model to start from."""
+
+    model_config = _rules(_exactly_one("baseModel", "hub", "s3", "scratch"))
+
+    hub: HubModel | None = None
+    """A model on the Hugging Face Hub."""
+
+    s3: S3Model | None = None
+    """A model in a bucket, for clusters without the Internet."""
+
+    scratch: ScratchModel | None = None
+    """A new model."""
+
+
+class Training(Model):
+    """How the model is fine-tuned."""
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 4
+    """How often every post is read, each time in another order."""
+
+    learning_rate: Decimal = "1.372e-4"
+    """Peak learning rate of AdamW; it falls to zero along a cosine."""
+
+    block_size: Annotated[int, Field(ge=32, le=8192)] = 1024
+    """Tokens in a training block; posts are packed into blocks with <|endoftext|> between them."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Blocks in one optimizer step."""
+
+    checkpoint_seconds: Annotated[int, Field(ge=5, le=86400)] = 60
+    """A checkpoint goes to storage this often, and when the pod is asked to stop."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
+    """Seeds the split, the order of posts, initial weights, dropout and the samples."""
+
+
+class Generation(Model):
+    """How sample tweets are drawn from the finished model."""
+
+    samples: Annotated[int, Field(ge=1, le=100)] = 10
+    """How many samples to draw for each prompt; the first ten come back in the status."""
+
+    prompts: Annotated[
+        tuple[Annotated[str, Field(max_length=280)], ...],
+        Field(min_length=1, max_length=10, json_schema_extra=atomic),
+    ] = ("",)
+    """What each sample begins with; an empty prompt leaves the model free."""
+
+    temperature: Decimal = "1.0"
+    """Higher is more surprising."""
+
+    top_p: Decimal = "0.95"
+    """Draws only from the most probable tokens that together have this probability."""
+
+    max_tokens: Annotated[int, Field(ge=8, le=512)] = 160
+    """Longest sample, in tokens."""
+
+
+class Storage(Model):
+    """Where data sets, checkpoints and models lie: any service that speaks S3."""
+
+    model_config = _rules(
+        rule("self.uri == oldSelf.uri", "storage.uri can't change while runs lie there: make another TweetModel")
+    )
+
+    uri: S3Uri
+    """Bucket and prefix, such as s3://my-bucket/tweetmodels."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$", max_length=512)] | None = None
+    """Address of the service; absent for AWS."""
+
+    region: Annotated[str, Field(min_length=1, max_length=64)] = "us-east-1"
+    """Region of the bucket."""
+
+    secret_ref: LocalReference | None = None
+    """A Secret with the keys accessKeyID and secretAccessKey; absent where the pod's service account has access."""
+
+
+Quantities = Annotated[
+    dict[Annotated[str, Field(max_length=253)], Annotated[int | str, Field(json_schema_extra={"maxLength": 32})]],
+    Field(max_length=16),
+]
+
+
+class Resources(Model):
+    """Compute resources, as in a container."""
+
+    requests: Quantities | None = None
+    """What is set aside for the pod: it is placed only where that much is free."""
+
+    limits: Quantities | None = None
+    """The most that the pod may use."""
+
+
+class Toleration(Model):
+    """Lets the pod onto nodes with a matching taint, as in a pod."""
+
+    key: Annotated[str, Field(max_length=316)] | None = None
+    """Taint key; absent matches every key and needs the operator Exists."""
+
+    operator: Literal["Equal", "Exists"] | None = None
+    """How the value is compared; Equal when absent."""
+
+    value: Annotated[str, Field(max_length=63)] | None = None
+    """Taint value, for Equal."""
+
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Taint effect; absent matches all."""
+
+    toleration_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """How long a NoExecute taint is tolerated."""
+
+
+class TweetModelSpec(Model):
+    """Whose tweets, which model to start from, how to train it, where results go."""
+
+    sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16, json_schema_extra=map_list("handle"))]
+    """The accounts to learn from; several make one voice out of them."""
+
+    base_model: BaseModelSource = BaseModelSource(hub=HubModel(name="openai-community/gpt2"))
+    """The model to start from; GPT-2 when absent."""
+
+    training: Training = Training()
+    """How the model is fine-tuned."""
+
+    generation: Generation = Generation()
+    """How sample tweets are drawn."""
+
+    storage: Storage
+    """Where results go."""
+
+    gpus: Annotated[int, Field(ge=0, le=16)] = 1
+    """GPUs of the training pod; collecting and cleaning never hold one. 0 trains on the CPU."""
+
+    resources: Resources | None = None
+    """CPU and memory of the training pod; the operator's default when absent."""
+
+    node_selector: (
+        Annotated[
+            dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=16)
+        ]
+        | None
+    ) = None
+    """Labels of the nodes that the training pod may run on."""
+
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16, json_schema_extra=atomic)] | None = None
+    """Taints that the training pod tolerates."""
+
+    suspend: bool = False
+    """True stops the run after a checkpoint; false goes on from there."""

@@ -1,0 +1,217 @@
+"""What a user reads: conditions as kstatus reads them, and what a run has produced so far.
+
+`Ready` is the one to wait for. `Reconciling` and `Stalled` follow sigs.k8s.io/cli-utils kstatus, so
+that `helm --wait`, Flux and Argo CD understand a TweetModel. The stage conditions tell how far it got.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri, Text, map_list
+
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "DataReady", "Trained"]
+
+
+class Condition(Model):
+    """metav1.Condition."""
+
+    type: ConditionType
+    """What the condition is about."""
+
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)]
+    """One word for programs."""
+
+    message: Text
+    """One sentence for people."""
+
+    last_transition_time: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+    """When the status last changed."""
+
+    observed_generation: Annotated[int, Field(ge=0)]
+    """The generation of the spec that this speaks of."""
+
+
+class Dataset(Model):
+    """The cleaned posts of a run, and how many got there."""
+
+    digest: Identifier
+    """SHA-256 over the training and held-out posts."""
+
+    uri: S3Uri
+    """Folder with train.jsonl, eval.jsonl and dataset.json."""
+
+    downloaded: Annotated[int, Field(ge=0)]
+    """Posts found in the sources."""
+
+    retweets: Annotated[int, Field(ge=0)]
+    """Of these, retweets, which are left out."""
+
+    short: Annotated[int, Field(ge=0)]
+    """Of these, posts with fewer than three plain words, which are left out."""
+
+    kept: Annotated[int, Field(ge=0)]
+    """Posts that the model learns from or is tested on."""
+
+    characters: Annotated[int, Field(ge=0)]
+    """Characters in the kept posts."""
+
+    held_out: Annotated[int, Field(ge=0)]
+    """Kept posts that are set apart to test the model."""
+
+
+class Evaluation(Model):
+    """How well the model predicts held-out posts: mean cross-entropy in nats a token, and its exponential."""
+
+    loss_before: Decimal
+    """Loss of the base model."""
+
+    loss: Decimal
+    """Loss after training."""
+
+    perplexity_before: Decimal
+    """Perplexity of the base model."""
+
+    perplexity: Decimal
+    """Perplexity after training."""
+
+    bits_per_byte: Decimal
+    """Bits for one byte of the held-out posts, after training: comparable between tokenizers."""
+
+
+class TrainedModel(Model):
+    """A finished model."""
+
+    uri: S3Uri
+    """Folder that transformers loads: config, safetensors weights and tokenizer."""
+
+    digest: Identifier
+    """SHA-256 of the folder's manifest."""
+
+    evaluation: Evaluation
+    """How well it does on held-out posts."""
+
+    steps: Annotated[int, Field(ge=0)]
+    """Optimizer steps in all."""
+
+    resumed_from_step: Annotated[int, Field(ge=0)] | None = None
+    """The checkpoint that the last attempt went on from; absent when it began at zero."""
+
+
+class Metric(Model):
+    """One number of a running stage."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    """Name, such as loss."""
+
+    value: Annotated[str, Field(max_length=64)]
+    """Value as a string."""
+
+
+class Progress(Model):
+    """How far the present stage is: the fields of Kubeflow Trainer's trainerStatus."""
+
+    progress_percentage: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Share of the stage that is done."""
+
+    estimated_remaining_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Seconds the stage will still take."""
+
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=32)] = ()
+    """Latest numbers of the stage."""
+
+    last_updated_time: Annotated[str, Field(max_length=32)] | None = None
+    """When the pod said so."""
+
+
+class Run(Model):
+    """One training run: a pure function of what the spec says of the model and of the data set."""
+
+    id: Identifier
+    """Names the run's folder in storage."""
+
+    dataset_digest: Identifier
+    """The data set it trains on."""
+
+    outcome: Literal["Active", "Succeeded", "Failed", "Superseded"]
+    """How it ended; a run that a later spec overtook is Superseded, and its checkpoints stay."""
+
+    start_time: Annotated[str, Field(max_length=32)]
+    """When its first Job was made."""
+
+    completion_time: Annotated[str, Field(max_length=32)] | None = None
+    """When its end was seen."""
+
+    loss: Decimal | None = None
+    """Loss on held-out posts."""
+
+    model_uri: S3Uri | None = None
+    """The model it made."""
+
+
+class Summary(Model):
+    """The columns of `kubectl get`, as text."""
+
+    handles: Annotated[str, Field(max_length=300)]
+    """The accounts."""
+
+    progress: Annotated[str, Field(max_length=16)] | None = None
+    """Share of the present stage that is done."""
+
+    eta: Annotated[str, Field(max_length=16)] | None = None
+    """Time the present stage will still take."""
+
+    loss: Annotated[str, Field(max_length=32)] | None = None
+    """Training loss while training, then the loss on held-out posts."""
+
+    perplexity: Annotated[str, Field(max_length=32)] | None = None
+    """Perplexity on held-out posts."""
+
+    tweets: Annotated[int, Field(ge=0)] | None = None
+    """Posts kept."""
+
+
+class TweetModelStatus(Model):
+    """How far the model of this spec is and what there is to use."""
+
+    observed_generation: Annotated[int, Field(ge=0)]
+    """The generation of the spec that this speaks of."""
+
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(max_length=16, json_schema_extra=map_list("type")),
+    ] = ()
+    """Ready, Reconciling, Stalled, DataReady, Trained."""
+
+    summary: Summary | None = None
+    """The columns of `kubectl get`."""
+
+    collection: Identifier | None = None
+    """What was collected: a hash of the sources, the split's seed and the storage that `dataset` came from."""
+
+    dataset: Dataset | None = None
+    """The data set of the present spec."""
+
+    run: Identifier | None = None
+    """The run of the present spec."""
+
+    job: Annotated[str, Field(max_length=63)] | None = None
+    """The Job that this status was last made from."""
+
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """The number of that Job among those of its stage and run."""
+
+    progress: Progress | None = None
+    """How far the present stage is."""
+
+    model: TrainedModel | None = None
+    """The model of the present spec, or the last one while a new run is under way."""
+
+    samples: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10)] = ()
+    """Tweets that `model` wrote."""
+
+    runs: Annotated[tuple[Run, ...], Field(max_length=10)] = ()
+    """The last ten runs, newest first."""
