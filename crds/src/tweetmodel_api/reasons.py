@@ -113,7 +113,9 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.BUCKET_MISSING: Fact("The bucket does not exist.", "Create it, or correct storage.uri.", ExitCode.SOURCE),
     Reason.BASE_MODEL_MISSING: Fact(
-        "The base model does not exist where spec.baseModel says.", "Correct its name, revision or uri.", ExitCode.SOURCE
+        "The base model does not exist where spec.baseModel says.",
+        "Correct its name, revision or uri.",
+        ExitCode.SOURCE,
     ),
     Reason.BASE_MODEL_INVALID: Fact(
         "The base model can't be loaded as a causal language model in safetensors.",
@@ -122,7 +124,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.ACCESS_DENIED: Fact(
         "The storage service refuses the credentials.",
-        "Correct the Secret's keys or the rights of their owner, then annotate the TweetModel with tweetmodel.dev/retry.",
+        "Correct the Secret's keys or the rights of their owner, then set the annotation tweetmodel.dev/retry.",
         ExitCode.DENIED,
     ),
     Reason.INVALID_STORAGE: Fact(
@@ -145,11 +147,10 @@ FACTS: dict[Reason, Fact] = {
         "Raise spec.resources.limits.memory, or lower training.batchSize or training.blockSize.",
     ),
     Reason.DEADLINE_EXCEEDED: Fact(
-        "The Job took longer than the operator allows.", "Train for fewer epochs, or raise the operator's activeDeadlineSeconds."
+        "The Job took longer than the operator allows.",
+        "Train for fewer epochs, or raise the operator's activeDeadlineSeconds.",
     ),
-    Reason.INTERRUPTED: Fact(
-        "The pod was told to stop and saved its work first.", _NOTHING, ExitCode.INTERRUPTED
-    ),
+    Reason.INTERRUPTED: Fact("The pod was told to stop and saved its work first.", _NOTHING, ExitCode.INTERRUPTED),
     Reason.INTERNAL_ERROR: Fact(
         "The trainer failed in a way it does not know.",
         "Read the pod's log and report it; annotate the TweetModel with tweetmodel.dev/retry to try again.",
