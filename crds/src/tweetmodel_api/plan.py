@@ -59,6 +59,20 @@ def run_id(spec: TweetModelSpec, dataset_digest: str) -> str:
     )
 
 
+def inputs_id(spec: TweetModelSpec, retry: str) -> str:
+    """What a pod template takes from the spec without changing the result: a Job is replaced when it changes.
+
+    `retry` is the value of the annotation by which a person asks for another attempt.
+    """
+    return _identity(
+        placement=spec.model_dump(
+            mode="json", exclude_defaults=True, include={"gpus", "resources", "node_selector", "tolerations", "storage"}
+        ),
+        checkpoint_seconds=spec.training.checkpoint_seconds,
+        retry=retry,
+    )
+
+
 def _identity(**parts: object) -> str:
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

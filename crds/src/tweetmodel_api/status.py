@@ -127,6 +127,28 @@ class Progress(Model):
     """When the pod said so."""
 
 
+class Attempt(Model):
+    """One Job: a stage is attempted anew when its Job is lost or its pod template must change."""
+
+    stage: Literal["collect", "train"]
+    """What the Job does."""
+
+    id: Identifier
+    """The collection or run it works for."""
+
+    number: Annotated[int, Field(ge=1)]
+    """First, second … attempt at this stage of this collection or run."""
+
+    inputs: Identifier
+    """Hash of what the pod template takes from the spec."""
+
+    job: Annotated[str, Field(max_length=63)]
+    """The Job's name."""
+
+    outcome: Literal["Active", "Succeeded", "Failed"]
+    """How it ended; a failed attempt is repeated only when its inputs change."""
+
+
 class Run(Model):
     """One training run: a pure function of what the spec says of the model and of the data set."""
 
@@ -198,11 +220,8 @@ class TweetModelStatus(Model):
     run: Identifier | None = None
     """The run of the present spec."""
 
-    job: Annotated[str, Field(max_length=63)] | None = None
-    """The Job that this status was last made from."""
-
-    attempt: Annotated[int, Field(ge=0)] = 0
-    """The number of that Job among those of its stage and run."""
+    attempt: Attempt | None = None
+    """The last Job made for the present spec; a Job that vanishes later is told by it from one never made."""
 
     progress: Progress | None = None
     """How far the present stage is."""

@@ -1,0 +1,11 @@
+"""`python -m tweetmodel_operator` runs the operator against the cluster it is in, or the kubeconfig's."""
+
+import sys
+
+from tweetmodel_operator.main import run
+
+if __name__ == "__main__":
+    try:
+        run()
+    except ValueError as error:
+        sys.exit(f"tweetmodel-operator: {error}")

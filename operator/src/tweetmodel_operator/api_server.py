@@ -1,0 +1,109 @@
+"""The one door to the Kubernetes API: JSON in, JSON out, every request counted, every refusal an ApiError.
+
+The official client's asyncio half does authentication and TLS; its typed models are left aside, because
+the operator reads a handful of fields of three kinds and must hold thousands of them cheaply.
+"""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from tweetmodel_api import API_VERSION, PLURAL
+from tweetmodel_operator import metrics
+
+JsonObject = dict[str, Any]
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+TIMEOUT_SECONDS = 30
+
+
+class ApiError(Exception):
+    """The API server refused a request."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
+class ApiServer:
+    """A connection to the API server of the kubeconfig or of the pod's service account."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls) -> "ApiServer":
+        """Connects with the pod's service account, else with KUBECONFIG or ~/.kube/config.
+
+        Raises:
+            kubernetes.aio.config.ConfigException: neither is there.
+        """
+        configuration = Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=configuration)
+        return cls(ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._client.close()
+
+    async def get(self, path: str, **query: str) -> JsonObject:
+        """Reads an object or a list."""
+        return await self._request("GET", path, query=query)
+
+    async def create(self, path: str, body: JsonObject) -> JsonObject:
+        """Creates an object in the collection `path`."""
+        return await self._request("POST", path, body)
+
+    async def apply(self, path: str, body: JsonObject, manager: str) -> JsonObject:
+        """Server-side apply: `manager` owns exactly the fields of `body` afterwards."""
+        return await self._request("PATCH", path, body, APPLY, {"fieldManager": manager, "force": "true"})
+
+    async def merge(self, path: str, body: JsonObject) -> JsonObject:
+        """JSON merge patch."""
+        return await self._request("PATCH", path, body, MERGE)
+
+    async def delete(self, path: str) -> JsonObject:
+        """Deletes an object; it stays visible until what it owns is gone."""
+        return await self._request("DELETE", path, {"propagationPolicy": "Foreground"})
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+        query: dict[str, str] | None = None,
+    ) -> JsonObject:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        response = await self._client.call_api(method, url, headers, body, _request_timeout=TIMEOUT_SECONDS)
+        data = json.loads(await response.read() or b"{}")
+        metrics.API_REQUESTS.labels(method, str(response.status)).inc()
+        if response.status >= 400:
+            message = data.get("message") or f"{method} {path} was answered with {response.status}"
+            raise ApiError(response.status, data.get("reason", ""), message)
+        return data  # type: ignore[no-any-return]
+
+
+def tweetmodel_path(namespace: str, name: str) -> str:
+    """Path of a TweetModel."""
+    return f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}/{name}"
+
+
+def jobs_path(namespace: str, name: str = "") -> str:
+    """Path of a namespace's Jobs, or of one."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs" + (f"/{name}" if name else "")
+
+
+def pods_path(namespace: str, name: str = "") -> str:
+    """Path of a namespace's pods, or of one."""
+    return f"/api/v1/namespaces/{namespace}/pods" + (f"/{name}" if name else "")

@@ -1,0 +1,104 @@
+"""`Decision` -> API server: deletes, suspensions, creations, then the status, then events, then TTLs.
+
+The order carries the guarantees: the status is written after the Jobs it speaks of, events only after the
+status was, and a Job gets its TTL only in a later pass that finds its outcome in the status.
+"""
+
+import logging
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+
+from tweetmodel_api import API_VERSION, GROUP, KIND
+from tweetmodel_api.plan import short_hash
+from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_operator import manifests, metrics, names
+from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, tweetmodel_path
+from tweetmodel_operator.settings import Settings
+from tweetmodel_operator.state import Decision, Observed
+
+logger = logging.getLogger(__name__)
+
+MOST_NOTE = 1024
+
+
+async def apply(api: ApiServer, observed: Observed, decision: Decision, settings: Settings, progress_ca: str) -> None:
+    """Brings the API server to what was decided; writes nothing where nothing differs.
+
+    Raises:
+        ApiError: the API server refused; what came before stands, and the next reconcile goes on from it.
+    """
+    namespace = observed.key.namespace
+    for name in decision.delete:
+        await _ignoring(404, api.delete(jobs_path(namespace, name)))
+    for name, suspend in decision.suspend:
+        mark = {"annotations": {names.SUSPENDED: "true" if suspend else None}}
+        await _ignoring(404, api.merge(jobs_path(namespace, name), {"metadata": mark, "spec": {"suspend": suspend}}))
+    for request in decision.create:
+        await _ignoring(409, api.create(jobs_path(namespace), manifests.job(request, settings, progress_ca)))
+    if decision.status and decision.status != observed.status:
+        await _write_status(api, observed, decision.status)
+        await _tell(api, observed, decision.status)
+    for name in decision.expire:
+        ttl = {"spec": {"ttlSecondsAfterFinished": settings.ttl_seconds}}
+        await _ignoring(404, api.merge(jobs_path(namespace, name), ttl))
+
+
+async def _ignoring(code: int, request: Awaitable[JsonObject]) -> None:
+    """Awaits a request that another process may have got ahead of: what it asks for is then already so."""
+    try:
+        await request
+    except ApiError as error:
+        if error.code != code:
+            raise
+
+
+async def _write_status(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
+    key = observed.key
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": key.name, "namespace": key.namespace, "uid": observed.uid},
+        "status": status.wire(),
+    }
+    await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
+
+
+async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
+    """One event for each change of Ready's reason, for `kubectl describe` and `kubectl events`."""
+    ready = next(c for c in status.conditions if c.type == "Ready")
+    stalled = any(c.type == "Stalled" and c.status == "True" for c in status.conditions)
+    if observed.status and any(
+        c.type == "Ready" and (c.reason, c.observed_generation) == (ready.reason, ready.observed_generation)
+        for c in observed.status.conditions
+    ):
+        return
+    metrics.TRANSITIONS.labels(ready.reason).inc()
+    logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
+    key = observed.key
+    now = datetime.now(UTC)
+    event = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {
+            "namespace": key.namespace,
+            "name": f"{key.name}.{short_hash(observed.uid, ready.reason, now.isoformat())}",
+        },
+        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "type": "Warning" if stalled else "Normal",
+        "reason": ready.reason,
+        "action": "Reconcile",
+        "note": ready.message[:MOST_NOTE],
+        "reportingController": f"{GROUP}/operator",
+        "reportingInstance": names.OPERATOR,
+        "regarding": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": observed.uid,
+        },
+    }
+    try:
+        await api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", event)
+    except ApiError as error:  # an event is a courtesy: the status already says it
+        logger.warning("%s: the event %s was not written: %s", key, ready.reason, error)

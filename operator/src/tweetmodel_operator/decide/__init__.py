@@ -1,0 +1,111 @@
+"""What should be, given what is: pure functions over frozen values, without clock, network or environment.
+
+`decide` asks the questions in order: is the spec readable; is the data set there, else which collect Job;
+is this run's model there, else which train Job; which Jobs are left over; what does the status say of all
+that. `stages` reads a Job, `runs` keeps the history, `conditions` writes the status.
+"""
+
+from dataclasses import replace
+
+from tweetmodel_api.plan import DatasetReference, Plan, collection_id, inputs_id, run_id
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Dataset, TweetModelStatus
+from tweetmodel_operator.decide import conditions, runs
+from tweetmodel_operator.decide.stages import Goal, Pursuit, pursue, settled
+from tweetmodel_operator.state import Decision, JobRequest, Observed
+
+NOTHING_YET = TweetModelStatus(observed_generation=0)
+
+
+def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
+    """Everything that should happen now.
+
+    Args:
+        observed: the TweetModel and its Jobs.
+        now: the time, RFC 3339 in UTC.
+        progress_interval: seconds between two writes of progress alone.
+    """
+    if observed.deleting:
+        return Decision()
+    before = observed.status or NOTHING_YET
+    if observed.spec is None:
+        return Decision(status=conditions.unreadable(before, observed, now))
+    pursuits, dataset = _pursue_in_order(observed, observed.spec, before)
+    status = conditions.status(before, observed, pursuits, dataset, now)
+    status, requeue_after = conditions.throttle(before, status, progress_interval)
+    wanted = {pursuit.goal for pursuit in pursuits}
+    decision = Decision(
+        delete=_superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete),
+        suspend=_suspensions(observed, observed.spec, wanted),
+        create=tuple(_request(observed, observed.spec, p, dataset) for p in pursuits if p.create is not None),
+        status=status,
+        requeue_after=requeue_after,
+    )
+    return replace(decision, expire=_expirable(observed)) if status == observed.status else decision
+
+
+def _pursue_in_order(
+    observed: Observed, spec: TweetModelSpec, before: TweetModelStatus
+) -> tuple[tuple[Pursuit, ...], Dataset | None]:
+    """The collect stage, and once its data set is known the train stage."""
+    inputs = inputs_id(spec, observed.retry)
+    collection = collection_id(spec)
+    goal = Goal("collect", collection, inputs)
+    if before.collection == collection and before.dataset:
+        collect, dataset = settled(goal, conditions.data_sentence(before.dataset)), before.dataset
+    else:
+        collect = pursue(goal, observed)
+        report = collect.verdict.report
+        if not (collect.verdict.succeeded and report and report.dataset):
+            return (collect,), None
+        dataset = report.dataset
+    run = run_id(spec, dataset.digest)
+    goal = Goal("train", run, inputs)
+    if runs.has_current_model(before, run):
+        return (collect, settled(goal, conditions.model_sentence(before))), dataset
+    return (collect, pursue(goal, observed)), dataset
+
+
+def _request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset: Dataset | None) -> JobRequest:
+    goal, number = pursuit.goal, pursuit.create
+    assert number is not None  # only pursuits that create come here
+    training = goal.stage == "train" and dataset is not None
+    return JobRequest(
+        name=goal.job_name(observed, number),
+        uid=observed.uid,
+        id=goal.id,
+        attempt=number,
+        inputs=goal.inputs,
+        plan=Plan(
+            stage=goal.stage,
+            namespace=observed.key.namespace,
+            name=observed.key.name,
+            spec=spec,
+            run=goal.id if training else None,
+            dataset=DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None,
+        ),
+    )
+
+
+def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:
+    """Unfinished Jobs that no present goal wants: their checkpoints stay in storage."""
+    identities = {(goal.stage, goal.id) for goal in wanted}
+    return tuple(
+        job.name
+        for job in observed.jobs
+        if not job.finished and not job.deleting and (job.stage, job.id) not in identities
+    )
+
+
+def _suspensions(observed: Observed, spec: TweetModelSpec, wanted: set[Goal]) -> tuple[tuple[str, bool], ...]:
+    """Follows spec.suspend; a Job that another manager suspended (Kueue) is left to that manager."""
+    identities = {(goal.stage, goal.id) for goal in wanted}
+    mine = [j for j in observed.jobs if not j.finished and not j.deleting and (j.stage, j.id) in identities]
+    if spec.suspend:
+        return tuple((job.name, True) for job in mine if not job.suspended)
+    return tuple((job.name, False) for job in mine if job.suspended and job.suspended_by_us)
+
+
+def _expirable(observed: Observed) -> tuple[str, ...]:
+    """Finished Jobs; asked for only when the status on the server already holds their outcome."""
+    return tuple(job.name for job in observed.jobs if job.finished and not job.has_ttl and not job.deleting)

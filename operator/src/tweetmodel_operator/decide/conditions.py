@@ -1,0 +1,172 @@
+"""Writing the status: the whole of it, from what was pursued and what stood there before.
+
+Conditions are as kstatus (sigs.k8s.io/cli-utils) reads them: Reconciling while work goes on, Stalled when
+a person must act, Ready when the model of this spec is there. Times come from before where nothing changed,
+so the same state gives the same status and no write.
+"""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.status import (
+    Condition,
+    ConditionType,
+    Dataset,
+    Progress,
+    Summary,
+    TweetModelStatus,
+)
+from tweetmodel_operator.decide import runs
+from tweetmodel_operator.decide.stages import Pursuit, Verdict
+from tweetmodel_operator.state import Observed
+
+Truth = Literal["True", "False", "Unknown"]
+
+MOST_MESSAGE = 1024
+
+
+def status(
+    before: TweetModelStatus, observed: Observed, pursuits: tuple[Pursuit, ...], dataset: Dataset | None, now: str
+) -> TweetModelStatus:
+    """The whole status after the stages were pursued; the last pursuit is the present one."""
+    assert observed.spec is not None  # decide comes here only with a spec it can read
+    present = pursuits[-1]
+    train = present if present.goal.stage == "train" else None
+    report = train.verdict.report if train and train.verdict.succeeded else None
+    model = report.model if report and report.model else before.model
+    attempt = present.attempt or before.attempt
+    same_job = bool(before.attempt and attempt and before.attempt.job == attempt.job)
+    working = present.verdict.outcome == "Active"
+    progress = (observed.progress or before.progress) if working and same_job else None
+    after = before.model_copy(
+        update={
+            "observed_generation": observed.generation,
+            "collection": pursuits[0].goal.id if dataset else None,
+            "dataset": dataset,
+            "run": train.goal.id if train else None,
+            "attempt": attempt,
+            "progress": progress,
+            "model": model,
+            "samples": report.samples if report else before.samples,
+            "runs": runs.record(before.runs, train, dataset.digest, now) if train and dataset else before.runs,
+            "conditions": _conditions(before, observed.generation, pursuits, now),
+        }
+    )
+    return after.model_copy(update={"summary": _summary(observed, after, present.verdict)})
+
+
+def unreadable(before: TweetModelStatus, observed: Observed, now: str) -> TweetModelStatus:
+    """The status of a spec that passed the API server but can't be read: an older CRD is installed."""
+    message = f"{observed.spec_error}. {FACTS[Reason.INVALID_SPEC].advice}"
+    verdict = Verdict("Failed", Reason.INVALID_SPEC, message, needs_person=True)
+    return before.model_copy(
+        update={
+            "observed_generation": observed.generation,
+            "conditions": _overall(before, observed.generation, verdict, now),
+        }
+    )
+
+
+def throttle(before: TweetModelStatus, after: TweetModelStatus, interval: int) -> tuple[TweetModelStatus, float | None]:
+    """Holds back a change of progress alone until `interval` seconds after the last one.
+
+    Returns:
+        The status to have, and the seconds after which the rest is due.
+    """
+    old, new = before.progress, after.progress
+    if not (old and new and old.last_updated_time and new.last_updated_time) or old == new:
+        return after, None
+    if after.model_copy(update={"progress": old, "summary": before.summary}) != before:
+        return after, None  # something else changed: progress rides along
+    age = _seconds(new.last_updated_time) - _seconds(old.last_updated_time)
+    return (after, None) if age >= interval else (before, interval - age)
+
+
+def data_sentence(dataset: Dataset) -> str:
+    """What is known of a data set."""
+    return (
+        f"{dataset.kept:,} of {dataset.downloaded:,} posts kept "
+        f"({dataset.retweets:,} retweets and {dataset.short:,} short ones left out), {dataset.characters:,} characters."
+    )
+
+
+def model_sentence(status: TweetModelStatus) -> str:
+    """What is known of the model in the status."""
+    condition = next((c for c in status.conditions if c.type == "Trained"), None)
+    return condition.message if condition else FACTS[Reason.SUCCEEDED].meaning
+
+
+def _conditions(
+    before: TweetModelStatus, generation: int, pursuits: tuple[Pursuit, ...], now: str
+) -> tuple[Condition, ...]:
+    collect = pursuits[0].verdict
+    train = pursuits[1].verdict if len(pursuits) > 1 else None
+    waiting = Verdict("Active", Reason.PENDING, "Training waits for its data set.")
+    return (
+        *_overall(before, generation, pursuits[-1].verdict, now, done=bool(train and train.succeeded)),
+        _condition(before, generation, "DataReady", _truth(collect), collect, now),
+        _condition(before, generation, "Trained", _truth(train or waiting), train or waiting, now),
+    )
+
+
+def _overall(
+    before: TweetModelStatus, generation: int, verdict: Verdict, now: str, done: bool = False
+) -> tuple[Condition, ...]:
+    stalled = verdict.needs_person
+    suspended = verdict.reason is Reason.SUSPENDED
+    ready: Truth = "True" if done else "False" if stalled or suspended else "Unknown"
+    working = not (done or stalled or suspended)
+    return (
+        _condition(before, generation, "Ready", ready, verdict, now),
+        _condition(before, generation, "Reconciling", "True" if working else "False", verdict, now),
+        _condition(before, generation, "Stalled", "True" if stalled else "False", verdict, now),
+    )
+
+
+def _truth(verdict: Verdict) -> Truth:
+    truths: dict[str, Truth] = {"Succeeded": "True", "Failed": "False", "Active": "Unknown"}
+    return truths[verdict.outcome]
+
+
+def _condition(
+    before: TweetModelStatus, generation: int, kind: ConditionType, truth: Truth, verdict: Verdict, now: str
+) -> Condition:
+    old = next((c for c in before.conditions if c.type == kind), None)
+    return Condition(
+        type=kind,
+        status=truth,
+        reason=verdict.reason,
+        message=verdict.message[:MOST_MESSAGE],
+        last_transition_time=old.last_transition_time if old and old.status == truth else now,
+        observed_generation=generation,
+    )
+
+
+def _summary(observed: Observed, after: TweetModelStatus, verdict: Verdict) -> Summary:
+    assert observed.spec is not None
+    progress, model = after.progress, after.model if verdict.succeeded else None
+    metrics = {metric.name: metric.value for metric in progress.metrics} if progress else {}
+    percentage = 100 if verdict.succeeded else progress.progress_percentage if progress else None
+    return Summary(
+        handles=", ".join(source.handle for source in observed.spec.sources),
+        progress=f"{percentage}%" if percentage is not None else None,
+        eta=_duration(progress),
+        loss=model.evaluation.loss if model else metrics.get("loss"),
+        perplexity=model.evaluation.perplexity if model else metrics.get("perplexity"),
+        tweets=after.dataset.kept if after.dataset else None,
+    )
+
+
+def _duration(progress: Progress | None) -> str | None:
+    seconds = progress.estimated_remaining_seconds if progress else None
+    if seconds is None:
+        return None
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    if hours:
+        return f"{hours}h{minutes}m"
+    return f"{minutes}m{seconds % 60}s" if minutes else f"{seconds}s"
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).astimezone(UTC).timestamp()

@@ -1,0 +1,191 @@
+"""Reading a Job: how its stage stands (`judge`), and whether it takes another one (`pursue`).
+
+Success is the Job's condition *and* a pod's report: pod phases lie after kubelet restarts and evictions.
+A Job of a finished attempt may vanish (TTL, a person): the attempt in the status tells it from one never
+made. A complete Job whose report is gone is run again; it finds its results in S3 and repeats the report.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tweetmodel_api.plan import Stage
+from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.report import Report
+from tweetmodel_api.status import Attempt
+from tweetmodel_operator import names
+from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod
+
+MOST_LOST_REPORTS = 5
+
+UNDER_WAY: dict[Stage, Reason] = {"collect": Reason.COLLECTING, "train": Reason.TRAINING}
+
+WAITING: dict[str, Reason] = {
+    "ErrImagePull": Reason.IMAGE_PULL_FAILED,
+    "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
+    "InvalidImageName": Reason.IMAGE_PULL_FAILED,
+    "ErrImageNeverPull": Reason.IMAGE_PULL_FAILED,
+    "CreateContainerConfigError": Reason.SECRET_INVALID,
+    "CreateContainerError": Reason.POD_REFUSED,
+    "RunContainerError": Reason.POD_REFUSED,
+}
+"""Why a container has not started (kubelet's words) and what we call it."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A stage of a collection or run that should be done, with the inputs of its pod template."""
+
+    stage: Stage
+    id: str
+    inputs: str
+
+    def job_name(self, observed: Observed, attempt: int) -> str:
+        """Name of the Job of this attempt."""
+        return names.job_name(observed.key.name, observed.uid, self.stage, self.id, attempt)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a stage stands, in a word for programs and a sentence for people."""
+
+    outcome: Literal["Active", "Succeeded", "Failed"]
+    reason: Reason
+    message: str
+    report: Report | None = None
+    needs_person: bool = False
+    """Whether it goes on only when somebody acts."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the stage is done."""
+        return self.outcome == "Succeeded"
+
+
+@dataclass(frozen=True)
+class Pursuit:
+    """A goal, how it stands, and what to do for it."""
+
+    goal: Goal
+    verdict: Verdict
+    attempt: Attempt | None = None
+    """None where the status already holds the result."""
+    create: int | None = None
+    """Number of the attempt whose Job to create."""
+    delete: tuple[str, ...] = ()
+
+
+def settled(goal: Goal, message: str) -> Pursuit:
+    """A goal whose result the status already holds: its Jobs no longer matter."""
+    return Pursuit(goal, Verdict("Succeeded", Reason.SUCCEEDED, message))
+
+
+def pursue(goal: Goal, observed: Observed) -> Pursuit:
+    """How the goal stands and what to do for it."""
+    jobs = [job for job in observed.jobs if (job.stage, job.id) == (goal.stage, goal.id)]
+    if jobs:
+        return _pursue_with(max(jobs, key=lambda job: job.attempt), goal, observed)
+    recorded = observed.status.attempt if observed.status else None
+    if recorded is None or (recorded.stage, recorded.id) != (goal.stage, goal.id):
+        return _begin(goal, observed, 1)
+    if recorded.outcome == "Failed" and recorded.inputs == goal.inputs:
+        return Pursuit(goal, _remembered(observed), attempt=recorded)
+    return _begin(goal, observed, recorded.number + 1)
+
+
+def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed) -> Pursuit:
+    verdict = judge(job)
+    if job.deleting:
+        waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
+        return Pursuit(goal, waiting, attempt=_attempt(goal, job, "Active"))
+    if verdict is None:  # complete, but no report left
+        if job.attempt < MOST_LOST_REPORTS:
+            return _begin(goal, observed, job.attempt + 1)
+        lost = f"{job.attempt} Jobs ended without a report. {_advice(Reason.INTERNAL_ERROR)}"
+        verdict = Verdict("Failed", Reason.INTERNAL_ERROR, lost, needs_person=True)
+    if job.inputs != goal.inputs and not verdict.succeeded:
+        if job.finished:
+            return _begin(goal, observed, job.attempt + 1)
+        waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
+        return Pursuit(goal, waiting, attempt=_attempt(goal, job, "Active"), delete=(job.name,))
+    return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict.outcome))
+
+
+def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
+    if observed.spec and observed.spec.suspend:
+        held = Verdict("Active", Reason.SUSPENDED, FACTS[Reason.SUSPENDED].meaning + " No Job was made.")
+        return Pursuit(goal, held, attempt=observed.status.attempt if observed.status else None)
+    name = goal.job_name(observed, number)
+    attempt = Attempt(stage=goal.stage, id=goal.id, number=number, inputs=goal.inputs, job=name, outcome="Active")
+    begun = Verdict("Active", UNDER_WAY[goal.stage], f"Job {name} was made and waits for its pod.")
+    return Pursuit(goal, begun, attempt=attempt, create=number)
+
+
+def _attempt(goal: Goal, job: ObservedJob, outcome: Literal["Active", "Succeeded", "Failed"]) -> Attempt:
+    return Attempt(stage=goal.stage, id=goal.id, number=job.attempt, inputs=job.inputs, job=job.name, outcome=outcome)
+
+
+def _remembered(observed: Observed) -> Verdict:
+    """The failure that the status tells of, whose Job is gone."""
+    assert observed.status is not None  # it holds the attempt that led here
+    ready = next(c for c in observed.status.conditions if c.type == "Ready")
+    return Verdict("Failed", Reason(ready.reason), ready.message, needs_person=True)
+
+
+def judge(job: ObservedJob) -> Verdict | None:
+    """How a Job's stage stands; None where it is complete without a report."""
+    latest = job.pods[-1] if job.pods else None
+    if job.complete:
+        report = next((p.report for p in reversed(job.pods) if p.report and p.report.outcome == "Succeeded"), None)
+        return Verdict("Succeeded", Reason.SUCCEEDED, report.message, report) if report else None
+    if job.failed_reason:
+        return _failure(job)
+    if job.suspended:
+        reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
+        return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}")
+    if latest is None:
+        return Verdict("Active", UNDER_WAY[job.stage], f"Job {job.name} waits for its pod.")
+    return _under_way(job, latest)
+
+
+def _failure(job: ObservedJob) -> Verdict:
+    ended = next((pod for pod in reversed(job.pods) if pod.exit_code), None)
+    if job.failed_reason == "DeadlineExceeded":
+        reason, message = Reason.DEADLINE_EXCEEDED, f"{job.failed_message}. {_advice(Reason.DEADLINE_EXCEEDED)}"
+    elif ended is None:
+        reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failed_message}"
+    else:
+        reason, message = _ending(ended)
+    return Verdict("Failed", reason, message, needs_person=True)
+
+
+def _ending(pod: ObservedPod) -> tuple[Reason, str]:
+    """Why a container ended with a code that is not zero."""
+    if pod.report:
+        return pod.report.reason, pod.report.message
+    if pod.exit_reason == "OOMKilled":
+        fact = FACTS[Reason.OUT_OF_MEMORY]
+        return Reason.OUT_OF_MEMORY, f"Pod {pod.name}: {fact.meaning} {fact.advice}"
+    message = f"Pod {pod.name} ended with exit code {pod.exit_code} and no report. {_advice(Reason.INTERNAL_ERROR)}"
+    return Reason.INTERNAL_ERROR, message
+
+
+def _under_way(job: ObservedJob, pod: ObservedPod) -> Verdict:
+    stage = UNDER_WAY[job.stage]
+    if pod.running:
+        return Verdict("Active", stage, FACTS[stage].meaning)
+    if pod.unschedulable:
+        fact = FACTS[Reason.UNSCHEDULABLE]
+        return Verdict("Active", Reason.UNSCHEDULABLE, f"{fact.meaning} {fact.advice} {pod.unschedulable}")
+    if pod.waiting_reason in WAITING:
+        reason = WAITING[pod.waiting_reason]
+        return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=True)
+    if pod.exit_code:
+        reason, message = _ending(pod)
+        if reason is Reason.INTERRUPTED:
+            return Verdict("Active", stage, f"{message} The next pod goes on from there.")
+        return Verdict("Active", reason, f"{message} It is tried again.")
+    return Verdict("Active", stage, f"Pod {pod.name} is starting.")
+
+
+def _advice(reason: Reason) -> str:
+    return FACTS[reason].advice

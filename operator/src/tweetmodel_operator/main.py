@@ -1,0 +1,150 @@
+"""Start-up. kopf watches, reconnects and shuts down; its event handlers only wake a key.
+
+Event handlers, because kopf's create and update handlers write an annotation to every object, and a queue
+of our own, because kopf never retries event handlers. `python -m tweetmodel_operator`, or
+`kopf run -m tweetmodel_operator.main --standalone --all-namespaces`.
+"""
+
+import asyncio
+import logging
+import os
+import ssl
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+from aiohttp import web
+
+from tweetmodel_api import API_VERSION, GROUP, PLURAL, VERSION
+from tweetmodel_operator import metrics, names, settings
+from tweetmodel_operator.api_server import ApiServer
+from tweetmodel_operator.probes import Probes
+from tweetmodel_operator.progress import ProgressServer, certificate_authority, tls
+from tweetmodel_operator.reconcile import Reconciler
+from tweetmodel_operator.state import Key
+from tweetmodel_operator.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+PAGE = 500
+
+
+class Operator:
+    """Everything that runs beside kopf, from start-up to clean-up."""
+
+    def __init__(self, api: ApiServer, config: settings.Settings) -> None:
+        self.settings = config
+        self.reconciler = Reconciler(api, config, _now, certificate_authority(config.tls_directory))
+        self.queue: WorkQueue[Key] = WorkQueue(self.reconciler.reconcile)
+        self._api = api
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self) -> None:
+        """Starts the workers, the resync, the probes and, where TLS is set up, the progress server."""
+        self._tasks = [asyncio.create_task(self.queue.work()) for _ in range(self.settings.workers)]
+        self._tasks.append(asyncio.create_task(self._resync()))
+        probes = Probes(lambda: metrics.QUEUE_DEPTH.set(len(self.queue)))
+        await self._serve(probes.application(), self.settings.metrics_port)
+        if self.settings.tls_directory:
+            server = ProgressServer(self._api, self.reconciler.jobs, self.reconciler.posted, self.queue.wake, _now)
+            context = tls(self.settings.tls_directory)
+            await self._serve(server.application(), self.settings.progress_port, context)
+
+    async def stop(self) -> None:
+        """Stops everything; what was half done is done again by the next operator."""
+        for task in self._tasks:
+            task.cancel()
+        for runner in self._runners:
+            await runner.cleanup()
+        await self._api.close()
+
+    async def _serve(self, application: web.Application, port: int, context: ssl.SSLContext | None = None) -> None:
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, port=port, ssl_context=context).start()
+        self._runners.append(runner)
+
+    async def _resync(self) -> None:
+        """Wakes unsettled TweetModels now and then: what a watch has lost is found again."""
+        while True:
+            await asyncio.sleep(self.settings.resync_seconds)
+            try:
+                for namespace in self.settings.watch_namespaces or ("",):
+                    await self._wake_unsettled(namespace)
+            except Exception as error:  # the next round tries again
+                logger.warning("the resync failed: %s", error)
+
+    async def _wake_unsettled(self, namespace: str) -> None:
+        path = f"/apis/{API_VERSION}" + (f"/namespaces/{namespace}" if namespace else "") + f"/{PLURAL}"
+        token = ""
+        while True:
+            page = await self._api.get(path, limit=str(PAGE), **({"continue": token} if token else {}))
+            for item in page["items"]:
+                if not _settled(item):
+                    self.queue.wake(Key(item["metadata"]["namespace"], item["metadata"]["name"]))
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return
+
+
+def _settled(tweetmodel: dict[str, Any]) -> bool:
+    status = tweetmodel.get("status", {})
+    working = any(c["type"] == "Reconciling" and c["status"] != "False" for c in status.get("conditions", []))
+    return status.get("observedGeneration") == tweetmodel["metadata"]["generation"] and not working
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@kopf.on.startup()
+async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -> None:
+    """Sets kopf up, then starts the operator's own parts."""
+    for resource in (("batch", "v1", "jobs"), ("", "v1", "pods")):
+        settings.watching.label_selectors[resource] = names.SELECTOR
+    settings.watching.client_timeout = 600
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.persistence.finalizer = f"{GROUP}/kopf"
+    settings.networking.request_timeout = 60
+    config = memo.get("config") or _settings()
+    memo.operator = Operator(await ApiServer.connect(), config)
+    await memo.operator.start()
+
+
+@kopf.on.cleanup()
+async def stop(memo: kopf.Memo, **_: object) -> None:
+    """Stops what `start` started."""
+    await memo.operator.stop()
+
+
+@kopf.on.event(GROUP, VERSION, PLURAL)
+async def tweetmodel_changed(namespace: str | None, name: str, memo: kopf.Memo, **_: object) -> None:
+    """A TweetModel was made, changed or deleted."""
+    memo.operator.queue.wake(Key(namespace or "", name))
+
+
+@kopf.on.event("batch", "v1", "jobs")
+@kopf.on.event("", "v1", "pods")
+async def child_changed(namespace: str | None, labels: kopf.Labels, memo: kopf.Memo, **_: object) -> None:
+    """A Job or pod of ours was made, changed or deleted."""
+    if names.NAME in labels:
+        memo.operator.queue.wake(Key(namespace or "", labels[names.NAME]))
+
+
+def _settings() -> settings.Settings:
+    return settings.from_environment(os.environ)
+
+
+def run() -> None:
+    """Runs the operator until it is told to stop."""
+    config = _settings()
+    log_format = kopf.LogFormat.JSON if config.log_format == "json" else kopf.LogFormat.PLAIN
+    kopf.configure(log_format=log_format)
+    kopf.run(
+        standalone=True,
+        clusterwide=not config.watch_namespaces,
+        namespaces=config.watch_namespaces,
+        memo=kopf.Memo(config=config),
+    )

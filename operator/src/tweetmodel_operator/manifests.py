@@ -1,0 +1,200 @@
+"""What a Job looks like: a pure function of the request and the administrator's settings.
+
+The plan rides in an annotation of the pod template, which the kubelet mounts as /plan/plan.json: one
+object and one write per stage, nothing to leave behind, and no right on ConfigMaps.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tweetmodel_api import API_VERSION, KIND
+from tweetmodel_api.reasons import PERMANENT, ExitCode
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_operator import names
+from tweetmodel_operator.settings import Settings
+from tweetmodel_operator.state import JobRequest
+
+JsonObject = dict[str, Any]
+
+USER = 65532
+"""Uid and gid of the trainer image's user: no root, no name needed."""
+
+
+def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonObject:
+    """The Job for one attempt at one stage.
+
+    Args:
+        request: what it is for.
+        settings: the administrator's.
+        progress_ca: certificate, PEM, by which pods know the progress server; empty: no live progress.
+    """
+    plan = request.plan
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": request.name,
+            "namespace": plan.namespace,
+            "labels": names.job_labels(plan.name, plan.stage, request.id, request.attempt),
+            "annotations": {names.INPUTS: request.inputs},
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": KIND,
+                    "name": plan.name,
+                    "uid": request.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": {
+            "backoffLimit": settings.backoff_limit,
+            "activeDeadlineSeconds": settings.active_deadline_seconds,
+            # The default starts the next pod while the last one still uploads: two writers.
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": pod_failure_policy(),
+            "template": _pod_template(request, settings, progress_ca),
+        },
+    }
+
+
+def pod_failure_policy() -> JsonObject:
+    """First match wins: permanent errors end the Job, a stop that was asked for costs no retry, the rest counts.
+
+    A pod that is deleted carries no DisruptionTarget (kubernetes 1.34), hence the rule for its exit code.
+    """
+    return {
+        "rules": [
+            {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": names.CONTAINER, "operator": "In", "values": sorted(PERMANENT)},
+            },
+            {
+                "action": "Ignore",
+                "onExitCodes": {
+                    "containerName": names.CONTAINER,
+                    "operator": "In",
+                    "values": [int(ExitCode.INTERRUPTED)],
+                },
+            },
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        ]
+    }
+
+
+def _pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> JsonObject:
+    plan = request.plan
+    live = bool(settings.progress_url and progress_ca)
+    annotations = {names.PLAN: json.dumps(plan.wire(), ensure_ascii=False, separators=(",", ":"))}
+    if live:
+        annotations[names.PROGRESS_CA] = progress_ca
+    spec: JsonObject = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": settings.termination_grace_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(request, settings, live)],
+        "volumes": _volumes(live),
+    }
+    if plan.stage == "train":
+        spec |= _placement(plan.spec)
+    return {
+        "metadata": {
+            "labels": names.job_labels(plan.name, plan.stage, request.id, request.attempt),
+            "annotations": annotations,
+        },
+        "spec": spec,
+    }
+
+
+def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObject:
+    plan = request.plan
+    mounts = [
+        {"name": "plan", "mountPath": "/plan", "readOnly": True},
+        {"name": "work", "mountPath": "/work"},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    if live:
+        mounts.append({"name": "progress", "mountPath": "/var/run/tweetmodel", "readOnly": True})
+    return {
+        "name": names.CONTAINER,
+        "image": settings.trainer_image,
+        "imagePullPolicy": settings.trainer_image_pull_policy,
+        "args": [plan.stage, "--plan", "/plan/plan.json", "--workdir", "/work"],
+        "env": _environment(request, settings, live),
+        "resources": _resources(plan.spec, settings) if plan.stage == "train" else _plain(settings.collect_resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "File",
+        "volumeMounts": mounts,
+    }
+
+
+def _environment(request: JobRequest, settings: Settings, live: bool) -> list[JsonObject]:
+    plan, storage = request.plan, request.plan.spec.storage
+    env: list[JsonObject] = [
+        {"name": "HOME", "value": "/work"},
+        {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+    ]
+    if storage.secret_ref:
+        for variable, key in (("AWS_ACCESS_KEY_ID", "accessKeyID"), ("AWS_SECRET_ACCESS_KEY", "secretAccessKey")):
+            reference = {"name": storage.secret_ref.name, "key": key}
+            env.append({"name": variable, "valueFrom": {"secretKeyRef": reference}})
+    if live:  # the names that Kubeflow Trainer's progress protocol has for them
+        path = f"/namespaces/{plan.namespace}/tweetmodels/{plan.name}/status"
+        env += [
+            {"name": "KUBEFLOW_TRAINER_SERVER_URL", "value": settings.progress_url.rstrip("/") + path},
+            {"name": "KUBEFLOW_TRAINER_SERVER_CA_CERT", "value": "/var/run/tweetmodel/ca.crt"},
+            {"name": "KUBEFLOW_TRAINER_SERVER_TOKEN", "value": "/var/run/tweetmodel/token"},
+        ]
+    return env
+
+
+def _volumes(live: bool) -> list[JsonObject]:
+    volumes: list[JsonObject] = [
+        {"name": "plan", "downwardAPI": {"items": [_from_annotation("plan.json", names.PLAN)]}},
+        {"name": "work", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    if live:
+        token = {"audience": names.AUDIENCE, "expirationSeconds": 3600, "path": "token"}
+        ca = {"items": [_from_annotation("ca.crt", names.PROGRESS_CA)]}
+        sources = [{"serviceAccountToken": token}, {"downwardAPI": ca}]
+        volumes.append({"name": "progress", "projected": {"sources": sources}})
+    return volumes
+
+
+def _from_annotation(path: str, annotation: str) -> JsonObject:
+    return {"path": path, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
+
+
+def _resources(spec: TweetModelSpec, settings: Settings) -> JsonObject:
+    chosen = spec.resources.model_dump(exclude_none=True) if spec.resources else settings.train_resources
+    resources = _plain(chosen)
+    if spec.gpus:  # an extended resource is asked for by its limit; requests then equal it
+        resources.setdefault("limits", {})[settings.gpu_resource] = str(spec.gpus)
+    return resources
+
+
+def _plain(resources: Mapping[str, Mapping[str, object]]) -> JsonObject:
+    return {kind: {name: str(quantity) for name, quantity in amounts.items()} for kind, amounts in resources.items()}
+
+
+def _placement(spec: TweetModelSpec) -> JsonObject:
+    placement: JsonObject = {}
+    if spec.node_selector:
+        placement["nodeSelector"] = dict(spec.node_selector)
+    if spec.tolerations:
+        placement["tolerations"] = [toleration.wire() for toleration in spec.tolerations]
+    return placement

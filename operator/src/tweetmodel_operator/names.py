@@ -1,0 +1,41 @@
+"""Names of what the operator makes. They are pure functions of what they stand for, so creating what
+exists already is success: a crash between two writes is harmless, and so is a second operator.
+"""
+
+from tweetmodel_api import GROUP
+from tweetmodel_api.plan import Stage, short_hash
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+OPERATOR = "tweetmodel-operator"
+NAME = f"{GROUP}/name"
+STAGE = f"{GROUP}/stage"
+ID = f"{GROUP}/id"
+ATTEMPT = f"{GROUP}/attempt"
+
+INPUTS = f"{GROUP}/inputs"
+PLAN = f"{GROUP}/plan"
+PROGRESS_CA = f"{GROUP}/progress-ca"
+SUSPENDED = f"{GROUP}/suspended"
+RETRY = f"{GROUP}/retry"
+
+CONTAINER = "trainer"
+AUDIENCE = f"{GROUP}/progress"
+
+SELECTOR = f"{MANAGED_BY}={OPERATOR}"
+
+
+def job_name(owner: str, uid: str, stage: Stage, identity: str, attempt: int) -> str:
+    """Readable first, unique by its hash; fits the 63 characters of a label."""
+    return f"{owner}-{stage}-{short_hash(uid, stage, identity, attempt)}"
+
+
+def job_labels(owner: str, stage: Stage, identity: str, attempt: int) -> dict[str, str]:
+    """Labels of a Job and its pods, by which they are found again."""
+    return {
+        "app.kubernetes.io/name": "tweetmodel",
+        MANAGED_BY: OPERATOR,
+        NAME: owner,
+        STAGE: stage,
+        ID: identity,
+        ATTEMPT: str(attempt),
+    }

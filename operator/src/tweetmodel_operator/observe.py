@@ -1,0 +1,132 @@
+"""API server -> `Observed`: the TweetModel and, by label, its Jobs and pods, all read fresh.
+
+Nothing is cached, so no decision stands on a stale view; and no raw object leaves this module.
+"""
+
+import asyncio
+from typing import Any
+
+from pydantic import ValidationError
+
+from tweetmodel_api import KIND
+from tweetmodel_api.report import decode
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Progress, TweetModelStatus
+from tweetmodel_operator import names
+from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
+from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
+
+
+async def observe(api: ApiServer, key: Key, posted: dict[str, Progress]) -> Observed | None:
+    """Reads a TweetModel with its Jobs and pods; None where it does not exist any more.
+
+    Args:
+        api: where to read.
+        key: which TweetModel.
+        posted: what pods posted last, by the name of their Job.
+
+    Raises:
+        ApiError: the API server refused for another reason than that it is gone.
+    """
+    selector = f"{names.SELECTOR},{names.NAME}={key.name}"
+    try:
+        tweetmodel, jobs, pods = await asyncio.gather(
+            api.get(tweetmodel_path(key.namespace, key.name)),
+            api.get(jobs_path(key.namespace), labelSelector=selector),
+            api.get(pods_path(key.namespace), labelSelector=selector),
+        )
+    except ApiError as error:
+        if error.code == 404:
+            return None
+        raise
+    return assemble(key, tweetmodel, jobs["items"], pods["items"], posted)
+
+
+def assemble(
+    key: Key, tweetmodel: JsonObject, jobs: list[JsonObject], pods: list[JsonObject], posted: dict[str, Progress]
+) -> Observed:
+    """The frozen picture of raw objects; Jobs of an earlier TweetModel of the same name are left out."""
+    metadata = tweetmodel["metadata"]
+    spec, spec_error = _spec(tweetmodel.get("spec", {}))
+    status = _status(tweetmodel.get("status"))
+    attempt = status.attempt if status else None
+    return Observed(
+        key=key,
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        deleting="deletionTimestamp" in metadata,
+        retry=metadata.get("annotations", {}).get(names.RETRY, ""),
+        spec=spec,
+        spec_error=spec_error,
+        status=status,
+        jobs=tuple(
+            sorted(
+                (_job(job, pods) for job in jobs if _owner(job, KIND) == metadata["uid"]),
+                key=lambda job: (job.stage, job.id, job.attempt),
+            )
+        ),
+        progress=posted.get(attempt.job) if attempt else None,
+    )
+
+
+def _spec(raw: JsonObject) -> tuple[TweetModelSpec | None, str]:
+    try:
+        return TweetModelSpec.model_validate(raw), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        return None, f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _status(raw: JsonObject | None) -> TweetModelStatus | None:
+    try:
+        return TweetModelStatus.model_validate(raw) if raw else None
+    except ValidationError:  # written by another version: it is made anew from the Jobs and their reports
+        return None
+
+
+def _owner(raw: JsonObject, kind: str) -> str:
+    owners = raw["metadata"].get("ownerReferences", [])
+    return next((str(o["uid"]) for o in owners if o.get("controller") and o["kind"] == kind), "")
+
+
+def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
+    failed = conditions.get("Failed", {})
+    labels, annotations = metadata["labels"], metadata.get("annotations", {})
+    mine = [_pod(pod) for pod in pods if _owner(pod, "Job") == metadata["uid"]]
+    return ObservedJob(
+        name=metadata["name"],
+        stage=labels[names.STAGE],
+        id=labels[names.ID],
+        attempt=int(labels[names.ATTEMPT]),
+        inputs=annotations.get(names.INPUTS, ""),
+        created=metadata["creationTimestamp"],
+        complete="Complete" in conditions,
+        failed_reason=failed.get("reason", "Failed") if failed else "",
+        failed_message=failed.get("message", ""),
+        suspended=spec.get("suspend", False),
+        suspended_by_us=names.SUSPENDED in annotations,
+        deleting="deletionTimestamp" in metadata,
+        has_ttl="ttlSecondsAfterFinished" in spec,
+        pods=tuple(sorted(mine, key=lambda pod: pod.created)),
+    )
+
+
+def _pod(raw: JsonObject) -> ObservedPod:
+    status = raw.get("status", {})
+    container: JsonObject = next((c for c in status.get("containerStatuses", []) if c["name"] == names.CONTAINER), {})
+    state: dict[str, Any] = container.get("state", {})
+    ended, waiting = state.get("terminated", {}), state.get("waiting", {})
+    scheduled: JsonObject = next((c for c in status.get("conditions", []) if c["type"] == "PodScheduled"), {})
+    return ObservedPod(
+        name=raw["metadata"]["name"],
+        created=raw["metadata"]["creationTimestamp"],
+        running="running" in state,
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
+        exit_code=ended.get("exitCode"),
+        exit_reason=ended.get("reason", ""),
+        report=decode(ended.get("message", "")) if ended else None,
+    )

@@ -1,0 +1,81 @@
+"""The whole operator in three steps: observe what is, decide what should be, apply the difference.
+
+Level-triggered: it looks at the present state alone and never at the event that woke it, so a missed, a
+repeated and a late event all end the same.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tweetmodel_api.status import Progress
+from tweetmodel_operator import metrics
+from tweetmodel_operator.api_server import ApiError, ApiServer
+from tweetmodel_operator.apply import apply
+from tweetmodel_operator.decide import decide
+from tweetmodel_operator.observe import observe
+from tweetmodel_operator.settings import Settings
+from tweetmodel_operator.state import Decision, Key, Observed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Reconciler:
+    """Holds what reconciles share; `posted` and `jobs` are hints that may be lost without harm."""
+
+    api: ApiServer
+    settings: Settings
+    now: Callable[[], str]
+    progress_ca: str = ""
+    posted: dict[str, Progress] = field(default_factory=dict)
+    """What the progress server heard last, by Job."""
+    jobs: dict[Key, str] = field(default_factory=dict)
+    """The Job at work for each TweetModel: the progress server listens to its pods alone."""
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Brings one TweetModel a step on; returns the seconds after which to look again, if any.
+
+        Raises:
+            ApiError: the API server refused or does not answer: the queue tries again later.
+        """
+        started = time.perf_counter()
+        result = "error"
+        try:
+            observed = await observe(self.api, key, self.posted)
+            if observed is None:
+                self._forget(key)
+                result = "gone"
+                return None
+            decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
+            await apply(self.api, observed, decision, self.settings, self.progress_ca)
+            self._remember(key, observed, decision)
+            result = "success"
+            return decision.requeue_after
+        except ApiError as error:
+            logger.warning("%s: the API server answered %s (%s): it is tried again", key, error.code, error)
+            raise
+        except Exception:
+            logger.exception("%s: reconcile failed", key)
+            raise
+        finally:
+            metrics.RECONCILES.labels(result).inc()
+            metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
+
+    def _remember(self, key: Key, observed: Observed, decision: Decision) -> None:
+        attempt = decision.status.attempt if decision.status else None
+        old = self.jobs.get(key)
+        if attempt and attempt.outcome == "Active":
+            self.jobs[key] = attempt.job
+        else:
+            self.jobs.pop(key, None)
+        if old and old != self.jobs.get(key):
+            self.posted.pop(old, None)
+        ready = next((c for c in decision.status.conditions if c.type == "Ready"), None) if decision.status else None
+        if ready:
+            metrics.STATES.put(str(key), ready.reason)
+
+    def _forget(self, key: Key) -> None:
+        self.posted.pop(self.jobs.pop(key, ""), None)
+        metrics.STATES.drop(str(key))

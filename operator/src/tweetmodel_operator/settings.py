@@ -1,0 +1,102 @@
+"""What the cluster's administrator sets. Read once from the environment; nothing else reads it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PREFIX = "TWEETMODEL_"
+
+Resources = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One frozen value, handed down from main."""
+
+    trainer_image: str = "tweetmodel-trainer:latest"
+    """Image of the collect and train pods."""
+
+    trainer_image_pull_policy: str = "IfNotPresent"
+    """Always, IfNotPresent or Never."""
+
+    gpu_resource: str = "nvidia.com/gpu"
+    """The extended resource that spec.gpus asks for."""
+
+    progress_url: str = ""
+    """Where pods reach the progress server, https://host:port; empty: no live progress."""
+
+    tls_directory: Path | None = None
+    """Folder with tls.crt, tls.key and ca.crt of the progress server; None: no live progress."""
+
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces to serve; empty: the whole cluster."""
+
+    collect_resources: Resources = field(
+        default_factory=lambda: {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+    )
+    """Compute resources of collect pods."""
+
+    train_resources: Resources = field(
+        default_factory=lambda: {"requests": {"cpu": "1", "memory": "3Gi"}, "limits": {"memory": "12Gi"}}
+    )
+    """Compute resources of train pods whose TweetModel names none."""
+
+    active_deadline_seconds: int = 86_400
+    """A Job that takes longer fails. Kubernetes restarts this clock when a suspended Job resumes."""
+
+    backoff_limit: int = 3
+    """Attempts that a temporary failure is worth; Kubernetes' own default of 6 is dear on a GPU."""
+
+    ttl_seconds: int = 86_400
+    """A finished Job is deleted after this long; its outcome stays in the status."""
+
+    termination_grace_seconds: int = 120
+    """Time a pod has to save: the longest step and the upload of a checkpoint (GPT-2: 1.5 GB)."""
+
+    progress_interval_seconds: int = 5
+    """A TweetModel's status follows its progress at most this often."""
+
+    workers: int = 8
+    """TweetModels that are reconciled at the same time."""
+
+    resync_seconds: int = 300
+    """Unsettled TweetModels are looked at this often even if no watch event came."""
+
+    metrics_port: int = 8080
+    """Port of /metrics, /healthz and /readyz."""
+
+    progress_port: int = 8443
+    """Port of the progress server."""
+
+    log_format: str = "plain"
+    """plain or json."""
+
+
+def from_environment(environ: Mapping[str, str]) -> Settings:
+    """Settings from TWEETMODEL_* variables, defaults for absent and empty ones.
+
+    Raises:
+        ValueError: a variable's value can't be read; the message names it.
+    """
+    values: dict[str, object] = {}
+    for name, default in vars(Settings()).items():
+        text = environ.get(PREFIX + name.upper(), "")
+        if text:
+            try:
+                values[name] = _parse(name, text, default)
+            except ValueError as error:
+                raise ValueError(f"{PREFIX}{name.upper()}={text!r} can't be read: {error}") from None
+    return Settings(**values)  # type: ignore[arg-type]  # each value was parsed by its field's default
+
+
+def _parse(name: str, text: str, default: object) -> object:
+    if name == "tls_directory":
+        return Path(text)
+    if isinstance(default, int):
+        return int(text)
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(default, dict):
+        return json.loads(text)
+    return text

@@ -1,0 +1,115 @@
+"""The frozen values that flow through a reconcile: what was observed, and what was decided."""
+
+from dataclasses import dataclass, field
+
+from tweetmodel_api.plan import Plan, Stage
+from tweetmodel_api.report import Report
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Progress, TweetModelStatus
+
+
+@dataclass(frozen=True)
+class Key:
+    """Names a TweetModel."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class ObservedPod:
+    """A pod of a Job, reduced to what a decision needs."""
+
+    name: str
+    created: str
+    running: bool = False
+    waiting_reason: str = ""
+    """Why its container has not started, such as ImagePullBackOff."""
+    waiting_message: str = ""
+    unschedulable: str = ""
+    """The scheduler's sentence, where it finds no node."""
+    exit_code: int | None = None
+    exit_reason: str = ""
+    """The kubelet's word for how the container ended, such as OOMKilled."""
+    report: Report | None = None
+
+
+@dataclass(frozen=True)
+class ObservedJob:
+    """A Job of a TweetModel, reduced to what a decision needs."""
+
+    name: str
+    stage: Stage
+    id: str
+    """The collection or run it works for."""
+    attempt: int
+    inputs: str
+    created: str
+    complete: bool = False
+    failed_reason: str = ""
+    """Reason of the Job's Failed condition; empty while it has not failed."""
+    failed_message: str = ""
+    suspended: bool = False
+    suspended_by_us: bool = False
+    deleting: bool = False
+    has_ttl: bool = False
+    pods: tuple[ObservedPod, ...] = ()
+    """Oldest first."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it will do no more work."""
+        return self.complete or bool(self.failed_reason)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A TweetModel and its Jobs, as the API server has them now."""
+
+    key: Key
+    uid: str
+    generation: int
+    deleting: bool = False
+    retry: str = ""
+    """Value of the annotation by which a person asks for another attempt."""
+    spec: TweetModelSpec | None = None
+    spec_error: str = ""
+    """Why the spec can't be read, where `spec` is None."""
+    status: TweetModelStatus | None = None
+    """None where there is none yet, or none that this version can read."""
+    jobs: tuple[ObservedJob, ...] = ()
+    progress: Progress | None = None
+    """What the pod of the current attempt posted last."""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A Job that should be; `manifests.job` writes it out."""
+
+    name: str
+    uid: str
+    """The TweetModel's."""
+    id: str
+    attempt: int
+    inputs: str
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Everything that should happen now, in the order of the fields."""
+
+    delete: tuple[str, ...] = ()
+    """Jobs to delete, with their pods."""
+    suspend: tuple[tuple[str, bool], ...] = ()
+    """Jobs to suspend (True) or resume (False)."""
+    create: tuple[JobRequest, ...] = ()
+    status: TweetModelStatus | None = None
+    """The whole status; None leaves it alone."""
+    expire: tuple[str, ...] = ()
+    """Finished Jobs whose outcome the status on the server already holds: they may get their TTL."""
+    requeue_after: float | None = field(default=None)
+    """Seconds after which to look again without an event."""
