@@ -1,11 +1,10 @@
-"""Turns the models into the CustomResourceDefinition: `python -m tweetmodel_api.crd > crds/….yaml`.
+"""Turns the models into the CustomResourceDefinition, which `make generate` writes to crds/.
 
 pydantic writes JSON Schema; Kubernetes wants a *structural* schema (apiextensions.k8s.io/v1): no $ref, no
 null types, no titles, every node with one type. So references are inlined and optional fields lose their
 null, and CEL rules and list kinds ride along as the models' `json_schema_extra`.
 """
 
-import sys
 from typing import Any
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
@@ -39,6 +38,8 @@ def structural(schema: Schema, definitions: Schema) -> Schema:
     if "anyOf" in schema:
         return _union(schema, definitions)
     node = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if isinstance(node.get("default"), dict):
+        node["default"] = {key: value for key, value in node["default"].items() if value is not None}
     if "const" in node:
         node["enum"] = [node.pop("const")]
     if "properties" in node:
@@ -118,10 +119,3 @@ def crd() -> Schema:
             ],
         },
     }
-
-
-if __name__ == "__main__":
-    import yaml
-
-    sys.stdout.write("# Generated from crds/src/tweetmodel_api by `make generate`.\n")
-    yaml.safe_dump(crd(), sys.stdout, sort_keys=False, width=120, allow_unicode=True)

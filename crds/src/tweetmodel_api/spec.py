@@ -25,7 +25,9 @@ def _rules(*rules: dict[str, str]) -> ConfigDict:
 def _exactly_one(what: str, *members: str) -> dict[str, str]:
     present = ", ".join(f"has(self.{m})" for m in members)
     choice = f"{', '.join(members[:-1])} or {members[-1]}"
-    return rule(f"[{present}].exists_one(given, given)", f"{what} needs exactly one of {choice}")
+    return rule(
+        f"[{present}].exists_one(given, given)", f"{what} needs exactly one of {choice}: keep one and remove the rest"
+    )
 
 
 class LocalReference(Model):

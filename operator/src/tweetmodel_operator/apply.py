@@ -58,7 +58,7 @@ async def _write_status(api: ApiServer, observed: Observed, status: TweetModelSt
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {"name": key.name, "namespace": key.namespace, "uid": observed.uid},
-        "status": status.wire(),
+        "status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True),
     }
     await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
 

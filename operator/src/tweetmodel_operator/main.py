@@ -108,6 +108,7 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     settings.posting.enabled = False
     settings.persistence.finalizer = f"{GROUP}/kopf"
     settings.networking.request_timeout = 60
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for every event handled
     config = memo.get("config") or _settings()
     memo.operator = Operator(await ApiServer.connect(), config)
     await memo.operator.start()

@@ -69,7 +69,11 @@ def pod_failure_policy() -> JsonObject:
         "rules": [
             {
                 "action": "FailJob",
-                "onExitCodes": {"containerName": names.CONTAINER, "operator": "In", "values": sorted(PERMANENT)},
+                "onExitCodes": {
+                    "containerName": names.CONTAINER,
+                    "operator": "In",
+                    "values": [int(code) for code in PERMANENT],
+                },
             },
             {
                 "action": "Ignore",

@@ -7,6 +7,7 @@ TweetModel in the path. Posts are kept in memory and coalesced: the reconcile th
 
 import hashlib
 import logging
+import math
 import ssl
 import time
 from collections.abc import Callable
@@ -115,7 +116,7 @@ class ProgressServer:
         if scheme != "Bearer" or not token:
             raise Refused(401, "a bearer token is needed")
         fingerprint = hashlib.sha256(token.encode()).hexdigest()
-        until, trusted_job = self._trusted.get(fingerprint, (0.0, ""))
+        until, trusted_job = self._trusted.get(fingerprint, (-math.inf, ""))
         if until < self.clock():
             trusted_job = await self._job_of(key, token)
             if len(self._trusted) >= MOST_TRUSTED:

@@ -119,8 +119,8 @@ def _overall(
     working = not (done or stalled or suspended)
     return (
         _condition(before, generation, "Ready", ready, verdict, now),
-        _condition(before, generation, "Reconciling", "True" if working else "False", verdict, now),
-        _condition(before, generation, "Stalled", "True" if stalled else "False", verdict, now),
+        _condition(before, generation, "Reconciling", "True" if working else "False", verdict, now, brief=not working),
+        _condition(before, generation, "Stalled", "True" if stalled else "False", verdict, now, brief=not stalled),
     )
 
 
@@ -130,14 +130,20 @@ def _truth(verdict: Verdict) -> Truth:
 
 
 def _condition(
-    before: TweetModelStatus, generation: int, kind: ConditionType, truth: Truth, verdict: Verdict, now: str
+    before: TweetModelStatus,
+    generation: int,
+    kind: ConditionType,
+    truth: Truth,
+    verdict: Verdict,
+    now: str,
+    brief: bool = False,
 ) -> Condition:
     old = next((c for c in before.conditions if c.type == kind), None)
     return Condition(
         type=kind,
         status=truth,
         reason=verdict.reason,
-        message=verdict.message[:MOST_MESSAGE],
+        message="" if brief else verdict.message[:MOST_MESSAGE],
         last_transition_time=old.last_transition_time if old and old.status == truth else now,
         observed_generation=generation,
     )

@@ -1,0 +1,256 @@
+"""A made-up account's export, in the format X gives its users.
+
+The quickstart and the tests need an archive that anyone may have and that has a real one's shape and dirt.
+This script writes one from a seed: posts drawn from Ada's grammar, dressed in the links, entities and odd
+spacing that cleaning takes off again, among retweets and posts too short to keep. The same seed gives the
+same bytes (for one build of zlib; the texts are the same everywhere).
+
+    python examples/archive/generate.py --out build/archive.zip --seed 1
+"""
+
+import argparse
+import html
+import io
+import json
+import random
+import re
+import string
+import zipfile
+import zlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from grammar import sample
+
+KEPT = 2633
+RETWEETS = 610
+# Fewer than three plain words each, in every shape that comes to that.
+TOO_SHORT = (
+    "https://t.co/lampOnLamp",
+    "@gull_gerald thanks",
+    "#fog",
+    "@harbour_mabel @gull_brenda look #gulls https://t.co/gullsAgain",
+    "Fog  again.",
+    "tea &\n#toast",
+)
+
+HANDLE = "lighthouse_ada"
+ACCOUNT_ID = "1123500000000000001"
+JOINED = datetime(2019, 5, 1, 6, 0, tzinfo=UTC)
+EXPORTED = datetime(2023, 12, 1, 6, 0, tzinfo=UTC)
+MEAN_GAP = timedelta(hours=11)
+SNOWFLAKE_EPOCH = datetime(2010, 11, 4, 1, 42, 54, 657000, tzinfo=UTC)
+SOURCE = '<a href="https://mobile.twitter.com" rel="nofollow">Twitter Web App</a>'
+PAGE = "<!doctype html>\n<title>Your archive</title>\n<p>The archive of @lighthouse_ada, who does not exist.</p>\n"
+
+Json = dict[str, Any]
+
+
+def archive(seed: int = 1) -> bytes:
+    """The whole zip."""
+    posts = tweets(seed)
+    data = {
+        "account": _script("account", [{"account": _account()}]),
+        "profile": _script("profile", [{"profile": _profile()}]),
+        "tweets": _script("tweets", [{"tweet": post} for post in posts]),
+    }
+    manifest = _manifest(data, {"account": 1, "profile": 1, "tweets": len(posts)})
+    files = {
+        "Your archive.html": PAGE,
+        "data/manifest.js": "window.__THAR_CONFIG = " + _json(manifest),
+        **{f"data/{name}.js": content for name, content in data.items()},
+    }
+    return _zip(files)
+
+
+def tweets(seed: int = 1) -> list[Json]:
+    """The account's posts as `data/tweets.js` has them, newest first."""
+    rng = random.Random(seed)
+    moment, posts = JOINED, []
+    for text in _texts(rng):
+        moment += timedelta(milliseconds=1 + int(rng.random() * 2 * MEAN_GAP.total_seconds() * 1000))
+        posts.append(_tweet(rng, text, moment))
+    return posts[::-1]
+
+
+def _texts(rng: random.Random) -> list[str]:
+    """Every post's text as X stores it, in a random order."""
+    kept = [_dress(rng, html.escape(sample(rng), quote=False)) for _ in range(KEPT)]
+    retweets = [html.escape(sample(rng, "retweet"), quote=False) for _ in range(RETWEETS)]
+    short = [html.escape(text, quote=False) for text in TOO_SHORT]
+    return sorted(kept + retweets + short, key=lambda _: rng.random())
+
+
+def _dress(rng: random.Random, text: str) -> str:
+    """Add what cleaning takes off again: some posts get a wider gap or a line break, some a link."""
+    [gap] = rng.choices([" ", "  ", "\n", "\n\n"], [80, 8, 8, 4])
+    [before_link] = rng.choices([None, " ", "\n"], [84, 12, 4])
+    text = re.sub(r"(?<=[.:,]) ", gap, text, count=1)
+    if before_link is None:
+        return text
+    return text + before_link + "https://t.co/" + "".join(rng.choices(string.ascii_letters, k=10))
+
+
+def _tweet(rng: random.Random, text: str, moment: datetime) -> Json:
+    """One post with the fields X exports."""
+    post_id = str(_snowflake(moment) + int(rng.random() * 2**22))
+    entities = _entities(text)
+    is_retweet = text.startswith("RT @")
+    return {
+        "edit_info": {
+            "initial": {
+                "editTweetIds": [post_id],
+                "editableUntil": _iso(moment + timedelta(hours=1)),
+                "editsRemaining": "5",
+                "isEditEligible": not is_retweet,
+            }
+        },
+        "retweeted": False,
+        "source": SOURCE,
+        "entities": entities,
+        "display_text_range": ["0", str(len(text))],
+        "favorite_count": "0" if is_retweet else str(int(60 * rng.random() ** 4)),
+        "id_str": post_id,
+        "truncated": False,
+        "retweet_count": str(int(9 * rng.random() ** 4)),
+        "id": post_id,
+        **({"possibly_sensitive": False} if entities["urls"] else {}),
+        "created_at": f"{moment:%a %b %d %H:%M:%S +0000 %Y}",
+        "favorited": False,
+        "full_text": text,
+        "lang": "en",
+        **(_reply(entities["user_mentions"][0], moment) if text.startswith("@") else {}),
+    }
+
+
+def _entities(text: str) -> Json:
+    """Where the hashtags, mentions and links of a text are, as X lists them."""
+
+    def found(pattern: str) -> list[tuple[str, list[str]]]:
+        return [(m[1], [str(m.start()), str(m.end())]) for m in re.finditer(pattern, text)]
+
+    return {
+        "hashtags": [{"text": tag, "indices": at} for tag, at in found(r"#(\w+)")],
+        "symbols": [],
+        "user_mentions": [
+            {
+                "name": handle.replace("_", " ").title(),
+                "screen_name": handle,
+                "indices": at,
+                "id_str": _user_id(handle),
+                "id": _user_id(handle),
+            }
+            for handle, at in found(r"@(\w+)")
+        ],
+        "urls": [
+            {
+                "url": f"https://t.co/{code}",
+                "expanded_url": f"https://lighthouse.example/log/{code}",
+                "display_url": f"lighthouse.example/log/{code}",
+                "indices": at,
+            }
+            for code, at in found(r"https://t\.co/(\w+)")
+        ],
+    }
+
+
+def _reply(to: Json, moment: datetime) -> Json:
+    """The fields of a post that answers one written ten minutes earlier."""
+    answered = str(_snowflake(moment - timedelta(minutes=10)))
+    return {
+        "in_reply_to_status_id_str": answered,
+        "in_reply_to_status_id": answered,
+        "in_reply_to_user_id": to["id"],
+        "in_reply_to_user_id_str": to["id"],
+        "in_reply_to_screen_name": to["screen_name"],
+    }
+
+
+def _account() -> Json:
+    return {
+        "email": "ada@lighthouse.example",
+        "createdVia": "web",
+        "username": HANDLE,
+        "accountId": ACCOUNT_ID,
+        "createdAt": _iso(JOINED),
+        "accountDisplayName": "Ada of the lamp",
+    }
+
+
+def _profile() -> Json:
+    bio = "Keeper of the lamp. Not speaking to the fog. A made-up person."
+    return {"description": {"bio": bio, "website": "", "location": "199 stairs up"}}
+
+
+def _manifest(data: dict[str, str], counts: dict[str, int]) -> Json:
+    """What the archive's own page reads first: whose it is and where each kind of data lies."""
+    return {
+        "userInfo": {"accountId": ACCOUNT_ID, "userName": HANDLE, "displayName": "Ada of the lamp"},
+        "archiveInfo": {
+            "sizeBytes": str(sum(len(content.encode()) for content in data.values())),
+            "generationDate": _iso(EXPORTED),
+            "isPartialArchive": False,
+            "maxPartSizeBytes": "53687091200",
+        },
+        "dataTypes": {
+            name: {
+                "files": [
+                    {
+                        "fileName": f"data/{name}.js",
+                        "globalName": f"YTD.{name}.part0",
+                        "count": str(count),
+                    }
+                ]
+            }
+            for name, count in counts.items()
+        },
+    }
+
+
+def _snowflake(moment: datetime) -> int:
+    """The smallest post id of a millisecond."""
+    return (moment - SNOWFLAKE_EPOCH) // timedelta(milliseconds=1) << 22
+
+
+def _user_id(handle: str) -> str:
+    return str(zlib.crc32(handle.encode()))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _script(name: str, items: list[Json]) -> str:
+    return f"window.YTD.{name}.part0 = {_json(items)}"
+
+
+def _json(value: Json | list[Json]) -> str:
+    return json.dumps(value, indent=2, separators=(",", " : "), ensure_ascii=False)
+
+
+def _zip(files: dict[str, str]) -> bytes:
+    """Pack `files` so that nothing of the clock or the machine gets into the bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as package:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, date_time=EXPORTED.timetuple()[:6])
+            entry.create_system = 3  # else it tells Windows from Unix
+            entry.external_attr = 0o644 << 16
+            package.writestr(entry, content.encode(), zipfile.ZIP_DEFLATED, compresslevel=9)
+    return buffer.getvalue()
+
+
+def main() -> None:
+    """Write the zip where the command line says."""
+    parser = argparse.ArgumentParser(description="Write a made-up account's X archive.")
+    parser.add_argument("--out", type=Path, default=Path("build/archive.zip"))
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_bytes(archive(options.seed))
+    print(f"{options.out}: {KEPT} posts to learn from, {RETWEETS} retweets, {len(TOO_SHORT)} too short")
+
+
+if __name__ == "__main__":
+    main()

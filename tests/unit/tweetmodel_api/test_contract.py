@@ -1,0 +1,142 @@
+"""The contract: identities, reports, manifests and the CRD."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from makers import DIGEST, dataset, failure, model, spec, success
+from tweetmodel_api.crd import crd
+from tweetmodel_api.layout import FileEntry, Layout, Manifest, checkpoint_step
+from tweetmodel_api.plan import collection_id, inputs_id, run_id
+from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.report import MAX_BYTES, decode, encode
+from tweetmodel_api.spec import TweetModelSpec
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_what_does_not_change_the_result_does_not_change_the_run() -> None:
+    base = spec()
+    same = spec(gpus=4, nodeSelector={"a": "b"}, suspend=True, training={"checkpointSeconds": 30})
+    assert run_id(base, DIGEST) == run_id(same, DIGEST)
+    assert collection_id(base) == collection_id(same)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"training": {"epochs": 5}}, {"generation": {"samples": 3}}, {"baseModel": {"scratch": {"preset": "Small"}}}],
+)
+def test_what_changes_the_result_makes_another_run(change: dict[str, object]) -> None:
+    assert run_id(spec(**change), DIGEST) != run_id(spec(), DIGEST)
+
+
+def test_another_data_set_makes_another_run() -> None:
+    assert run_id(spec(), "e" * 64) != run_id(spec(), DIGEST)
+
+
+def test_a_default_that_is_written_out_is_the_same_as_one_left_out() -> None:
+    assert run_id(spec(training={"epochs": 4, "seed": 42}), DIGEST) == run_id(spec(), DIGEST)
+    assert collection_id(spec(training={"seed": 42})) == collection_id(spec())
+
+
+def test_other_sources_are_another_collection() -> None:
+    other = spec(sources=[{"handle": "bob", "s3": {"uri": "s3://bucket/bob.jsonl"}}])
+    assert collection_id(other) != collection_id(spec())
+
+
+def test_a_change_of_the_secret_or_a_retry_asks_for_another_pod() -> None:
+    other = spec(storage={"uri": "s3://bucket/models", "secretRef": {"name": "new"}})
+    assert inputs_id(other, "") != inputs_id(spec(), "")
+    assert inputs_id(spec(), "now") != inputs_id(spec(), "")
+
+
+def test_a_report_survives_the_termination_message() -> None:
+    report = success(dataset=dataset(), model=model("ab" * 8), samples=["one", "two"])
+    assert decode(encode(report)) == report
+
+
+@given(st.lists(st.text(max_size=2000), max_size=10), st.text(max_size=1024))
+def test_a_report_always_fits_the_termination_message(samples: list[str], sentence: str) -> None:
+    clean = [s.encode("utf-8", "replace").decode() for s in samples]
+    report = success(samples=clean, model=model("ab" * 8), message=sentence.encode("utf-8", "replace").decode()[:500])
+    text = encode(report)
+    assert len(text.encode()) <= MAX_BYTES
+    assert decode(text) is not None
+
+
+def test_what_is_no_report_is_none() -> None:
+    assert decode("") is None
+    assert decode('{"outcome": "Succeeded"}') is None
+    assert decode(encode(failure(Reason.ACCESS_DENIED))[:-5]) is None
+
+
+def test_a_manifest_names_only_files_below_its_folder() -> None:
+    for path in ("../secret", "/etc/passwd", "a/../../b", ""):
+        with pytest.raises(ValidationError):
+            FileEntry(path=path, size=1, sha256="0" * 64)
+
+
+def test_a_manifests_digest_does_not_depend_on_the_order_of_its_files() -> None:
+    one, two = (FileEntry(path=p, size=1, sha256=c * 64) for p, c in (("a", "1"), ("b", "2")))
+    assert Manifest.of([one, two]).digest == Manifest.of([two, one]).digest
+
+
+def test_a_checkpoints_step_is_read_from_its_folder() -> None:
+    layout = Layout("s3://bucket/models/", "default", "ada")
+    folder = layout.checkpoint("ab" * 8, 1200, "1f2e3d4c")
+    assert folder == "s3://bucket/models/default/ada/runs/abababababababab/checkpoints/00001200-1f2e3d4c"
+    assert checkpoint_step(folder + "/") == 1200
+    assert checkpoint_step("s3://bucket/else") is None
+
+
+def test_every_reason_says_what_it_means_and_what_to_do() -> None:
+    assert set(FACTS) == set(Reason)
+    assert all(fact.meaning.endswith(".") and fact.advice.endswith(".") for fact in FACTS.values())
+
+
+def test_the_crd_on_disk_is_the_one_the_models_generate() -> None:
+    on_disk = yaml.safe_load((ROOT / "crds" / "tweetmodels.tweetmodel.dev.yaml").read_text())
+    assert on_disk == json.loads(json.dumps(crd()))
+
+
+def nodes(schema: dict[str, object], path: str = "") -> list[tuple[str, dict[str, object]]]:
+    """Every node of a schema with its path."""
+    found = [(path, schema)]
+    for name, child in schema.get("properties", {}).items():
+        found += nodes(child, f"{path}.{name}")
+    for part in ("items", "additionalProperties"):
+        if isinstance(schema.get(part), dict):
+            found += nodes(schema[part], f"{path}[]")
+    return found
+
+
+ALL = nodes(crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"], "spec")
+
+
+def test_the_crd_bounds_every_string_and_list_and_describes_every_field() -> None:
+    for path, node in ALL:
+        if node.get("type") == "string" and "enum" not in node:
+            assert "maxLength" in node, path
+        if node.get("type") == "array":
+            assert "maxItems" in node, path
+            assert "x-kubernetes-list-type" in node, path
+        if not path.endswith("[]"):
+            assert node.get("description"), path
+
+
+def test_the_crd_has_no_float_and_no_reference() -> None:
+    assert not [path for path, node in ALL if node.get("type") == "number"]
+    assert "$ref" not in json.dumps(crd())
+
+
+def test_the_smallest_tweetmodel_is_six_lines() -> None:
+    smallest = {"sources": [{"handle": "ada", "s3": {"uri": "s3://bucket/a.jsonl"}}], "storage": {"uri": "s3://bucket"}}
+    made = TweetModelSpec.model_validate(smallest)
+    assert made.base_model.hub
+    assert made.base_model.hub.name == "openai-community/gpt2"
+    assert (made.training.epochs, made.training.learning_rate, made.training.block_size) == (4, "1.372e-4", 1024)

@@ -1,0 +1,302 @@
+"""The decisions of the operator, told as what happens to a TweetModel."""
+
+from dataclasses import replace
+
+import pytest
+
+from makers import DIGEST, NOW, dataset, failure, job, model, observed, spec, success
+from tweetmodel_api.plan import run_id
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.status import Metric, Progress, TweetModelStatus
+from tweetmodel_operator.decide import decide
+from tweetmodel_operator.state import Decision, Observed
+
+LATER = "2026-11-23T13:00:00Z"
+
+
+def after(now: Observed, time: str = NOW) -> Decision:
+    return decide(now, time, progress_interval=5)
+
+
+def condition(decision: Decision, kind: str) -> tuple[str, str]:
+    assert decision.status
+    found = next(c for c in decision.status.conditions if c.type == kind)
+    return found.status, found.reason
+
+
+def message(decision: Decision, kind: str = "Ready") -> str:
+    assert decision.status
+    return next(c.message for c in decision.status.conditions if c.type == kind)
+
+
+def collected(**changes: object) -> TweetModelStatus:
+    """The status once the data set is there and the train Job was made."""
+    report = success(dataset=dataset(**changes))
+    status = after(observed(job().complete(report))).status
+    assert status
+    return status
+
+
+def ready() -> TweetModelStatus:
+    """The status of a finished run."""
+    run = run_id(spec(), DIGEST)
+    report = success(model=model(run), samples=["a tweet"])
+    status = after(observed(job("train").complete(report), status=collected())).status
+    assert status
+    return status
+
+
+def test_a_new_tweetmodel_gets_a_collect_job_and_no_train_job() -> None:
+    decision = after(observed())
+    assert [request.plan.stage for request in decision.create] == ["collect"]
+    assert condition(decision, "Ready") == ("Unknown", "Collecting")
+    assert condition(decision, "Reconciling") == ("True", "Collecting")
+    assert condition(decision, "Stalled") == ("False", "Collecting")
+
+
+def test_deciding_twice_about_the_same_state_gives_the_same_jobs_and_status() -> None:
+    assert after(observed()) == after(observed())
+    status = after(observed()).status
+    again = after(observed(job(), status=status), LATER)
+    assert not again.create
+    third = after(observed(job(), status=again.status), LATER)
+    assert third.status == again.status
+
+
+def test_the_train_job_is_made_when_the_data_set_is_there_and_gets_its_digest() -> None:
+    decision = after(observed(job().complete(success(dataset=dataset()))))
+    (request,) = decision.create
+    assert request.plan.stage == "train"
+    assert request.plan.dataset
+    assert request.plan.dataset.digest == DIGEST
+    assert condition(decision, "DataReady") == ("True", "Succeeded")
+    assert condition(decision, "Ready") == ("Unknown", "Training")
+
+
+def test_a_finished_run_makes_the_tweetmodel_ready() -> None:
+    run = run_id(spec(), DIGEST)
+    report = success(model=model(run), samples=["a tweet"], message="It learnt.")
+    decision = after(observed(job("train").complete(report), status=collected()))
+    assert condition(decision, "Ready") == ("True", "Succeeded")
+    assert condition(decision, "Reconciling") == ("False", "Succeeded")
+    assert condition(decision, "Trained") == ("True", "Succeeded")
+    assert decision.status
+    assert decision.status.samples == ("a tweet",)
+    assert decision.status.summary
+    assert (decision.status.summary.loss, decision.status.summary.progress) == ("2.5", "100%")
+    assert [(r.id, r.outcome) for r in decision.status.runs] == [(run, "Succeeded")]
+
+
+def test_nothing_changes_once_it_is_ready() -> None:
+    status = ready()
+    decision = after(observed(status=status), LATER)
+    assert decision == Decision(status=status)
+
+
+def test_a_finished_job_that_vanishes_is_not_run_again() -> None:
+    assert not after(observed(status=ready())).create
+    assert not after(observed(job("train").running(), status=collected())).create
+    failed = after(observed(job().pod_ended(65, failure(Reason.NOT_ENOUGH_TWEETS)).failed())).status
+    gone = after(observed(status=failed), LATER)
+    assert not gone.create
+    assert gone.status == failed
+
+
+def test_a_job_gets_its_ttl_only_when_its_outcome_is_in_the_status() -> None:
+    finished = job("train").complete(success(model=model(run_id(spec(), DIGEST))))
+    first = after(observed(finished, status=collected()))
+    assert first.expire == ()
+    second = after(observed(finished, status=first.status), LATER)
+    assert second.expire == (finished.obj().name,)
+    assert after(observed(finished.expiring(), status=first.status), LATER).expire == ()
+
+
+def test_a_missing_job_of_an_unfinished_run_is_made_again_as_the_next_attempt() -> None:
+    decision = after(observed(status=after(observed()).status))
+    assert [request.attempt for request in decision.create] == [2]
+
+
+def test_a_complete_job_without_a_report_is_run_again_but_not_for_ever() -> None:
+    assert [r.attempt for r in after(observed(job().complete(None))).create] == [2]
+    fifth = after(observed(job().attempt(5).complete(None)))
+    assert not fifth.create
+    assert condition(fifth, "Stalled") == ("True", "InternalError")
+
+
+def test_too_few_tweets_stalls_before_any_train_job() -> None:
+    report = failure(Reason.NOT_ENOUGH_TWEETS, "@ada has 5,120 characters and needs 6,000: add a source.")
+    decision = after(observed(job().pod_ended(65, report).failed()))
+    assert decision.create == ()
+    assert condition(decision, "Ready") == ("False", "NotEnoughTweets")
+    assert condition(decision, "Stalled") == ("True", "NotEnoughTweets")
+    assert condition(decision, "DataReady") == ("False", "NotEnoughTweets")
+    assert "5,120" in message(decision)
+
+
+def test_a_failed_attempt_is_repeated_when_a_person_asks_for_it() -> None:
+    failed = job().pod_ended(77, failure(Reason.ACCESS_DENIED)).failed()
+    status = after(observed(failed)).status
+    assert not after(observed(failed, status=status)).create
+    retried = after(observed(failed, status=status, retry="now"))
+    assert [request.attempt for request in retried.create] == [2]
+    vanished = after(observed(status=status, retry="now"))
+    assert [request.attempt for request in vanished.create] == [2]
+
+
+def test_a_temporary_failure_is_shown_while_it_is_tried_again() -> None:
+    decision = after(observed(job().pod_ended(75, failure(Reason.STORAGE_UNREACHABLE, "No answer."))))
+    assert condition(decision, "Ready") == ("Unknown", "StorageUnreachable")
+    assert condition(decision, "Stalled")[0] == "False"
+    assert "tried again" in message(decision)
+
+
+def test_a_changed_spec_makes_a_second_run_and_keeps_the_first() -> None:
+    other = spec(training={"epochs": 9})
+    decision = after(observed(of=other, status=ready(), generation=2))
+    assert [request.id for request in decision.create] == [run_id(other, DIGEST)]
+    assert decision.status
+    assert [r.outcome for r in decision.status.runs] == ["Active", "Succeeded"]
+    assert decision.status.model, "the last model stays usable while the new one is made"
+    assert condition(decision, "Ready") == ("Unknown", "Training")
+
+
+def test_a_changed_spec_ends_the_unfinished_older_run() -> None:
+    running = job("train").running()
+    other = spec(training={"epochs": 9})
+    decision = after(observed(running, of=other, status=collected(), generation=2))
+    assert decision.delete == (running.obj().name,)
+    assert decision.status
+    assert [r.outcome for r in decision.status.runs] == ["Active", "Superseded"]
+
+
+def test_a_change_that_does_not_matter_to_the_result_starts_nothing_once_it_is_ready() -> None:
+    other = spec(gpus=2, resources={"limits": {"memory": "4Gi"}})
+    decision = after(observed(of=other, status=ready(), generation=2))
+    assert not decision.create
+    assert condition(decision, "Ready") == ("True", "Succeeded")
+
+
+def test_a_change_of_placement_replaces_the_running_job_under_the_same_run() -> None:
+    other = spec(gpus=2)
+    running = job("train").running()
+    decision = after(observed(running, of=other, status=collected()))
+    assert decision.delete == (running.obj().name,)
+    assert not decision.create
+    waiting = after(observed(running.deleting(), of=other, status=decision.status))
+    assert not waiting.create
+    assert not waiting.delete
+    gone = after(observed(of=other, status=waiting.status))
+    assert [(r.id, r.attempt) for r in gone.create] == [(run_id(spec(), DIGEST), 2)]
+
+
+def test_suspend_stops_the_job_and_resume_goes_on_with_it() -> None:
+    running = job("train").running()
+    held = spec(suspend=True)
+    decision = after(observed(running, of=held, status=collected()))
+    assert decision.suspend == ((running.obj().name, True),)
+    suspended = after(observed(job("train").suspended(by_us=True), of=held, status=decision.status))
+    assert condition(suspended, "Ready") == ("False", "Suspended")
+    assert condition(suspended, "Stalled")[0] == "False"
+    resumed = after(observed(job("train").suspended(by_us=True), status=suspended.status))
+    assert resumed.suspend == ((running.obj().name, False),)
+
+
+def test_a_suspended_tweetmodel_makes_no_job() -> None:
+    decision = after(observed(of=spec(suspend=True)))
+    assert not decision.create
+    assert condition(decision, "Ready") == ("False", "Suspended")
+
+
+def test_a_job_that_another_manager_holds_back_is_left_to_it() -> None:
+    decision = after(observed(job().suspended()))
+    assert decision.suspend == ()
+    assert condition(decision, "Ready") == ("Unknown", "Queued")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "stalled"),
+    [
+        (job().unschedulable("0/1 nodes are available: 1 Insufficient nvidia.com/gpu."), "Unschedulable", "False"),
+        (job().waiting("ImagePullBackOff", "no such image"), "ImagePullFailed", "True"),
+        (job().waiting("CreateContainerConfigError", 'secret "s3" not found'), "SecretInvalid", "True"),
+        (job().pod_ended(137, None, "OOMKilled").failed("BackoffLimitExceeded"), "OutOfMemory", "True"),
+        (job().running().failed("DeadlineExceeded"), "DeadlineExceeded", "True"),
+        (job().pod_ended(1).failed("BackoffLimitExceeded"), "InternalError", "True"),
+        (job().failed("BackoffLimitExceeded"), "InternalError", "True"),
+        (job().pod_ended(143, failure(Reason.INTERRUPTED)), "Collecting", "False"),
+    ],
+)
+def test_what_is_wrong_with_a_pod_is_told_by_reason(state: object, reason: str, stalled: str) -> None:
+    decision = after(observed(state))
+    assert condition(decision, "Ready")[1] == reason
+    assert condition(decision, "Stalled")[0] == stalled
+    assert message(decision)
+
+
+def test_the_schedulers_sentence_is_passed_on() -> None:
+    decision = after(observed(job().unschedulable("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")))
+    assert "Insufficient nvidia.com/gpu" in message(decision)
+
+
+def test_progress_shows_in_the_summary_and_is_dropped_with_its_job() -> None:
+    posted = Progress(
+        progress_percentage=45,
+        estimated_remaining_seconds=83,
+        metrics=(Metric(name="loss", value="3.21"),),
+        last_updated_time=NOW,
+    )
+    decision = after(observed(job("train").running(), status=collected(), progress=posted))
+    assert decision.status
+    assert decision.status.summary
+    shown = decision.status.summary
+    assert (shown.progress, shown.eta, shown.loss) == ("45%", "1m23s", "3.21")
+    next_run = after(observed(of=spec(training={"epochs": 9}), status=decision.status))
+    assert next_run.status
+    assert next_run.status.progress is None
+
+
+def test_progress_alone_is_written_at_most_every_five_seconds() -> None:
+    def at(second: int) -> Progress:
+        return Progress(progress_percentage=second, last_updated_time=f"2026-11-23T12:00:{second:02d}Z")
+
+    running = job("train").running()
+    first = after(observed(running, status=collected(), progress=at(10)))
+    held = after(observed(running, status=first.status, progress=at(12)))
+    assert held.status == first.status
+    assert held.requeue_after == 3
+    written = after(observed(running, status=first.status, progress=at(15)))
+    assert written.status
+    assert written.status.progress == at(15)
+
+
+def test_a_hundred_percent_is_not_believed_before_the_report() -> None:
+    posted = Progress(progress_percentage=100, last_updated_time=NOW)
+    decision = after(observed(job("train").running(), status=collected(), progress=posted))
+    assert condition(decision, "Ready") == ("Unknown", "Training")
+
+
+def test_the_time_of_a_condition_is_when_its_status_changed() -> None:
+    first = after(observed())
+    second = after(observed(job().running(), status=first.status), LATER)
+    assert second.status
+    assert {c.last_transition_time for c in second.status.conditions} == {NOW}
+
+
+def test_an_unreadable_spec_stalls_and_says_which_field() -> None:
+    decision = after(replace(observed(), spec=None, spec_error="spec.training.epochs: too many"))
+    assert condition(decision, "Stalled") == ("True", "InvalidSpec")
+    assert "spec.training.epochs" in message(decision)
+
+
+def test_a_tweetmodel_that_is_being_deleted_is_left_alone() -> None:
+    assert after(observed(deleting=True)) == Decision()
+
+
+def test_the_last_ten_runs_are_kept() -> None:
+    status = ready()
+    for epochs in range(10, 30):
+        of = spec(training={"epochs": epochs})
+        result = success(model=model(run_id(of, DIGEST)))
+        status = after(observed(job("train", of=of).complete(result), of=of, status=status)).status or status
+    assert len(status.runs) == 10
+    assert status.runs[0].id == run_id(spec(training={"epochs": 29}), DIGEST)

@@ -1,0 +1,10 @@
+import subprocess
+import sys
+
+HEAVY = ("torch", "transformers", "boto3", "tokenizers")
+
+
+def test_the_operator_never_imports_the_learning_stack() -> None:
+    code = f"import sys, tweetmodel_operator.main; print([m for m in {HEAVY} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,124 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from makers import DIGEST, KEY, UID, spec
+from tweetmodel_api.plan import DatasetReference, Plan, collection_id, inputs_id, run_id
+from tweetmodel_api.reasons import FACTS, PERMANENT, ExitCode
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_operator import manifests, names
+from tweetmodel_operator.settings import Settings
+from tweetmodel_operator.state import JobRequest
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+SETTINGS = Settings(trainer_image="registry/trainer:1", progress_url="https://operator.system.svc:8443")
+
+
+def request(stage: str, of: TweetModelSpec) -> JobRequest:
+    training = stage == "train"
+    identity = run_id(of, DIGEST) if training else collection_id(of)
+    plan = Plan(
+        stage=stage,
+        namespace=KEY.namespace,
+        name=KEY.name,
+        spec=of,
+        run=identity if training else None,
+        dataset=DatasetReference(uri="s3://bucket/models/default/ada/datasets/dd", digest=DIGEST) if training else None,
+    )
+    name = names.job_name(KEY.name, UID, plan.stage, identity, 1)
+    return JobRequest(name=name, uid=UID, id=identity, attempt=1, inputs=inputs_id(of, ""), plan=plan)
+
+
+def made(stage: str, of: TweetModelSpec | None = None, settings: Settings = SETTINGS, ca: str = "CA") -> dict[str, Any]:
+    return manifests.job(request(stage, of or spec()), settings, ca)
+
+
+@pytest.mark.parametrize("stage", ["collect", "train"])
+def test_the_job_is_as_its_golden_file_says(stage: str) -> None:
+    """`make generate` writes the golden files anew; the diff is the review."""
+    golden = yaml.safe_load((GOLDEN / f"job-{stage}.yaml").read_text())
+    full = spec(gpus=2, nodeSelector={"gpu": "h200"}, tolerations=[{"key": "gpu", "operator": "Exists"}])
+    assert made(stage, full) == golden
+
+
+def test_only_the_train_pod_asks_for_a_gpu() -> None:
+    def limits(stage: str) -> dict[str, str]:
+        container = made(stage)["spec"]["template"]["spec"]["containers"][0]
+        return container["resources"].get("limits", {})
+
+    assert limits("train")["nvidia.com/gpu"] == "1"
+    assert "nvidia.com/gpu" not in limits("collect")
+
+
+def test_a_spec_without_gpus_asks_for_none() -> None:
+    container = made("train", spec(gpus=0))["spec"]["template"]["spec"]["containers"][0]
+    assert "nvidia.com/gpu" not in container["resources"]["limits"]
+
+
+def test_the_users_resources_replace_the_administrators() -> None:
+    container = made("train", spec(resources={"requests": {"cpu": 2}}, gpus=0))["spec"]["template"]["spec"][
+        "containers"
+    ][0]
+    assert container["resources"] == {"requests": {"cpu": "2"}}
+
+
+@pytest.mark.parametrize("stage", ["collect", "train"])
+def test_the_pod_keeps_to_the_restricted_pod_security_standard(stage: str) -> None:
+    pod = made(stage)["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = pod["containers"]
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {kind for volume in pod["volumes"] for kind in volume if kind != "name"} <= {
+        "downwardAPI",
+        "emptyDir",
+        "projected",
+    }
+
+
+@pytest.mark.parametrize("stage", ["collect", "train"])
+def test_the_pod_gets_no_token_for_the_api_server(stage: str) -> None:
+    pod = made(stage)["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    audiences = [
+        source["serviceAccountToken"]["audience"]
+        for volume in pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        if "serviceAccountToken" in source
+    ]
+    assert audiences == [names.AUDIENCE]
+
+
+def test_without_a_progress_server_the_pod_gets_no_token_at_all() -> None:
+    pod = made("train", settings=replace(SETTINGS, progress_url=""))["spec"]["template"]["spec"]
+    assert not any("projected" in volume for volume in pod["volumes"])
+    assert not any(e["name"].startswith("KUBEFLOW") for e in pod["containers"][0]["env"])
+
+
+def test_the_plan_can_be_read_back_by_the_trainer() -> None:
+    annotations = made("train")["spec"]["template"]["metadata"]["annotations"]
+    assert Plan.model_validate_json(annotations[names.PLAN]) == request("train", spec()).plan
+
+
+def test_credentials_are_mounted_by_name_and_never_read() -> None:
+    env = {e["name"]: e for e in made("train")["spec"]["template"]["spec"]["containers"][0]["env"]}
+    reference = {"secretKeyRef": {"name": "s3", "key": "accessKeyID"}}
+    assert env["AWS_ACCESS_KEY_ID"]["valueFrom"] == reference
+
+
+def test_every_permanent_exit_code_ends_the_job_and_no_temporary_one_does() -> None:
+    (fail, stopped, disrupted) = manifests.pod_failure_policy()["rules"]
+    ending = set(fail["onExitCodes"]["values"])
+    assert ending == {int(code) for code in PERMANENT}
+    assert not ending & {int(ExitCode.TEMPORARY), int(ExitCode.BUG), int(ExitCode.INTERRUPTED)}
+    assert (stopped["action"], disrupted["action"]) == ("Ignore", "Ignore")
+    assert {f.exit_code for f in FACTS.values() if f.exit_code} == {c for c in ExitCode if c}
+
+
+def test_names_fit_a_label() -> None:
+    longest = names.job_name("a" * 40, UID, "collect", "f" * 16, 999)
+    assert len(longest) <= 63

@@ -1,0 +1,75 @@
+from typing import Any
+
+from makers import KEY, UID, failure, spec
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.report import encode
+from tweetmodel_operator import names
+from tweetmodel_operator.observe import assemble
+
+
+def tweetmodel(**changes: Any) -> dict[str, Any]:
+    return {"metadata": {"uid": UID, "generation": 3}, "spec": spec().wire(), **changes}
+
+
+def raw_job(owner: str = UID, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "ada-collect-1",
+            "uid": "job-uid",
+            "creationTimestamp": "2026-11-23T12:00:00Z",
+            "labels": names.job_labels("ada", "collect", "a" * 16, 1),
+            "annotations": {names.INPUTS: "b" * 16},
+            "ownerReferences": [{"kind": "TweetModel", "uid": owner, "controller": True}],
+        },
+        "spec": {},
+        "status": status,
+    }
+
+
+def raw_pod(name: str = "pod", created: str = "2026-11-23T12:00:01Z", **status: Any) -> dict[str, Any]:
+    owner = {"kind": "Job", "uid": "job-uid", "controller": True}
+    return {"metadata": {"name": name, "creationTimestamp": created, "ownerReferences": [owner]}, "status": status}
+
+
+def container(**state: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
+
+
+def test_jobs_of_an_earlier_tweetmodel_of_the_same_name_are_left_out() -> None:
+    seen = assemble(KEY, tweetmodel(), [raw_job(), raw_job(owner="another")], [], {})
+    assert len(seen.jobs) == 1
+
+
+def test_a_report_is_read_from_the_termination_message() -> None:
+    report = failure(Reason.ACCESS_DENIED)
+    ended = raw_pod(**container(terminated={"exitCode": 77, "reason": "Error", "message": encode(report)}))
+    (pod,) = assemble(KEY, tweetmodel(), [raw_job()], [ended], {}).jobs[0].pods
+    assert (pod.exit_code, pod.report) == (77, report)
+
+
+def test_a_termination_message_that_is_no_report_counts_as_none() -> None:
+    ended = raw_pod(**container(terminated={"exitCode": 137, "reason": "OOMKilled", "message": "Killed"}))
+    (pod,) = assemble(KEY, tweetmodel(), [raw_job()], [ended], {}).jobs[0].pods
+    assert (pod.exit_reason, pod.report) == ("OOMKilled", None)
+
+
+def test_pods_come_oldest_first() -> None:
+    pods = [raw_pod("new", "2026-11-23T12:00:09Z"), raw_pod("old", "2026-11-23T12:00:02Z")]
+    seen = assemble(KEY, tweetmodel(), [raw_job()], pods, {}).jobs[0].pods
+    assert [pod.name for pod in seen] == ["old", "new"]
+
+
+def test_the_jobs_conditions_say_how_it_ended() -> None:
+    conditions = [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "code 65"}]
+    (job,) = assemble(KEY, tweetmodel(), [raw_job(conditions=conditions)], [], {}).jobs
+    assert (job.failed_reason, job.complete, job.finished) == ("PodFailurePolicy", False, True)
+
+
+def test_a_spec_that_this_version_cannot_read_is_told_by_field() -> None:
+    seen = assemble(KEY, tweetmodel(spec={**spec().wire(), "gpus": "many"}), [], [], {})
+    assert seen.spec is None
+    assert seen.spec_error.startswith("spec.gpus: ")
+
+
+def test_a_status_of_another_version_is_made_anew() -> None:
+    assert assemble(KEY, tweetmodel(status={"phase": "Done"}), [], [], {}).status is None
