@@ -8,6 +8,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
@@ -22,7 +23,7 @@ TIMEOUT_SECONDS = 30
 
 
 class ApiError(Exception):
-    """The API server refused a request."""
+    """The API server refused a request, or, with code 0, did not answer."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -85,8 +86,12 @@ class ApiServer:
         headers = {"Accept": "application/json", "Content-Type": content_type}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        response = await self._client.call_api(method, url, headers, body, _request_timeout=TIMEOUT_SECONDS)
-        data = json.loads(await response.read() or b"{}")
+        try:
+            response = await self._client.call_api(method, url, headers, body, _request_timeout=TIMEOUT_SECONDS)
+            data = json.loads(await response.read() or b"{}")
+        except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
+            metrics.API_REQUESTS.labels(method, "none").inc()
+            raise ApiError(0, "Unreachable", f"{method} {path}: no usable answer ({error!r})") from error
         metrics.API_REQUESTS.labels(method, str(response.status)).inc()
         if response.status >= 400:
             message = data.get("message") or f"{method} {path} was answered with {response.status}"

@@ -19,12 +19,19 @@ from tweetmodel_operator.state import Decision, Observed
 logger = logging.getLogger(__name__)
 
 MOST_NOTE = 1024
+REFUSALS = (400, 403, 422)
+"""What the API server answers to a Job that policy, quota or validation forbids: asking again changes nothing."""
+
+
+class JobRefused(Exception):
+    """The cluster does not allow the Job; the text is the API server's sentence."""
 
 
 async def apply(api: ApiServer, observed: Observed, decision: Decision, settings: Settings, progress_ca: str) -> None:
     """Brings the API server to what was decided; writes nothing where nothing differs.
 
     Raises:
+        JobRefused: a Job is not allowed; the status is not written.
         ApiError: the API server refused; what came before stands, and the next reconcile goes on from it.
     """
     namespace = observed.key.namespace
@@ -34,10 +41,9 @@ async def apply(api: ApiServer, observed: Observed, decision: Decision, settings
         mark = {"annotations": {names.SUSPENDED: "true" if suspend else None}}
         await _ignoring(404, api.merge(jobs_path(namespace, name), {"metadata": mark, "spec": {"suspend": suspend}}))
     for request in decision.create:
-        await _ignoring(409, api.create(jobs_path(namespace), manifests.job(request, settings, progress_ca)))
+        await _create(api, namespace, manifests.job(request, settings, progress_ca))
     if decision.status and decision.status != observed.status:
-        await _write_status(api, observed, decision.status)
-        await _tell(api, observed, decision.status)
+        await write_status(api, observed, decision.status)
     for name in decision.expire:
         ttl = {"spec": {"ttlSecondsAfterFinished": settings.ttl_seconds}}
         await _ignoring(404, api.merge(jobs_path(namespace, name), ttl))
@@ -52,7 +58,17 @@ async def _ignoring(code: int, request: Awaitable[JsonObject]) -> None:
             raise
 
 
-async def _write_status(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
+async def _create(api: ApiServer, namespace: str, job: JsonObject) -> None:
+    try:
+        await _ignoring(409, api.create(jobs_path(namespace), job))
+    except ApiError as error:
+        if error.code in REFUSALS:
+            raise JobRefused(str(error)) from error
+        raise
+
+
+async def write_status(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
+    """Writes the whole status, then tells of a change of Ready's reason by an event."""
     key = observed.key
     body = {
         "apiVersion": API_VERSION,
@@ -61,6 +77,7 @@ async def _write_status(api: ApiServer, observed: Observed, status: TweetModelSt
         "status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True),
     }
     await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
+    await _tell(api, observed, status)
 
 
 async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from tweetmodel_api.status import Progress
 from tweetmodel_operator import metrics
 from tweetmodel_operator.api_server import ApiError, ApiServer
-from tweetmodel_operator.apply import apply
-from tweetmodel_operator.decide import decide
+from tweetmodel_operator.apply import JobRefused, apply
+from tweetmodel_operator.decide import decide, refused
 from tweetmodel_operator.observe import observe
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Decision, Key, Observed
@@ -49,7 +49,11 @@ class Reconciler:
                 result = "gone"
                 return None
             decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
-            await apply(self.api, observed, decision, self.settings, self.progress_ca)
+            try:
+                await apply(self.api, observed, decision, self.settings, self.progress_ca)
+            except JobRefused as refusal:
+                decision = refused(observed, str(refusal), self.now())
+                await apply(self.api, observed, decision, self.settings, self.progress_ca)
             self._remember(key, observed, decision)
             result = "success"
             return decision.requeue_after

@@ -14,6 +14,8 @@ from tweetmodel_operator.decide import conditions, runs
 from tweetmodel_operator.decide.stages import Goal, Pursuit, pursue, settled
 from tweetmodel_operator.state import Decision, JobRequest, Observed
 
+REFUSED_SECONDS = 60.0
+
 NOTHING_YET = TweetModelStatus(observed_generation=0)
 
 
@@ -44,6 +46,12 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
     return replace(decision, expire=_expirable(observed)) if status == observed.status else decision
 
 
+def refused(observed: Observed, message: str, now: str) -> Decision:
+    """What follows when the cluster did not allow a Job: the status says why, and it is tried again."""
+    before = observed.status or NOTHING_YET
+    return Decision(status=conditions.refused(before, observed, message, now), requeue_after=REFUSED_SECONDS)
+
+
 def _pursue_in_order(
     observed: Observed, spec: TweetModelSpec, before: TweetModelStatus
 ) -> tuple[tuple[Pursuit, ...], Dataset | None]:
@@ -52,7 +60,7 @@ def _pursue_in_order(
     collection = collection_id(spec)
     goal = Goal("collect", collection, inputs)
     if before.collection == collection and before.dataset:
-        collect, dataset = settled(goal, conditions.data_sentence(before.dataset)), before.dataset
+        collect, dataset = settled(goal, conditions.sentence(before, "DataReady")), before.dataset
     else:
         collect = pursue(goal, observed)
         report = collect.verdict.report
@@ -62,7 +70,7 @@ def _pursue_in_order(
     run = run_id(spec, dataset.digest)
     goal = Goal("train", run, inputs)
     if runs.has_current_model(before, run):
-        return (collect, settled(goal, conditions.model_sentence(before))), dataset
+        return (collect, settled(goal, conditions.sentence(before, "Trained"))), dataset
     return (collect, pursue(goal, observed)), dataset
 
 

@@ -58,8 +58,16 @@ def status(
 
 def unreadable(before: TweetModelStatus, observed: Observed, now: str) -> TweetModelStatus:
     """The status of a spec that passed the API server but can't be read: an older CRD is installed."""
-    message = f"{observed.spec_error}. {FACTS[Reason.INVALID_SPEC].advice}"
-    verdict = Verdict("Failed", Reason.INVALID_SPEC, message, needs_person=True)
+    return _stalled(before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
+
+
+def refused(before: TweetModelStatus, observed: Observed, message: str, now: str) -> TweetModelStatus:
+    """The status where the cluster does not allow the Job."""
+    return _stalled(before, observed, Reason.POD_REFUSED, message, now)
+
+
+def _stalled(before: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str) -> TweetModelStatus:
+    verdict = Verdict("Failed", reason, f"{message}. {FACTS[reason].advice}", needs_person=True)
     return before.model_copy(
         update={
             "observed_generation": observed.generation,
@@ -83,18 +91,9 @@ def throttle(before: TweetModelStatus, after: TweetModelStatus, interval: int) -
     return (after, None) if age >= interval else (before, interval - age)
 
 
-def data_sentence(dataset: Dataset) -> str:
-    """What is known of a data set."""
-    return (
-        f"{dataset.kept:,} of {dataset.downloaded:,} posts kept "
-        f"({dataset.retweets:,} retweets and {dataset.short:,} short ones left out), {dataset.characters:,} characters."
-    )
-
-
-def model_sentence(status: TweetModelStatus) -> str:
-    """What is known of the model in the status."""
-    condition = next((c for c in status.conditions if c.type == "Trained"), None)
-    return condition.message if condition else FACTS[Reason.SUCCEEDED].meaning
+def sentence(status: TweetModelStatus, kind: ConditionType) -> str:
+    """What a condition said last: a result that stands is told in the same words again."""
+    return next((c.message for c in status.conditions if c.type == kind), "")
 
 
 def _conditions(

@@ -116,8 +116,7 @@ def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
         return Pursuit(goal, held, attempt=observed.status.attempt if observed.status else None)
     name = goal.job_name(observed, number)
     attempt = Attempt(stage=goal.stage, id=goal.id, number=number, inputs=goal.inputs, job=name, outcome="Active")
-    begun = Verdict("Active", UNDER_WAY[goal.stage], f"Job {name} was made and waits for its pod.")
-    return Pursuit(goal, begun, attempt=attempt, create=number)
+    return Pursuit(goal, _working(goal.stage), attempt=attempt, create=number)
 
 
 def _attempt(goal: Goal, job: ObservedJob, outcome: Literal["Active", "Succeeded", "Failed"]) -> Attempt:
@@ -142,9 +141,7 @@ def judge(job: ObservedJob) -> Verdict | None:
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
         return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}")
-    if latest is None:
-        return Verdict("Active", UNDER_WAY[job.stage], f"Job {job.name} waits for its pod.")
-    return _under_way(job, latest)
+    return _under_way(job, latest) if latest else _working(job.stage)
 
 
 def _failure(job: ObservedJob) -> Verdict:
@@ -170,9 +167,6 @@ def _ending(pod: ObservedPod) -> tuple[Reason, str]:
 
 
 def _under_way(job: ObservedJob, pod: ObservedPod) -> Verdict:
-    stage = UNDER_WAY[job.stage]
-    if pod.running:
-        return Verdict("Active", stage, FACTS[stage].meaning)
     if pod.unschedulable:
         fact = FACTS[Reason.UNSCHEDULABLE]
         return Verdict("Active", Reason.UNSCHEDULABLE, f"{fact.meaning} {fact.advice} {pod.unschedulable}")
@@ -182,9 +176,15 @@ def _under_way(job: ObservedJob, pod: ObservedPod) -> Verdict:
     if pod.exit_code:
         reason, message = _ending(pod)
         if reason is Reason.INTERRUPTED:
-            return Verdict("Active", stage, f"{message} The next pod goes on from there.")
+            return Verdict("Active", UNDER_WAY[job.stage], f"{message} The next pod goes on from there.")
         return Verdict("Active", reason, f"{message} It is tried again.")
-    return Verdict("Active", stage, f"Pod {pod.name} is starting.")
+    return _working(job.stage)
+
+
+def _working(stage: Stage) -> Verdict:
+    """Under way without trouble, from the Job's creation on: one sentence, so that a pod's start costs no write."""
+    reason = UNDER_WAY[stage]
+    return Verdict("Active", reason, FACTS[reason].meaning)
 
 
 def _advice(reason: Reason) -> str:

@@ -1,0 +1,208 @@
+"""The three steps together, against a small API server in memory that keeps objects and counts writes."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from makers import KEY, NOW, UID, dataset, failure, spec, success
+from tweetmodel_api.plan import Plan
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.report import Report, encode
+from tweetmodel_operator import names
+from tweetmodel_operator.api_server import ApiError
+from tweetmodel_operator.reconcile import Reconciler
+from tweetmodel_operator.settings import Settings
+
+
+class Crash(Exception):
+    """The operator dies here."""
+
+
+@dataclass
+class Cluster:
+    """What the API server holds; `crash_at` ends the n-th write, `refuse` answers the creation of a Job."""
+
+    tweetmodel: dict[str, Any] | None = None
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+    writes: int = 0
+    crash_at: int = -1
+    crash_after: bool = False
+    refuse: ApiError | None = None
+
+    def _write(self, change: Any) -> dict[str, Any]:
+        self.writes += 1
+        dying = self.writes == self.crash_at
+        if dying and not self.crash_after:
+            raise Crash
+        change()
+        if dying:
+            raise Crash
+        return {}
+
+    async def get(self, path: str, **query: str) -> dict[str, Any]:
+        if path.endswith("/jobs"):
+            return {"items": copy.deepcopy(list(self.jobs.values()))}
+        if path.endswith("/pods"):
+            return {"items": copy.deepcopy(self.pods)}
+        if self.tweetmodel is None:
+            raise ApiError(404, "NotFound", "gone")
+        return copy.deepcopy(self.tweetmodel)
+
+    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if path.endswith("/events"):
+            self.events.append(body)
+            return {}
+        if self.refuse:
+            raise self.refuse
+        name = body["metadata"]["name"]
+        if name in self.jobs:
+            raise ApiError(409, "AlreadyExists", name)
+
+        def add() -> None:
+            self.created.append(name)
+            metadata = body["metadata"] | {"uid": f"uid-of-{name}", "creationTimestamp": NOW}
+            self.jobs[name] = body | {"metadata": metadata, "status": {}}
+
+        return self._write(add)
+
+    async def apply(self, path: str, body: dict[str, Any], manager: str) -> dict[str, Any]:
+        return self._write(lambda: self.tweetmodel.update(status=copy.deepcopy(body["status"])))
+
+    async def merge(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._write(lambda: self.jobs[path.rsplit("/", 1)[-1]]["spec"].update(body["spec"]))
+
+    async def delete(self, path: str) -> dict[str, Any]:
+        return self._write(lambda: self.jobs.pop(path.rsplit("/", 1)[-1]))
+
+    def finish(self, stage: str, report: Report, code: int = 0) -> None:
+        """The newest Job of a stage ends with a report, as kubelet and Job controller would have it."""
+        job = next(j for j in reversed(self.jobs.values()) if j["metadata"]["labels"][names.STAGE] == stage)
+        job["status"]["conditions"] = [
+            {"type": "Failed" if code else "Complete", "status": "True", "reason": "PodFailurePolicy", "message": ""}
+        ]
+        ended = {"exitCode": code, "reason": "Error" if code else "Completed", "message": encode(report)}
+        owner = {"kind": "Job", "uid": job["metadata"]["uid"], "controller": True}
+        self.pods.append(
+            {
+                "metadata": {"name": "pod", "creationTimestamp": NOW, "ownerReferences": [owner]},
+                "status": {"containerStatuses": [{"name": names.CONTAINER, "state": {"terminated": ended}}]},
+            }
+        )
+
+    def conditions(self) -> dict[str, tuple[str, str]]:
+        assert self.tweetmodel
+        return {c["type"]: (c["status"], c["reason"]) for c in self.tweetmodel["status"]["conditions"]}
+
+
+def tweetmodel() -> dict[str, Any]:
+    return {"metadata": {"uid": UID, "generation": 1}, "spec": spec().wire()}
+
+
+def operator(cluster: Cluster) -> Reconciler:
+    return Reconciler(cluster, Settings(), lambda: NOW)
+
+
+def trained(cluster: Cluster) -> Report:
+    """What the train pod of the Job that is there reports."""
+    from makers import model
+
+    job = next(j for j in cluster.jobs.values() if j["metadata"]["labels"][names.STAGE] == "train")
+    plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN])
+    assert plan.run
+    return success(model=model(plan.run), samples=["a tweet"])
+
+
+async def settle(cluster: Cluster) -> None:
+    """Reconciles until nothing is written any more; a crash is followed by a new operator."""
+    for _ in range(20):
+        before = cluster.writes
+        try:
+            await operator(cluster).reconcile(KEY)
+        except Crash:
+            continue
+        if cluster.writes == before:
+            return
+    raise AssertionError("it never settles")
+
+
+async def live(cluster: Cluster) -> Cluster:
+    """A TweetModel's whole life: both stages succeed."""
+    await settle(cluster)
+    cluster.finish("collect", success(dataset=dataset()))
+    await settle(cluster)
+    cluster.finish("train", trained(cluster))
+    await settle(cluster)
+    return cluster
+
+
+async def test_a_life_from_apply_to_ready_makes_one_job_a_stage_and_six_status_and_ttl_writes() -> None:
+    cluster = await live(Cluster(tweetmodel()))
+    assert cluster.conditions()["Ready"] == ("True", "Succeeded")
+    assert len(cluster.created) == 2
+    assert cluster.writes - len(cluster.created) <= 6
+    assert [e["reason"] for e in cluster.events] == ["Collecting", "Training", "Succeeded"]
+
+
+CALM_WRITES = 7
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("write", range(1, CALM_WRITES + 1))
+async def test_an_operator_that_dies_at_any_write_ends_as_a_calm_one_does(write: int, after: bool) -> None:
+    calm = await live(Cluster(tweetmodel()))
+    assert calm.writes == CALM_WRITES, "every write must be covered"
+    crashed = await live(Cluster(tweetmodel(), crash_at=write, crash_after=after))
+    assert crashed.created == calm.created
+    assert crashed.tweetmodel == calm.tweetmodel
+    assert {n: j["spec"] for n, j in crashed.jobs.items()} == {n: j["spec"] for n, j in calm.jobs.items()}
+
+
+async def test_nothing_is_written_while_nothing_changes() -> None:
+    cluster = await live(Cluster(tweetmodel()))
+    before = cluster.writes
+    for _ in range(5):
+        await operator(cluster).reconcile(KEY)
+    assert cluster.writes == before
+
+
+async def test_a_failure_is_told_once_by_an_event_and_stays() -> None:
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    cluster.finish("collect", failure(Reason.NOT_ENOUGH_TWEETS, "Too few: add a source."), code=65)
+    await settle(cluster)
+    await settle(cluster)
+    assert cluster.conditions()["Stalled"] == ("True", "NotEnoughTweets")
+    told = [e for e in cluster.events if e["reason"] == "NotEnoughTweets"]
+    assert [(e["type"], e["note"]) for e in told] == [("Warning", "Too few: add a source.")]
+    assert len(cluster.created) == 1
+
+
+async def test_a_job_that_the_cluster_forbids_is_told_in_the_status_and_tried_again() -> None:
+    cluster = Cluster(tweetmodel(), refuse=ApiError(403, "Forbidden", "exceeded quota: jobs"))
+    assert await operator(cluster).reconcile(KEY) == 60
+    assert cluster.conditions()["Stalled"] == ("True", "PodRefused")
+    cluster.refuse = None
+    await settle(cluster)
+    assert cluster.conditions()["Ready"] == ("Unknown", "Collecting")
+
+
+async def test_an_api_server_that_fails_is_asked_again_later() -> None:
+    cluster = Cluster(tweetmodel(), refuse=ApiError(503, "", "try later"))
+    with pytest.raises(ApiError):
+        await operator(cluster).reconcile(KEY)
+    assert "status" not in (cluster.tweetmodel or {})
+
+
+async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    await reconciler.reconcile(KEY)
+    assert reconciler.jobs
+    cluster.tweetmodel = None
+    assert await reconciler.reconcile(KEY) is None
+    assert not reconciler.jobs
