@@ -1,0 +1,76 @@
+# `make help` lists what there is. Each target installs what it needs and does nothing twice.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tweetmodel
+export PATH := $(CURDIR)/.venv/bin:$(CACHE)/bin:$(PATH)
+export CLUSTER ?= tweetmodel
+CLUSTER_DIR := tests/cluster
+UV := $(shell command -v uv || echo $(CACHE)/bin/uv)
+
+##@ Use
+.PHONY: help
+help: ## Lists the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(UV) ## Installs the Python environment (and uv where it is missing)
+	@$(UV) sync --locked --quiet
+
+.PHONY: demo
+demo: install ## Brings up a cluster, installs the operator, trains the quickstart and prints its tweets
+	@python examples/demo.py
+
+.PHONY: demo-down
+demo-down: ## Removes the demo's cluster
+	@$(CLUSTER_DIR)/kind/cluster down
+
+##@ Develop
+.PHONY: test
+test: lint unit cluster-tests ## Everything: lint, types, unit tests, and the suite in a real cluster
+
+.PHONY: lint
+lint: setup ## Style, types, import contracts, and that generated files are up to date
+	@ruff check . && ruff format --check --quiet .
+	@mypy -p tweetmodel_api -p tweetmodel_operator -p tweetmodel_trainer
+	@lint-imports --no-cache >/dev/null || lint-imports --no-cache
+	@before=$$(mktemp -d) && cp -r crds docs charts tests/golden $$before && python tests/regenerate.py && \
+	  for path in crds docs charts; do diff -r $$before/$$path $$path -x __pycache__ || exit 1; done && \
+	  diff -r $$before/golden tests/golden && rm -r $$before
+
+.PHONY: unit
+unit: setup tools ## Unit tests: no cluster, seconds
+	@pytest -q
+
+.PHONY: cluster-tests
+cluster-tests: install ## The suite in a real cluster
+	@pytest -q tests/cluster
+
+.PHONY: generate
+generate: setup ## Writes the CRD, the chart's copy of it, golden files and the troubleshooting page
+	@python tests/regenerate.py
+
+.PHONY: bench-trainer
+bench-trainer: setup ## Times the quickstart beside the stock recipe, in one run
+	@python tests/bench/trainer.py
+
+##@ Parts
+.PHONY: tools
+tools: ## Installs kind, helm and kubectl where they are missing
+	@$(CLUSTER_DIR)/kind/cluster tools
+
+.PHONY: cluster
+cluster: setup ## Brings up the kind cluster and its registry
+	@$(CLUSTER_DIR)/kind/cluster up
+
+.PHONY: images
+images: cluster ## Builds both images and pushes them to the cluster's registry
+	@$(CLUSTER_DIR)/images
+
+.PHONY: install
+install: images ## Installs the operator with Helm, and an S3 server for demo and tests
+	@$(CLUSTER_DIR)/install
+
+$(CACHE)/bin/uv:
+	@mkdir -p $(CACHE)/bin
+	@python3 -m venv $(CACHE)/uv 2>/dev/null || (apt-get update -q && apt-get install -qy python3-venv && python3 -m venv $(CACHE)/uv) >/dev/null
+	@$(CACHE)/uv/bin/pip install --quiet uv && ln -sf $(CACHE)/uv/bin/uv $@

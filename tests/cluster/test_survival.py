@@ -1,0 +1,79 @@
+"""What a run survives: the operator's death, the pod's death, a person who suspends it."""
+
+from typing import Any
+
+import pytest
+from kube import OPERATOR_NAMESPACE, Kubectl, keys, tweetmodel, until
+
+LONG = {"epochs": 12, "learningRate": "3e-3", "blockSize": 128, "batchSize": 16, "checkpointSeconds": 5}
+OPERATOR = "app.kubernetes.io/name=tweetmodel-operator"
+
+
+def train_pod(kubectl: Kubectl, name: str) -> str:
+    """Name of the train pod, once it runs."""
+
+    def running() -> list[dict[str, Any]]:
+        return [pod for pod in kubectl.pods(name, "train") if pod["status"]["phase"] == "Running"]
+
+    until(running, 180)
+    return running()[0]["metadata"]["name"]
+
+
+def checkpoints(kubectl: Kubectl, s3: Any, name: str) -> list[str]:
+    """Complete checkpoints in storage."""
+    found = keys(s3, f"tests/{kubectl.namespace}/{name}/runs/")
+    return [key for key in found if "/checkpoints/" in key and key.endswith("MANIFEST.json")]
+
+
+def test_an_operator_that_is_killed_mid_run_finishes_the_same_run_with_one_job_a_stage(kubectl: Kubectl) -> None:
+    kubectl.apply(tweetmodel("orphan", training=LONG))
+    train_pod(kubectl, "orphan")
+    run = kubectl.status("orphan")["run"]
+    system = Kubectl(OPERATOR_NAMESPACE)
+    system("delete", "pod", "-l", OPERATOR, "--grace-period=0", "--force")
+    status = kubectl.wait_ready("orphan")
+    assert status["run"] == run
+    assert [r["id"] for r in status["runs"]] == [run]
+    stages = sorted(job["metadata"]["labels"]["tweetmodel.dev/stage"] for job in kubectl.jobs("orphan"))
+    assert stages == ["collect", "train"]
+
+
+@pytest.mark.parametrize("how", [("--grace-period=0", "--force"), ()], ids=["killed", "evicted"])
+def test_a_train_pod_that_dies_goes_on_from_its_checkpoint(kubectl: Kubectl, s3: Any, how: tuple[str, ...]) -> None:
+    name = "killed" if how else "evicted"
+    kubectl.apply(tweetmodel(name, training=LONG))
+    pod = train_pod(kubectl, name)
+    until(lambda: checkpoints(kubectl, s3, name), 120)
+    kubectl("delete", "pod", pod, "--wait=false", *how)
+    status = kubectl.wait_ready(name)
+    assert status["model"]["resumedFromStep"] > 0
+    assert len(status["runs"]) == 1
+
+
+def test_suspend_stops_the_pod_and_resume_goes_on_from_the_checkpoint(kubectl: Kubectl, s3: Any) -> None:
+    document = tweetmodel("paused", training=LONG)
+    kubectl.apply(document)
+    train_pod(kubectl, "paused")
+    until(lambda: checkpoints(kubectl, s3, "paused"), 120)
+    document["spec"]["suspend"] = True
+    kubectl.apply(document)
+    until(lambda: kubectl.condition("paused", "Ready").get("reason") == "Suspended", 60)
+    until(lambda: not kubectl.pods("paused", "train"), 120)
+    document["spec"]["suspend"] = False
+    kubectl.apply(document)
+    assert kubectl.wait_ready("paused")["model"]["resumedFromStep"] > 0
+
+
+def test_a_finished_job_that_somebody_deletes_is_not_run_again(kubectl: Kubectl) -> None:
+    kubectl.apply(tweetmodel("tidy", training={"epochs": 1, "blockSize": 128, "batchSize": 16}))
+    before = kubectl.wait_ready("tidy")
+    kubectl("delete", "jobs", "-l", "tweetmodel.dev/name=tidy")
+    kubectl("annotate", "tm/tidy", "somebody=looked")
+    until(lambda: not kubectl.jobs("tidy"), 60)
+    assert kubectl.status("tidy")["conditions"] == before["conditions"]
+    assert not kubectl.jobs("tidy")
+
+
+def test_deleting_the_tweetmodel_takes_its_jobs_along(kubectl: Kubectl) -> None:
+    kubectl("delete", "tm/tidy", "tm/orphan", "--timeout=60s")
+    until(lambda: not kubectl.jobs("orphan"), 60)
