@@ -53,6 +53,7 @@ class Reason(StrEnum):
     INVALID_STORAGE = "InvalidStorage"
     STORAGE_UNREACHABLE = "StorageUnreachable"
     HUB_UNREACHABLE = "HubUnreachable"
+    DIVERGED = "Diverged"
     OUT_OF_MEMORY = "OutOfMemory"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     INTERRUPTED = "Interrupted"
@@ -141,6 +142,9 @@ FACTS: dict[Reason, Fact] = {
         "The Hugging Face Hub does not answer.",
         "Check the network, or take the base model from storage with baseModel.s3.",
         ExitCode.TEMPORARY,
+    ),
+    Reason.DIVERGED: Fact(
+        "Training diverged: the loss is no number any more.", "Lower training.learningRate.", ExitCode.CONFIGURATION
     ),
     Reason.OUT_OF_MEMORY: Fact(
         "The pod needed more memory than its limit.",

@@ -1,0 +1,113 @@
+"""Brings the model to start from: from the Hub, from a bucket, or a new one.
+
+Weights come as safetensors alone. A pickle runs code when it is read, so a folder that has only such is refused.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.storage import Storage
+from tweetmodel_trainer.tokens import train_tokenizer
+
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+
+Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+
+PRESETS = {
+    "Tiny": {"vocabulary": 1024, "n_layer": 4, "n_head": 4, "n_embd": 128, "n_positions": 256},
+    "Small": {"vocabulary": 4096, "n_layer": 6, "n_head": 6, "n_embd": 192, "n_positions": 512},
+}
+
+
+def load(source: BaseModelSource, storage: Storage, texts: Sequence[str], folder: Path) -> Loaded:
+    """The model and its tokenizer, weights in float32.
+
+    Args:
+        source: spec.baseModel.
+        storage: where `s3` is read.
+        texts: what a new tokenizer is learnt from.
+        folder: where downloads go.
+
+    Raises:
+        Failure: BaseModelMissing, BaseModelInvalid, HubUnreachable, or what `storage` raises.
+    """
+    if source.hub:
+        return _read(_from_hub(source.hub, folder), source.hub.name)
+    if source.s3:
+        return _read(_from_s3(source.s3, storage, folder), source.s3.uri)
+    return _scratch(source.scratch or ScratchModel(), texts)
+
+
+def _scratch(source: ScratchModel, texts: Sequence[str]) -> Loaded:
+    shape = dict(PRESETS[source.preset])
+    tokenizer = train_tokenizer(texts, shape.pop("vocabulary"))
+    end = tokenizer.eos_token_id
+    config = GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, pad_token_id=end, **shape)
+    return GPT2LMHeadModel(config), tokenizer
+
+
+def _from_hub(source: HubModel, folder: Path) -> Path:
+    named = f"{source.name} at {source.revision}"
+    try:
+        return Path(
+            snapshot_download(
+                source.name, revision=source.revision, allow_patterns=list(FILES), local_dir=folder, etag_timeout=10
+            )
+        )
+    except GatedRepoError:
+        sentence = f"{named} is gated on the Hub: choose an open model, or put a copy into storage (baseModel.s3)."
+        raise Failure(Reason.BASE_MODEL_MISSING, sentence) from None
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        sentence = f"{named} does not exist on the Hub: correct baseModel.hub."
+        raise Failure(Reason.BASE_MODEL_MISSING, sentence) from None
+    except (HfHubHTTPError, OSError) as error:
+        sentence = (
+            f"{named} can't be fetched, because the Hub does not answer ({type(error).__name__}): check the network, "
+            "or take the base model from storage with baseModel.s3."
+        )
+        raise Failure(Reason.HUB_UNREACHABLE, sentence) from None
+
+
+def _from_s3(source: S3Model, storage: Storage, folder: Path) -> Path:
+    names = [name for name in storage.names(source.uri) if any(Path(name).match(pattern) for pattern in FILES)]
+    if "config.json" not in names:
+        sentence = f"{source.uri} holds no config.json: correct baseModel.s3.uri, or upload the model's folder."
+        raise Failure(Reason.BASE_MODEL_MISSING, sentence)
+    for name in names:
+        storage.download(f"{source.uri.rstrip('/')}/{name}", folder / name, missing=Reason.BASE_MODEL_MISSING)
+    return folder
+
+
+def _read(folder: Path, named: str) -> Loaded:
+    if not list(folder.glob("*.safetensors")):
+        sentence = f"{named} has no safetensors weights: save it again with save_pretrained, or choose another."
+        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+    except Exception as error:  # transformers raises whatever its parts raise; for a user it is one thing
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        sentence = f"{named} can't be loaded as a causal language model ({why[:300]}): choose another."
+        raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
+    if tokenizer.eos_token_id is None:
+        raise Failure(Reason.BASE_MODEL_INVALID, f"the tokenizer of {named} has no end-of-text token: choose another.")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer

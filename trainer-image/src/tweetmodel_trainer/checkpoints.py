@@ -1,0 +1,56 @@
+"""Checkpoints in S3: written by time and on request, read back newest first, only whole ones.
+
+A folder is one step of one attempt and is never overwritten. The last two are kept. transformers' own
+`get_last_checkpoint` takes the highest step even if the folder is half written, so it is not used.
+"""
+
+import logging
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tweetmodel_api.layout import MANIFEST, Layout, checkpoint_step
+from tweetmodel_trainer.storage import Storage, Torn
+
+logger = logging.getLogger(__name__)
+
+KEPT = 2
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of one run, as one attempt at it sees them."""
+
+    storage: Storage
+    layout: Layout
+    run: str
+    attempt: str
+    """Unique to this pod, so that two attempts never write the same folder."""
+    _published: list[str] = field(default_factory=list)
+
+    def newest(self, folder: Path) -> int | None:
+        """Fetches the newest checkpoint that is whole into `folder`; its step, or None where there is none."""
+        root = self.layout.checkpoints(self.run)
+        names = self.storage.names(root)
+        complete = {name.split("/")[0] for name in names if name.endswith(f"/{MANIFEST}")}
+        for name in sorted(complete, reverse=True):
+            step = checkpoint_step(name)
+            if step is None:
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                self.storage.fetch(f"{root}/{name}", folder)
+            except Torn as error:
+                logger.warning("checkpoint %s is passed over: %s", name, error)
+                continue
+            self._published.append(f"{root}/{name}")
+            return step
+        return None
+
+    def publish(self, step: int, folder: Path) -> None:
+        """Uploads a checkpoint, then deletes those of this attempt's line before the last two."""
+        uri = self.layout.checkpoint(self.run, step, self.attempt)
+        self.storage.publish(folder, uri)
+        self._published.append(uri)
+        while len(self._published) > KEPT:
+            self.storage.delete(self._published.pop(0))

@@ -1,0 +1,123 @@
+"""Makes a data set of cleaned posts: splits them, writes them, and gives them a digest.
+
+A post is held out when the hash of (seed, text) says so. So no text is in both parts, the order of the sources
+does not matter to the split, and a post once held out stays so when the account writes more.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_trainer.clean import Counts
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.post import Post
+
+HELD_OUT_SHARE = 0.1
+FEWEST_CHARACTERS = 6_000
+"""Less than this of an account teaches no voice (huggingtweets' limit, per account)."""
+FEW_CHARACTERS = 40_000
+"""Less than this is enough but not good (huggingtweets' warning, per account)."""
+
+TRAIN, EVAL, INFO = "train.jsonl", "eval.jsonl", "dataset.json"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A data set on disk."""
+
+    folder: Path
+    digest: str
+    """SHA-256 over the two files of posts."""
+    total: Counts
+    held_out: int
+
+
+def is_held_out(text: str, seed: int) -> bool:
+    """Whether a post is set apart to test the model."""
+    digest = hashlib.sha256(f"{seed}\n{text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < HELD_OUT_SHARE * 2**64
+
+
+def check(counts: dict[str, Counts]) -> None:
+    """Refuses an account that has too little text.
+
+    Raises:
+        Failure: NotEnoughTweets, with the numbers.
+    """
+    for handle, count in counts.items():
+        if count.characters < FEWEST_CHARACTERS:
+            raise Failure(
+                Reason.NOT_ENOUGH_TWEETS,
+                f"@{handle} has {count.characters:,} characters in {count.kept:,} kept posts (of {count.downloaded:,}: "
+                f"{count.retweets:,} retweets and {count.short:,} short ones left out), and at least "
+                f"{FEWEST_CHARACTERS:,} are needed: add more posts, or choose an account that has written more.",
+            )
+
+
+def sentence(counts: dict[str, Counts]) -> str:
+    """What a person should know of the data set, with a warning where it is small."""
+    sum_ = total(counts)
+    told = (
+        f"{sum_.kept:,} of {sum_.downloaded:,} posts kept ({sum_.retweets:,} retweets and {sum_.short:,} short ones "
+        f"left out), {sum_.characters:,} characters."
+    )
+    small = [f"@{handle}" for handle, count in counts.items() if count.characters < FEW_CHARACTERS]
+    if small:
+        told += f" {', '.join(small)} has fewer than {FEW_CHARACTERS:,}: more posts would make a better model."
+    return told
+
+
+def total(counts: dict[str, Counts]) -> Counts:
+    """The sum over all accounts."""
+    rows = [asdict(count) for count in counts.values()]
+    return Counts(**{name: sum(row[name] for row in rows) for name in asdict(Counts())})
+
+
+def write(posts: Iterable[Post], counts: dict[str, Counts], seed: int, folder: Path) -> Written:
+    """Writes train.jsonl, eval.jsonl and dataset.json; reads `posts` once and holds none of them.
+
+    Args:
+        posts: cleaned posts; reading them fills `counts`.
+        counts: by handle.
+        seed: of the split.
+        folder: made if it is missing.
+
+    Raises:
+        Failure: NotEnoughTweets.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    split = {TRAIN: 0, EVAL: 0}
+    digests = {name: hashlib.sha256() for name in split}
+    with (folder / TRAIN).open("wb") as train, (folder / EVAL).open("wb") as held_out:
+        files = {TRAIN: train, EVAL: held_out}
+        for post in posts:
+            name = EVAL if is_held_out(post.text, seed) else TRAIN
+            line = json.dumps(asdict(post), ensure_ascii=False).encode() + b"\n"
+            files[name].write(line)
+            digests[name].update(line)
+            split[name] += 1
+    check(counts)
+    if not split[EVAL] or not split[TRAIN]:
+        raise Failure(
+            Reason.NOT_ENOUGH_TWEETS,
+            f"{sum(split.values()):,} posts are too few to set some apart for testing: add more posts.",
+        )
+    digest = hashlib.sha256("".join(digests[name].hexdigest() for name in (TRAIN, EVAL)).encode()).hexdigest()
+    info = {
+        "digest": digest,
+        "seed": seed,
+        "heldOutShare": HELD_OUT_SHARE,
+        "posts": {"train": split[TRAIN], "heldOut": split[EVAL]},
+        "sources": {handle: asdict(count) for handle, count in counts.items()},
+    }
+    (folder / INFO).write_text(json.dumps(info, indent=2) + "\n")
+    return Written(folder, digest, total(counts), split[EVAL])
+
+
+def read(path: Path) -> list[Post]:
+    """The posts of train.jsonl or eval.jsonl, in their order."""
+    with path.open(encoding="utf-8") as lines:
+        return [Post(**json.loads(line)) for line in lines]

@@ -1,0 +1,78 @@
+"""How well a model predicts posts it has not seen.
+
+Each post is read on its own after the end-of-text token and scored up to and including the one that closes it,
+so the figure does not depend on how posts were packed for training.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tweetmodel_trainer.tokens import encode
+
+BATCH_TOKENS = 4096
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Sums over held-out posts."""
+
+    nats: float
+    """Negative log-likelihood of all scored tokens."""
+    tokens: int
+    """Scored tokens, the closing one of each post included."""
+    bytes: int
+    """UTF-8 bytes of the posts."""
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, nats a token."""
+        return self.nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss); infinite where a float can't hold it."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Nats / ln 2 / bytes: comparable between tokenizers (Gao et al. 2020, The Pile, section 3.1)."""
+        return self.nats / math.log(2) / self.bytes
+
+
+@torch.inference_mode()
+def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Scores:
+    """Scores a model on texts; a text that is longer than the model's context is scored as far as it fits."""
+    model.eval()
+    end = tokenizer.eos_token_id
+    longest = getattr(model.config, "max_position_embeddings", 1024)
+    sequences = [[end, *ids, end][:longest] for ids in encode(tokenizer, texts)]
+    nats, tokens = 0.0, 0
+    for batch in _batches(sequences):
+        width = max(map(len, batch))
+        inputs = torch.tensor([row + [end] * (width - len(row)) for row in batch], device=model.device)
+        lengths = torch.tensor([len(row) for row in batch], device=model.device)
+        mask = torch.arange(width, device=model.device) < lengths[:, None]
+        targets = inputs.masked_fill(~mask, IGNORED)[:, 1:]
+        logits = model(input_ids=inputs, attention_mask=mask.long()).logits[:, :-1].float()
+        loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+        nats += loss.item()
+        tokens += int((targets != IGNORED).sum())
+    return Scores(nats, tokens, sum(len(text.encode()) for text in texts))
+
+
+def _batches(sequences: list[list[int]]) -> Iterator[list[list[int]]]:
+    """Sequences of like length together, so that little is padding."""
+    batch: list[list[int]] = []
+    for sequence in sorted(sequences, key=len):
+        if batch and (len(batch) + 1) * len(sequence) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(sequence)
+    if batch:
+        yield batch

@@ -1,0 +1,168 @@
+"""The training loop: transformers' Trainer over blocks in a fixed order, stopped and resumed exactly.
+
+Blocks are read one after the other and every random state is in the checkpoint, so a run that is killed after
+a checkpoint ends in the same weights as one that is not (on the same hardware and software).
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.integrations import KubeflowCallback
+
+from tweetmodel_api.spec import Training
+from tweetmodel_trainer.interrupt import Request, deferred
+from tweetmodel_trainer.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+LOGGED = 50
+"""Lines of metrics in a run."""
+
+
+class Blocks(Dataset[dict[str, torch.Tensor]]):
+    """Blocks of tokens, each its own target: the model shifts them."""
+
+    def __init__(self, tokens: torch.Tensor) -> None:
+        self._tokens = tokens
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"input_ids": self._tokens[index], "labels": self._tokens[index]}
+
+
+class InOrder(Trainer):  # type: ignore[misc]  # transformers is not typed
+    """Reads blocks in their order: they were shuffled when they were laid out."""
+
+    def _get_train_sampler(self, *_: Any) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)
+
+
+@dataclass
+class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """Asks for checkpoints by time, when a stop is asked for, and at the end; hands them on; tells progress."""
+
+    every: float
+    """Seconds between checkpoints."""
+    stop: Request
+    publish: Callable[[int, Path], None]
+    progress: Callable[[float, float, float], None]
+    clock: Callable[[], float] = time.monotonic
+    _saved: float = 0.0
+    _began: float = 0.0
+    _first: int = 0
+    _loss: float = float("nan")
+
+    def on_train_begin(self, _: TrainingArguments, state: TrainerState, __: TrainerControl, **___: Any) -> None:
+        self._began = self._saved = self.clock()
+        self._first = state.global_step
+
+    def on_step_end(self, _: TrainingArguments, state: TrainerState, control: TrainerControl, **__: Any) -> None:
+        now, last = self.clock(), state.global_step >= state.max_steps
+        if self.stop.asked or last or now - self._saved >= self.every:
+            control.should_save = True
+        control.should_training_stop = control.should_training_stop or self.stop.asked
+        done = state.global_step - self._first
+        remaining = (now - self._began) / done * (state.max_steps - state.global_step)
+        self.progress(state.global_step / state.max_steps, remaining, self._loss)
+
+    def on_log(
+        self, _: TrainingArguments, state: TrainerState, __: TrainerControl, logs: dict[str, float], **___: Any
+    ) -> None:
+        if "loss" in logs:
+            self._loss = float(logs["loss"])
+            logger.info("step %d of %d: loss %.4f", state.global_step, state.max_steps, self._loss)
+
+    def on_save(self, arguments: TrainingArguments, state: TrainerState, _: TrainerControl, **__: Any) -> None:
+        self.publish(state.global_step, Path(arguments.output_dir) / f"checkpoint-{state.global_step}")
+        self._saved = self.clock()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the loop leaves besides the model, which it changes in place."""
+
+    steps: int
+    log: list[dict[str, float]]
+    """A row every so many steps: step, loss, learning_rate, grad_norm."""
+
+
+def finetune(
+    model: PreTrainedModel,
+    tokens: torch.Tensor,
+    training: Training,
+    workdir: Path,
+    resume_from: Path | None,
+    publish: Callable[[int, Path], None],
+    progress: Progress,
+    share: tuple[float, float],
+) -> Trained:
+    """Trains `model` in place.
+
+    Args:
+        model: to train; where `resume_from` is given its weights are replaced.
+        tokens: blocks, int64 of shape (blocks, size), in the order in which to read them.
+        training: spec.training.
+        workdir: where checkpoints are written before they are handed on.
+        resume_from: a checkpoint's folder.
+        publish: takes (step, folder) of each checkpoint; the folder may be deleted afterwards.
+        progress: told after each step.
+        share: the percentages at which the loop begins and ends.
+
+    Raises:
+        Interrupted: a stop was asked for; the checkpoint of that step was handed on.
+    """
+    begin, end = share
+
+    def tell(done: float, remaining: float, loss: float) -> None:
+        progress.say(begin + done * (end - begin), remaining, **({"loss": loss} if loss == loss else {}))
+
+    arguments = _arguments(training, len(tokens), workdir)
+    with deferred() as stop:
+        trainer = InOrder(
+            model=model,
+            args=arguments,
+            train_dataset=Blocks(tokens),
+            callbacks=[Saving(training.checkpoint_seconds, stop, publish, tell)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.remove_callback(KubeflowCallback)  # it says 100 % when the loop is stopped: we tell ourselves
+        trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    log = [row for row in trainer.state.log_history if "loss" in row]
+    return Trained(trainer.state.global_step, log)
+
+
+def _arguments(training: Training, blocks: int, workdir: Path) -> TrainingArguments:
+    steps = -(-blocks // training.batch_size)
+    gpu = torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(workdir),
+        num_train_epochs=1,  # the epochs are laid out in the blocks
+        per_device_train_batch_size=training.batch_size,
+        learning_rate=float(training.learning_rate),
+        lr_scheduler_type="cosine",
+        bf16=gpu and torch.cuda.is_bf16_supported(),
+        use_cpu=not gpu,
+        seed=training.seed,
+        save_strategy="no",  # `Saving` asks for checkpoints
+        logging_steps=max(1, steps // LOGGED),
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=gpu,
+    )

@@ -1,0 +1,114 @@
+"""What a run does between its data set and its model, all of it on the pod's own disk.
+
+The one module of the chain that `pipeline` imports late, since torch and transformers come with it.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import set_seed
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Evaluation
+from tweetmodel_trainer import base_model
+from tweetmodel_trainer.checkpoints import Checkpoints
+from tweetmodel_trainer.evaluate import Scores, evaluate
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.finetune import finetune
+from tweetmodel_trainer.generate import Sample, generate
+from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.storage import Storage
+from tweetmodel_trainer.tokens import blocks
+
+logger = logging.getLogger(__name__)
+
+LARGEST = 9.999e99
+"""What an infinite perplexity is written as: the contract knows numbers alone."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a run leaves besides the model's folder."""
+
+    before: Scores
+    after: Scores
+    samples: list[Sample]
+    steps: int
+    log: list[dict[str, float]]
+    resumed_from_step: int | None
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The scores as the status has them."""
+        return Evaluation(
+            loss_before=_decimal(self.before.loss),
+            loss=_decimal(self.after.loss),
+            perplexity_before=_decimal(self.before.perplexity),
+            perplexity=_decimal(self.after.perplexity),
+            bits_per_byte=_decimal(self.after.bits_per_byte),
+        )
+
+    @property
+    def sentence(self) -> str:
+        """Whether the model learnt anything, in words."""
+        told = f"perplexity on held-out posts went from {self.before.perplexity:,.4g} to {self.after.perplexity:,.4g}."
+        if self.after.loss < self.before.loss:
+            return f"The model learnt: {told}"
+        return f"The model did not learn: {told} Try other values in spec.training."
+
+
+def learn(
+    spec: TweetModelSpec,
+    posts: Sequence[Post],
+    held_out: Sequence[Post],
+    storage: Storage,
+    checkpoints: Checkpoints,
+    workdir: Path,
+    progress: Progress,
+) -> Learnt:
+    """Fine-tunes the base model on `posts`, scores it on `held_out`, draws samples; writes `workdir`/model.
+
+    Raises:
+        Failure: the base model can't be had, or training diverged.
+        Interrupted: a stop was asked for; the latest checkpoint is published.
+    """
+    training, unseen = spec.training, [post.text for post in held_out]
+    set_seed(training.seed)
+    model, tokenizer = base_model.load(spec.base_model, storage, [post.text for post in posts], workdir / "base")
+    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    context = getattr(model.config, "max_position_embeddings", training.block_size)
+    tokens = blocks(posts, tokenizer, training.epochs, min(training.block_size, context), training.seed)
+    logger.info("%d posts make %d blocks of %d tokens", len(posts), *tokens.shape)
+    before = evaluate(model, tokenizer, unseen)
+    step = checkpoints.newest(workdir / "resume")
+    logger.info("going on from step %d", step) if step else logger.info("starting at step 0")
+    trained = finetune(
+        model,
+        tokens,
+        training,
+        workdir / "checkpoints",
+        workdir / "resume" if step else None,
+        checkpoints.publish,
+        progress,
+        share=(5, 90),
+    )
+    progress.say(92)
+    after = evaluate(model, tokenizer, unseen)
+    if not math.isfinite(after.loss):
+        sentence = f"training diverged (the held-out loss is {after.loss}): lower training.learningRate."
+        raise Failure(Reason.DIVERGED, sentence)
+    progress.say(95, loss=after.loss, perplexity=after.perplexity)
+    samples = generate(model, tokenizer, spec.generation, training.seed)
+    model.save_pretrained(workdir / "model")
+    tokenizer.save_pretrained(workdir / "model")
+    return Learnt(before, after, samples, trained.steps, trained.log, step)
+
+
+def _decimal(value: float) -> str:
+    return f"{min(value, LARGEST):.4g}"

@@ -1,0 +1,149 @@
+"""The trainer from end to end: stages are functions from files to files, and here they meet S3 and the report.
+
+    collect:  gather → clean → split                         → data set
+    train:    base model → tokens → fine-tune → evaluate → generate → model, results
+
+Results are looked for before they are made: a stage that is run again repeats its report and nothing else.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from tweetmodel_api.plan import Plan
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.report import Report, encode
+from tweetmodel_api.status import Dataset, TrainedModel
+from tweetmodel_trainer import dataset
+from tweetmodel_trainer.checkpoints import Checkpoints
+from tweetmodel_trainer.clean import Counts, cleaned
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.sources import archive, jsonl
+from tweetmodel_trainer.storage import Storage, Torn
+
+logger = logging.getLogger(__name__)
+
+REPORT, SAMPLES, METRICS = "report.json", "samples.jsonl", "metrics.jsonl"
+
+
+def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> Report:
+    """Gathers, cleans and splits the posts of all sources, and publishes the data set.
+
+    Raises:
+        Failure: a source, the storage or the amount of text is not what it should be.
+    """
+    storage.check_bucket(plan.layout.root)
+    counts: dict[str, Counts] = {}
+    posts = _gather(plan, workdir / "sources", storage, progress, counts)
+    written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset")
+    uri = plan.layout.dataset(written.digest)
+    if storage.manifest(uri) is None:
+        storage.publish(written.folder, uri)
+    total = written.total
+    made = Dataset(
+        digest=written.digest,
+        uri=uri,
+        downloaded=total.downloaded,
+        retweets=total.retweets,
+        short=total.short,
+        kept=total.kept,
+        characters=total.characters,
+        held_out=written.held_out,
+    )
+    return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(counts), dataset=made)
+
+
+def _gather(
+    plan: Plan, folder: Path, storage: Storage, progress: Progress, counts: dict[str, Counts]
+) -> Iterator[Post]:
+    """The cleaned posts of all sources, one source after the other."""
+    for number, source in enumerate(plan.spec.sources):
+        progress.say(90 * number / len(plan.spec.sources))
+        named = source.archive or source.s3
+        if named is None:
+            raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no archive and no s3: add one.")
+        path = folder / str(number) / named.uri.rsplit("/", 1)[-1]
+        logger.info("reading %s for @%s", named.uri, source.handle)
+        storage.download(named.uri, path)
+        if source.archive:
+            posts = archive.read(path, source.handle)
+        else:
+            posts = jsonl.read(path, source.handle, source.s3.text_field if source.s3 else "text")
+        counts[source.handle] = Counts()
+        yield from cleaned(posts, counts[source.handle])
+        path.unlink()
+
+
+def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
+    """Fine-tunes, evaluates and samples the model of a run, and publishes it; or repeats the report of a done one.
+
+    Args:
+        plan: with run and data set.
+        workdir: for files on the way.
+        storage: where everything comes from and goes to.
+        progress: told on the way.
+        attempt: unique to this pod.
+
+    Raises:
+        Failure: something is not what it should be.
+        Interrupted: a stop was asked for; the latest checkpoint is published.
+    """
+    if plan.run is None or plan.dataset is None:
+        raise Failure(Reason.INTERNAL_ERROR, "the plan names no run and no data set, which training needs.")
+    done = _done(plan.layout.results(plan.run), workdir / "done", storage)
+    if done:
+        logger.info("run %s is done already: its report is repeated", plan.run)
+        return done
+    try:
+        storage.fetch(plan.dataset.uri, workdir / "dataset")
+    except Torn as error:
+        raise Failure(Reason.SOURCE_MISSING, f"the data set is not whole ({error}): collect it again.") from None
+    return _train(plan, plan.run, workdir, storage, progress, attempt)
+
+
+def _done(uri: str, folder: Path, storage: Storage) -> Report | None:
+    try:
+        storage.fetch(uri, folder)
+    except Torn:
+        return None
+    return Report.model_validate_json((folder / REPORT).read_text())
+
+
+def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
+    # Imported here: torch takes seconds, and neither collecting nor repeating a report needs it.
+    from tweetmodel_trainer.learn import learn
+
+    checkpoints = Checkpoints(storage, plan.layout, run, attempt)
+    posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
+    learnt = learn(plan.spec, posts, held_out, storage, checkpoints, workdir, progress)
+    uri = plan.layout.model(run)
+    manifest = storage.manifest(uri) or storage.publish(workdir / "model", uri)
+    report = Report(
+        outcome="Succeeded",
+        reason=Reason.SUCCEEDED,
+        message=learnt.sentence,
+        model=TrainedModel(
+            uri=uri,
+            digest=manifest.digest,
+            evaluation=learnt.evaluation,
+            steps=learnt.steps,
+            resumed_from_step=learnt.resumed_from_step,
+        ),
+        samples=tuple(sample.text for sample in learnt.samples),
+    )
+    results = workdir / "results"
+    results.mkdir()
+    _write_lines(results / SAMPLES, [asdict(sample) for sample in learnt.samples])
+    _write_lines(results / METRICS, learnt.log)
+    text = encode(report)
+    (results / REPORT).write_text(text)
+    storage.publish(results, plan.layout.results(run))
+    return Report.model_validate_json(text)
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -1,0 +1,238 @@
+"""The one door to S3. A folder there exists when its MANIFEST.json does: it is written last and verified.
+
+boto3's default checksums break services that are not AWS (boto/boto3#4392), so with an endpoint of one's own
+they are sent only where required; our own SHA-256 in the manifest holds in every case.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
+from botocore import exceptions as aws
+from botocore.config import Config
+from pydantic import ValidationError
+
+from tweetmodel_api.layout import MANIFEST, FileEntry, Manifest
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import Storage as Spec
+from tweetmodel_trainer.failure import Failure
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1 << 20
+PAGE = 1000
+
+_DENIED = {
+    "403",
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "ExpiredToken",
+    "Forbidden",
+}
+_NO_KEY = {"404", "NoSuchKey", "NotFound"}
+_UNREACHABLE = (
+    aws.EndpointConnectionError,
+    aws.ConnectionClosedError,
+    aws.ConnectTimeoutError,
+    aws.ReadTimeoutError,
+    aws.ProxyConnectionError,
+    aws.SSLError,
+    aws.IncompleteReadError,
+    aws.ResponseStreamingError,
+)
+
+
+class Torn(Exception):
+    """A folder that is not what its manifest says: it does not count."""
+
+
+class Storage:
+    """S3 as spec.storage names it. Its methods raise Failure with a sentence that names URI and endpoint."""
+
+    def __init__(self, spec: Spec) -> None:
+        foreign = spec.endpoint is not None
+        self._where = spec.endpoint or f"AWS S3 in {spec.region}"
+        self._transfer = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=64 << 20)
+        checksums = "when_required" if foreign else "when_supported"
+        config = Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            s3={"addressing_style": "path"} if foreign else {},
+            request_checksum_calculation=checksums,
+            response_checksum_validation=checksums,
+        )
+        try:
+            self._client: S3Client = boto3.client(
+                "s3", endpoint_url=spec.endpoint, region_name=spec.region, config=config
+            )
+        except ValueError as error:
+            raise Failure(Reason.INVALID_STORAGE, f"spec.storage can't be used: {error}.") from None
+
+    def check_bucket(self, uri: str) -> None:
+        """Finds out early whether the bucket is there and may be read.
+
+        Raises:
+            Failure: BucketMissing, AccessDenied, StorageUnreachable or InvalidStorage.
+        """
+        bucket, prefix = _split(uri)
+        with self._telling(uri, Reason.BUCKET_MISSING):
+            self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+    def download(self, uri: str, path: Path, missing: Reason = Reason.SOURCE_MISSING) -> None:
+        """Copies one object to a file.
+
+        Raises:
+            Failure: `missing` where it does not exist, else as `check_bucket`.
+        """
+        bucket, key = _split(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._telling(uri, missing):
+            self._client.download_file(bucket, key, str(path), Config=self._transfer)
+
+    def publish(self, folder: Path, uri: str) -> Manifest:
+        """Uploads every file of a folder, then the manifest that makes it exist."""
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST]
+        entries = [
+            FileEntry(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=_sha256(path))
+            for path in files
+        ]
+        manifest = Manifest.of(entries)
+        bucket, prefix = _split(uri)
+        with self._telling(uri, Reason.BUCKET_MISSING):
+            for path, entry in zip(files, entries, strict=True):
+                self._client.upload_file(str(path), bucket, f"{prefix}/{entry.path}", Config=self._transfer)
+            body = manifest.model_dump_json(by_alias=True, indent=1).encode()
+            self._client.put_object(Bucket=bucket, Key=f"{prefix}/{MANIFEST}", Body=body)
+        logger.info("published %d files to %s", len(files), uri)
+        return manifest
+
+    def manifest(self, uri: str) -> Manifest | None:
+        """The manifest of a folder, or None where it does not exist or can't be read as one."""
+        bucket, prefix = _split(uri)
+        try:
+            with self._telling(uri, Reason.SOURCE_MISSING):
+                body = self._client.get_object(Bucket=bucket, Key=f"{prefix}/{MANIFEST}")["Body"].read()
+        except Failure as failure:
+            if failure.reason is Reason.SOURCE_MISSING:
+                return None
+            raise
+        try:
+            return Manifest.model_validate_json(body)
+        except ValidationError:
+            return None
+
+    def fetch(self, uri: str, folder: Path) -> Manifest:
+        """Downloads a folder and verifies every file.
+
+        Raises:
+            Torn: there is no manifest, or a file is missing or not what the manifest says.
+            Failure: as `check_bucket`.
+        """
+        manifest = self.manifest(uri)
+        if manifest is None:
+            raise Torn(f"{uri} has no manifest")
+        for entry in manifest.files:
+            path = folder / entry.path
+            try:
+                self.download(f"{uri}/{entry.path}", path)
+            except Failure as failure:
+                if failure.reason is Reason.SOURCE_MISSING:
+                    raise Torn(str(failure)) from None
+                raise
+            if path.stat().st_size != entry.size or _sha256(path) != entry.sha256:
+                raise Torn(f"{uri}/{entry.path} is not what its manifest says")
+        return manifest
+
+    def names(self, uri: str) -> list[str]:
+        """Paths of the objects below a folder, relative to it, sorted."""
+        bucket, prefix = _split(uri)
+        with self._telling(uri, Reason.BUCKET_MISSING):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+            return sorted(item["Key"][len(prefix) + 1 :] for page in pages for item in page.get("Contents", []))
+
+    def delete(self, uri: str) -> None:
+        """Deletes a folder, its manifest first, so that no half of it counts."""
+        bucket, prefix = _split(uri)
+        names = self.names(uri)
+        with self._telling(uri, Reason.BUCKET_MISSING):
+            for name in sorted(names, key=lambda name: name != MANIFEST):
+                self._client.delete_object(Bucket=bucket, Key=f"{prefix}/{name}")
+
+    @contextmanager
+    def _telling(self, uri: str, missing: Reason) -> Iterator[None]:
+        """Turns what boto3 raises into a Failure; the one place that knows botocore's words."""
+        try:
+            yield
+        except aws.ClientError as error:
+            raise self._answered(error, uri, missing) from None
+        except S3UploadFailedError as error:  # upload_file keeps the cause in its context
+            cause = error.__context__
+            if isinstance(cause, aws.ClientError):
+                raise self._answered(cause, uri, missing) from None
+            raise self._unreachable(uri, error) from None
+        except _UNREACHABLE as error:
+            raise self._unreachable(uri, error) from None
+        except (aws.NoCredentialsError, aws.PartialCredentialsError):
+            sentence = f"no credentials for {self._where} were found: name a Secret in spec.storage.secretRef."
+            raise Failure(Reason.INVALID_STORAGE, sentence) from None
+        except (aws.ParamValidationError, aws.InvalidRegionError, aws.HTTPClientError) as error:
+            raise Failure(Reason.INVALID_STORAGE, f"{uri} can't be used at {self._where}: {error}") from None
+
+    def _answered(self, error: aws.ClientError, uri: str, missing: Reason) -> Failure:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        bucket = _split(uri)[0]
+        if code == "NoSuchBucket" or (code in _NO_KEY and not self._has_bucket(bucket)):
+            return Failure(
+                Reason.BUCKET_MISSING,
+                f"the bucket {bucket} does not exist at {self._where}: create it, or correct the URI {uri}.",
+            )
+        if code in _NO_KEY:
+            return Failure(missing, f"{uri} does not exist at {self._where}: upload it, or correct the URI.")
+        if code in _DENIED or status in (401, 403):
+            return Failure(
+                Reason.ACCESS_DENIED,
+                f"{self._where} refuses {uri} ({code}): correct the Secret's keys, or give their owner access.",
+            )
+        if status >= 500 or code in ("SlowDown", "RequestTimeout"):
+            return Failure(Reason.STORAGE_UNREACHABLE, f"{self._where} can't serve {uri} now ({code}).")
+        return Failure(Reason.INVALID_STORAGE, f"{self._where} does not take {uri}: {error}")
+
+    def _unreachable(self, uri: str, error: Exception) -> Failure:
+        return Failure(
+            Reason.STORAGE_UNREACHABLE,
+            f"{self._where} does not answer for {uri} ({type(error).__name__}): check spec.storage.endpoint and the "
+            "network between the pod and it.",
+        )
+
+    def _has_bucket(self, bucket: str) -> bool:
+        try:
+            self._client.head_bucket(Bucket=bucket)
+        except aws.ClientError as error:
+            return str(error.response.get("Error", {}).get("Code", "")) not in {"404", "NoSuchBucket", "NotFound"}
+        return True
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key.rstrip("/")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
