@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.data import Dataset, SequentialSampler
@@ -50,7 +49,7 @@ class Blocks(Dataset[dict[str, torch.Tensor]]):
 class InOrder(Trainer):  # type: ignore[misc]  # transformers is not typed
     """Reads blocks in their order: they were shuffled when they were laid out."""
 
-    def _get_train_sampler(self, *_: Any) -> SequentialSampler:
+    def _get_train_sampler(self, *_: object) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
 
 
@@ -69,11 +68,11 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
     _first: int = 0
     _loss: float = float("nan")
 
-    def on_train_begin(self, _: TrainingArguments, state: TrainerState, __: TrainerControl, **___: Any) -> None:
+    def on_train_begin(self, _: TrainingArguments, state: TrainerState, __: TrainerControl, **___: object) -> None:
         self._began = self._saved = self.clock()
         self._first = state.global_step
 
-    def on_step_end(self, _: TrainingArguments, state: TrainerState, control: TrainerControl, **__: Any) -> None:
+    def on_step_end(self, _: TrainingArguments, state: TrainerState, control: TrainerControl, **__: object) -> None:
         now, last = self.clock(), state.global_step >= state.max_steps
         if self.stop.asked or last or now - self._saved >= self.every:
             control.should_save = True
@@ -83,13 +82,13 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
         self.progress(state.global_step / state.max_steps, remaining, self._loss)
 
     def on_log(
-        self, _: TrainingArguments, state: TrainerState, __: TrainerControl, logs: dict[str, float], **___: Any
+        self, _: TrainingArguments, state: TrainerState, __: TrainerControl, logs: dict[str, float], **___: object
     ) -> None:
         if "loss" in logs:
             self._loss = float(logs["loss"])
             logger.info("step %d of %d: loss %.4f", state.global_step, state.max_steps, self._loss)
 
-    def on_save(self, arguments: TrainingArguments, state: TrainerState, _: TrainerControl, **__: Any) -> None:
+    def on_save(self, arguments: TrainingArguments, state: TrainerState, _: TrainerControl, **__: object) -> None:
         self.publish(state.global_step, Path(arguments.output_dir) / f"checkpoint-{state.global_step}")
         self._saved = self.clock()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from transformers import set_seed
+from transformers.utils.logging import disable_progress_bar
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
@@ -78,6 +79,7 @@ def learn(
         Failure: the base model can't be had, or training diverged.
         Interrupted: a stop was asked for; the latest checkpoint is published.
     """
+    disable_progress_bar()
     training, unseen = spec.training, [post.text for post in held_out]
     set_seed(training.seed)
     model, tokenizer = base_model.load(spec.base_model, storage, [post.text for post in posts], workdir / "base")

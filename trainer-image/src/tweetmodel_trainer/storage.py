@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 from boto3.exceptions import S3UploadFailedError
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
-PAGE = 1000
 
 _DENIED = {
     "403",
@@ -64,7 +63,7 @@ class Storage:
         foreign = spec.endpoint is not None
         self._where = spec.endpoint or f"AWS S3 in {spec.region}"
         self._transfer = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=64 << 20)
-        checksums = "when_required" if foreign else "when_supported"
+        checksums: Literal["when_required", "when_supported"] = "when_required" if foreign else "when_supported"
         config = Config(
             connect_timeout=5,
             read_timeout=60,
