@@ -1,5 +1,7 @@
 """Readable makers of what tests look at: `observed(jobs=(job().running(),))`."""
 
+import io
+import zipfile
 from dataclasses import dataclass, replace
 
 from tweetmodel_api.plan import collection_id, inputs_id, run_id
@@ -126,3 +128,12 @@ def observed(
 ) -> Observed:
     base = Observed(key=KEY, uid=UID, generation=1, spec=of or spec(), status=status)
     return replace(base, jobs=tuple(j.obj() for j in jobs), **changes)
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip with these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, content in files.items():
+            package.writestr(name, content)
+    return buffer.getvalue()

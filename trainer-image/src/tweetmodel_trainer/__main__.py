@@ -37,40 +37,63 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    interrupt.on_termination()
-    report = _run(options.stage, options.plan, options.workdir)
-    _leave(report, options.termination_log)
-    return int(FACTS[report.reason].exit_code or ExitCode.DONE)
+    with interrupt.on_termination():
+        try:
+            report = _run(options.stage, options.plan, options.workdir)
+            interrupt.ignore()  # the stage is over: a stop that comes now must not lose its report
+        except Interrupted:
+            meaning = FACTS[Reason.INTERRUPTED].meaning
+            report = Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=meaning)
+        _leave(report, options.termination_log)
+    return int(exit_code(report))
+
+
+def exit_code(report: Report) -> ExitCode:
+    """The code of a report's reason; a reason that has none of its own never ends as done."""
+    if report.outcome == "Succeeded":
+        return ExitCode.DONE
+    return FACTS[report.reason].exit_code or ExitCode.BUG
 
 
 def _run(stage: str, plan_file: Path, workdir: Path) -> Report:
     try:
-        plan = Plan.model_validate_json(plan_file.read_text())
-        workdir.mkdir(parents=True, exist_ok=True)
-        storage, progress = Storage(plan.spec.storage), Progress(os.environ)
-        if stage == "collect":
-            return pipeline.collect(plan, workdir, storage, progress)
-        attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
-        return pipeline.train(plan, workdir, storage, progress, attempt)
+        plan = _plan(plan_file)
+        storage = Storage(plan.spec.storage)
+        with Progress(os.environ) as progress:
+            if stage == "collect":
+                return pipeline.collect(plan, workdir, storage, progress)
+            attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
+            return pipeline.train(plan, workdir, storage, progress, attempt)
     except Failure as failure:
         return _failed(failure.reason, str(failure))
-    except Interrupted:
-        fact = FACTS[Reason.INTERRUPTED]
-        return Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=fact.meaning)
     except MemoryError:
         fact = FACTS[Reason.OUT_OF_MEMORY]
         return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advice}")
-    except (OSError, ValidationError) as error:
-        logger.exception("%s could not go on", stage)
-        return _failed(Reason.INTERNAL_ERROR, f"{stage} could not go on: {error}. Read the pod's log and report it.")
     except Exception as error:
         logger.exception("%s failed in a way it does not know", stage)
-        sentence = f"{stage} failed ({type(error).__name__}: {error}). Read the pod's log and report it."
-        return _failed(Reason.INTERNAL_ERROR, sentence)
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _failed(Reason.INTERNAL_ERROR, f"{stage} failed ({what}): read the pod's log and report it.")
+
+
+def _plan(file: Path) -> Plan:
+    try:
+        return Plan.model_validate_json(file.read_text())
+    except OSError as error:
+        raise Failure(
+            Reason.INVALID_SPEC, f"the plan {file} can't be read ({error.strerror}): correct --plan."
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "its JSON"
+        raise Failure(
+            Reason.INVALID_SPEC, f"{where} in the plan {file} is wrong ({first['msg']}): correct it."
+        ) from None
 
 
 def _failed(reason: Reason, sentence: str) -> Report:
-    return Report(outcome="Failed", reason=reason, message=sentence[:MOST_SENTENCE])
+    if len(sentence) > MOST_SENTENCE:
+        sentence = sentence[: MOST_SENTENCE - 1] + "…"
+    return Report(outcome="Failed", reason=reason, message=sentence)
 
 
 def _leave(report: Report, termination_log: Path) -> None:

@@ -26,31 +26,31 @@ class Checkpoints:
     run: str
     attempt: str
     """Unique to this pod, so that two attempts never write the same folder."""
-    _published: list[str] = field(default_factory=list)
+    _line: list[str] = field(default_factory=list)
+    """Folders in the order in which they may go: what is torn or old first, the one resumed from, then our own."""
 
     def newest(self, folder: Path) -> int | None:
         """Fetches the newest checkpoint that is whole into `folder`; its step, or None where there is none."""
         root = self.layout.checkpoints(self.run)
         names = self.storage.names(root)
-        complete = {name.split("/")[0] for name in names if name.endswith(f"/{MANIFEST}")}
-        for name in sorted(complete, reverse=True):
-            step = checkpoint_step(name)
-            if step is None:
-                continue
+        found = sorted({name.split("/")[0] for name in names if checkpoint_step(name.split("/")[0]) is not None})
+        complete = [name for name in found if f"{name}/{MANIFEST}" in names]
+        for name in reversed(complete):
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 self.storage.fetch(f"{root}/{name}", folder)
             except Torn as error:
                 logger.warning("checkpoint %s is passed over: %s", name, error)
                 continue
-            self._published.append(f"{root}/{name}")
-            return step
+            self._line = [f"{root}/{other}" for other in found if other != name] + [f"{root}/{name}"]
+            return checkpoint_step(name)
+        self._line = [f"{root}/{name}" for name in found]
         return None
 
     def publish(self, step: int, folder: Path) -> None:
-        """Uploads a checkpoint, then deletes those of this attempt's line before the last two."""
+        """Uploads a checkpoint, then deletes all before the last two, whoever wrote them."""
         uri = self.layout.checkpoint(self.run, step, self.attempt)
         self.storage.publish(folder, uri)
-        self._published.append(uri)
-        while len(self._published) > KEPT:
-            self.storage.delete(self._published.pop(0))
+        self._line.append(uri)
+        while len(self._line) > KEPT:
+            self.storage.delete(self._line.pop(0))

@@ -13,7 +13,7 @@ from tweetmodel_trainer.post import Post
 PLAIN_WORDS_NEEDED = 3
 END_OF_TEXT = "<|endoftext|>"
 
-_URL = re.compile(r"\s*\bhttps?:\S+")
+_URL = re.compile(r"\s*https?:\S+")
 _MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
 
@@ -86,4 +86,4 @@ def cleaned(posts: Iterable[Post], counts: Counts) -> Iterator[Post]:
             continue
         counts.kept += 1
         counts.characters += len(text)
-        yield Post(post.handle, post.id, text)
+        yield Post(post.handle, strip_controls(post.id), text)

@@ -1,7 +1,8 @@
 """Makes a data set of cleaned posts: splits them, writes them, and gives them a digest.
 
 A post is held out when the hash of (seed, text) says so. So no text is in both parts, the order of the sources
-does not matter to the split, and a post once held out stays so when the account writes more.
+does not matter to the split, and a post once held out stays so when the account writes more. Where chance would
+leave a part empty, as it can with a few dozen posts, the post that is nearest to it goes there.
 """
 
 import hashlib
@@ -35,10 +36,21 @@ class Written:
     held_out: int
 
 
-def is_held_out(text: str, seed: int) -> bool:
-    """Whether a post is set apart to test the model."""
+def place(text: str, seed: int) -> float:
+    """Where a text falls in [0, 1), evenly spread: its hash as a fraction."""
     digest = hashlib.sha256(f"{seed}\n{text}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < HELD_OUT_SHARE * 2**64
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def held_out_texts(texts: Iterable[str], seed: int) -> set[str]:
+    """The texts that are set apart to test the model: never all of them, and never none of two or more."""
+    places = {text: place(text, seed) for text in texts}
+    held_out = {text for text, where in places.items() if where < HELD_OUT_SHARE}
+    if len(places) > 1 and not held_out:
+        return {min(places, key=places.__getitem__)}
+    if held_out and len(held_out) == len(places):
+        held_out.remove(max(places, key=places.__getitem__))
+    return held_out
 
 
 def check(counts: dict[str, Counts]) -> None:
@@ -77,10 +89,10 @@ def total(counts: dict[str, Counts]) -> Counts:
 
 
 def write(posts: Iterable[Post], counts: dict[str, Counts], seed: int, folder: Path) -> Written:
-    """Writes train.jsonl, eval.jsonl and dataset.json; reads `posts` once and holds none of them.
+    """Writes train.jsonl, eval.jsonl and dataset.json.
 
     Args:
-        posts: cleaned posts; reading them fills `counts`.
+        posts: cleaned posts; reading them fills `counts`. They are held in memory, a few hundred bytes each.
         counts: by handle.
         seed: of the split.
         folder: made if it is missing.
@@ -88,33 +100,35 @@ def write(posts: Iterable[Post], counts: dict[str, Counts], seed: int, folder: P
     Raises:
         Failure: NotEnoughTweets.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    split = {TRAIN: 0, EVAL: 0}
-    digests = {name: hashlib.sha256() for name in split}
-    with (folder / TRAIN).open("wb") as train, (folder / EVAL).open("wb") as held_out:
-        files = {TRAIN: train, EVAL: held_out}
-        for post in posts:
-            name = EVAL if is_held_out(post.text, seed) else TRAIN
-            line = json.dumps(asdict(post), ensure_ascii=False).encode() + b"\n"
-            files[name].write(line)
-            digests[name].update(line)
-            split[name] += 1
+    kept = list(posts)
     check(counts)
-    if not split[EVAL] or not split[TRAIN]:
+    apart = held_out_texts((post.text for post in kept), seed)
+    train, held_out = ([p for p in kept if (p.text in apart) is wanted] for wanted in (False, True))
+    if not held_out:
         raise Failure(
             Reason.NOT_ENOUGH_TWEETS,
-            f"{sum(split.values()):,} posts are too few to set some apart for testing: add more posts.",
+            f"all {len(kept):,} posts say the same, so none can be set apart for testing: add more posts.",
         )
-    digest = hashlib.sha256("".join(digests[name].hexdigest() for name in (TRAIN, EVAL)).encode()).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [_write_lines(folder / TRAIN, train), _write_lines(folder / EVAL, held_out)]
+    digest = hashlib.sha256("".join(parts).encode()).hexdigest()
     info = {
         "digest": digest,
         "seed": seed,
         "heldOutShare": HELD_OUT_SHARE,
-        "posts": {"train": split[TRAIN], "heldOut": split[EVAL]},
+        "posts": {"train": len(train), "heldOut": len(held_out)},
+        "total": asdict(total(counts)),
         "sources": {handle: asdict(count) for handle, count in counts.items()},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2) + "\n")
-    return Written(folder, digest, total(counts), split[EVAL])
+    return Written(folder, digest, total(counts), len(held_out))
+
+
+def _write_lines(path: Path, posts: Iterable[Post]) -> str:
+    """Writes one JSON object a line; returns the file's SHA-256."""
+    content = "".join(json.dumps(asdict(post), ensure_ascii=False) + "\n" for post in posts).encode()
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def read(path: Path) -> list[Post]:

@@ -33,8 +33,9 @@ def generate(
     context = getattr(model.config, "max_position_embeddings", 1024)
     samples = []
     for prompt in generation.prompts:
-        start = [end, *tokenizer(prompt, add_special_tokens=False)["input_ids"]] if prompt else [end]
-        room = max(1, min(generation.max_tokens, context - len(start)))
+        words = tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
+        start = [end, *words][: context - SHORTEST_TOKENS]
+        room = min(generation.max_tokens, context - len(start))
         inputs = torch.tensor([start], device=model.device)
         drawn = model.generate(
             inputs,

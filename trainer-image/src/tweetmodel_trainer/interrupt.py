@@ -2,6 +2,7 @@
 
 A stage that is ended on the spot leaves nothing that counts, since manifests are written last. The training
 loop has work worth saving, so there the signal sets a flag; the loop saves, uploads and stops by itself.
+One signal is enough: those that follow are ignored, so that the report of the first is still written.
 """
 
 import signal
@@ -22,9 +23,14 @@ class Request:
     asked: bool = False
 
 
-def on_termination() -> None:
-    """From now on SIGTERM raises Interrupted in the main thread."""
-    signal.signal(signal.SIGTERM, _raise)
+@contextmanager
+def on_termination() -> Iterator[None]:
+    """Within it the first SIGTERM raises Interrupted in the main thread."""
+    before = signal.signal(signal.SIGTERM, _raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -43,10 +49,16 @@ def deferred() -> Iterator[Request]:
     try:
         yield request
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if request.asked else before)
     if request.asked:
         raise Interrupted
 
 
+def ignore() -> None:
+    """From now on SIGTERM does nothing: what is left to do is too short to be stopped."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def _raise(_signal: int, _frame: FrameType | None) -> None:
+    ignore()
     raise Interrupted

@@ -9,20 +9,25 @@ import json
 import logging
 import ssl
 import threading
-import time
 import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 2.0
 TIMEOUT_SECONDS = 5.0
+FAREWELL_SECONDS = 2.0
+"""How long the end of a stage waits for its last value to be sent."""
 
 
 class Progress:
-    """Where a stage says how far it is. Without a server it only remembers."""
+    """Where a stage says how far it is. Without a server it only remembers.
+
+    As a context manager it sends the last value on leaving, if that takes no longer than `FAREWELL_SECONDS`.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._url = environ.get("KUBEFLOW_TRAINER_SERVER_URL", "")
@@ -30,9 +35,20 @@ class Progress:
         self._token = Path(environ.get("KUBEFLOW_TRAINER_SERVER_TOKEN", ""))
         self._latest: dict[str, object] | None = None
         self._due = threading.Event()
+        self._over = threading.Event()
         self._warned = False
+        self._sender = threading.Thread(target=self._send_until_over, name="progress", daemon=True)
         if self._url:
-            threading.Thread(target=self._send_for_ever, daemon=True).start()
+            self._sender.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._due.set()
+        if self._sender.is_alive():
+            self._sender.join(FAREWELL_SECONDS)
 
     def say(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
         """Sets what is told next.
@@ -52,17 +68,25 @@ class Progress:
         self._latest = status
         self._due.set()
 
-    def _send_for_ever(self) -> None:
-        while True:
+    def _send_until_over(self) -> None:
+        sent = None
+        while not self._over.is_set():
             self._due.wait()
             self._due.clear()
-            try:
-                self._send({"trainerStatus": self._latest})
-            except Exception as error:  # whatever it is, training matters more
-                if not self._warned:
-                    logger.warning("progress can't be told, and the run goes on without: %s", error)
-                self._warned = True
-            time.sleep(INTERVAL_SECONDS)
+            if self._latest is not sent:
+                sent = self._latest
+                self._try_to_send({"trainerStatus": sent})
+            self._over.wait(INTERVAL_SECONDS)
+        if self._latest is not sent:
+            self._try_to_send({"trainerStatus": self._latest})
+
+    def _try_to_send(self, body: dict[str, object]) -> None:
+        try:
+            self._send(body)
+        except Exception as error:  # whatever it is, training matters more
+            if not self._warned:
+                logger.warning("progress can't be told, and the run goes on without: %s", error)
+            self._warned = True
 
     def _send(self, body: dict[str, object]) -> None:
         headers = {
@@ -70,6 +94,8 @@ class Progress:
             "Authorization": f"Bearer {self._token.read_text().strip()}",  # the kubelet renews the file
         }
         request = urllib.request.Request(self._url, json.dumps(body).encode(), headers, method="POST")
-        context = ssl.create_default_context(cafile=self._ca) if self._ca else None
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=context):
+        # The operator is in the cluster: a proxy for the way out of it would not find it, and must not see the token.
+        direct = urllib.request.ProxyHandler({})
+        tls = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self._ca or None))
+        with urllib.request.build_opener(direct, tls).open(request, timeout=TIMEOUT_SECONDS):
             pass

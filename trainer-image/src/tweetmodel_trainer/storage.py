@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import boto3
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as aws
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 from pydantic import ValidationError
 
 from tweetmodel_api.layout import MANIFEST, FileEntry, Manifest
@@ -49,6 +50,7 @@ _UNREACHABLE = (
     aws.SSLError,
     aws.IncompleteReadError,
     aws.ResponseStreamingError,
+    RetriesExceededError,  # a body that broke off each time
 )
 
 
@@ -73,7 +75,7 @@ class Storage:
             response_checksum_validation=checksums,
         )
         try:
-            self._client: S3Client = boto3.client(
+            self._client: S3Client = boto3.Session().client(
                 "s3", endpoint_url=spec.endpoint, region_name=spec.region, config=config
             )
         except ValueError as error:
@@ -96,6 +98,8 @@ class Storage:
             Failure: `missing` where it does not exist, else as `check_bucket`.
         """
         bucket, key = _split(uri)
+        if not key:
+            raise Failure(missing, f"{uri} names a bucket and no object in it: add the object's key.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._telling(uri, missing):
             self._client.download_file(bucket, key, str(path), Config=self._transfer)
@@ -183,11 +187,15 @@ class Storage:
             raise self._unreachable(uri, error) from None
         except _UNREACHABLE as error:
             raise self._unreachable(uri, error) from None
-        except (aws.NoCredentialsError, aws.PartialCredentialsError):
+        except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError):
             sentence = f"no credentials for {self._where} were found: name a Secret in spec.storage.secretRef."
             raise Failure(Reason.INVALID_STORAGE, sentence) from None
+        except ResponseParserError:
+            sentence = f"{self._where} answers, but not as S3 does: correct spec.storage.endpoint."
+            raise Failure(Reason.INVALID_STORAGE, sentence) from None
         except (aws.ParamValidationError, aws.InvalidRegionError, aws.HTTPClientError) as error:
-            raise Failure(Reason.INVALID_STORAGE, f"{uri} can't be used at {self._where}: {error}") from None
+            what = " ".join(str(error).split())
+            raise Failure(Reason.INVALID_STORAGE, f"{uri} can't be used at {self._where} ({what}): correct it.") from None
 
     def _answered(self, error: aws.ClientError, uri: str, missing: Reason) -> Failure:
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -221,6 +229,8 @@ class Storage:
             self._client.head_bucket(Bucket=bucket)
         except aws.ClientError as error:
             return str(error.response.get("Error", {}).get("Code", "")) not in {"404", "NoSuchBucket", "NotFound"}
+        except aws.BotoCoreError:  # nobody can say: the key is the likelier mistake
+            return True
         return True
 
 

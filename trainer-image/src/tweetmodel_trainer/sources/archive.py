@@ -8,6 +8,7 @@ the zip is read too.
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def _parts(path: Path) -> Iterator[tuple[str, bytes]]:
                 if info.file_size > MOST_BYTES:
                     raise _invalid(f"{info.filename} in {path.name} unpacks to {info.file_size:,} bytes")
                 yield info.filename, package.read(info)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise _invalid(f"{path.name} is damaged ({error})") from None
 
 
@@ -68,8 +69,8 @@ def _posts(name: str, content: bytes, handle: str) -> Iterator[Post]:
     except json.JSONDecodeError as error:
         line = error.lineno + (text.count("\n", 0, head.end()) if head else 0)
         raise _invalid(f"{name} breaks off or is no JSON at line {line:,} ({error.msg})") from None
-    except RecursionError:
-        raise _invalid(f"{name} is nested too deeply") from None
+    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+        raise _invalid(f"{name} holds what no export does") from None
     if not isinstance(items, list):
         raise _invalid(f"{name} is not a list of tweets")
     for number, item in enumerate(items, 1):

@@ -12,6 +12,8 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.post import Post
 
 GZIP = b"\x1f\x8b"
+LONGEST_LINE = 16 << 20
+"""A line of more bytes is no post: it is refused before it fills the memory."""
 
 
 def read(path: Path, handle: str, text_field: str) -> Iterator[Post]:
@@ -23,7 +25,9 @@ def read(path: Path, handle: str, text_field: str) -> Iterator[Post]:
     with _open(path) as lines:
         number = 0
         try:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(iter(lambda: lines.readline(LONGEST_LINE), b""), 1):
+                if len(line) == LONGEST_LINE:
+                    raise _invalid(f"line {number:,} of {path.name} is too long for a post: write one object a line")
                 if line.strip():
                     yield _post(line, number, path.name, handle, text_field)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -44,8 +48,8 @@ def _post(line: bytes, number: int, name: str, handle: str, text_field: str) -> 
         raise _invalid(f"{where} is not UTF-8 (byte {error.start:,}): save the file as UTF-8") from None
     except json.JSONDecodeError as error:
         raise _invalid(f"{where} is no JSON ({error.msg}): write one object a line") from None
-    except RecursionError:
-        raise _invalid(f"{where} is nested too deeply: write one flat object a line") from None
+    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+        raise _invalid(f"{where} holds what no post does: write one flat object a line") from None
     if not isinstance(item, dict):
         raise _invalid(f"{where} is no JSON object: write one object a line")
     text = item.get(text_field)

@@ -1,0 +1,100 @@
+"""S3 in the process (moto), and small data for the trainer's stages."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tweetmodel_api.plan import Plan
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.storage import Storage
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.delenv("KUBEFLOW_TRAINER_SERVER_URL", raising=False)
+
+
+@pytest.fixture
+def s3(endpoint: str, credentials: None) -> Any:
+    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A bucket of the test's own."""
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def make_spec(endpoint: str, bucket: str) -> Callable[..., TweetModelSpec]:
+    """A spec over an archive in the test's bucket; keyword arguments replace its fields."""
+
+    def make(**changes: Any) -> TweetModelSpec:
+        return TweetModelSpec.model_validate(
+            {
+                "sources": [{"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}],
+                "storage": {"uri": f"s3://{bucket}/models", "endpoint": endpoint},
+                "baseModel": {"scratch": {}},
+            }
+            | changes
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_plan(make_spec: Callable[..., TweetModelSpec]) -> Callable[..., Plan]:
+    def make(**changes: Any) -> Plan:
+        return Plan(stage="collect", namespace="default", name="ada", spec=make_spec(**changes))
+
+    return make
+
+
+@pytest.fixture
+def storage(make_spec: Callable[..., TweetModelSpec]) -> Storage:
+    return Storage(make_spec().storage)
+
+
+@pytest.fixture
+def progress() -> Progress:
+    return Progress({})
+
+
+@pytest.fixture
+def keys(s3: Any, bucket: str) -> Callable[[], list[str]]:
+    """Every key in the test's bucket."""
+    return lambda: [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+
+@pytest.fixture
+def put(s3: Any, bucket: str) -> Callable[[str, bytes], None]:
+    return lambda key, body: s3.put_object(Bucket=bucket, Key=key, Body=body) and None
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[str, bytes], Path]:
+    def write(name: str, content: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write

@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_trainer import dataset
+from tweetmodel_trainer.clean import Counts, cleaned
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.post import Post
+
+
+def posts(count: int, handle: str = "ada") -> list[Post]:
+    return [
+        Post(handle, str(n), f"the gull has taken sandwich number {n} and will not give it back") for n in range(count)
+    ]
+
+
+def write(folder: Path, *many: list[Post], seed: int = 1) -> dataset.Written:
+    counts: dict[str, Counts] = {}
+
+    def stream():
+        for some in many:
+            yield from cleaned(some, counts.setdefault(some[0].handle, Counts()))
+
+    return dataset.write(stream(), counts, seed, folder)
+
+
+def test_no_text_is_in_both_parts(tmp_path: Path) -> None:
+    write(tmp_path, posts(300) + posts(300))
+    train, held_out = (dataset.read(tmp_path / name) for name in (dataset.TRAIN, dataset.EVAL))
+    assert not {p.text for p in train} & {p.text for p in held_out}
+    assert len(train) + len(held_out) == 600
+
+
+def test_a_tenth_is_held_out() -> None:
+    share = sum(dataset.is_held_out(f"post {n}", 1) for n in range(10_000)) / 10_000
+    assert 0.09 < share < 0.11
+
+
+@given(st.text(), st.integers(0, 2**31))
+def test_whether_a_post_is_held_out_depends_on_its_text_and_the_seed_alone(text: str, seed: int) -> None:
+    text = text.encode("utf-8", "ignore").decode()
+    assert dataset.is_held_out(text, seed) == dataset.is_held_out(text, seed)
+
+
+def test_equal_posts_give_equal_digests_and_other_seeds_others(tmp_path: Path) -> None:
+    one, two, other = (write(tmp_path / str(n), posts(300), seed=s) for n, s in enumerate((1, 1, 2)))
+    assert one.digest == two.digest != other.digest
+
+
+def test_the_files_hold_what_the_digest_says(tmp_path: Path) -> None:
+    made = write(tmp_path, posts(300), posts(200, "bob"))
+    info = json.loads((tmp_path / dataset.INFO).read_text())
+    assert info["digest"] == made.digest
+    assert info["posts"]["heldOut"] == made.held_out == len(dataset.read(tmp_path / dataset.EVAL))
+    assert info["sources"]["bob"]["kept"] == 200
+    assert made.total.kept == 500
+
+
+def test_too_little_text_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as failure:
+        write(tmp_path, [*posts(50), Post("ada", "x", "RT @b: no"), Post("ada", "y", "too short")])
+    assert failure.value.reason is Reason.NOT_ENOUGH_TWEETS
+    sentence = str(failure.value)
+    assert "@ada has 3,140 characters in 50 kept posts (of 52: 1 retweets and 1 short ones left out)" in sentence
+    assert "6,000" in sentence
+
+
+def test_each_account_must_have_enough_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="@bob"):
+        write(tmp_path, posts(1000), posts(10, "bob"))
+
+
+def test_posts_that_are_all_the_same_cannot_be_split(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="too few to set some apart"):
+        write(tmp_path, [posts(1)[0]] * 200)
+
+
+def test_a_small_data_set_is_warned_of() -> None:
+    small, large = Counts(10, 0, 0, 10, 7_000), Counts(10, 0, 0, 10, 70_000)
+    assert "@ada has fewer than 40,000" in dataset.sentence({"ada": small, "bob": large})
+    assert "fewer" not in dataset.sentence({"bob": large})

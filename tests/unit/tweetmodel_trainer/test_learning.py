@@ -1,0 +1,189 @@
+"""Tokens, training, evaluation and generation on a model small enough for seconds."""
+
+import hashlib
+import math
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import GPT2Config, GPT2LMHeadModel, set_seed
+
+from tweetmodel_api.spec import Generation, Training
+from tweetmodel_trainer import finetune as finetune_module
+from tweetmodel_trainer.evaluate import evaluate
+from tweetmodel_trainer.finetune import Saving, finetune
+from tweetmodel_trainer.generate import generate
+from tweetmodel_trainer.interrupt import Interrupted, Request
+from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.tokens import blocks, encode, epoch, train_tokenizer
+
+TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
+POSTS = [Post("ada", str(n), text) for n, text in enumerate(TEXTS)]
+TOKENIZER = train_tokenizer(TEXTS, 320)
+TRAINING = Training(batch_size=1, learning_rate="1e-3")
+TWELVE = blocks(POSTS, TOKENIZER, 3, 64, 1)[:12]
+
+
+def small_model() -> GPT2LMHeadModel:
+    set_seed(7)
+    end = TOKENIZER.eos_token_id
+    config = GPT2Config(
+        vocab_size=len(TOKENIZER), n_layer=1, n_head=2, n_embd=16, n_positions=64, bos_token_id=end, eos_token_id=end
+    )
+    return GPT2LMHeadModel(config)
+
+
+def test_every_post_is_read_once_an_epoch_in_another_order() -> None:
+    end = TOKENIZER.eos_token_id
+    stream = blocks(POSTS, TOKENIZER, 2, 8, 1).flatten().tolist()
+    written = TOKENIZER.decode([token if token != end else 0 for token in stream])
+    assert all(written.count(text) >= 1 for text in TEXTS[:50])
+    orders = [epoch(POSTS, random.Random(f"1/{n}")) for n in range(2)]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(60))
+    assert orders[0] != orders[1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 3), st.integers(2, 60), st.integers(0, 99))
+def test_packing_loses_less_than_a_block_and_pads_nothing(epochs: int, size: int, seed: int) -> None:
+    tokens = blocks(POSTS, TOKENIZER, epochs, size, seed)
+    needed = epochs * sum(len(ids) + 1 for ids in encode(TOKENIZER, TEXTS)) + 1
+    assert tokens.shape[1] == size
+    assert 0 <= needed - tokens.numel() < size
+    assert torch.equal(tokens, blocks(POSTS, TOKENIZER, epochs, size, seed))
+
+
+def test_text_that_does_not_fill_a_block_is_repeated() -> None:
+    assert blocks(POSTS[:1], TOKENIZER, 1, 500, 1).shape == (1, 500)
+
+
+def test_a_shorter_account_is_repeated_up_to_the_longest() -> None:
+    posts = [Post("ada", str(n), "x") for n in range(30)] + [Post("bob", str(n), "x") for n in range(7)]
+    order = epoch(posts, random.Random(1))
+    assert sum(index < 30 for index in order) == sum(index >= 30 for index in order) == 30
+
+
+def test_equal_texts_train_equal_tokenizers() -> None:
+    assert train_tokenizer(TEXTS, 320).get_vocab() == TOKENIZER.get_vocab()
+
+
+def digest(model: torch.nn.Module) -> str:
+    """SHA-256 over all weights."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        sha.update(name.encode() + tensor.numpy().tobytes())
+    return sha.hexdigest()
+
+
+class Killed(Exception):
+    """The pod is gone."""
+
+
+def run(tmp_path: Path, publish: Callable[[int, Path], None], resume: Path | None = None) -> GPT2LMHeadModel:
+    model = small_model()
+    training = TRAINING.model_copy(update={"checkpoint_seconds": 0})
+    finetune(model, TWELVE, training, tmp_path, resume, publish, Progress({}), (0, 100))
+    return model
+
+
+def test_a_run_killed_after_any_checkpoint_ends_in_the_same_weights(tmp_path: Path) -> None:
+    """Dropout is on: weights, optimizer, schedule, random states and the place in the data all must come back."""
+    calm = digest(run(tmp_path / "calm", lambda *_: None))
+    for step in (1, 5, 11):
+
+        def kill(at: int, folder: Path, step: int = step) -> None:
+            if at == step:
+                folder.rename(tmp_path / f"kept-{step}")
+                raise Killed
+
+        with pytest.raises(Killed):
+            run(tmp_path / f"killed-{step}", kill)
+        resumed = run(tmp_path / f"resumed-{step}", lambda *_: None, tmp_path / f"kept-{step}")
+        assert digest(resumed) == calm, f"resumed at step {step}"
+
+
+def test_a_stop_during_training_saves_that_step_and_is_not_taken_for_the_end(tmp_path: Path) -> None:
+    published: list[int] = []
+
+    class StopAtThree(Progress):
+        def say(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
+            if percentage == 25:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    training = TRAINING.model_copy(update={"checkpoint_seconds": 9999})
+    with pytest.raises(Interrupted):
+        finetune(
+            small_model(), TWELVE, training, tmp_path, None, lambda s, _: published.append(s), StopAtThree({}), (0, 100)
+        )
+    assert published == [4], "asked for during step 3, saved at the end of the next"
+
+
+def test_checkpoints_come_by_time_and_at_the_end(tmp_path: Path) -> None:
+    now = 0.0
+
+    class State:
+        global_step, max_steps = 0, 100
+
+    class Control:
+        should_save = should_training_stop = False
+
+    saving = Saving(60, Request(), lambda *_: None, lambda *_: None, clock=lambda: now)
+    saving.on_train_begin(None, State, Control)
+
+    def asked(step: int, time: float) -> bool:
+        nonlocal now
+        now, State.global_step, Control.should_save = time, step, False
+        saving.on_step_end(None, State, Control)
+        return Control.should_save
+
+    assert [asked(1, 59), asked(2, 60), asked(100, 61)] == [False, True, True]
+
+
+def test_the_log_of_a_resumed_run_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune_module, "LOGGED", 12)
+    trained = finetune(small_model(), TWELVE, TRAINING, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
+    assert [row["step"] for row in trained.log] == list(range(1, 13))
+    assert trained.steps == 12
+
+
+def test_the_loss_does_not_depend_on_how_posts_are_batched(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small_model()
+    together = evaluate(model, TOKENIZER, TEXTS)
+    monkeypatch.setattr("tweetmodel_trainer.evaluate.BATCH_TOKENS", 1)
+    alone = evaluate(model, TOKENIZER, TEXTS)
+    assert together.tokens == alone.tokens == sum(len(ids) + 1 for ids in encode(TOKENIZER, TEXTS))
+    assert together.loss == pytest.approx(alone.loss, rel=1e-5)
+
+
+def test_a_model_that_knows_nothing_scores_the_logarithm_of_its_vocabulary() -> None:
+    model = small_model()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()
+    scores = evaluate(model, TOKENIZER, TEXTS)
+    assert scores.loss == pytest.approx(math.log(len(TOKENIZER)), rel=1e-6)
+    assert scores.perplexity == pytest.approx(len(TOKENIZER), rel=1e-5)
+    assert scores.bits_per_byte == pytest.approx(
+        math.log2(len(TOKENIZER)) * scores.tokens / sum(len(t) for t in TEXTS), rel=1e-6
+    )
+
+
+def test_samples_begin_with_their_prompt_and_come_again_with_the_seed() -> None:
+    wanted = Generation(samples=3, prompts=("", "gull number"), max_tokens=16)
+    model = small_model()
+    first, again = (generate(model, TOKENIZER, wanted, 1) for _ in range(2))
+    assert first == again
+    assert [s.prompt for s in first] == [""] * 3 + ["gull number"] * 3
+    assert all(s.text.startswith("gull number") for s in first[3:])
+
+
+def test_a_prompt_that_fills_the_context_is_survived() -> None:
+    wanted = Generation(samples=1, prompts=("gull " * 50,), max_tokens=512)
+    assert len(generate(small_model(), TOKENIZER, wanted, 1)) == 1

@@ -1,0 +1,220 @@
+"""Both stages as a pod runs them, against S3: what comes back, with which exit code, and what counts in storage."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import generate
+import pytest
+
+from makers import zipped
+from tweetmodel_api.layout import MANIFEST
+from tweetmodel_api.plan import DatasetReference, Plan, run_id
+from tweetmodel_api.reasons import ExitCode, Reason
+from tweetmodel_api.report import Report, decode
+from tweetmodel_trainer.__main__ import main
+from tweetmodel_trainer.interrupt import Interrupted
+
+MakePlan = Callable[..., Plan]
+SHORT = {"epochs": 1, "blockSize": 64, "batchSize": 64, "learningRate": "3e-3"}
+
+
+def tweets(*texts: str) -> bytes:
+    items = [{"tweet": {"id_str": str(i), "full_text": text}} for i, text in enumerate(texts)]
+    return f"window.YTD.tweets.part0 = {json.dumps(items)}".encode()
+
+
+MANY = zipped({"data/tweets.js": tweets(*(f"gull number {n} has taken another sandwich from me" for n in range(400)))})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
+    """Runs a stage as the pod does; returns exit code and report."""
+    log = tmp_path / "termination-log"
+
+    def run_stage(plan: Plan) -> tuple[int, Report]:
+        file = tmp_path / "plan.json"
+        file.write_text(plan.model_dump_json(by_alias=True))
+        workdir = tmp_path / f"work-{len(list(tmp_path.iterdir()))}"
+        code = main([plan.stage, "--plan", str(file), "--workdir", str(workdir), "--termination-log", str(log)])
+        report = decode(log.read_text())
+        assert report
+        return code, report
+
+    return run_stage
+
+
+def training(plan: Plan, collected: Report) -> Plan:
+    assert collected.dataset
+    reference = DatasetReference(uri=collected.dataset.uri, digest=collected.dataset.digest)
+    run = run_id(plan.spec, collected.dataset.digest)
+    return plan.model_copy(update={"stage": "train", "run": run, "dataset": reference})
+
+
+def test_the_sample_archive_becomes_the_data_set_of_the_table(
+    make_plan: MakePlan, run: Any, put: Any, keys: Callable[[], list[str]]
+) -> None:
+    put("archive.zip", generate.archive(1))
+    code, report = run(make_plan())
+    assert (code, report.outcome) == (ExitCode.DONE, "Succeeded")
+    made = report.dataset
+    assert (made.downloaded, made.retweets, made.short, made.kept) == (3249, 610, 6, 2633)
+    assert any(key.endswith(f"{made.digest[:16]}/{MANIFEST}") for key in keys())
+
+
+def test_collecting_twice_gives_the_same_data_set_and_writes_nothing(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str
+) -> None:
+    put("archive.zip", MANY)
+    _, first = run(make_plan())
+    before = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    _, second = run(make_plan())
+    assert first == second
+    assert s3.list_objects_v2(Bucket=bucket)["Contents"] == before
+
+
+def test_several_sources_become_one_data_set(make_plan: MakePlan, run: Any, put: Any, bucket: str) -> None:
+    put("archive.zip", MANY)
+    put(
+        "bob.jsonl",
+        b"".join(json.dumps({"body": f"bob likes the number {n} a lot"}).encode() + b"\n" for n in range(400)),
+    )
+    bob = {"handle": "bob", "s3": {"uri": f"s3://{bucket}/bob.jsonl", "textField": "body"}}
+    ada = {"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}
+    _, report = run(make_plan(sources=[ada, bob]))
+    assert report.dataset.kept == 800
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "code"),
+    [
+        (MANY[:-100], Reason.INVALID_ARCHIVE, ExitCode.DATA),
+        (zipped({"data/account.js": b""}), Reason.INVALID_ARCHIVE, ExitCode.DATA),
+        (
+            zipped({"data/tweets.js": tweets("caf\xe9").replace(b"\\u00e9", b"\xe9")}),
+            Reason.INVALID_ARCHIVE,
+            ExitCode.DATA,
+        ),
+        (zipped({"data/tweets.js": tweets()}), Reason.NOT_ENOUGH_TWEETS, ExitCode.DATA),
+        (zipped({"data/tweets.js": tweets("a gull took my sandwich")}), Reason.NOT_ENOUGH_TWEETS, ExitCode.DATA),
+        (None, Reason.SOURCE_MISSING, ExitCode.SOURCE),
+    ],
+    ids=["truncated", "no-tweets", "encoding", "empty", "few", "absent"],
+)
+def test_bad_input_ends_in_a_reason_and_leaves_nothing_in_storage(
+    make_plan: MakePlan,
+    run: Any,
+    put: Any,
+    keys: Callable[[], list[str]],
+    content: bytes | None,
+    reason: Reason,
+    code: int,
+) -> None:
+    if content is not None:
+        put("archive.zip", content)
+    before = keys()
+    assert run(make_plan())[0] == code
+    assert run(make_plan())[1].reason is reason
+    assert keys() == before
+
+
+def test_a_bucket_that_does_not_exist_ends_in_a_reason(make_plan: MakePlan, run: Any, endpoint: str) -> None:
+    code, report = run(make_plan(storage={"uri": "s3://nobodys-bucket/x", "endpoint": endpoint}))
+    assert (code, report.reason) == (ExitCode.SOURCE, Reason.BUCKET_MISSING)
+
+
+def test_an_unreachable_endpoint_is_temporary(make_plan: MakePlan, run: Any) -> None:
+    code, report = run(make_plan(storage={"uri": "s3://bucket/x", "endpoint": "http://127.0.0.1:9"}))
+    assert (code, report.reason) == (ExitCode.TEMPORARY, Reason.STORAGE_UNREACHABLE)
+
+
+def test_a_bug_is_told_in_a_sentence_and_its_traceback_stays_in_the_log(
+    make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> Report:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("tweetmodel_trainer.pipeline.collect", fail)
+    code, report = run(make_plan())
+    assert (code, report.reason) == (ExitCode.BUG, Reason.INTERNAL_ERROR)
+    assert "KeyError: 'surprise'" in report.message
+    assert "Traceback" not in report.message
+    assert "Traceback" in caplog.text
+
+
+def test_a_stop_while_collecting_exits_as_interrupted(
+    make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any) -> Report:
+        raise Interrupted
+
+    monkeypatch.setattr("tweetmodel_trainer.pipeline.collect", stopped)
+    code, report = run(make_plan())
+    assert (code, report.outcome) == (ExitCode.INTERRUPTED, "Interrupted")
+
+
+def test_collecting_and_repeating_a_report_never_import_torch() -> None:
+    code = "import sys, tweetmodel_trainer.__main__; print('torch' in sys.modules, 'transformers' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False", "False"]
+
+
+def test_a_run_ends_with_a_model_samples_and_a_report(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str, tmp_path: Path, storage: Any
+) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan(training=SHORT, generation={"samples": 3, "prompts": ["", "gull"], "maxTokens": 20})
+    plan = training(plan, run(plan)[1])
+    code, report = run(plan)
+    assert (code, report.outcome) == (ExitCode.DONE, "Succeeded")
+    assert float(report.model.evaluation.loss) < float(report.model.evaluation.loss_before)
+    assert len(report.samples) == 6
+    assert report.samples[3].startswith("gull")
+
+    from transformers import pipeline
+
+    storage.fetch(report.model.uri, tmp_path / "model")
+    assert not list((tmp_path / "model").glob("*.bin"))
+    write = pipeline("text-generation", model=str(tmp_path / "model"))
+    assert write("gull", max_new_tokens=5, do_sample=False)[0]["generated_text"].startswith("gull")
+
+    again_code, again = run(plan)
+    assert (again_code, again) == (code, report)
+    lines = io.BytesIO()
+    s3.download_fileobj(bucket, plan.layout.results(plan.run).removeprefix(f"s3://{bucket}/") + "/samples.jsonl", lines)
+    assert len(lines.getvalue().splitlines()) == 6
+
+
+def test_a_data_set_that_was_changed_is_not_trained_on(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str
+) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan(training=SHORT)
+    plan = training(plan, run(plan)[1])
+    s3.put_object(Bucket=bucket, Key=plan.dataset.uri.removeprefix(f"s3://{bucket}/") + "/train.jsonl", Body=b"{}")
+    assert run(plan)[1].reason is Reason.SOURCE_MISSING
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "reason"),
+    [
+        ("absent", {}, Reason.BASE_MODEL_MISSING),
+        ("pickle", {"config.json": b"{}", "pytorch_model.bin": b"pickle"}, Reason.BASE_MODEL_INVALID),
+        ("broken", {"config.json": b"{}", "model.safetensors": b"no"}, Reason.BASE_MODEL_INVALID),
+    ],
+)
+def test_a_base_model_that_is_not_there_or_not_safe_ends_in_a_reason(
+    make_plan: MakePlan, run: Any, put: Any, bucket: str, name: str, files: dict[str, bytes], reason: Reason
+) -> None:
+    put("archive.zip", MANY)
+    for file, content in files.items():
+        put(f"{name}/{file}", content)
+    plan = make_plan(training=SHORT, baseModel={"s3": {"uri": f"s3://{bucket}/{name}"}})
+    code, report = run(training(plan, run(plan)[1]))
+    assert report.reason is reason
+    assert code in (ExitCode.SOURCE, ExitCode.CONFIGURATION)
+    assert f"s3://{bucket}/{name}" in report.message

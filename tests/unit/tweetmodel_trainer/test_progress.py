@@ -1,0 +1,103 @@
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tweetmodel_trainer import progress as module
+from tweetmodel_trainer.progress import Progress
+
+
+class Server:
+    """Takes posts as the operator does."""
+
+    def __init__(self) -> None:
+        self.posts: list[tuple[str, dict[str, Any]]] = []
+        self.came = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.posts.append((self.headers["Authorization"], body))
+                self.send_response(200)
+                self.end_headers()
+                outer.came.set()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.http = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def wait(self) -> dict[str, Any]:
+        assert self.came.wait(5)
+        self.came.clear()
+        return self.posts[-1][1]["trainerStatus"]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.05)
+    server = Server()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+@pytest.fixture
+def environ(server: Server, tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "token").write_text("first\n")
+    return {
+        "KUBEFLOW_TRAINER_SERVER_URL": f"http://127.0.0.1:{server.http.server_address[1]}/status",
+        "KUBEFLOW_TRAINER_SERVER_TOKEN": str(tmp_path / "token"),
+    }
+
+
+def test_it_speaks_the_trainers_protocol(server: Server, environ: dict[str, str]) -> None:
+    Progress(environ).say(45.7, 60.4, loss=3.14159)
+    status = server.wait()
+    assert status.pop("lastUpdatedTime")
+    metrics = [{"name": "loss", "value": "3.142"}]
+    assert status == {"progressPercentage": 45, "estimatedRemainingSeconds": 60, "metrics": metrics}
+    assert server.posts[0][0] == "Bearer first"
+
+
+def test_a_renewed_token_is_used(server: Server, environ: dict[str, str]) -> None:
+    progress = Progress(environ)
+    progress.say(1)
+    server.wait()
+    Path(environ["KUBEFLOW_TRAINER_SERVER_TOKEN"]).write_text("second")
+    progress.say(2)
+    server.wait()
+    assert server.posts[-1][0] == "Bearer second"
+
+
+def test_many_values_are_sent_as_the_latest_one(server: Server, environ: dict[str, str]) -> None:
+    progress = Progress(environ)
+    for percentage in range(90):
+        progress.say(percentage)
+    while server.wait()["progressPercentage"] != 89:
+        pass
+    assert len(server.posts) < 10
+
+
+def test_a_hundred_percent_is_left_to_the_report(server: Server, environ: dict[str, str]) -> None:
+    Progress(environ).say(100)
+    assert server.wait()["progressPercentage"] == 99
+
+
+def test_a_server_that_does_not_answer_is_told_once_and_stops_nothing(
+    environ: dict[str, str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned = threading.Event()
+    monkeypatch.setattr(module.logger, "warning", lambda *_: warned.set())
+    Progress(environ | {"KUBEFLOW_TRAINER_SERVER_URL": "http://127.0.0.1:9/"}).say(1)
+    assert warned.wait(5)
+
+
+def test_without_a_server_nothing_is_sent() -> None:
+    Progress({}).say(50)

@@ -1,0 +1,176 @@
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tweetmodel_api.layout import MANIFEST
+from tweetmodel_api.reasons import FACTS, ExitCode, Reason
+from tweetmodel_api.spec import Storage as Spec
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.storage import Storage, Torn
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "folder"
+    (root / "below").mkdir(parents=True)
+    (root / "a").write_bytes(b"one")
+    (root / "below" / "b").write_bytes(b"two" * 100)
+    return root
+
+
+def test_a_published_folder_comes_back_as_it_was(storage: Storage, bucket: str, folder: Path, tmp_path: Path) -> None:
+    uri = f"s3://{bucket}/x"
+    published = storage.publish(folder, uri)
+    assert storage.fetch(uri, tmp_path / "back") == published
+    assert (tmp_path / "back" / "below" / "b").read_bytes() == b"two" * 100
+
+
+def test_the_manifest_is_written_last(
+    storage: Storage, bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch, keys: Callable[[], list[str]]
+) -> None:
+    put = storage._client.put_object
+
+    def die_at_the_manifest(**call: Any) -> Any:
+        if call["Key"].endswith(MANIFEST):
+            raise InterruptedError
+        return put(**call)
+
+    monkeypatch.setattr(storage._client, "put_object", die_at_the_manifest)
+    with pytest.raises(InterruptedError):
+        storage.publish(folder, f"s3://{bucket}/x")
+    assert keys() == ["x/a", "x/below/b"]
+    assert storage.manifest(f"s3://{bucket}/x") is None
+
+
+@pytest.mark.parametrize("change", [b"", b"on", b"onf", b"onee", None])
+def test_a_file_that_is_not_what_the_manifest_says_does_not_count(
+    storage: Storage, bucket: str, folder: Path, tmp_path: Path, s3: Any, change: bytes | None
+) -> None:
+    uri = f"s3://{bucket}/x"
+    storage.publish(folder, uri)
+    if change is None:
+        s3.delete_object(Bucket=bucket, Key="x/a")
+    else:
+        s3.put_object(Bucket=bucket, Key="x/a", Body=change)
+    with pytest.raises(Torn):
+        storage.fetch(uri, tmp_path / "back")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"files": [{"path": "../x", "size": 1, "sha256": "00"}]}', b"\xff"])
+def test_a_manifest_that_cannot_be_read_is_none(
+    storage: Storage, bucket: str, put: Callable[[str, bytes], None], body: bytes
+) -> None:
+    put(f"x/{MANIFEST}", body)
+    assert storage.manifest(f"s3://{bucket}/x") is None
+
+
+def test_deleting_takes_the_manifest_first(
+    storage: Storage, bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch, keys: Callable[[], list[str]]
+) -> None:
+    storage.publish(folder, f"s3://{bucket}/x")
+    deleted: list[str] = []
+    delete = storage._client.delete_object
+    monkeypatch.setattr(storage._client, "delete_object", lambda **k: (deleted.append(k["Key"]), delete(**k)))
+    storage.delete(f"s3://{bucket}/x")
+    assert deleted[0] == f"x/{MANIFEST}"
+    assert keys() == []
+
+
+def test_a_bucket_that_does_not_exist_is_named(storage: Storage, tmp_path: Path) -> None:
+    for act in (
+        lambda: storage.check_bucket("s3://nobodys-bucket/x"),
+        lambda: storage.download("s3://nobodys-bucket/x", tmp_path / "x"),
+    ):
+        with pytest.raises(Failure) as failure:
+            act()
+        assert failure.value.reason is Reason.BUCKET_MISSING
+        assert "nobodys-bucket" in str(failure.value)
+
+
+def test_an_object_that_does_not_exist_is_named(storage: Storage, bucket: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure) as failure:
+        storage.download(f"s3://{bucket}/absent.zip", tmp_path / "x")
+    assert failure.value.reason is Reason.SOURCE_MISSING
+    assert f"s3://{bucket}/absent.zip" in str(failure.value)
+    assert not (tmp_path / "x").exists()
+
+
+def test_missing_credentials_are_told(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(Failure) as failure:
+        Storage(Spec(uri="s3://bucket", endpoint=endpoint)).check_bucket("s3://bucket")
+    assert failure.value.reason is Reason.INVALID_STORAGE
+    assert "secretRef" in str(failure.value)
+
+
+def test_an_endpoint_where_nobody_listens_is_told_in_seconds() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    storage = Storage(Spec(uri="s3://bucket", endpoint=f"http://127.0.0.1:{port}"))
+    with pytest.raises(Failure) as failure:
+        storage.check_bucket("s3://bucket/x")
+    assert failure.value.reason is Reason.STORAGE_UNREACHABLE
+    assert FACTS[failure.value.reason].exit_code is ExitCode.TEMPORARY
+    assert f"http://127.0.0.1:{port}" in str(failure.value)
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[int, str], Storage]]:
+    """A storage whose service answers everything with one code."""
+    servers: list[socketserver.BaseServer] = []
+
+    def start(status: int, code: str) -> Storage:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_PUT = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return Storage(Spec(uri="s3://bucket", endpoint=f"http://127.0.0.1:{server.server_address[1]}"))
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (403, "InvalidAccessKeyId", Reason.ACCESS_DENIED),
+        (403, "SignatureDoesNotMatch", Reason.ACCESS_DENIED),
+        (403, "AccessDenied", Reason.ACCESS_DENIED),
+        (401, "Unauthorized", Reason.ACCESS_DENIED),
+        (404, "NoSuchBucket", Reason.BUCKET_MISSING),
+        (503, "SlowDown", Reason.STORAGE_UNREACHABLE),
+        (500, "InternalError", Reason.STORAGE_UNREACHABLE),
+        (400, "Strange", Reason.INVALID_STORAGE),
+    ],
+)
+def test_what_the_service_answers_becomes_a_reason(
+    answering: Callable[[int, str], Storage], folder: Path, status: int, code: str, reason: Reason
+) -> None:
+    storage = answering(status, code)
+    for act in (lambda: storage.check_bucket("s3://bucket/x"), lambda: storage.publish(folder, "s3://bucket/x")):
+        with pytest.raises(Failure) as failure:
+            act()
+        assert failure.value.reason is reason
