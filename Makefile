@@ -51,7 +51,11 @@ generate: setup ## Writes the CRD, the chart's copy of it, golden files and the 
 
 .PHONY: bench-trainer
 bench-trainer: setup ## Times the quickstart beside the stock recipe, in one run
-	@python tests/bench/trainer.py
+	@PYTHONPATH=examples/archive python tests/bench/trainer.py
+
+.PHONY: bench-operator
+bench-operator: install ## Times apply to Job, and tells the operator's memory, against the cluster
+	@PYTHONPATH=tests/cluster python tests/bench/operator_latency.py
 
 ##@ Parts
 .PHONY: tools
