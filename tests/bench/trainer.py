@@ -36,6 +36,9 @@ ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results" / "trainer.json"
 HUGGINGTWEETS = {"learning_rate": 1.372e-4, "lr_scheduler_type": "cosine", "per_device_train_batch_size": 1}
 
+STAGES = {"blocks": "tokens", "evaluate": "evaluate", "finetune": "train", "generate": "generate"}
+"""Functions of `learn` and what the table calls them."""
+
 Times = dict[str, float]
 
 

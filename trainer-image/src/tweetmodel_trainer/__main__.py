@@ -9,6 +9,7 @@ import os
 import sys
 import uuid
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import ValidationError
 
@@ -59,11 +60,12 @@ def _run(stage: str, plan_file: Path, workdir: Path) -> Report:
     try:
         plan = _plan(plan_file)
         storage = Storage(plan.spec.storage)
-        with Progress(os.environ) as progress:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f"{stage}-", dir=workdir) as folder, Progress(os.environ) as progress:
             if stage == "collect":
-                return pipeline.collect(plan, workdir, storage, progress)
+                return pipeline.collect(plan, Path(folder), storage, progress)
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
-            return pipeline.train(plan, workdir, storage, progress, attempt)
+            return pipeline.train(plan, Path(folder), storage, progress, attempt)
     except Failure as failure:
         return _failed(failure.reason, str(failure))
     except MemoryError:

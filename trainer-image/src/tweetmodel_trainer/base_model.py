@@ -4,6 +4,7 @@ Weights come as safetensors alone. A pickle runs code when it is read, so a fold
 """
 
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
@@ -84,7 +85,8 @@ def _from_hub(source: HubModel, folder: Path) -> Path:
 
 
 def _from_s3(source: S3Model, storage: Storage, folder: Path) -> Path:
-    names = [name for name in storage.names(source.uri) if any(Path(name).match(pattern) for pattern in FILES)]
+    found = (name for name in storage.names(source.uri) if "/" not in name)
+    names = [name for name in found if any(fnmatch(name, pattern) for pattern in FILES)]
     if "config.json" not in names:
         sentence = f"{source.uri} holds no config.json: correct baseModel.s3.uri, or upload the model's folder."
         raise Failure(Reason.BASE_MODEL_MISSING, sentence)
@@ -98,9 +100,9 @@ def _read(folder: Path, named: str) -> Loaded:
         sentence = f"{named} has no safetensors weights: save it again with save_pretrained, or choose another."
         raise Failure(Reason.BASE_MODEL_INVALID, sentence)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
         )
     except Exception as error:  # transformers raises whatever its parts raise; for a user it is one thing
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -108,6 +110,9 @@ def _read(folder: Path, named: str) -> Loaded:
         raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
     if tokenizer.eos_token_id is None:
         raise Failure(Reason.BASE_MODEL_INVALID, f"the tokenizer of {named} has no end-of-text token: choose another.")
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        sentence = f"the tokenizer of {named} has more tokens than its model: put both from one source there."
+        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tweetmodel_api.layout import MANIFEST, Layout, checkpoint_step
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
@@ -53,4 +54,10 @@ class Checkpoints:
         self.storage.publish(folder, uri)
         self._line.append(uri)
         while len(self._line) > KEPT:
-            self.storage.delete(self._line.pop(0))
+            self._discard(self._line.pop(0))
+
+    def _discard(self, uri: str) -> None:
+        try:
+            self.storage.delete(uri)
+        except Failure as failure:  # it costs room and no result
+            logger.warning("checkpoint %s stays: %s", uri, failure)

@@ -42,15 +42,16 @@ def place(text: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def is_held_out(text: str, seed: int) -> bool:
+    """Whether a text is set apart to test the model, where enough others are not."""
+    return place(text, seed) < HELD_OUT_SHARE
+
+
 def held_out_texts(texts: Iterable[str], seed: int) -> set[str]:
     """The texts that are set apart to test the model: never all of them, and never none of two or more."""
-    places = {text: place(text, seed) for text in texts}
-    held_out = {text for text, where in places.items() if where < HELD_OUT_SHARE}
-    if len(places) > 1 and not held_out:
-        return {min(places, key=places.__getitem__)}
-    if held_out and len(held_out) == len(places):
-        held_out.remove(max(places, key=places.__getitem__))
-    return held_out
+    in_order = sorted(set(texts), key=lambda text: place(text, seed))
+    count = sum(is_held_out(text, seed) for text in in_order)
+    return set(in_order[: min(max(count, 1), len(in_order) - 1)]) if in_order else set()
 
 
 def check(counts: dict[str, Counts]) -> None:

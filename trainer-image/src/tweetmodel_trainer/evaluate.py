@@ -47,11 +47,16 @@ class Scores:
 
 @torch.inference_mode()
 def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Scores:
-    """Scores a model on texts; a text that is longer than the model's context is scored as far as it fits."""
+    """Scores a model on texts.
+
+    A text that is longer than the model's context is read in pieces, each after the last token of the one before,
+    so that every token is scored once.
+    """
     model.eval()
     end = tokenizer.eos_token_id
     longest = getattr(model.config, "max_position_embeddings", 1024)
-    sequences = [[end, *ids, end][:longest] for ids in encode(tokenizer, texts)]
+    whole = ([end, *ids, end] for ids in encode(tokenizer, texts))
+    sequences = [ids[at : at + longest] for ids in whole for at in range(0, len(ids) - 1, longest - 1)]
     nats, tokens = 0.0, 0
     for batch in _batches(sequences):
         width = max(map(len, batch))

@@ -5,6 +5,8 @@ a checkpoint ends in the same weights as one that is not (on the same hardware a
 """
 
 import logging
+import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ from transformers import (
 )
 from transformers.integrations import KubeflowCallback
 
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Training
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Request, deferred
 from tweetmodel_trainer.progress import Progress
 
@@ -43,7 +47,8 @@ class Blocks(Dataset[dict[str, torch.Tensor]]):
         return len(self._tokens)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {"input_ids": self._tokens[index], "labels": self._tokens[index]}
+        block = self._tokens[index].long()
+        return {"input_ids": block, "labels": block}
 
 
 class InOrder(Trainer):  # type: ignore[misc]  # transformers is not typed
@@ -84,12 +89,19 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
     def on_log(
         self, _: TrainingArguments, state: TrainerState, __: TrainerControl, logs: dict[str, float], **___: object
     ) -> None:
-        if "loss" in logs:
-            self._loss = float(logs["loss"])
-            logger.info("step %d of %d: loss %.4f", state.global_step, state.max_steps, self._loss)
+        if "loss" not in logs:
+            return
+        self._loss = float(logs["loss"])
+        if not math.isfinite(self._loss):
+            where = f"the loss is {self._loss} at step {state.global_step}"
+            raise Failure(Reason.DIVERGED, f"training diverged ({where}): lower training.learningRate.")
+        state.log_history[-1]["time"] = round(time.time(), 1)
+        logger.info("step %d of %d: loss %.4f", state.global_step, state.max_steps, self._loss)
 
     def on_save(self, arguments: TrainingArguments, state: TrainerState, _: TrainerControl, **__: object) -> None:
-        self.publish(state.global_step, Path(arguments.output_dir) / f"checkpoint-{state.global_step}")
+        folder = Path(arguments.output_dir) / f"checkpoint-{state.global_step}"
+        self.publish(state.global_step, folder)
+        shutil.rmtree(folder, ignore_errors=True)
         self._saved = self.clock()
 
 
@@ -99,7 +111,7 @@ class Trained:
 
     steps: int
     log: list[dict[str, float]]
-    """A row every so many steps: step, loss, learning_rate, grad_norm."""
+    """A row every so many steps: step, loss, learning_rate, grad_norm, time (seconds since 1970)."""
 
 
 def finetune(
@@ -116,15 +128,16 @@ def finetune(
 
     Args:
         model: to train; where `resume_from` is given its weights are replaced.
-        tokens: blocks, int64 of shape (blocks, size), in the order in which to read them.
+        tokens: blocks, int32 of shape (blocks, size), in the order in which to read them.
         training: spec.training.
         workdir: where checkpoints are written before they are handed on.
         resume_from: a checkpoint's folder.
-        publish: takes (step, folder) of each checkpoint; the folder may be deleted afterwards.
+        publish: takes (step, folder) of each checkpoint; the folder is deleted afterwards.
         progress: told after each step.
         share: the percentages at which the loop begins and ends.
 
     Raises:
+        Failure: Diverged.
         Interrupted: a stop was asked for; the checkpoint of that step was handed on.
     """
     begin, end = share
@@ -161,6 +174,7 @@ def _arguments(training: Training, blocks: int, workdir: Path) -> TrainingArgume
         seed=training.seed,
         save_strategy="no",  # `Saving` asks for checkpoints
         logging_steps=max(1, steps // LOGGED),
+        logging_nan_inf_filter=False,  # else a loss that is no number is logged as the last good one
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=gpu,

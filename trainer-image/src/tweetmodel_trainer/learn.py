@@ -5,13 +5,14 @@ The one module of the chain that `pipeline` imports late, since torch and transf
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from transformers import set_seed
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
@@ -64,6 +65,16 @@ class Learnt:
         return f"The model did not learn: {told} Try other values in spec.training."
 
 
+@contextmanager
+def _within_memory() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        sentence = "the GPU's memory is too small for this: lower training.batchSize or training.blockSize."
+        raise Failure(Reason.OUT_OF_MEMORY, sentence) from None
+
+
+@_within_memory()
 def learn(
     spec: TweetModelSpec,
     posts: Sequence[Post],
@@ -76,10 +87,11 @@ def learn(
     """Fine-tunes the base model on `posts`, scores it on `held_out`, draws samples; writes `workdir`/model.
 
     Raises:
-        Failure: the base model can't be had, or training diverged.
+        Failure: the base model can't be had, training diverged, or the GPU's memory is too small.
         Interrupted: a stop was asked for; the latest checkpoint is published.
     """
     disable_progress_bar()
+    set_verbosity_error()
     training, unseen = spec.training, [post.text for post in held_out]
     set_seed(training.seed)
     model, tokenizer = base_model.load(spec.base_model, storage, [post.text for post in posts], workdir / "base")
@@ -88,6 +100,9 @@ def learn(
     tokens = blocks(posts, tokenizer, training.epochs, min(training.block_size, context), training.seed)
     logger.info("%d posts make %d blocks of %d tokens", len(posts), *tokens.shape)
     before = evaluate(model, tokenizer, unseen)
+    if not math.isfinite(before.loss):
+        sentence = f"the base model's loss is {before.loss} before any training, so it is broken: choose another."
+        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
     step = checkpoints.newest(workdir / "resume")
     logger.info("going on from step %d", step) if step else logger.info("starting at step 0")
     trained = finetune(

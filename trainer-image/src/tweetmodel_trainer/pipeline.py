@@ -41,8 +41,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     posts = _gather(plan, workdir / "sources", storage, progress, counts)
     written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset")
     uri = plan.layout.dataset(written.digest)
-    if storage.manifest(uri) is None:
-        storage.publish(written.folder, uri)
+    storage.publish(written.folder, uri)
     total = written.total
     made = Dataset(
         digest=written.digest,
@@ -66,7 +65,7 @@ def _gather(
         named = source.archive or source.s3
         if named is None:
             raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no archive and no s3: add one.")
-        path = folder / str(number) / named.uri.rsplit("/", 1)[-1]
+        path = folder / str(number) / named.uri.rstrip("/").rsplit("/", 1)[-1]
         logger.info("reading %s for @%s", named.uri, source.handle)
         storage.download(named.uri, path)
         if source.archive:
@@ -83,7 +82,7 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
 
     Args:
         plan: with run and data set.
-        workdir: for files on the way.
+        workdir: an empty folder for files on the way.
         storage: where everything comes from and goes to.
         progress: told on the way.
         attempt: unique to this pod.
@@ -101,7 +100,8 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
     try:
         storage.fetch(plan.dataset.uri, workdir / "dataset")
     except Torn as error:
-        raise Failure(Reason.SOURCE_MISSING, f"the data set is not whole ({error}): collect it again.") from None
+        sentence = f"the data set is not whole ({error}): delete its folder and make the TweetModel anew."
+        raise Failure(Reason.SOURCE_MISSING, sentence) from None
     return _train(plan, plan.run, workdir, storage, progress, attempt)
 
 
@@ -121,7 +121,7 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
     learnt = learn(plan.spec, posts, held_out, storage, checkpoints, workdir, progress)
     uri = plan.layout.model(run)
-    manifest = storage.manifest(uri) or storage.publish(workdir / "model", uri)
+    manifest = storage.publish(workdir / "model", uri)
     report = Report(
         outcome="Succeeded",
         reason=Reason.SUCCEEDED,

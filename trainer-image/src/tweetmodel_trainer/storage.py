@@ -97,28 +97,33 @@ class Storage:
         Raises:
             Failure: `missing` where it does not exist, else as `check_bucket`.
         """
-        bucket, key = _split(uri)
-        if not key:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        if not key.strip("/"):
             raise Failure(missing, f"{uri} names a bucket and no object in it: add the object's key.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._telling(uri, missing):
             self._client.download_file(bucket, key, str(path), Config=self._transfer)
 
     def publish(self, folder: Path, uri: str) -> Manifest:
-        """Uploads every file of a folder, then the manifest that makes it exist."""
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST]
-        entries = [
-            FileEntry(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=_sha256(path))
-            for path in files
-        ]
-        manifest = Manifest.of(entries)
+        """Uploads every file of a folder, then the manifest that makes it exist.
+
+        A folder that is there with the same content is left as it is; what an attempt that failed left there goes
+        first, so that old and new are never mixed.
+        """
+        manifest = _manifest_of(folder)
+        there = self._sizes(uri)
+        whole = all(there.get(entry.path) == entry.size for entry in manifest.files)
+        if whole and MANIFEST in there and self.manifest(uri) == manifest:
+            return manifest
+        if there:
+            self.delete(uri)
         bucket, prefix = _split(uri)
         with self._telling(uri, Reason.BUCKET_MISSING):
-            for path, entry in zip(files, entries, strict=True):
-                self._client.upload_file(str(path), bucket, f"{prefix}/{entry.path}", Config=self._transfer)
+            for entry in manifest.files:
+                self._client.upload_file(str(folder / entry.path), bucket, prefix + entry.path, Config=self._transfer)
             body = manifest.model_dump_json(by_alias=True, indent=1).encode()
-            self._client.put_object(Bucket=bucket, Key=f"{prefix}/{MANIFEST}", Body=body)
-        logger.info("published %d files to %s", len(files), uri)
+            self._client.put_object(Bucket=bucket, Key=prefix + MANIFEST, Body=body)
+        logger.info("published %d files to %s", len(manifest.files), uri)
         return manifest
 
     def manifest(self, uri: str) -> Manifest | None:
@@ -126,7 +131,7 @@ class Storage:
         bucket, prefix = _split(uri)
         try:
             with self._telling(uri, Reason.SOURCE_MISSING):
-                body = self._client.get_object(Bucket=bucket, Key=f"{prefix}/{MANIFEST}")["Body"].read()
+                body = self._client.get_object(Bucket=bucket, Key=prefix + MANIFEST)["Body"].read()
         except Failure as failure:
             if failure.reason is Reason.SOURCE_MISSING:
                 return None
@@ -160,10 +165,14 @@ class Storage:
 
     def names(self, uri: str) -> list[str]:
         """Paths of the objects below a folder, relative to it, sorted."""
+        return sorted(self._sizes(uri))
+
+    def _sizes(self, uri: str) -> dict[str, int]:
+        """Bytes of each object below a folder, by its path relative to it."""
         bucket, prefix = _split(uri)
         with self._telling(uri, Reason.BUCKET_MISSING):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
-            return sorted(item["Key"][len(prefix) + 1 :] for page in pages for item in page.get("Contents", []))
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            return {item["Key"][len(prefix) :]: item["Size"] for page in pages for item in page.get("Contents", [])}
 
     def delete(self, uri: str) -> None:
         """Deletes a folder, its manifest first, so that no half of it counts."""
@@ -171,7 +180,7 @@ class Storage:
         names = self.names(uri)
         with self._telling(uri, Reason.BUCKET_MISSING):
             for name in sorted(names, key=lambda name: name != MANIFEST):
-                self._client.delete_object(Bucket=bucket, Key=f"{prefix}/{name}")
+                self._client.delete_object(Bucket=bucket, Key=prefix + name)
 
     @contextmanager
     def _telling(self, uri: str, missing: Reason) -> Iterator[None]:
@@ -194,8 +203,8 @@ class Storage:
             sentence = f"{self._where} answers, but not as S3 does: correct spec.storage.endpoint."
             raise Failure(Reason.INVALID_STORAGE, sentence) from None
         except (aws.ParamValidationError, aws.InvalidRegionError, aws.HTTPClientError) as error:
-            what = " ".join(str(error).split())
-            raise Failure(Reason.INVALID_STORAGE, f"{uri} can't be used at {self._where} ({what}): correct it.") from None
+            sentence = f"{uri} can't be used at {self._where} ({' '.join(str(error).split())}): correct it."
+            raise Failure(Reason.INVALID_STORAGE, sentence) from None
 
     def _answered(self, error: aws.ClientError, uri: str, missing: Reason) -> Failure:
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -235,8 +244,19 @@ class Storage:
 
 
 def _split(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key.rstrip("/")
+    """A folder's bucket, and the prefix that its keys begin with."""
+    bucket, _, path = uri.removeprefix("s3://").partition("/")
+    path = path.strip("/")
+    return bucket, f"{path}/" if path else ""
+
+
+def _manifest_of(folder: Path) -> Manifest:
+    """What a folder on disk holds."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return Manifest.of(
+        FileEntry(path=path.relative_to(folder).as_posix(), size=path.stat().st_size, sha256=_sha256(path))
+        for path in files
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ block n reads what the interrupted run would have read.
 """
 
 import random
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
@@ -31,10 +32,12 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of each text, nothing added before or after."""
+    """The tokens of each text, nothing added before or after; a special token that a text spells out is mere text."""
     if not texts:
         return []
-    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)[
+        "input_ids"
+    ]
     return ids
 
 
@@ -69,16 +72,16 @@ def blocks(
         seed: of the order.
 
     Returns:
-        int64 of shape (blocks, size). The rest that fills no block is left out; where not even one is filled,
+        int32 of shape (blocks, size). The rest that fills no block is left out; where not even one is filled,
         the text is repeated until it fills one.
     """
     ids = encode(tokenizer, [post.text for post in posts])
     end = tokenizer.eos_token_id
-    stream = list(_stream(lambda number: epoch(posts, random.Random(f"{seed}/{number}")), ids, end, epochs))
+    stream = array("i", _stream(lambda number: epoch(posts, random.Random(f"{seed}/{number}")), ids, end, epochs))
     if len(stream) < size:
-        stream = (stream * (size // len(stream) + 1))[:size]
+        stream *= size // len(stream) + 1
     count = len(stream) // size
-    return torch.tensor(stream[: count * size], dtype=torch.int64).view(count, size)
+    return torch.frombuffer(stream, dtype=torch.int32)[: count * size].view(count, size)
 
 
 def _stream(order: Callable[[int], list[int]], ids: list[list[int]], end: int, epochs: int) -> Iterator[int]:

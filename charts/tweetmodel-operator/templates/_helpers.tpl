@@ -1,0 +1,34 @@
+{{- define "tweetmodel.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{ .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "tweetmodel.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "tweetmodel.labels" -}}
+{{ include "tweetmodel.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* An image's reference, of a list: the root and the image's values. */ -}}
+{{- define "tweetmodel.image" -}}
+{{- $root := index . 0 -}}
+{{- with index . 1 -}}
+{{ .repository }}:{{ .tag | default $root.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "tweetmodel.tlsSecret" -}}
+{{ .Values.progress.tls.existingSecret | default (printf "%s-tls" (include "tweetmodel.name" .)) }}
+{{- end -}}

@@ -1,0 +1,180 @@
+"""What the chart renders, and that its facts agree with those of the rest of the repository."""
+
+import base64
+import contextlib
+import functools
+import json
+import shutil
+import ssl
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_operator.settings import Settings, from_environment
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "charts/tweetmodel-operator"
+
+
+@functools.cache
+def helm(*arguments):
+    program = shutil.which("helm")
+    assert program, "helm is missing: `make` builds it and puts it on PATH"
+    return subprocess.run([program, *arguments], capture_output=True, text=True)
+
+
+def render(*settings):
+    arguments = [argument for setting in settings for argument in ("--set", setting)]
+    result = helm("template", "tm", str(CHART), "--namespace", "system", *arguments)
+    assert result.returncode == 0, result.stderr
+    return [document for document in yaml.safe_load_all(result.stdout) if document]
+
+
+def of_kind(kind, documents):
+    return [document for document in documents if document["kind"] == kind]
+
+
+def pod(*settings):
+    [deployment] = of_kind("Deployment", render(*settings))
+    return deployment["spec"]["template"]["spec"]
+
+
+def environment(*settings):
+    return {variable["name"]: variable["value"] for variable in pod(*settings)["containers"][0]["env"]}
+
+
+EVERYTHING = ("metrics.serviceMonitor.enabled=true", "watchNamespaces={a,b}")
+
+
+@pytest.mark.parametrize("settings", [(), EVERYTHING])
+def test_no_role_touches_secrets_or_has_a_wildcard(settings):
+    roles = [document for document in render(*settings) if document["kind"] in ("Role", "ClusterRole")]
+    for role in roles:
+        for rule in role["rules"]:
+            assert "secrets" not in rule["resources"]
+            assert not any("*" in values for values in rule.values())
+
+
+def test_watched_namespaces_replace_the_cluster_wide_role():
+    documents = render("watchNamespaces={a,b}", "rbac.aggregate=false")
+    assert [role["metadata"]["namespace"] for role in of_kind("Role", documents)] == ["a", "b"]
+    assert [binding["metadata"]["namespace"] for binding in of_kind("RoleBinding", documents)] == ["a", "b"]
+    [cluster_role] = of_kind("ClusterRole", documents)
+    assert cluster_role["rules"] == [
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
+    ]
+    assert environment("watchNamespaces={a,b}")["TWEETMODEL_WATCH_NAMESPACES"] == "a,b"
+
+
+def test_the_pod_keeps_to_the_restricted_pod_security_standard():
+    spec = pod()
+    [container] = spec["containers"]
+    assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize(
+    "typo",
+    ["imge.tag=1", "image.tga=1", "jobs.backoffLimit=many", "train.resources.limit.cpu=1", "image.digest=latest"],
+)
+def test_a_mistake_in_the_values_is_refused(typo):
+    result = helm("template", str(CHART), "--set", typo)
+    assert result.returncode != 0
+    assert "don't meet the specifications of the schema" in result.stderr
+
+
+def test_the_schema_knows_exactly_the_values_there_are():
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert schema["properties"].keys() - {"global"} == values.keys()  # Helm hands `global` to every subchart
+
+
+def test_the_crd_is_the_generated_one_and_outlives_the_release():
+    generated = yaml.safe_load((ROOT / "crds/tweetmodels.tweetmodel.dev.yaml").read_text())
+    [crd] = of_kind("CustomResourceDefinition", render())
+    assert crd["spec"] == generated["spec"]
+    assert crd["metadata"]["name"] == generated["metadata"]["name"]
+    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    [disposable] = of_kind("CustomResourceDefinition", render("crds.keep=false"))
+    assert "annotations" not in disposable["metadata"]
+    assert not of_kind("CustomResourceDefinition", render("crds.enabled=false"))
+
+
+def test_chart_and_packages_have_one_version():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    packages = [tomllib.loads(path.read_text()) for path in sorted(ROOT.glob("*/pyproject.toml"))]
+    assert len(packages) == 3
+    versions = {package["project"]["version"] for package in packages}
+    assert versions == {chart["version"]} == {chart["appVersion"]}
+
+
+def test_the_operator_reads_every_variable_and_the_defaults_are_its_own():
+    rendered, own = from_environment(environment()), Settings()
+    given = {name.removeprefix("TWEETMODEL_").lower() for name in environment()}
+    of_the_chart = {"trainer_image", "progress_url", "tls_directory", "log_format"}
+    assert given <= vars(own).keys()
+    assert {name: vars(rendered)[name] for name in given - of_the_chart} == {
+        name: vars(own)[name] for name in given - of_the_chart
+    }
+
+
+def test_large_numbers_stay_integers():
+    assert environment("jobs.ttlSecondsAfterFinished=10000000")["TWEETMODEL_TTL_SECONDS"] == "10000000"
+
+
+def test_a_digest_pins_the_image():
+    digest = "sha256:" + "0" * 64
+    image = pod(f"image.digest={digest}", "image.tag=1.2")["containers"][0]["image"]
+    assert image == f"tweetmodel-operator:1.2@{digest}"
+
+
+def shake_hands(server, client, host):
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname=host),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for end in ends * 3:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+
+
+def test_pods_trust_the_progress_server_under_the_name_they_are_given(tmp_path):
+    documents = render()
+    [service], [secret] = of_kind("Service", documents), of_kind("Secret", documents)
+    host = f"{service['metadata']['name']}.system.svc"
+    assert environment()["TWEETMODEL_PROGRESS_URL"] == f"https://{host}:8443"
+    for name, content in secret["data"].items():
+        (tmp_path / name).write_bytes(base64.b64decode(content))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    client = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+    client.verify_flags |= ssl.VERIFY_X509_STRICT  # Python's default from 3.13 on
+    shake_hands(server, client, host)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(server, client, "elsewhere.system.svc")
+
+
+def test_an_existing_tls_secret_is_used():
+    assert not of_kind("Secret", render("progress.tls.existingSecret=mine"))
+    assert pod("progress.tls.existingSecret=mine")["volumes"][0]["secret"] == {"secretName": "mine"}
+
+
+def test_the_notes_show_a_tweetmodel_that_is_valid(tmp_path):
+    chart = shutil.copytree(CHART, tmp_path / "chart")  # helm shows notes only after it has reached a cluster
+    (chart / "templates/shown.yaml").write_text(
+        'notes: {{ include (print .Template.BasePath "/NOTES.txt") . | toJson }}'
+    )
+    result = helm("template", str(chart), "--show-only", "templates/shown.yaml")
+    assert result.returncode == 0, result.stderr
+    example = yaml.safe_load(result.stdout)["notes"].split("<<'YAML'\n")[1].split("\nYAML\n")[0]
+    _, tweetmodel = yaml.safe_load_all(example)
+    assert TweetModelSpec.model_validate(tweetmodel["spec"]).storage.secret_ref
