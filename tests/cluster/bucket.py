@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts a file into the cluster's S3 service and makes its bucket where missing: `put.py BUCKET KEY FILE`.
+"""Puts a file into the cluster's S3 service and makes its bucket where missing: `bucket.py BUCKET KEY FILE`.
 
 `bucket_service` hands tests the same connection: a port-forward to Service `s3`, with the credentials of
 the Secret `s3`, both of one namespace.
@@ -29,9 +29,9 @@ CONFIG = Config(
 
 
 @contextmanager
-def bucket_service(namespace: str) -> Iterator["S3Client"]:
+def bucket_service(context: str, namespace: str) -> Iterator["S3Client"]:
     """A client for the namespace's S3 service, for as long as the port-forward lives."""
-    kubectl = ["kubectl", "--namespace", namespace]
+    kubectl = ["kubectl", "--context", context, "--namespace", namespace]
     secret = json.loads(subprocess.check_output([*kubectl, "get", "secret", "s3", "--output", "jsonpath={.data}"]))
     key_id, key = (base64.b64decode(secret[name]).decode() for name in ("accessKeyID", "secretAccessKey"))
     forward = subprocess.Popen([*kubectl, "port-forward", "service/s3", ":7070"], stdout=subprocess.PIPE, text=True)
@@ -68,7 +68,8 @@ if __name__ == "__main__":
     parser.add_argument("bucket")
     parser.add_argument("key")
     parser.add_argument("file")
+    parser.add_argument("--context", required=True)
     parser.add_argument("--namespace", "-n", default="default")
     arguments = parser.parse_args()
-    with bucket_service(arguments.namespace) as client:
+    with bucket_service(arguments.context, arguments.namespace) as client:
         put(client, arguments.bucket, arguments.key, arguments.file)
