@@ -150,6 +150,12 @@ def test_a_temporary_failure_is_shown_while_it_is_tried_again() -> None:
     assert "tried again" in message(decision)
 
 
+def test_a_permanent_failure_is_not_told_before_the_job_has_failed() -> None:
+    before = after(observed(job().running()))
+    ended = after(observed(job().pod_ended(66, failure(Reason.SOURCE_MISSING)), status=before.status))
+    assert ended.status == before.status, "one write less, and no false hope of another try"
+
+
 def test_a_changed_spec_makes_a_second_run_and_keeps_the_first() -> None:
     other = spec(training={"epochs": 9})
     decision = after(observed(of=other, status=ready(), generation=2))

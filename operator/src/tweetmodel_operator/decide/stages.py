@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tweetmodel_api.plan import Stage
-from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.reasons import FACTS, PERMANENT, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.status import Attempt
 from tweetmodel_operator import names
@@ -173,7 +173,7 @@ def _under_way(job: ObservedJob, pod: ObservedPod) -> Verdict:
     if pod.waiting_reason in WAITING:
         reason = WAITING[pod.waiting_reason]
         return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=True)
-    if pod.exit_code:
+    if pod.exit_code and pod.exit_code not in PERMANENT:  # at a permanent one the Job is about to fail, and says so
         reason, message = _ending(pod)
         if reason is Reason.INTERRUPTED:
             return Verdict("Active", UNDER_WAY[job.stage], f"{message} The next pod goes on from there.")
