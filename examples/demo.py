@@ -8,7 +8,7 @@ import argparse
 import json
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,20 @@ class Kubectl:
             sys.exit(result.stderr.strip())
         return result.stdout
 
-    def tweetmodel(self) -> Object:
-        """The quickstart as the API server has it."""
-        found: Object = json.loads(self.run("get", "tm", NAME, "-o", "json"))
-        return found
+    def watch(self, kind: str, name: str) -> Iterator[Object]:
+        """The object as it is, then again at every change."""
+        command = [*self._command, "get", kind, name, "--watch", "--output", "json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                lines: list[str] = []
+                for line in process.stdout or ():
+                    lines.append(line)
+                    if line == "}\n":  # kubectl writes one object after the other, each indented below its braces
+                        yield json.loads("".join(lines))
+                        lines = []
+            finally:
+                process.terminate()
+        sys.exit(f"kubectl stopped watching {kind}/{name}")
 
 
 def conditions(status: Object) -> dict[str, Object]:
@@ -59,23 +69,21 @@ def follow(kubectl: Kubectl, console: Console) -> Object:
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("Pending", total=100, numbers="")
-        while True:
-            found = kubectl.tweetmodel()
-            status = found.get("status", {})
+        for found in kubectl.watch("tm", NAME):
+            status: Object = found.get("status", {})
             seen = conditions(status)
-            if status.get("observedGeneration") == found["metadata"]["generation"] and "Ready" in seen:
-                summary = status.get("summary", {})
-                numbers = [
-                    f"{word} {summary[key]}" for word, key in (("loss", "loss"), ("left", "eta")) if key in summary
-                ]
-                done = int(summary.get("progress", "0%").rstrip("%"))
-                bar.update(task, description=seen["Ready"]["reason"], completed=done, numbers="  ".join(numbers))
-                if seen["Ready"]["status"] == "True":
-                    return status
-                if seen["Stalled"]["status"] == "True":
-                    bar.stop()
-                    sys.exit(f"{seen['Ready']['reason']}: {seen['Ready']['message']}")
-            time.sleep(1)
+            if status.get("observedGeneration") != found["metadata"]["generation"] or "Ready" not in seen:
+                continue
+            summary = status.get("summary", {})
+            numbers = [f"{word} {summary[key]}" for word, key in (("loss", "loss"), ("left", "eta")) if key in summary]
+            done = int(summary.get("progress", "0%").rstrip("%"))
+            bar.update(task, description=seen["Ready"]["reason"], completed=done, numbers="  ".join(numbers))
+            if seen["Ready"]["status"] == "True":
+                return status
+            if seen["Stalled"]["status"] == "True":
+                bar.stop()
+                sys.exit(f"{seen['Ready']['reason']}: {seen['Ready']['message']}")
+    raise AssertionError("the watch ends only by leaving")
 
 
 def show(status: Object, console: Console) -> None:
