@@ -34,23 +34,23 @@ def bucket_service(context: str, namespace: str) -> Iterator["S3Client"]:
     kubectl = ["kubectl", "--context", context, "--namespace", namespace]
     secret = json.loads(subprocess.check_output([*kubectl, "get", "secret", "s3", "--output", "jsonpath={.data}"]))
     key_id, key = (base64.b64decode(secret[name]).decode() for name in ("accessKeyID", "secretAccessKey"))
-    forward = subprocess.Popen([*kubectl, "port-forward", "service/s3", ":7070"], stdout=subprocess.PIPE, text=True)
-    try:
-        # "Forwarding from 127.0.0.1:41234 -> 7070"; nothing where it failed, after a line on stderr.
-        line = forward.stdout.readline() if forward.stdout else ""
-        if not line:
-            raise ConnectionError(f"no port-forward to service/s3 in {namespace}")
-        yield boto3.client(
-            "s3",
-            endpoint_url=f"http://{line.split()[2]}",
-            region_name="us-east-1",
-            aws_access_key_id=key_id,
-            aws_secret_access_key=key,
-            config=CONFIG,
-        )
-    finally:
-        forward.terminate()
-        forward.wait()
+    command = [*kubectl, "port-forward", "service/s3", ":7070"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
+        try:
+            # "Forwarding from 127.0.0.1:41234 -> 7070"; nothing where it failed, after a line on stderr.
+            line = forward.stdout.readline() if forward.stdout else ""
+            if not line:
+                raise ConnectionError(f"no port-forward to service/s3 in {namespace}")
+            yield boto3.client(
+                "s3",
+                endpoint_url=f"http://{line.split()[2]}",
+                region_name="us-east-1",
+                aws_access_key_id=key_id,
+                aws_secret_access_key=key,
+                config=CONFIG,
+            )
+        finally:
+            forward.terminate()
 
 
 def put(client: "S3Client", bucket: str, key: str, file: str) -> None:

@@ -23,8 +23,8 @@ def cluster() -> None:
 @pytest.fixture(scope="module")
 def kubectl(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     """kubectl in a namespace of this module's own, with the credentials of the S3 server."""
-    name = request.module.__name__.removeprefix("test_").replace("_", "-")
-    namespace = f"test-{name.rsplit('.', 1)[-1]}-{int(time.time()) % 100_000}"
+    module = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    namespace = f"{module}-{int(time.time()) % 100_000}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubectl = Kubectl(namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 CONTEXT = f"kind-{os.environ.get('CLUSTER', 'tweetmodel')}"
 OPERATOR_NAMESPACE = "tweetmodel-system"
 S3_NAMESPACE = "demo"
@@ -36,12 +34,13 @@ class Kubectl:
         arguments = ["get", kind, *([name] if name else []), *(["-l", selector] if selector else []), "-o", "json"]
         return json.loads(self(*arguments))
 
-    def apply(self, *objects: Object) -> str:
-        return self("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+    def apply(self, document: Object) -> str:
+        # JSON, because YAML's two versions do not agree on whether "3e-3" is a number.
+        return self("apply", "-f", "-", stdin=json.dumps(document))
 
     def refuse(self, document: Object) -> str:
         """What the API server says to an object that it does not take."""
-        said = self("apply", "-f", "-", stdin=yaml.safe_dump(document), check=False)
+        said = self("apply", "-f", "-", stdin=json.dumps(document), check=False)
         assert "created" not in said
         return said
 
@@ -91,6 +90,7 @@ def tweetmodel(name: str, **spec: Any) -> Object:
             "baseModel": {"scratch": {"preset": "Tiny"}},
             "training": {"epochs": 2, "learningRate": "3e-3", "blockSize": 128, "batchSize": 16},
             "gpus": 0,
+            "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},  # the node has two cores for everything
             "storage": {"uri": f"s3://{BUCKET}/tests", "endpoint": ENDPOINT, "secretRef": {"name": "s3"}},
         }
         | spec,

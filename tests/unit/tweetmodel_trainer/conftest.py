@@ -1,5 +1,6 @@
 """S3 in the process (moto), and small data for the trainer's stages."""
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from tweetmodel_api.plan import Plan
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
+
+# The models are too small to share between cores: threads that wait for each other would only slow them down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ import pytest
 
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.plan import Plan
+from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.checkpoints import Checkpoints
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.storage import Storage
 
 RUN = "ab" * 8
@@ -68,7 +70,34 @@ def test_the_last_two_are_kept_after_a_resume_too(make: Any, folder: Any, tmp_pa
     assert resumed.newest(tmp_path / "resume") == 15
     resumed.publish(20, folder(20))
     resumed.publish(25, folder(25))
-    assert published(keys) == ["00000010-one", "00000020-two", "00000025-two"]
+    assert published(keys) == ["00000020-two", "00000025-two"]
+
+
+def test_torn_checkpoints_go_before_whole_ones(
+    make: Any, folder: Any, tmp_path: Path, s3: Any, bucket: str, keys: Any
+) -> None:
+    writer = make()
+    for step in (5, 10):
+        writer.publish(step, folder(step))
+    state = next(key for key in keys() if "00000010" in key and key.endswith("state"))
+    s3.put_object(Bucket=bucket, Key=state, Body=b"torn")
+    resumed = make("two")
+    assert resumed.newest(tmp_path / "resume") == 5
+    resumed.publish(7, folder(7))
+    assert published(keys) == ["00000005-one", "00000007-two"]
+
+
+def test_a_checkpoint_that_may_not_be_deleted_stops_nothing(
+    make: Any, folder: Any, keys: Any, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> None:
+        raise Failure(Reason.ACCESS_DENIED, "no")
+
+    monkeypatch.setattr(storage, "delete", refuse)
+    writer = make()
+    for step in (5, 10, 15):
+        writer.publish(step, folder(step))
+    assert len(published(keys)) == 3
 
 
 def test_two_attempts_never_write_the_same_folder(make: Any, folder: Any, keys: Any) -> None:

@@ -75,8 +75,26 @@ def test_each_account_must_have_enough_of_its_own(tmp_path: Path) -> None:
 
 
 def test_posts_that_are_all_the_same_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="too few to set some apart"):
+    with pytest.raises(Failure, match="say the same"):
         write(tmp_path, [posts(1)[0]] * 200)
+
+
+@given(st.lists(st.text(max_size=5), min_size=2, unique=True), st.integers(0, 99))
+def test_no_part_is_left_empty_and_each_text_is_in_one(texts: list[str], seed: int) -> None:
+    texts = list({text.encode("utf-8", "ignore").decode() for text in texts} | {"one", "two"})
+    held_out = dataset.held_out_texts(texts, seed)
+    assert 0 < len(held_out) < len(texts)
+    assert held_out <= set(texts)
+
+
+def test_a_text_once_held_out_stays_so_when_the_account_writes_more() -> None:
+    texts = [f"post {n}" for n in range(500)]
+    assert dataset.held_out_texts(texts[:250], 1) <= dataset.held_out_texts(texts, 1)
+
+
+def test_an_id_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> None:
+    write(tmp_path, [Post("ada", "\ud800", "the first one has an id of its own"), *posts(200)])
+    assert len(dataset.read(tmp_path / dataset.TRAIN)) > 150
 
 
 def test_a_small_data_set_is_warned_of() -> None:

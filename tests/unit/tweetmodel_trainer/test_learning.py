@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, set_seed
 
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Generation, Training
 from tweetmodel_trainer import finetune as finetune_module
 from tweetmodel_trainer.evaluate import evaluate
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Saving, finetune
-from tweetmodel_trainer.generate import generate
+from tweetmodel_trainer.generate import generate, printable
 from tweetmodel_trainer.interrupt import Interrupted, Request
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
@@ -96,7 +98,7 @@ def run(tmp_path: Path, publish: Callable[[int, Path], None], resume: Path | Non
 def test_a_run_killed_after_any_checkpoint_ends_in_the_same_weights(tmp_path: Path) -> None:
     """Dropout is on: weights, optimizer, schedule, random states and the place in the data all must come back."""
     calm = digest(run(tmp_path / "calm", lambda *_: None))
-    for step in (1, 5, 11):
+    for step in (1, 5, 11, 12):
 
         def kill(at: int, folder: Path, step: int = step) -> None:
             if at == step:
@@ -150,7 +152,66 @@ def test_the_log_of_a_resumed_run_is_whole(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(finetune_module, "LOGGED", 12)
     trained = finetune(small_model(), TWELVE, TRAINING, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
     assert [row["step"] for row in trained.log] == list(range(1, 13))
+    assert all(row["time"] > 1.7e9 for row in trained.log)
     assert trained.steps == 12
+
+
+def test_a_checkpoint_that_was_handed_on_takes_no_room(tmp_path: Path) -> None:
+    run(tmp_path, lambda _, folder: (folder / "trainer_state.json").stat() and None)
+    assert list(tmp_path.glob("checkpoint-*")) == []
+
+
+def test_a_loss_that_is_no_number_ends_the_run_at_once(tmp_path: Path) -> None:
+    model, tokens = small_model(), blocks(POSTS, TOKENIZER, 1, 64, 1)[:12]
+    with torch.no_grad():
+        next(model.parameters()).fill_(math.nan)
+    with pytest.raises(Failure, match=r"at step 1\): lower training\.learningRate") as failure:
+        finetune(model, tokens, TRAINING, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
+    assert failure.value.reason is Reason.DIVERGED
+
+
+def test_training_tells_no_one_but_our_own_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers' own callback would say 100 % whenever the loop ends, also when it was stopped."""
+    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", "http://127.0.0.1:9/")
+    posted: list[object] = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *call, **_: posted.append(call))
+    run(tmp_path, lambda *_: None)
+    assert posted == []
+
+
+def test_a_special_token_that_a_post_spells_out_is_text() -> None:
+    [ids] = encode(TOKENIZER, ["a gull <|endoftext|> flew"])
+    assert TOKENIZER.eos_token_id not in ids
+    assert TOKENIZER.decode(ids) == "a gull <|endoftext|> flew"
+
+
+@given(st.text())
+def test_every_text_survives_its_tokens(text: str) -> None:
+    text = text.encode("utf-8", "ignore").decode()
+    assert TOKENIZER.decode(encode(TOKENIZER, [text])[0]) == text
+
+
+def test_every_token_of_a_text_longer_than_the_context_is_scored_once() -> None:
+    long = " ".join(TEXTS)
+    assert len(encode(TOKENIZER, [long])[0]) > 3 * 64
+    assert evaluate(small_model(), TOKENIZER, [long]).tokens == len(encode(TOKENIZER, [long])[0]) + 1
+
+
+def test_a_sample_is_one_line_without_control_characters() -> None:
+    assert printable(" a\x1b[31m\ngull\0 \ufffdflew \U0001f426\u200d ") == "a[31m gull flew \U0001f426\u200d"
+
+
+def test_a_sample_that_says_nothing_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted: list[int] = []
+
+    def draw(*call: object) -> list[str]:
+        wanted.append(call[-1])
+        return ["", "gull"][: call[-1]] if len(wanted) == 1 else ["fog"] * call[-1]
+
+    monkeypatch.setattr("tweetmodel_trainer.generate._draw", draw)
+    samples = generate(small_model(), TOKENIZER, Generation(samples=2), 1)
+    assert [sample.text for sample in samples] == ["gull", "fog"]
+    assert wanted == [2, 1]
 
 
 def test_the_loss_does_not_depend_on_how_posts_are_batched(monkeypatch: pytest.MonkeyPatch) -> None:

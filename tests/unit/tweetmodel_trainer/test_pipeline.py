@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +20,8 @@ from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_trainer.__main__ import main
 from tweetmodel_trainer.interrupt import Interrupted
+from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
 SHORT = {"epochs": 1, "blockSize": 64, "batchSize": 64, "learningRate": "3e-3"}
@@ -187,6 +191,93 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     lines = io.BytesIO()
     s3.download_fileobj(bucket, plan.layout.results(plan.run).removeprefix(f"s3://{bucket}/") + "/samples.jsonl", lines)
     assert len(lines.getvalue().splitlines()) == 6
+
+
+STEPS = SHORT | {"batchSize": 8}
+
+
+def stop_at(percentage: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM comes once, when the stage is that far."""
+    say = Progress.say
+    stopped = False
+
+    def say_and_stop(self: Progress, now: float, *rest: Any, **metrics: float) -> None:
+        nonlocal stopped
+        say(self, now, *rest, **metrics)
+        if now >= percentage and not stopped:
+            stopped = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Progress, "say", say_and_stop)
+
+
+@pytest.mark.parametrize("percentage", [40, 95])
+def test_a_stopped_run_goes_on_and_ends_in_the_same_model(
+    make_plan: MakePlan,
+    run: Any,
+    put: Any,
+    keys: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    percentage: float,
+) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan(training=STEPS, generation={"samples": 1, "maxTokens": 8})
+    plan = training(plan, run(plan)[1])
+    calm = run(plan.model_copy(update={"name": "calm"}))[1]
+
+    stop_at(percentage, monkeypatch)
+    code, report = run(plan)
+    assert (code, report.outcome) == (ExitCode.INTERRUPTED, "Interrupted")
+    kinds = {key.split("/")[5] for key in keys() if key.endswith(MANIFEST) and "/ada/runs/" in key}
+    assert kinds == {"checkpoints"}, "a stop leaves a checkpoint, and neither model nor results"
+
+    code, report = run(plan)
+    assert code == ExitCode.DONE
+    assert report.model.resumed_from_step
+    assert report.model.digest == calm.model.digest
+    assert report.model.evaluation == calm.model.evaluation
+    assert report.samples == calm.samples
+
+
+def test_a_pod_that_dies_between_model_and_results_is_made_up_for(
+    make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan(training=STEPS, generation={"samples": 1, "maxTokens": 8})
+    plan = training(plan, run(plan)[1])
+    publish = Storage.publish
+
+    def die_at_the_results(self: Storage, folder: Path, uri: str) -> Any:
+        if uri.endswith("results"):
+            raise ConnectionResetError("the node is gone")
+        return publish(self, folder, uri)
+
+    monkeypatch.setattr(Storage, "publish", die_at_the_results)
+    assert run(plan)[0] == ExitCode.BUG
+    monkeypatch.undo()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    code, report = run(plan)
+    assert code == ExitCode.DONE
+    assert report.model.resumed_from_step == report.model.steps
+
+
+def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(
+    make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def too_large(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    put("archive.zip", MANY)
+    plan = make_plan(training=SHORT)
+    plan = training(plan, run(plan)[1])
+    monkeypatch.setattr("tweetmodel_trainer.learn.finetune", too_large)
+    code, report = run(plan)
+    assert report.reason is Reason.OUT_OF_MEMORY
+    assert code != ExitCode.DONE
+    assert "training.batchSize" in report.message
 
 
 def test_a_data_set_that_was_changed_is_not_trained_on(

@@ -1,5 +1,7 @@
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -101,3 +103,36 @@ def test_a_server_that_does_not_answer_is_told_once_and_stops_nothing(
 
 def test_without_a_server_nothing_is_sent() -> None:
     Progress({}).say(50)
+
+
+def test_the_last_value_is_sent_on_leaving(
+    server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "INTERVAL_SECONDS", 60)
+    with Progress(environ) as progress:
+        progress.say(1)
+        server.wait()
+        progress.say(2)
+        progress.say(99)
+    assert [body["trainerStatus"]["progressPercentage"] for _, body in server.posts] == [1, 99]
+
+
+def test_a_proxy_of_the_pod_never_sees_the_token(
+    server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with Progress(environ) as progress:
+        progress.say(1)
+    assert len(server.posts) == 1
+
+
+def test_a_server_that_hangs_holds_up_the_end_for_seconds_only(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        began = time.monotonic()
+        with Progress(environ | {"KUBEFLOW_TRAINER_SERVER_URL": address}) as progress:
+            progress.say(1)
+        assert time.monotonic() - began < 2

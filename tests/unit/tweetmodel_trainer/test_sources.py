@@ -59,7 +59,8 @@ def test_an_empty_account_has_no_posts(written: Write) -> None:
         ("tweets.js", b'window.YTD.tweets.part0 = {"a": 1}', "is not a list of tweets"),
         ("tweets.js", b'[{"tweet": {"id": 1}}]', "tweet 1 in tweets.js has no full_text"),
         ("tweets.js", b"[1]", "tweet 1 in tweets.js has no full_text"),
-        ("tweets.js", b"[" * 100_000, "tweets.js"),
+        ("tweets.js", b"[" * 100_000, "tweets.js holds what no export does"),
+        ("tweets.js", b'[{"tweet": {"id": ' + b"1" * 5000 + b"}}]", "tweets.js holds what no export does"),
     ],
 )
 def test_what_is_wrong_with_an_archive_is_told_with_what_to_do(
@@ -100,6 +101,9 @@ def test_the_named_field_holds_the_text(written: Write) -> None:
         (b'{"body": "one"}', "has no text in the field 'text': name the right one in textField"),
         (b'{"text": 1}', "has no text in the field"),
         (b"[]", "line 1 of a.jsonl is no JSON object"),
+        (b'{"text": "one"}\n{"id": ' + b"1" * 5000 + b"}", "line 2 of a.jsonl holds what no post does"),
+        (b"[" * 100_000, "line 1 of a.jsonl holds what no post does"),
+        (gzip.compress(b"x" * jsonl.LONGEST_LINE, 1), "line 1 of a.jsonl is too long for a post"),
         (gzip.compress(b'{"text": "one"}\n' * 5000)[:-20], "a.jsonl is damaged"),
     ],
 )

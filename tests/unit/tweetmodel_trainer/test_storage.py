@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,6 +71,52 @@ def test_a_manifest_that_cannot_be_read_is_none(
     assert storage.manifest(f"s3://{bucket}/x") is None
 
 
+def test_publishing_the_same_again_writes_nothing(storage: Storage, bucket: str, folder: Path, s3: Any) -> None:
+    first = storage.publish(folder, f"s3://{bucket}/x")
+    before = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert storage.publish(folder, f"s3://{bucket}/x") == first
+    assert s3.list_objects_v2(Bucket=bucket)["Contents"] == before
+
+
+@pytest.mark.parametrize("left", ["x/a", "x/stale", f"x/{MANIFEST}"])
+def test_what_a_failed_attempt_left_is_replaced_as_a_whole(
+    storage: Storage,
+    bucket: str,
+    folder: Path,
+    tmp_path: Path,
+    put: Callable[[str, bytes], None],
+    keys: Callable[[], list[str]],
+    left: str,
+) -> None:
+    put(left, b"half")
+    storage.publish(folder, f"s3://{bucket}/x")
+    assert keys() == [f"x/{MANIFEST}", "x/a", "x/below/b"]
+    storage.fetch(f"s3://{bucket}/x", tmp_path / "back")
+
+
+def test_a_folder_whose_file_was_lost_is_published_again(
+    storage: Storage, bucket: str, folder: Path, tmp_path: Path, s3: Any
+) -> None:
+    storage.publish(folder, f"s3://{bucket}/x")
+    s3.delete_object(Bucket=bucket, Key="x/a")
+    storage.publish(folder, f"s3://{bucket}/x")
+    storage.fetch(f"s3://{bucket}/x", tmp_path / "back")
+
+
+def test_a_whole_bucket_is_a_folder_too(storage: Storage, bucket: str, folder: Path) -> None:
+    storage.publish(folder, f"s3://{bucket}")
+    assert storage.names(f"s3://{bucket}/") == [MANIFEST, "a", "below/b"]
+
+
+def test_a_neighbour_whose_name_begins_alike_is_another_folder(
+    storage: Storage, bucket: str, folder: Path, put: Callable[[str, bytes], None]
+) -> None:
+    put("xy/z", b"")
+    storage.publish(folder, f"s3://{bucket}/x")
+    storage.delete(f"s3://{bucket}/x")
+    assert storage.names(f"s3://{bucket}/xy") == ["z"]
+
+
 def test_deleting_takes_the_manifest_first(
     storage: Storage, bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch, keys: Callable[[], list[str]]
 ) -> None:
@@ -99,6 +146,12 @@ def test_an_object_that_does_not_exist_is_named(storage: Storage, bucket: str, t
     assert failure.value.reason is Reason.SOURCE_MISSING
     assert f"s3://{bucket}/absent.zip" in str(failure.value)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_bucket_without_a_key_is_no_object(storage: Storage, bucket: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="names a bucket and no object in it") as failure:
+        storage.download(f"s3://{bucket}/", tmp_path / "x")
+    assert failure.value.reason is Reason.SOURCE_MISSING
 
 
 def test_missing_credentials_are_told(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +210,7 @@ def answering() -> Iterator[Callable[[int, str], Storage]]:
     ("status", "code", "reason"),
     [
         (403, "InvalidAccessKeyId", Reason.ACCESS_DENIED),
+        (404, "XAdminUserNotFound", Reason.ACCESS_DENIED),
         (403, "SignatureDoesNotMatch", Reason.ACCESS_DENIED),
         (403, "AccessDenied", Reason.ACCESS_DENIED),
         (401, "Unauthorized", Reason.ACCESS_DENIED),
@@ -167,10 +221,75 @@ def answering() -> Iterator[Callable[[int, str], Storage]]:
     ],
 )
 def test_what_the_service_answers_becomes_a_reason(
-    answering: Callable[[int, str], Storage], folder: Path, status: int, code: str, reason: Reason
+    answering: Callable[[int, str], Storage],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+    reason: Reason,
 ) -> None:
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # between attempts
     storage = answering(status, code)
     for act in (lambda: storage.check_bucket("s3://bucket/x"), lambda: storage.publish(folder, "s3://bucket/x")):
         with pytest.raises(Failure) as failure:
             act()
         assert failure.value.reason is reason
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], Storage]]:
+    """A storage whose service is this handler."""
+    servers: list[socketserver.BaseServer] = []
+
+    def start(handler: type[BaseHTTPRequestHandler]) -> Storage:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return Storage(Spec(uri="s3://bucket", endpoint=f"http://127.0.0.1:{server.server_address[1]}"))
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_web_page_is_not_taken_for_a_storage_service(
+    serving: Callable[[type[BaseHTTPRequestHandler]], Storage],
+) -> None:
+    class WebPage(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<!doctype html><p>Hello<br>"
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with pytest.raises(Failure, match=r"http://127\.0\.0\.1:\d+ does not take s3://bucket/x") as failure:
+        serving(WebPage).check_bucket("s3://bucket/x")
+    assert failure.value.reason is Reason.INVALID_STORAGE
+
+
+def test_a_body_that_breaks_off_each_time_does_not_count(
+    serving: Callable[[type[BaseHTTPRequestHandler]], Storage], tmp_path: Path
+) -> None:
+    class BreaksOff(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.send_header("ETag", '"tag"')
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(b"half")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with pytest.raises(Failure) as failure:
+        serving(BreaksOff).download("s3://bucket/x", tmp_path / "x")
+    assert failure.value.reason is Reason.STORAGE_UNREACHABLE
+    assert not (tmp_path / "x").exists()

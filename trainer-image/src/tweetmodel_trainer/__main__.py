@@ -24,7 +24,8 @@ from tweetmodel_trainer.storage import Storage
 
 logger = logging.getLogger("tweetmodel_trainer")
 
-MOST_SENTENCE = 1024
+MOST_BYTES = 1000
+"""Of a sentence, so that it fits the termination message whatever it quotes."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it says where it found credentials
     with interrupt.on_termination():
         try:
             report = _run(options.stage, options.plan, options.workdir)
@@ -93,9 +95,9 @@ def _plan(file: Path) -> Plan:
 
 
 def _failed(reason: Reason, sentence: str) -> Report:
-    if len(sentence) > MOST_SENTENCE:
-        sentence = sentence[: MOST_SENTENCE - 1] + "…"
-    return Report(outcome="Failed", reason=reason, message=sentence)
+    printable = "".join(c if c.isprintable() else " " for c in sentence)
+    message = printable.encode()[:MOST_BYTES].decode(errors="ignore")
+    return Report(outcome="Failed", reason=reason, message=message if message == printable else f"{message}…")
 
 
 def _leave(report: Report, termination_log: Path) -> None:

@@ -30,9 +30,12 @@ FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 PRESETS = {
-    "Tiny": {"vocabulary": 1024, "n_layer": 4, "n_head": 4, "n_embd": 128, "n_positions": 256},
+    "Tiny": {"vocabulary": 1024, "n_layer": 2, "n_head": 4, "n_embd": 128, "n_positions": 256},
     "Small": {"vocabulary": 4096, "n_layer": 6, "n_head": 6, "n_embd": 192, "n_positions": 512},
 }
+
+NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+"""A new model is too small and reads its posts too few times to learn them by heart: dropout only slows it."""
 
 
 def load(source: BaseModelSource, storage: Storage, texts: Sequence[str], folder: Path) -> Loaded:
@@ -58,7 +61,9 @@ def _scratch(source: ScratchModel, texts: Sequence[str]) -> Loaded:
     shape = dict(PRESETS[source.preset])
     tokenizer = train_tokenizer(texts, shape.pop("vocabulary"))
     end = tokenizer.eos_token_id
-    config = GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, pad_token_id=end, **shape)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, pad_token_id=end, **NO_DROPOUT, **shape
+    )
     return GPT2LMHeadModel(config), tokenizer
 
 

@@ -161,12 +161,13 @@ def finetune(
 
 
 def _arguments(training: Training, blocks: int, workdir: Path) -> TrainingArguments:
-    steps = -(-blocks // training.batch_size)
+    steps = math.ceil(blocks / training.batch_size)
     gpu = torch.cuda.is_available()
+    devices = torch.cuda.device_count() if gpu else 1
     return TrainingArguments(
         output_dir=str(workdir),
         num_train_epochs=1,  # the epochs are laid out in the blocks
-        per_device_train_batch_size=training.batch_size,
+        per_device_train_batch_size=math.ceil(training.batch_size / devices),
         learning_rate=float(training.learning_rate),
         lr_scheduler_type="cosine",
         bf16=gpu and torch.cuda.is_bf16_supported(),

@@ -45,14 +45,14 @@ def generate(
 def _texts(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, generation: Generation, prompt: str
 ) -> list[str]:
-    """Tweets that begin with the prompt; those that stay empty are drawn anew a few times."""
+    """Tweets that begin with the prompt; those that add nothing to it are drawn anew a few times."""
     texts: list[str] = []
     for _ in range(DRAWS):
         wanted = generation.samples - len(texts)
         texts += [text for text in _draw(model, tokenizer, generation, prompt, wanted) if text]
         if len(texts) == generation.samples:
             break
-    return texts + [""] * (generation.samples - len(texts))
+    return texts + [printable(prompt)] * (generation.samples - len(texts))
 
 
 def _draw(
@@ -77,7 +77,7 @@ def _draw(
         pad_token_id=end,
     )
     written = tokenizer.batch_decode(drawn[:, len(start) :], skip_special_tokens=True)
-    return (printable(prompt + text) for text in written)
+    return (printable(prompt + text) if printable(text) else "" for text in written)
 
 
 def printable(text: str) -> str:

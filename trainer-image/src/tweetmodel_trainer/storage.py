@@ -16,7 +16,6 @@ from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as aws
 from botocore.config import Config
-from botocore.parsers import ResponseParserError
 from pydantic import ValidationError
 
 from tweetmodel_api.layout import MANIFEST, FileEntry, Manifest
@@ -38,6 +37,7 @@ _DENIED = {
     "SignatureDoesNotMatch",
     "InvalidToken",
     "ExpiredToken",
+    "XAdminUserNotFound",  # versitygw
     "Forbidden",
 }
 _NO_KEY = {"404", "NoSuchKey", "NotFound"}
@@ -198,9 +198,6 @@ class Storage:
             raise self._unreachable(uri, error) from None
         except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError):
             sentence = f"no credentials for {self._where} were found: name a Secret in spec.storage.secretRef."
-            raise Failure(Reason.INVALID_STORAGE, sentence) from None
-        except ResponseParserError:
-            sentence = f"{self._where} answers, but not as S3 does: correct spec.storage.endpoint."
             raise Failure(Reason.INVALID_STORAGE, sentence) from None
         except (aws.ParamValidationError, aws.InvalidRegionError, aws.HTTPClientError) as error:
             sentence = f"{uri} can't be used at {self._where} ({' '.join(str(error).split())}): correct it."

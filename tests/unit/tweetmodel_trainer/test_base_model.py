@@ -1,0 +1,142 @@
+"""Where a model to start from may be missing, unsafe or out of reach."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
+from tweetmodel_trainer import base_model
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.storage import Storage
+
+TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a small model, by name."""
+    folder = tmp_path_factory.mktemp("model")
+    model, tokenizer = base_model._scratch(ScratchModel(), TEXTS)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def load(storage: Storage, tmp_path: Path) -> Callable[[BaseModelSource], Any]:
+    return lambda source: base_model.load(source, storage, TEXTS, tmp_path / "base")
+
+
+def test_a_model_in_a_bucket_is_loaded(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes], tmp_path: Path
+) -> None:
+    for name, content in saved.items():
+        put(f"base/{name}", content)
+    put("base/pytorch_model.bin", b"a pickle, which is left where it is")
+    put("base/onnx/config.json", b"{}")
+    model, tokenizer = load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base/")))
+    assert tokenizer.decode(tokenizer("gull number 7")["input_ids"]) == "gull number 7"
+    assert model.get_input_embeddings().num_embeddings == len(tokenizer)
+    assert not list((tmp_path / "base").glob("*.bin"))
+
+
+def test_code_that_comes_with_a_model_is_not_run(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
+    config = json.loads(saved["config.json"]) | {
+        "model_type": "stranger",
+        "auto_map": {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"},
+    }
+    for name, content in (saved | {"config.json": json.dumps(config).encode(), "evil.py": b"raise SystemExit"}).items():
+        put(f"base/{name}", content)
+    with pytest.raises(Failure) as failure:
+        load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
+    assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_a_tokenizer_that_knows_more_than_its_model_is_refused(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes]
+) -> None:
+    tokenizer = json.loads(saved["tokenizer.json"])
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 99_999, "content": "<more>"})
+    for name, content in (saved | {"tokenizer.json": json.dumps(tokenizer).encode()}).items():
+        put(f"base/{name}", content)
+    with pytest.raises(Failure, match="more tokens than its model") as failure:
+        load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
+    assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_the_presets_differ_as_their_description_says() -> None:
+    def parameters(preset: str) -> int:
+        shape = dict(base_model.PRESETS[preset])
+        config = GPT2Config(vocab_size=shape.pop("vocabulary"), **shape)
+        with torch.device("meta"):
+            return GPT2LMHeadModel(config).num_parameters()
+
+    assert round(parameters("Small") / parameters("Tiny")) == 6
+
+
+HUB = BaseModelSource(hub=HubModel(name="openai-community/gpt2"))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, dict[str, str]], None]]:
+    """Answers as the Hub does when it refuses."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def answer(status: int, headers: dict[str, str]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+
+    yield answer
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (404, "RepoNotFound", Reason.BASE_MODEL_MISSING),
+        (404, "RevisionNotFound", Reason.BASE_MODEL_MISSING),
+        (403, "GatedRepo", Reason.BASE_MODEL_MISSING),
+        (500, "", Reason.HUB_UNREACHABLE),
+    ],
+)
+def test_what_the_hub_answers_becomes_a_reason(load: Any, hub: Any, status: int, code: str, reason: Reason) -> None:
+    hub(status, {"X-Error-Code": code, "X-Error-Message": "no"})
+    with pytest.raises(Failure, match="openai-community/gpt2 at main") as failure:
+        load(HUB)
+    assert failure.value.reason is reason
+
+
+def test_a_hub_out_of_reach_is_told_in_seconds(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    began = time.monotonic()
+    with pytest.raises(Failure, match=r"baseModel\.s3") as failure:
+        load(HUB)
+    assert failure.value.reason is Reason.HUB_UNREACHABLE
+    assert time.monotonic() - began < 20

@@ -1,0 +1,64 @@
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tweetmodel_trainer import interrupt
+from tweetmodel_trainer.interrupt import Interrupted
+
+
+@pytest.fixture(autouse=True)
+def _handler() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_stop_ends_a_stage_on_the_spot() -> None:
+    with interrupt.on_termination(), pytest.raises(Interrupted):
+        stop()
+
+
+def test_a_second_stop_does_not_disturb_the_report_of_the_first() -> None:
+    with interrupt.on_termination():
+        with pytest.raises(Interrupted):
+            stop()
+        stop()
+
+
+def test_a_stage_that_may_finish_its_step_is_interrupted_when_it_leaves() -> None:
+    seen = []
+
+    def step() -> None:
+        with interrupt.deferred() as request:
+            seen.append(request.asked)
+            stop()
+            stop()
+            seen.append(request.asked)
+
+    with interrupt.on_termination(), pytest.raises(Interrupted):
+        step()
+    assert seen == [False, True]
+
+
+def test_a_stop_after_the_loop_ends_the_stage_again() -> None:
+    with interrupt.on_termination():
+        with interrupt.deferred():
+            pass
+        with pytest.raises(Interrupted):
+            stop()
+
+
+def test_a_stop_that_comes_when_all_is_done_is_ignored() -> None:
+    with interrupt.on_termination():
+        interrupt.ignore()
+        stop()
+
+
+def test_no_library_can_swallow_it() -> None:
+    assert not issubclass(Interrupted, Exception)
