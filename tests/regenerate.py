@@ -37,7 +37,8 @@ def troubleshooting() -> str:
 
 
 if __name__ == "__main__":
-    dump(ROOT / "crds" / "tweetmodels.tweetmodel.dev.yaml", crd())
+    for path in ("crds/tweetmodels.tweetmodel.dev.yaml", "charts/tweetmodel-operator/files/crd.yaml"):
+        dump(ROOT / path, crd())
     full = spec(gpus=2, nodeSelector={"gpu": "h200"}, tolerations=[{"key": "gpu", "operator": "Exists"}])
     for stage in ("collect", "train"):
         dump(GOLDEN / f"job-{stage}.yaml", made(stage, full))

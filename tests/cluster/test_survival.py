@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kube import OPERATOR_NAMESPACE, Kubectl, keys, tweetmodel, until
 
-LONG = {"epochs": 12, "learningRate": "3e-3", "blockSize": 128, "batchSize": 16, "checkpointSeconds": 5}
+LONG = {"epochs": 8, "learningRate": "3e-3", "blockSize": 64, "batchSize": 8, "checkpointSeconds": 5}
 OPERATOR = "app.kubernetes.io/name=tweetmodel-operator"
 
 

@@ -149,6 +149,7 @@ FACTS: dict[Reason, Fact] = {
     Reason.OUT_OF_MEMORY: Fact(
         "The pod needed more memory than its limit.",
         "Raise spec.resources.limits.memory, or lower training.batchSize or training.blockSize.",
+        ExitCode.CONFIGURATION,
     ),
     Reason.DEADLINE_EXCEEDED: Fact(
         "The Job took longer than the operator allows.",

@@ -23,7 +23,7 @@ class Report(Model):
     message: Annotated[str, Field(max_length=1024)]
     """One sentence: what happened, where, what to do."""
     dataset: Dataset | None = None
-    """What collect made; also the numbers of a data set that was too small."""
+    """What collect made."""
     model: TrainedModel | None = None
     """What train made."""
     samples: tuple[str, ...] = ()
