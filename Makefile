@@ -60,7 +60,7 @@ bench-operator: install ## Times apply to Job, and tells the operator's memory, 
 ##@ Parts
 .PHONY: tools
 tools: ## Installs kind, helm and kubectl where they are missing
-	@$(CLUSTER_DIR)/kind/cluster tool kind kubectl helm
+	@$(CLUSTER_DIR)/kind/cluster tools
 
 .PHONY: cluster
 cluster: setup ## Brings up the kind cluster and its registry
