@@ -70,6 +70,9 @@ def test_a_missing_secret_is_told_and_mends_itself_once_it_is_there(kubectl: Kub
     ready = kubectl.wait_stalled("secretless")
     assert ready["reason"] == "SecretInvalid"
     assert "absent" in ready["message"]
+    data = kubectl.get("secret", "s3")["data"]
+    kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "absent"}, "data": data})
+    kubectl("wait", "tm/secretless", "--for=condition=DataReady", "--timeout=120s")
 
 
 @pytest.mark.parametrize(
