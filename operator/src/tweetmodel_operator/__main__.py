@@ -2,6 +2,8 @@
 
 import sys
 
+import kopf
+
 from tweetmodel_operator.main import run
 
 if __name__ == "__main__":
@@ -9,3 +11,7 @@ if __name__ == "__main__":
         run()
     except ValueError as error:
         sys.exit(f"tweetmodel-operator: {error}")
+    except Exception as error:
+        if not isinstance(error.__cause__, kopf.PermanentError):
+            raise
+        sys.exit(f"tweetmodel-operator: {error.__cause__}")

@@ -14,6 +14,7 @@ from typing import Any
 
 import kopf
 from aiohttp import web
+from kubernetes.aio.config import ConfigException
 
 from tweetmodel_api import API_VERSION, GROUP, PLURAL, VERSION
 from tweetmodel_operator import metrics, names, settings
@@ -98,7 +99,7 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@kopf.on.startup()
+@kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)
 async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -> None:
     """Sets kopf up, then starts the operator's own parts."""
     for resource in (("batch", "v1", "jobs"), ("", "v1", "pods")):
@@ -110,7 +111,13 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     settings.networking.request_timeout = 60
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for every event handled
     config = memo.get("config") or _settings()
-    memo.operator = Operator(await ApiServer.connect(), config)
+    try:
+        api = await ApiServer.connect()
+    except ConfigException as error:
+        raise kopf.PermanentError(
+            f"there is no cluster to talk to: set KUBECONFIG, or run in a pod ({error})"
+        ) from error
+    memo.operator = Operator(api, config)
     await memo.operator.start()
 
 
