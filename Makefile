@@ -39,7 +39,7 @@ lint: setup ## Style, types, import contracts, and that generated files are up t
 
 .PHONY: unit
 unit: setup tools ## Unit tests: no cluster, seconds
-	@pytest -q
+	@pytest -q -n auto
 
 .PHONY: cluster-tests
 cluster-tests: install ## The suite in a real cluster

@@ -35,9 +35,10 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBEFLOW_TRAINER_SERVER_URL", raising=False)
 
 
-@pytest.fixture
-def s3(endpoint: str, credentials: None) -> Any:
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+@pytest.fixture(scope="session")
+def s3(endpoint: str) -> Any:
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
 
 
 @pytest.fixture

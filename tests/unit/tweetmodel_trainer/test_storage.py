@@ -197,7 +197,7 @@ def answering() -> Iterator[Callable[[int, str], Storage]]:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return Storage(Spec(uri="s3://bucket", endpoint=f"http://127.0.0.1:{server.server_address[1]}"))
 
     yield start
@@ -244,7 +244,7 @@ def serving() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], Storage]]:
     def start(handler: type[BaseHTTPRequestHandler]) -> Storage:
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return Storage(Spec(uri="s3://bucket", endpoint=f"http://127.0.0.1:{server.server_address[1]}"))
 
     yield start
