@@ -21,7 +21,7 @@ demo: install ## Brings up a cluster, installs the operator, trains the quicksta
 	@python examples/demo.py
 
 .PHONY: demo-down
-demo-down: ## Removes the demo's cluster
+demo-down: ## Removes the demo's cluster and registry
 	@$(CLUSTER_DIR)/kind/cluster down
 
 ##@ Develop
