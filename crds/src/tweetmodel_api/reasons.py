@@ -55,6 +55,7 @@ class Reason(StrEnum):
     HUB_UNREACHABLE = "HubUnreachable"
     DIVERGED = "Diverged"
     OUT_OF_MEMORY = "OutOfMemory"
+    DISK_FULL = "DiskFull"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     INTERRUPTED = "Interrupted"
     INTERNAL_ERROR = "InternalError"
@@ -149,6 +150,11 @@ FACTS: dict[Reason, Fact] = {
     Reason.OUT_OF_MEMORY: Fact(
         "The pod needed more memory than its limit.",
         "Raise spec.resources.limits.memory, or lower training.batchSize or training.blockSize.",
+        ExitCode.CONFIGURATION,
+    ),
+    Reason.DISK_FULL: Fact(
+        "The pod's disk is full: sources, base model and a checkpoint must fit it together.",
+        "Choose a smaller base model, or nodes with more ephemeral storage.",
         ExitCode.CONFIGURATION,
     ),
     Reason.DEADLINE_EXCEEDED: Fact(

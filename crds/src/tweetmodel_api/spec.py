@@ -162,7 +162,10 @@ class Storage(Model):
     uri: S3Uri
     """Bucket and prefix, such as s3://my-bucket/tweetmodels."""
 
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$", max_length=512)] | None = None
+    endpoint: (
+        Annotated[str, Field(pattern=r"^https?://(\[[0-9A-Fa-f:]+\]|[^\s/:@?#]+)(:\d{1,5})?(/\S*)?$", max_length=512)]
+        | None
+    ) = None
     """Address of the service; absent for AWS."""
 
     region: Annotated[str, Field(min_length=1, max_length=64)] = "us-east-1"

@@ -10,8 +10,9 @@ from typing import Any
 
 import huggingface_hub.constants
 import pytest
+import safetensors.torch
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaForCausalLM
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
@@ -72,6 +73,37 @@ def test_a_tokenizer_that_knows_more_than_its_model_is_refused(
     with pytest.raises(Failure, match="more tokens than its model") as failure:
         load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
     assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_a_model_that_lacks_weights_is_refused(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
+    weights = safetensors.torch.load(saved["model.safetensors"])
+    del weights["transformer.h.0.mlp.c_fc.weight"]
+    for name, content in (saved | {"model.safetensors": safetensors.torch.save(weights, {"format": "pt"})}).items():
+        put(f"base/{name}", content)
+    with pytest.raises(Failure, match=r"lacks 1 of its weights, such as transformer\.h\.0\.mlp\.c_fc") as failure:
+        load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
+    assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_a_model_that_sees_the_words_to_come_is_refused(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes], tmp_path: Path
+) -> None:
+    config = RobertaConfig(
+        vocab_size=1024, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    RobertaForCausalLM(config).save_pretrained(tmp_path / "roberta")
+    tokenizer = {name: content for name, content in saved.items() if name.startswith("tokenizer")}
+    for name, content in (tokenizer | {p.name: p.read_bytes() for p in (tmp_path / "roberta").iterdir()}).items():
+        put(f"base/{name}", content)
+    with pytest.raises(Failure, match="sees the words to come") as failure:
+        load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
+    assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_a_name_that_the_hub_never_has_is_told(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Failure) as failure:
+        load(BaseModelSource(hub=HubModel(name="a--b")))
+    assert failure.value.reason is Reason.BASE_MODEL_MISSING
 
 
 def test_the_presets_differ_as_their_description_says() -> None:

@@ -40,10 +40,10 @@ def test_a_tenth_is_held_out() -> None:
     assert 0.09 < share < 0.11
 
 
-@given(st.text(), st.integers(0, 2**31))
-def test_whether_a_post_is_held_out_depends_on_its_text_and_the_seed_alone(text: str, seed: int) -> None:
-    text = text.encode("utf-8", "ignore").decode()
-    assert dataset.is_held_out(text, seed) == dataset.is_held_out(text, seed)
+def test_a_post_that_is_held_out_stays_so_when_the_account_writes_more(tmp_path: Path) -> None:
+    few, more = write(tmp_path / "few", posts(300)), write(tmp_path / "more", posts(400, "ada"))
+    apart = [{post.text for post in dataset.read(made.folder / dataset.EVAL)} for made in (few, more)]
+    assert apart[0] == {text for text in apart[1] if text in {post.text for post in posts(300)}}
 
 
 def test_equal_posts_give_equal_digests_and_other_seeds_others(tmp_path: Path) -> None:

@@ -28,7 +28,15 @@ def test_a_second_stop_does_not_disturb_the_report_of_the_first() -> None:
     with interrupt.on_termination():
         with pytest.raises(Interrupted):
             stop()
+        interrupt.ignore()
         stop()
+
+
+def test_a_stop_that_a_library_swallowed_can_be_asked_for_again() -> None:
+    with interrupt.on_termination():
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                stop()
 
 
 def test_a_stage_that_may_finish_its_step_is_interrupted_when_it_leaves() -> None:

@@ -4,15 +4,17 @@ import hashlib
 import math
 import os
 import random
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import GPT2Config, GPT2LMHeadModel, set_seed
+from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments, set_seed
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Generation, Training
@@ -127,6 +129,56 @@ def test_a_stop_during_training_saves_that_step_and_is_not_taken_for_the_end(tmp
     assert published == [4], "asked for during step 3, saved at the end of the next"
 
 
+def test_a_stop_during_an_upload_ends_at_that_checkpoint(tmp_path: Path) -> None:
+    published: list[int] = []
+
+    def publish(step: int, _: Path) -> None:
+        published.append(step)
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        run(tmp_path, publish)
+    assert published == [1, 2, 3, 4, 5]
+
+
+def test_storage_that_is_away_for_a_checkpoint_does_not_end_the_run(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def away(step: int, _: Path) -> None:
+        asked.append(step)
+        if step in (3, 4):
+            raise Failure(Reason.STORAGE_UNREACHABLE, "no answer")
+
+    run(tmp_path / "periodic", away)
+    assert asked == list(range(1, 13))
+
+    def away_at_the_end(step: int, _: Path) -> None:
+        if step == 12:
+            raise Failure(Reason.STORAGE_UNREACHABLE, "no answer")
+
+    with pytest.raises(Failure, match="no answer"):
+        run(tmp_path / "end", away_at_the_end)
+
+
+def test_a_model_trained_in_mixed_precision_is_scored_as_it_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = finetune_module._arguments
+
+    def mixed(*these: Any) -> TrainingArguments:
+        made = arguments(*these)
+        made.bf16 = True
+        return made
+
+    monkeypatch.setattr(finetune_module, "_arguments", mixed)
+    model = run(tmp_path, lambda *_: None)
+    clean = small_model()
+    clean.load_state_dict(model.state_dict())
+    texts = [post.text for post in POSTS[:5]]
+    assert evaluate(model, TOKENIZER, texts) == evaluate(clean, TOKENIZER, texts)
+
+
 def test_checkpoints_come_by_time_and_at_the_end(tmp_path: Path) -> None:
     now = 0.0
 
@@ -150,7 +202,17 @@ def test_checkpoints_come_by_time_and_at_the_end(tmp_path: Path) -> None:
 
 def test_the_log_of_a_resumed_run_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune_module, "LOGGED", 12)
-    trained = finetune(small_model(), TWELVE, TRAINING, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
+    training = TRAINING.model_copy(update={"checkpoint_seconds": 0})
+
+    def keep_the_fifth(step: int, folder: Path) -> None:
+        if step == 5:
+            shutil.copytree(folder, tmp_path / "fifth")
+
+    finetune(small_model(), TWELVE, training, tmp_path / "first", None, keep_the_fifth, Progress({}), (0, 100))
+    fifth = tmp_path / "fifth"
+    trained = finetune(
+        small_model(), TWELVE, TRAINING, tmp_path / "second", fifth, lambda *_: None, Progress({}), (0, 100)
+    )
     assert [row["step"] for row in trained.log] == list(range(1, 13))
     assert all(row["time"] > 1.7e9 for row in trained.log)
     assert trained.steps == 12
@@ -172,7 +234,9 @@ def test_a_loss_that_is_no_number_ends_the_run_at_once(tmp_path: Path) -> None:
 
 def test_training_tells_no_one_but_our_own_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """transformers' own callback would say 100 % whenever the loop ends, also when it was stopped."""
+    (tmp_path / "token").write_text("token")
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", "http://127.0.0.1:9/")
+    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(tmp_path / "token"))
     posted: list[object] = []
     monkeypatch.setattr("urllib.request.urlopen", lambda *call, **_: posted.append(call))
     run(tmp_path, lambda *_: None)

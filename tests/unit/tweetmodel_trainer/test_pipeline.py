@@ -18,7 +18,7 @@ from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.plan import DatasetReference, Plan, run_id
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
-from tweetmodel_trainer.__main__ import main
+from tweetmodel_trainer.command import main
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
@@ -162,7 +162,7 @@ def test_a_stop_while_collecting_exits_as_interrupted(
 
 
 def test_collecting_and_repeating_a_report_never_import_torch() -> None:
-    code = "import sys, tweetmodel_trainer.__main__; print('torch' in sys.modules, 'transformers' in sys.modules)"
+    code = "import sys, tweetmodel_trainer.command; print('torch' in sys.modules, 'transformers' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
 
@@ -247,10 +247,10 @@ def test_a_pod_that_dies_between_model_and_results_is_made_up_for(
     plan = training(plan, run(plan)[1])
     publish = Storage.publish
 
-    def die_at_the_results(self: Storage, folder: Path, uri: str) -> Any:
+    def die_at_the_results(self: Storage, folder: Path, uri: str, **options: Any) -> Any:
         if uri.endswith("results"):
             raise ConnectionResetError("the node is gone")
-        return publish(self, folder, uri)
+        return publish(self, folder, uri, **options)
 
     monkeypatch.setattr(Storage, "publish", die_at_the_results)
     assert run(plan)[0] == ExitCode.BUG
@@ -260,6 +260,36 @@ def test_a_pod_that_dies_between_model_and_results_is_made_up_for(
     code, report = run(plan)
     assert code == ExitCode.DONE
     assert report.model.resumed_from_step == report.model.steps
+
+
+def test_a_run_whose_model_is_gone_is_trained_again(
+    make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan(training=STEPS, generation={"samples": 1, "maxTokens": 8})
+    plan = training(plan, run(plan)[1])
+    _, first = run(plan)
+    storage = Storage(plan.spec.storage)
+    storage.delete(first.model.uri)
+    code, second = run(plan)
+    assert code == ExitCode.DONE
+    assert second.model.digest == first.model.digest
+    assert storage.manifest(second.model.uri)
+
+
+def test_a_data_set_stays_when_only_what_was_left_out_of_it_has_changed(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str
+) -> None:
+    posts = b"".join(b'{"text": "the number %d is one that I like"}\n' % n for n in range(400))
+    put("posts.jsonl", posts)
+    plan = make_plan(sources=[{"handle": "ada", "s3": {"uri": f"s3://{bucket}/posts.jsonl"}}])
+    _, first = run(plan)
+    before = s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]
+    put("posts.jsonl", posts + b'{"text": "RT @bob: hello"}\n')
+    _, second = run(plan)
+    assert second.dataset.retweets == 1
+    assert second.dataset.digest == first.dataset.digest
+    assert s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"] == before
 
 
 def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(

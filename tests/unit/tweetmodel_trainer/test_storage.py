@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import HTTPClientError
 
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import FACTS, ExitCode, Reason
@@ -94,6 +95,17 @@ def test_what_a_failed_attempt_left_is_replaced_as_a_whole(
     storage.fetch(f"s3://{bucket}/x", tmp_path / "back")
 
 
+def test_a_complete_folder_stays_unless_it_is_to_be_replaced(
+    storage: Storage, bucket: str, folder: Path, tmp_path: Path
+) -> None:
+    uri = f"s3://{bucket}/x"
+    first = storage.publish(folder, uri)
+    (folder / "a").write_text("other")
+    assert storage.publish(folder, uri) == first == storage.fetch(uri, tmp_path / "first")
+    second = storage.publish(folder, uri, replace=True)
+    assert second == storage.fetch(uri, tmp_path / "second") != first
+
+
 def test_a_folder_whose_file_was_lost_is_published_again(
     storage: Storage, bucket: str, folder: Path, tmp_path: Path, s3: Any
 ) -> None:
@@ -164,6 +176,29 @@ def test_missing_credentials_are_told(endpoint: str, monkeypatch: pytest.MonkeyP
     assert "secretRef" in str(failure.value)
 
 
+@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_a_key_that_ends_with_a_line_break_is_told_and_not_quoted(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "AKIDSECRET\n")
+    with pytest.raises(Failure) as failure:
+        Storage(Spec(uri="s3://bucket", endpoint=endpoint))
+    assert failure.value.reason is Reason.ACCESS_DENIED
+    assert "line break" in str(failure.value)
+    assert "AKIDSECRET" not in str(failure.value)
+
+
+def test_what_botocore_says_of_a_request_is_not_repeated(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: Any) -> None:
+        raise HTTPClientError(error=ValueError("Invalid header value b'AWS4-HMAC-SHA256 Credential=AKIDSECRET'"))
+
+    monkeypatch.setattr(storage._client, "list_objects_v2", refuse)
+    with pytest.raises(Failure) as failure:
+        storage.check_bucket("s3://bucket/x")
+    assert failure.value.reason is Reason.INVALID_STORAGE
+    assert "AKIDSECRET" not in str(failure.value)
+
+
 def test_an_endpoint_where_nobody_listens_is_told_in_seconds() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -217,6 +252,9 @@ def answering() -> Iterator[Callable[[int, str], Storage]]:
         (404, "NoSuchBucket", Reason.BUCKET_MISSING),
         (503, "SlowDown", Reason.STORAGE_UNREACHABLE),
         (500, "InternalError", Reason.STORAGE_UNREACHABLE),
+        (429, "TooManyRequests", Reason.STORAGE_UNREACHABLE),
+        (409, "OperationAborted", Reason.STORAGE_UNREACHABLE),
+        (403, "RequestTimeTooSkewed", Reason.STORAGE_UNREACHABLE),
         (400, "Strange", Reason.INVALID_STORAGE),
     ],
 )

@@ -1,113 +1,18 @@
 """`python -m tweetmodel_trainer collect|train --plan FILE`: one stage of a plan, in a pod or on a laptop.
 
-The one place where a result or an error becomes a report, a line of the log and an exit code.
+SIGTERM is caught before anything that takes time to import: process 1 of a container has no default for it.
 """
 
-import argparse
-import logging
-import os
 import sys
-import uuid
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from pydantic import ValidationError
-
-from tweetmodel_api.plan import Plan
-from tweetmodel_api.reasons import FACTS, ExitCode, Reason
-from tweetmodel_api.report import Report, encode
-from tweetmodel_trainer import interrupt, pipeline
-from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.interrupt import Interrupted
-from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.storage import Storage
-
-logger = logging.getLogger("tweetmodel_trainer")
-
-MOST_BYTES = 1000
-"""Of a sentence, so that it fits the termination message whatever it quotes."""
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Runs one stage; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="tweetmodel_trainer", description="Runs one stage of a plan.")
-    parser.add_argument("stage", choices=["collect", "train"])
-    parser.add_argument("--plan", type=Path, required=True, help="the plan, as JSON")
-    parser.add_argument("--workdir", type=Path, default=Path("/work"), help="folder for files on the way")
-    parser.add_argument(
-        "--termination-log", type=Path, default=Path("/dev/termination-log"), help="where the report goes"
-    )
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # it says where it found credentials
-    with interrupt.on_termination():
-        try:
-            report = _run(options.stage, options.plan, options.workdir)
-            interrupt.ignore()  # the stage is over: a stop that comes now must not lose its report
-        except Interrupted:
-            meaning = FACTS[Reason.INTERRUPTED].meaning
-            report = Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=meaning)
-        _leave(report, options.termination_log)
-    return int(exit_code(report))
-
-
-def exit_code(report: Report) -> ExitCode:
-    """The code of a report's reason; a reason that has none of its own never ends as done."""
-    if report.outcome == "Succeeded":
-        return ExitCode.DONE
-    return FACTS[report.reason].exit_code or ExitCode.BUG
-
-
-def _run(stage: str, plan_file: Path, workdir: Path) -> Report:
-    try:
-        plan = _plan(plan_file)
-        storage = Storage(plan.spec.storage)
-        workdir.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f"{stage}-", dir=workdir) as folder, Progress(os.environ) as progress:
-            if stage == "collect":
-                return pipeline.collect(plan, Path(folder), storage, progress)
-            attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
-            return pipeline.train(plan, Path(folder), storage, progress, attempt)
-    except Failure as failure:
-        return _failed(failure.reason, str(failure))
-    except MemoryError:
-        fact = FACTS[Reason.OUT_OF_MEMORY]
-        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advice}")
-    except Exception as error:
-        logger.exception("%s failed in a way it does not know", stage)
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        return _failed(Reason.INTERNAL_ERROR, f"{stage} failed ({what}): read the pod's log and report it.")
-
-
-def _plan(file: Path) -> Plan:
-    try:
-        return Plan.model_validate_json(file.read_text())
-    except OSError as error:
-        raise Failure(
-            Reason.INVALID_SPEC, f"the plan {file} can't be read ({error.strerror}): correct --plan."
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its JSON"
-        raise Failure(
-            Reason.INVALID_SPEC, f"{where} in the plan {file} is wrong ({first['msg']}): correct it."
-        ) from None
-
-
-def _failed(reason: Reason, sentence: str) -> Report:
-    printable = "".join(c if c.isprintable() else " " for c in sentence)
-    message = printable.encode()[:MOST_BYTES].decode(errors="ignore")
-    return Report(outcome="Failed", reason=reason, message=message if message == printable else f"{message}…")
-
-
-def _leave(report: Report, termination_log: Path) -> None:
-    """Hands the report to the kubelet; on a laptop, where that file is missing, the log has it."""
-    logger.info("%s: %s", report.reason, report.message)
-    try:
-        termination_log.write_text(encode(report))
-    except OSError as error:
-        logger.warning("the report was not written to %s: %s", termination_log, error)
-
+from tweetmodel_api.reasons import ExitCode
+from tweetmodel_trainer import interrupt
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with interrupt.on_termination():
+        try:
+            from tweetmodel_trainer.command import main
+
+            sys.exit(main())
+        except interrupt.Interrupted:
+            sys.exit(ExitCode.INTERRUPTED)

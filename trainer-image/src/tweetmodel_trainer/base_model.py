@@ -1,15 +1,24 @@
 """Brings the model to start from: from the Hub, from a bucket, or a new one.
 
 Weights come as safetensors alone. A pickle runs code when it is read, so a folder that has only such is refused.
+What transformers would load with a warning is refused too: weights that are missing would be random, and a model
+that sees the tokens to come would score perfectly and write nothing.
 """
 
+import errno
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's, whichever that is
+    GatedRepoError,
+    HFValidationError,
+    HTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -78,10 +87,12 @@ def _from_hub(source: HubModel, folder: Path) -> Path:
     except GatedRepoError:
         sentence = f"{named} is gated on the Hub: choose an open model, or put a copy into storage (baseModel.s3)."
         raise Failure(Reason.BASE_MODEL_MISSING, sentence) from None
-    except (RepositoryNotFoundError, RevisionNotFoundError):
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
         sentence = f"{named} does not exist on the Hub: correct baseModel.hub."
         raise Failure(Reason.BASE_MODEL_MISSING, sentence) from None
-    except (HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         sentence = (
             f"{named} can't be fetched, because the Hub does not answer ({type(error).__name__}): check the network, "
             "or take the base model from storage with baseModel.s3."
@@ -106,9 +117,16 @@ def _read(folder: Path, named: str) -> Loaded:
         raise Failure(Reason.BASE_MODEL_INVALID, sentence)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:  # transformers raises whatever its parts raise; for a user it is one thing
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         sentence = f"{named} can't be loaded as a causal language model ({why[:300]}): choose another."
@@ -118,6 +136,25 @@ def _read(folder: Path, named: str) -> Loaded:
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         sentence = f"the tokenizer of {named} has more tokens than its model: put both from one source there."
         raise Failure(Reason.BASE_MODEL_INVALID, sentence)
+    absent = sorted({*loading["missing_keys"], *loading["mismatched_keys"]}, key=str)
+    if absent:
+        sentence = f"{named} lacks {len(absent)} of its weights, such as {absent[0]}: choose another."
+        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
+    if not reads_forward(model):
+        sentence = f"{named} sees the words to come, so it can't write: choose a causal language model."
+        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
+
+
+@torch.inference_mode()
+def reads_forward(model: PreTrainedModel) -> bool:
+    """Whether what a model expects at each place is the same whatever comes later."""
+    tokens = torch.arange(8) % model.get_input_embeddings().num_embeddings
+    model.eval()
+    first, second = (
+        model(input_ids=ids[None]).logits[0, :-1]
+        for ids in (tokens, tokens.clone().index_fill_(0, torch.tensor([7]), 0))
+    )
+    return torch.allclose(first, second, rtol=0, atol=1e-5)

@@ -15,6 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tweetmodel_trainer.tokens import encode
 
 BATCH_TOKENS = 4096
+BATCH_LOGITS = 1 << 26
+"""At most so many at a time, 256 MiB of float32, however large the vocabulary."""
 IGNORED = -100
 
 
@@ -58,7 +60,8 @@ def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: 
     whole = ([end, *ids, end] for ids in encode(tokenizer, texts))
     sequences = [ids[at : at + longest] for ids in whole for at in range(0, len(ids) - 1, longest - 1)]
     nats, tokens = 0.0, 0
-    for batch in _batches(sequences):
+    most = min(BATCH_TOKENS, BATCH_LOGITS // model.config.get_text_config().vocab_size)
+    for batch in _batches(sequences, most):
         width = max(map(len, batch))
         inputs = torch.tensor([row + [end] * (width - len(row)) for row in batch], device=model.device)
         lengths = torch.tensor([len(row) for row in batch], device=model.device)
@@ -71,11 +74,11 @@ def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: 
     return Scores(nats, tokens, sum(len(text.encode()) for text in texts))
 
 
-def _batches(sequences: list[list[int]]) -> Iterator[list[list[int]]]:
-    """Sequences of like length together, so that little is padding."""
+def _batches(sequences: list[list[int]], most: int) -> Iterator[list[list[int]]]:
+    """Sequences of like length together, so that little is padding; at most `most` tokens, or one sequence."""
     batch: list[list[int]] = []
     for sequence in sorted(sequences, key=len):
-        if batch and (len(batch) + 1) * len(sequence) > BATCH_TOKENS:
+        if batch and (len(batch) + 1) * len(sequence) > most:
             yield batch
             batch = []
         batch.append(sequence)

@@ -98,11 +98,19 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
         state.log_history[-1]["time"] = round(time.time(), 1)
         logger.info("step %d of %d: loss %.4f", state.global_step, state.max_steps, self._loss)
 
-    def on_save(self, arguments: TrainingArguments, state: TrainerState, _: TrainerControl, **__: object) -> None:
+    def on_save(self, arguments: TrainingArguments, state: TrainerState, control: TrainerControl, **__: object) -> None:
         folder = Path(arguments.output_dir) / f"checkpoint-{state.global_step}"
-        self.publish(state.global_step, folder)
+        try:
+            self.publish(state.global_step, folder)
+        except Failure as failure:
+            needed = self.stop.asked or state.global_step >= state.max_steps
+            if needed or failure.reason is not Reason.STORAGE_UNREACHABLE:
+                raise
+            logger.warning("the checkpoint of step %d is passed over: %s", state.global_step, failure)
         shutil.rmtree(folder, ignore_errors=True)
         self._saved = self.clock()
+        if self.stop.asked:  # during the upload: this checkpoint is the one to stop at
+            control.should_training_stop = True
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,7 @@ def finetune(
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(KubeflowCallback)  # it says 100 % when the loop is stopped: we tell ourselves
         trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else it stays in mixed precision
     log = [row for row in trainer.state.log_history if "loss" in row]
     return Trained(trainer.state.global_step, log)
 
@@ -163,11 +172,10 @@ def finetune(
 def _arguments(training: Training, blocks: int, workdir: Path) -> TrainingArguments:
     steps = math.ceil(blocks / training.batch_size)
     gpu = torch.cuda.is_available()
-    devices = torch.cuda.device_count() if gpu else 1
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(workdir),
         num_train_epochs=1,  # the epochs are laid out in the blocks
-        per_device_train_batch_size=math.ceil(training.batch_size / devices),
+        per_device_train_batch_size=training.batch_size,
         learning_rate=float(training.learning_rate),
         lr_scheduler_type="cosine",
         bf16=gpu and torch.cuda.is_bf16_supported(),
@@ -180,3 +188,6 @@ def _arguments(training: Training, blocks: int, workdir: Path) -> TrainingArgume
         disable_tqdm=True,
         dataloader_pin_memory=gpu,
     )
+    if arguments.n_gpu > 1:  # one process drives one: DataParallel would make another batch, so another run, of it
+        arguments._n_gpu = 1
+    return arguments

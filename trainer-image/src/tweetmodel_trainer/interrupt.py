@@ -2,7 +2,7 @@
 
 A stage that is ended on the spot leaves nothing that counts, since manifests are written last. The training
 loop has work worth saving, so there the signal sets a flag; the loop saves, uploads and stops by itself.
-One signal is enough: those that follow are ignored, so that the report of the first is still written.
+Whoever has caught it calls `ignore`, so that a second signal does not lose the report of the first.
 """
 
 import signal
@@ -60,5 +60,4 @@ def ignore() -> None:
 
 
 def _raise(_signal: int, _frame: FrameType | None) -> None:
-    ignore()
     raise Interrupted

@@ -44,6 +44,8 @@ class Learnt:
     steps: int
     log: list[dict[str, float]]
     resumed_from_step: int | None
+    remark: str = ""
+    """What a person should know besides, as a sentence."""
 
     @property
     def evaluation(self) -> Evaluation:
@@ -61,8 +63,8 @@ class Learnt:
         """Whether the model learnt anything, in words."""
         told = f"perplexity on held-out posts went from {self.before.perplexity:,.4g} to {self.after.perplexity:,.4g}."
         if self.after.loss < self.before.loss:
-            return f"The model learnt: {told}"
-        return f"The model did not learn: {told} Try other values in spec.training."
+            return f"The model learnt: {told}{self.remark}"
+        return f"The model did not learn: {told} Try other values in spec.training.{self.remark}"
 
 
 @contextmanager
@@ -95,7 +97,10 @@ def learn(
     training, unseen = spec.training, [post.text for post in held_out]
     set_seed(training.seed)
     model, tokenizer = base_model.load(spec.base_model, storage, [post.text for post in posts], workdir / "base")
-    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    gpu = torch.cuda.is_available()
+    model.to(torch.device("cuda" if gpu else "cpu"))
+    if spec.gpus and not gpu:
+        logger.warning("%d GPUs were asked for and CUDA can use none: it trains on the CPU", spec.gpus)
     context = getattr(model.config, "max_position_embeddings", training.block_size)
     tokens = blocks(posts, tokenizer, training.epochs, min(training.block_size, context), training.seed)
     logger.info("%d posts make %d blocks of %d tokens", len(posts), *tokens.shape)
@@ -124,7 +129,8 @@ def learn(
     samples = generate(model, tokenizer, spec.generation, training.seed)
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
-    return Learnt(before, after, samples, trained.steps, trained.log, step)
+    remark = " No GPU could be used (does the node's driver fit?), so it trained on the CPU."
+    return Learnt(before, after, samples, trained.steps, trained.log, step, remark if spec.gpus and not gpu else "")
 
 
 def _decimal(value: float) -> str:

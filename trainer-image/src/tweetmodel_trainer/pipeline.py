@@ -3,7 +3,8 @@
     collect:  gather → clean → split                         → data set
     train:    base model → tokens → fine-tune → evaluate → generate → model, results
 
-Results are looked for before they are made: a stage that is run again repeats its report and nothing else.
+A run that is done is not trained again: its report is repeated. Collecting again is cheap, and the same posts are
+the same data set, so there the folder that is complete already stays.
 """
 
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.report import Report, encode
+from tweetmodel_api.report import Report, decode, encode
 from tweetmodel_api.status import Dataset, TrainedModel
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.checkpoints import Checkpoints
@@ -93,9 +94,8 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
     """
     if plan.run is None or plan.dataset is None:
         raise Failure(Reason.INTERNAL_ERROR, "the plan names no run and no data set, which training needs.")
-    done = _done(plan.layout.results(plan.run), workdir / "done", storage)
+    done = _done(plan, plan.run, workdir / "done", storage)
     if done:
-        logger.info("run %s is done already: its report is repeated", plan.run)
         return done
     try:
         storage.fetch(plan.dataset.uri, workdir / "dataset")
@@ -105,12 +105,19 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
     return _train(plan, plan.run, workdir, storage, progress, attempt)
 
 
-def _done(uri: str, folder: Path, storage: Storage) -> Report | None:
+def _done(plan: Plan, run: str, folder: Path, storage: Storage) -> Report | None:
+    """The report of a run whose results and model are there, by whichever pod; None where one is missing."""
     try:
-        storage.fetch(uri, folder)
+        storage.fetch(plan.layout.results(run), folder)
     except Torn:
         return None
-    return Report.model_validate_json((folder / REPORT).read_text())
+    report = decode((folder / REPORT).read_text())
+    model = storage.manifest(plan.layout.model(run))
+    if not (report and report.model and model and model.digest == report.model.digest):
+        logger.warning("the results of run %s do not fit its model, so it is trained again", run)
+        return None
+    logger.info("run %s is done already: its report is repeated", run)
+    return report
 
 
 def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
@@ -120,8 +127,11 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     checkpoints = Checkpoints(storage, plan.layout, run, attempt)
     posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
     learnt = learn(plan.spec, posts, held_out, storage, checkpoints, workdir, progress)
+    done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
+    if done:
+        return done
     uri = plan.layout.model(run)
-    manifest = storage.publish(workdir / "model", uri)
+    manifest = storage.publish(workdir / "model", uri, replace=True)
     report = Report(
         outcome="Succeeded",
         reason=Reason.SUCCEEDED,
@@ -141,7 +151,7 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     _write_lines(results / METRICS, learnt.log)
     text = encode(report)
     (results / REPORT).write_text(text)
-    storage.publish(results, plan.layout.results(run))
+    storage.publish(results, plan.layout.results(run), replace=True)
     return Report.model_validate_json(text)
 
 

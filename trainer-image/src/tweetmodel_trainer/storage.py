@@ -6,6 +6,7 @@ they are sent only where required; our own SHA-256 in the manifest holds in ever
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ _DENIED = {
     "XAdminUserNotFound",  # versitygw
     "Forbidden",
 }
+_TRANSIENT = {408, 409, 425, 429}
+"""Answers below 500 after which the same request may succeed."""
 _NO_KEY = {"404", "NoSuchKey", "NotFound"}
 _UNREACHABLE = (
     aws.EndpointConnectionError,
@@ -59,9 +62,14 @@ class Torn(Exception):
 
 
 class Storage:
-    """S3 as spec.storage names it. Its methods raise Failure with a sentence that names URI and endpoint."""
+    """S3 as spec.storage names it. Its methods raise Failure with a sentence that names URI and endpoint.
+
+    Raises:
+        Failure: AccessDenied where a key can't be one, InvalidStorage where endpoint or region can't be used.
+    """
 
     def __init__(self, spec: Spec) -> None:
+        _check_keys()
         foreign = spec.endpoint is not None
         self._where = spec.endpoint or f"AWS S3 in {spec.region}"
         self._transfer = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=64 << 20)
@@ -104,17 +112,25 @@ class Storage:
         with self._telling(uri, missing):
             self._client.download_file(bucket, key, str(path), Config=self._transfer)
 
-    def publish(self, folder: Path, uri: str) -> Manifest:
+    def publish(self, folder: Path, uri: str, *, replace: bool = False) -> Manifest:
         """Uploads every file of a folder, then the manifest that makes it exist.
 
-        A folder that is there with the same content is left as it is; what an attempt that failed left there goes
-        first, so that old and new are never mixed.
+        What a failed attempt left there goes first, so that old and new are never mixed.
+
+        Args:
+            folder: on disk.
+            uri: where it goes.
+            replace: whether other content takes the place of a folder that is complete; else that one stays.
+
+        Returns:
+            The manifest of the folder that is there now.
         """
         manifest = _manifest_of(folder)
         there = self._sizes(uri)
-        whole = all(there.get(entry.path) == entry.size for entry in manifest.files)
-        if whole and MANIFEST in there and self.manifest(uri) == manifest:
-            return manifest
+        found = self.manifest(uri) if MANIFEST in there else None
+        whole = found is not None and all(there.get(entry.path) == entry.size for entry in found.files)
+        if found and whole and (found == manifest or not replace):
+            return found
         if there:
             self.delete(uri)
         bucket, prefix = _split(uri)
@@ -199,8 +215,11 @@ class Storage:
         except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError):
             sentence = f"no credentials for {self._where} were found: name a Secret in spec.storage.secretRef."
             raise Failure(Reason.INVALID_STORAGE, sentence) from None
-        except (aws.ParamValidationError, aws.InvalidRegionError, aws.HTTPClientError) as error:
+        except (aws.ParamValidationError, aws.InvalidRegionError) as error:
             sentence = f"{uri} can't be used at {self._where} ({' '.join(str(error).split())}): correct it."
+            raise Failure(Reason.INVALID_STORAGE, sentence) from None
+        except aws.BotoCoreError as error:  # its text may quote a request with its signature
+            sentence = f"{uri} can't be used at {self._where} ({type(error).__name__}): correct spec.storage."
             raise Failure(Reason.INVALID_STORAGE, sentence) from None
 
     def _answered(self, error: aws.ClientError, uri: str, missing: Reason) -> Failure:
@@ -214,12 +233,15 @@ class Storage:
             )
         if code in _NO_KEY:
             return Failure(missing, f"{uri} does not exist at {self._where}: upload it, or correct the URI.")
+        if code == "RequestTimeTooSkewed":
+            sentence = f"{self._where} refuses {uri}, because its clock and the node's differ: set the clocks."
+            return Failure(Reason.STORAGE_UNREACHABLE, sentence)
         if code in _DENIED or status in (401, 403):
             return Failure(
                 Reason.ACCESS_DENIED,
                 f"{self._where} refuses {uri} ({code}): correct the Secret's keys, or give their owner access.",
             )
-        if status >= 500 or code in ("SlowDown", "RequestTimeout"):
+        if status >= 500 or status in _TRANSIENT or code in ("SlowDown", "RequestTimeout"):
             return Failure(Reason.STORAGE_UNREACHABLE, f"{self._where} can't serve {uri} now ({code}).")
         return Failure(Reason.INVALID_STORAGE, f"{self._where} does not take {uri}: {error}")
 
@@ -238,6 +260,15 @@ class Storage:
         except aws.BotoCoreError:  # nobody can say: the key is the likelier mistake
             return True
         return True
+
+
+def _check_keys() -> None:
+    """Refuses what a Secret made by `echo KEY | base64` holds, in words that do not quote it."""
+    for variable, key in (("AWS_ACCESS_KEY_ID", "accessKeyID"), ("AWS_SECRET_ACCESS_KEY", "secretAccessKey")):
+        value = os.environ.get(variable, "")
+        if value and not (value.isascii() and value.isprintable() and " " not in value):
+            sentence = f"the Secret's {key} has a line break, a space or another such character: write it without."
+            raise Failure(Reason.ACCESS_DENIED, sentence)
 
 
 def _split(uri: str) -> tuple[str, str]:

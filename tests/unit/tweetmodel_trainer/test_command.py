@@ -1,5 +1,6 @@
 """The command line: which exit code and which sentence a stage ends with."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,8 +14,8 @@ import pytest
 
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import ExitCode, Reason
-from tweetmodel_api.report import Report, decode
-from tweetmodel_trainer.__main__ import exit_code, main
+from tweetmodel_api.report import MAX_BYTES, Report, decode
+from tweetmodel_trainer.command import exit_code, main
 from tweetmodel_trainer.failure import Failure
 
 Main = Callable[[Plan | str], tuple[int, Report]]
@@ -60,7 +61,7 @@ def test_a_plan_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("long", ["x", "\U0001f426", "\0", '"'])
 def test_the_longest_sentence_fits_the_termination_message(
-    run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, long: str
+    run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, long: str
 ) -> None:
     def fail(*_: Any) -> Report:
         raise Failure(Reason.INVALID_STORAGE, long * 5000)
@@ -69,6 +70,28 @@ def test_the_longest_sentence_fits_the_termination_message(
     code, report = run(make_plan())
     assert code == ExitCode.CONFIGURATION
     assert report.message.endswith("…")
+    assert (tmp_path / "termination-log").stat().st_size <= MAX_BYTES
+
+
+def test_a_full_disk_is_told(run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Report:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tweetmodel_trainer.pipeline.collect", fail)
+    assert run(make_plan())[1].reason is Reason.DISK_FULL
+
+
+def test_a_pod_that_is_stopped_while_it_starts_exits_as_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        name == 'boto3' and os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.meta_path.insert(0, Stop())\n"
+    )
+    command = [sys.executable, "-m", "tweetmodel_trainer", "collect", "--plan", "absent"]
+    pod = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, timeout=60)
+    assert (pod.returncode, pod.stderr) == (ExitCode.INTERRUPTED, b"")
 
 
 def test_nothing_is_left_in_the_work_folder(
