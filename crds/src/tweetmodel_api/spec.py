@@ -111,6 +111,20 @@ class BaseModelSource(Model):
 class Training(Model):
     """How the model is fine-tuned."""
 
+    model_config = _rules(
+        rule(
+            "self.batchSize % self.gradientAccumulation == 0",
+            "training.batchSize must be a multiple of training.gradientAccumulation: change one of them",
+        )
+    )
+
+    method: Literal["Full", "LoRA"] = "Full"
+    """Full trains all weights; LoRA trains small matrices beside them, which takes a fraction of the GPU's memory
+    and wants about ten times the learning rate. The finished model is whole in either case."""
+
+    lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
+    """Rank of LoRA's matrices; a higher one learns more and takes more memory."""
+
     epochs: Annotated[int, Field(ge=1, le=1000)] = 4
     """How often every post is read, each time in another order."""
 
@@ -121,7 +135,16 @@ class Training(Model):
     """Tokens in a training block; posts are packed into blocks with <|endoftext|> between them."""
 
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Blocks in one optimizer step."""
+    """Blocks in one optimizer step, over all GPUs together."""
+
+    gradient_accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Parts in which a step's blocks are read, one after the other: more parts take less memory."""
+
+    gradient_checkpointing: bool = False
+    """Computes activations again instead of keeping them: less memory for a third more time."""
+
+    precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
+    """Of the arithmetic in training; weights stay Float32. Auto takes BFloat16 where the device computes in it."""
 
     checkpoint_seconds: Annotated[int, Field(ge=5, le=86400)] = 60
     """A checkpoint goes to storage this often, and when the pod is asked to stop."""

@@ -19,6 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments, set_see
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Generation, Training
 from tweetmodel_trainer import finetune as finetune_module
+from tweetmodel_trainer import lora
 from tweetmodel_trainer.evaluate import evaluate
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Saving, finetune
@@ -35,12 +36,12 @@ TRAINING = Training(batch_size=1, learning_rate="1e-3")
 TWELVE = blocks(POSTS, TOKENIZER, 3, 64, 1)[:12]
 
 
-def small_model() -> GPT2LMHeadModel:
+def small_model(dropout: float = 0.1) -> GPT2LMHeadModel:
     set_seed(7)
     end = TOKENIZER.eos_token_id
-    config = GPT2Config(
-        vocab_size=len(TOKENIZER), n_layer=1, n_head=2, n_embd=16, n_positions=64, bos_token_id=end, eos_token_id=end
-    )
+    shape = {"vocab_size": len(TOKENIZER), "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64}
+    drop = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
+    config = GPT2Config(bos_token_id=end, eos_token_id=end, **shape, **drop)
     return GPT2LMHeadModel(config)
 
 
@@ -90,17 +91,20 @@ class Killed(Exception):
     """The pod is gone."""
 
 
-def run(tmp_path: Path, publish: Callable[[int, Path], None], resume: Path | None = None) -> GPT2LMHeadModel:
-    model = small_model()
+def run(
+    tmp_path: Path, publish: Callable[[int, Path], None], resume: Path | None = None, method: str = "Full"
+) -> GPT2LMHeadModel:
+    model = small_model() if method == "Full" else lora.attach(small_model(), 4)
     training = TRAINING.model_copy(update={"checkpoint_seconds": 0})
     finetune(model, TWELVE, training, tmp_path, resume, publish, Progress({}), (0, 100))
-    return model
+    return model if method == "Full" else lora.merge(model)
 
 
-def test_a_run_killed_after_any_checkpoint_ends_in_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["Full", "LoRA"])
+def test_a_run_killed_after_any_checkpoint_ends_in_the_same_weights(tmp_path: Path, method: str) -> None:
     """Dropout is on: weights, optimizer, schedule, random states and the place in the data all must come back."""
-    calm = digest(run(tmp_path / "calm", lambda *_: None))
-    for step in (1, 5, 11, 12):
+    calm = digest(run(tmp_path / "calm", lambda *_: None, method=method))
+    for step in range(1, 13):
 
         def kill(at: int, folder: Path, step: int = step) -> None:
             if at == step:
@@ -108,9 +112,35 @@ def test_a_run_killed_after_any_checkpoint_ends_in_the_same_weights(tmp_path: Pa
                 raise Killed
 
         with pytest.raises(Killed):
-            run(tmp_path / f"killed-{step}", kill)
-        resumed = run(tmp_path / f"resumed-{step}", lambda *_: None, tmp_path / f"kept-{step}")
+            run(tmp_path / f"killed-{step}", kill, method=method)
+        resumed = run(tmp_path / f"resumed-{step}", lambda *_: None, tmp_path / f"kept-{step}", method)
         assert digest(resumed) == calm, f"resumed at step {step}"
+
+
+@pytest.mark.parametrize("change", [{"gradient_accumulation": 4}, {"gradient_checkpointing": True}])
+def test_what_saves_memory_learns_the_same(tmp_path: Path, change: dict[str, Any]) -> None:
+    def loss(**changes: Any) -> float:
+        model = small_model(dropout=0.0)
+        training = TRAINING.model_copy(update={"batch_size": 4, "precision": "Float32", **changes})
+        finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
+        return evaluate(model, TOKENIZER, TEXTS).loss
+
+    assert loss(**change) == pytest.approx(loss(), rel=1e-5)
+    assert loss() < evaluate(small_model(), TOKENIZER, TEXTS).loss
+
+
+def test_lora_learns_with_few_weights_and_ends_in_a_whole_model(tmp_path: Path) -> None:
+    model = small_model()
+    before, frozen = evaluate(model, TOKENIZER, TEXTS).loss, model.lm_head.weight.clone()
+    names = set(model.state_dict())
+    adapted = lora.attach(model, 4)
+    assert sum(p.numel() for p in adapted.parameters() if p.requires_grad) < model.num_parameters() / 4
+    training = TRAINING.model_copy(update={"learning_rate": "5e-2"})
+    finetune(adapted, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
+    merged = lora.merge(adapted)
+    assert set(merged.state_dict()) == names
+    assert torch.equal(merged.lm_head.weight, frozen)
+    assert evaluate(merged, TOKENIZER, TEXTS).loss < before
 
 
 def test_a_stop_during_training_saves_that_step_and_is_not_taken_for_the_end(tmp_path: Path) -> None:

@@ -169,16 +169,26 @@ def finetune(
     return Trained(trainer.state.global_step, log)
 
 
+def computes_in_bfloat16() -> bool:
+    """Whether the device has instructions for it: emulated, it is slower than float32."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 def _arguments(training: Training, blocks: int, workdir: Path) -> TrainingArguments:
     steps = math.ceil(blocks / training.batch_size)
     gpu = torch.cuda.is_available()
+    mixed = training.precision == "BFloat16" or (training.precision == "Auto" and computes_in_bfloat16())
     arguments = TrainingArguments(
         output_dir=str(workdir),
         num_train_epochs=1,  # the epochs are laid out in the blocks
-        per_device_train_batch_size=training.batch_size,
+        per_device_train_batch_size=training.batch_size // training.gradient_accumulation,
+        gradient_accumulation_steps=training.gradient_accumulation,
+        activation_checkpointing=training.gradient_checkpointing,
         learning_rate=float(training.learning_rate),
         lr_scheduler_type="cosine",
-        bf16=gpu and torch.cuda.is_bf16_supported(),
+        bf16=mixed,
         use_cpu=not gpu,
         seed=training.seed,
         save_strategy="no",  # `Saving` asks for checkpoints

@@ -17,7 +17,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Evaluation
-from tweetmodel_trainer import base_model
+from tweetmodel_trainer import base_model, lora
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.evaluate import Scores, evaluate
 from tweetmodel_trainer.failure import Failure
@@ -108,6 +108,8 @@ def learn(
     if not math.isfinite(before.loss):
         sentence = f"the base model's loss is {before.loss} before any training, so it is broken: choose another."
         raise Failure(Reason.BASE_MODEL_INVALID, sentence)
+    if training.method == "LoRA":
+        model = lora.attach(model, training.lora_rank)
     step = checkpoints.newest(workdir / "resume")
     logger.info("going on from step %d", step) if step else logger.info("starting at step 0")
     trained = finetune(
@@ -120,6 +122,8 @@ def learn(
         progress,
         share=(5, 90),
     )
+    if training.method == "LoRA":
+        model = lora.merge(model)
     progress.say(92)
     after = evaluate(model, tokenizer, unseen)
     if not math.isfinite(after.loss):
