@@ -95,6 +95,9 @@ class JobMaker:
     def suspended(self, by_us: bool = False) -> "JobMaker":
         return self._with(suspended=True, suspended_by_us=by_us)
 
+    def podless(self, since: str) -> "JobMaker":
+        return self._with(pods=(), started=since)
+
     def deleting(self) -> "JobMaker":
         return self._with(deleting=True)
 
@@ -110,14 +113,14 @@ class JobMaker:
 
 def job(stage: str = "collect", of: TweetModelSpec | None = None, retry: str = "") -> JobMaker:
     of = of or spec()
-    identity = collection_id(of) if stage == "collect" else run_id(of, DIGEST)
+    identity = collection_id(of, retry) if stage == "collect" else run_id(of, DIGEST)
     return JobMaker(
         ObservedJob(
             name=names.job_name(KEY.name, UID, stage, identity, 1),
             stage=stage,
             id=identity,
             attempt=1,
-            inputs=inputs_id(of, retry),
+            inputs=inputs_id(stage, of, retry),
             created=NOW,
         )
     )

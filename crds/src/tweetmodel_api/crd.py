@@ -9,7 +9,7 @@ from typing import Any
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
 from tweetmodel_api.spec import MAX_NAME, TweetModelSpec, rule
-from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_api.status import UNSEEN, TweetModelStatus
 
 Schema = dict[str, Any]
 
@@ -111,7 +111,7 @@ def crd() -> Schema:
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": _schema_of(TweetModelSpec),
-                                "status": _schema_of(TweetModelStatus),
+                                "status": _schema_of(TweetModelStatus) | {"default": {"observedGeneration": UNSEEN}},
                             },
                         }
                     },

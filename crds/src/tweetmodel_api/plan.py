@@ -40,9 +40,13 @@ class Plan(Model):
         return Layout(self.spec.storage.uri, self.namespace, self.name)
 
 
-def collection_id(spec: TweetModelSpec) -> str:
-    """What a data set depends on: sources, the split's seed, and the storage it lies in."""
+def collection_id(spec: TweetModelSpec, retry: str = "") -> str:
+    """What a data set depends on: sources, the split's seed, and the storage it lies in.
+
+    `retry` is the value of the annotation by which a person asks for another look at the sources.
+    """
     return _identity(
+        **({"retry": retry} if retry else {}),
         sources=[source.model_dump(mode="json", exclude_defaults=True) for source in spec.sources],
         seed=spec.training.seed,
         storage=[spec.storage.uri, spec.storage.endpoint],
@@ -59,16 +63,20 @@ def run_id(spec: TweetModelSpec, dataset_digest: str) -> str:
     )
 
 
-def inputs_id(spec: TweetModelSpec, retry: str) -> str:
+_TEMPLATE: dict[Stage, set[str]] = {
+    "collect": {"storage"},
+    "train": {"storage", "gpus", "resources", "node_selector", "tolerations"},
+}
+
+
+def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str) -> str:
     """What a pod template takes from the spec without changing the result: a Job is replaced when it changes.
 
     `retry` is the value of the annotation by which a person asks for another attempt.
     """
     return _identity(
-        placement=spec.model_dump(
-            mode="json", exclude_defaults=True, include={"gpus", "resources", "node_selector", "tolerations", "storage"}
-        ),
-        checkpoint_seconds=spec.training.checkpoint_seconds,
+        template=spec.model_dump(mode="json", exclude_defaults=True, include=_TEMPLATE[stage]),
+        checkpoint_seconds=spec.training.checkpoint_seconds if stage == "train" else None,
         retry=retry,
     )
 

@@ -43,6 +43,6 @@ def encode(report: Report) -> str:
 def decode(text: str) -> Report | None:
     """The report in a termination message, or None where there is none: a pod that was killed leaves none."""
     try:
-        return Report.model_validate_json(text)
+        return Report.model_validate_json(text, extra="ignore")  # a newer trainer may say more
     except ValidationError:
         return None

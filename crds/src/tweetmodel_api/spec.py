@@ -182,7 +182,7 @@ class Storage(Model):
         rule("self.uri == oldSelf.uri", "storage.uri can't change while runs lie there: make another TweetModel")
     )
 
-    uri: S3Uri
+    uri: Annotated[S3Uri, Field(max_length=640)]
     """Bucket and prefix, such as s3://my-bucket/tweetmodels."""
 
     endpoint: (

@@ -1,7 +1,7 @@
 """What a user reads: conditions as kstatus reads them, and what a run has produced so far.
 
 `Ready` is the one to wait for. `Reconciling` and `Stalled` follow sigs.k8s.io/cli-utils kstatus, so
-that `helm --wait`, Flux and Argo CD understand a TweetModel. The stage conditions tell how far it got.
+that Flux and Helm understand a TweetModel. The stage conditions tell how far it got.
 """
 
 from typing import Annotated, Literal
@@ -148,6 +148,12 @@ class Attempt(Model):
     outcome: Literal["Active", "Succeeded", "Failed"]
     """How it ended; a failed attempt is repeated only when its inputs change."""
 
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)] | None = None
+    """Why it failed, in one word; absent where it has not."""
+
+    message: Text | None = None
+    """Why it failed, in one sentence."""
+
 
 class Run(Model):
     """One training run: a pure function of what the spec says of the model and of the data set."""
@@ -196,11 +202,15 @@ class Summary(Model):
     """Posts kept."""
 
 
+UNSEEN = -1
+"""The observedGeneration by which kstatus tells a TweetModel that no operator has seen from one that is ready."""
+
+
 class TweetModelStatus(Model):
     """How far the model of this spec is and what there is to use."""
 
-    observed_generation: Annotated[int, Field(ge=0)]
-    """The generation of the spec that this speaks of."""
+    observed_generation: Annotated[int, Field(ge=UNSEEN)]
+    """The generation of the spec that this speaks of; -1 until an operator has seen it."""
 
     conditions: Annotated[
         tuple[Condition, ...],

@@ -18,7 +18,7 @@ from tweetmodel_operator.state import Decision, Observed
 
 logger = logging.getLogger(__name__)
 
-MOST_NOTE = 1024
+MOST_NOTE_BYTES = 1024
 REFUSALS = (400, 403, 422)
 """What the API server answers to a Job that policy, quota or validation forbids: asking again changes nothing."""
 
@@ -73,7 +73,13 @@ async def write_status(api: ApiServer, observed: Observed, status: TweetModelSta
     body = {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"name": key.name, "namespace": key.namespace, "uid": observed.uid},
+        # With the version, so that what another operator has written since is not overwritten by an older view.
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "uid": observed.uid,
+            "resourceVersion": observed.resource_version,
+        },
         "status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True),
     }
     await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
@@ -104,7 +110,7 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) ->
         "type": "Warning" if stalled else "Normal",
         "reason": ready.reason,
         "action": "Reconcile",
-        "note": ready.message[:MOST_NOTE],
+        "note": ready.message.encode()[:MOST_NOTE_BYTES].decode(errors="ignore"),
         "reportingController": f"{GROUP}/operator",
         "reportingInstance": names.OPERATOR,
         "regarding": {

@@ -10,6 +10,7 @@ import logging
 import os
 import ssl
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -28,6 +29,7 @@ from tweetmodel_operator.workqueue import WorkQueue
 logger = logging.getLogger(__name__)
 
 PAGE = 500
+CERTIFICATE_SECONDS = 60.0
 
 
 class Operator:
@@ -48,8 +50,9 @@ class Operator:
         probes = Probes(lambda: metrics.QUEUE_DEPTH.set(len(self.queue)))
         await self._serve(probes.application(), self.settings.metrics_port)
         if self.settings.tls_directory:
-            server = ProgressServer(self._api, self.reconciler.jobs, self.reconciler.posted, self.queue.wake, _now)
+            server = ProgressServer(self._api, self.reconciler.jobs, self.reconciler.posted, self._posted, _now)
             context = tls(self.settings.tls_directory)
+            self._tasks.append(asyncio.create_task(self._follow_certificate(self.settings.tls_directory, context)))
             await self._serve(server.application(), self.settings.progress_port, context)
 
     async def stop(self) -> None:
@@ -59,6 +62,20 @@ class Operator:
         for runner in self._runners:
             await runner.cleanup()
         await self._api.close()
+
+    def _posted(self, key: Key) -> None:
+        """Looks at a key whose pod has posted no more often than its progress is written."""
+        self.queue.wake_after(key, self.settings.progress_interval_seconds)
+
+    async def _follow_certificate(self, directory: Path, context: ssl.SSLContext) -> None:
+        """Serves what the kubelet mounts now: cert-manager and its like renew it."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            try:
+                context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
+                self.reconciler.progress_ca = certificate_authority(directory)
+            except OSError as error:  # half renewed: the next round finds it whole
+                logger.warning("the certificate in %s can't be read: %s", directory, error)
 
     async def _serve(self, application: web.Application, port: int, context: ssl.SSLContext | None = None) -> None:
         runner = web.AppRunner(application, access_log=None)
@@ -91,8 +108,8 @@ class Operator:
 
 def _settled(tweetmodel: dict[str, Any]) -> bool:
     status = tweetmodel.get("status", {})
-    working = any(c["type"] == "Reconciling" and c["status"] != "False" for c in status.get("conditions", []))
-    return status.get("observedGeneration") == tweetmodel["metadata"]["generation"] and not working
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
+    return ready and status.get("observedGeneration") == tweetmodel["metadata"]["generation"]
 
 
 def _now() -> str:
@@ -117,7 +134,11 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
         raise kopf.PermanentError(
             f"there is no cluster to talk to: set KUBECONFIG, or run in a pod ({error})"
         ) from error
-    memo.operator = Operator(api, config)
+    try:
+        memo.operator = Operator(api, config)
+    except OSError as error:
+        message = f"the progress server's certificate can't be read ({error}): mount tls.crt, tls.key and ca.crt"
+        raise kopf.PermanentError(message) from error
     await memo.operator.start()
 
 

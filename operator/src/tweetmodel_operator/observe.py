@@ -1,9 +1,9 @@
 """API server -> `Observed`: the TweetModel and, by label, its Jobs and pods, all read fresh.
 
-Nothing is cached, so no decision stands on a stale view; and no raw object leaves this module.
+Nothing is cached, so no decision stands on a stale view; and no raw object leaves this module. The order of the
+reads matters: of a Job that is complete, the pods that are read after it show their reports.
 """
 
-import asyncio
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tweetmodel_api import KIND
 from tweetmodel_api.report import decode
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Progress, TweetModelStatus
+from tweetmodel_api.status import UNSEEN, Progress, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
 from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
@@ -30,11 +30,9 @@ async def observe(api: ApiServer, key: Key, posted: dict[str, Progress]) -> Obse
     """
     selector = f"{names.SELECTOR},{names.NAME}={key.name}"
     try:
-        tweetmodel, jobs, pods = await asyncio.gather(
-            api.get(tweetmodel_path(key.namespace, key.name)),
-            api.get(jobs_path(key.namespace), labelSelector=selector),
-            api.get(pods_path(key.namespace), labelSelector=selector),
-        )
+        tweetmodel = await api.get(tweetmodel_path(key.namespace, key.name))
+        jobs = await api.get(jobs_path(key.namespace), labelSelector=selector)
+        pods = await api.get(pods_path(key.namespace), labelSelector=selector)
     except ApiError as error:
         if error.code == 404:
             return None
@@ -54,6 +52,7 @@ def assemble(
         key=key,
         uid=metadata["uid"],
         generation=metadata["generation"],
+        resource_version=metadata.get("resourceVersion", ""),
         deleting="deletionTimestamp" in metadata,
         retry=metadata.get("annotations", {}).get(names.RETRY, ""),
         spec=spec,
@@ -78,8 +77,10 @@ def _spec(raw: JsonObject) -> tuple[TweetModelSpec | None, str]:
 
 
 def _status(raw: JsonObject | None) -> TweetModelStatus | None:
+    if not raw or raw.get("observedGeneration") == UNSEEN:
+        return None
     try:
-        return TweetModelStatus.model_validate(raw) if raw else None
+        return TweetModelStatus.model_validate(raw)
     except ValidationError:  # written by another version: it is made anew from the Jobs and their reports
         return None
 
@@ -102,6 +103,7 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
         attempt=int(labels[names.ATTEMPT]),
         inputs=annotations.get(names.INPUTS, ""),
         created=metadata["creationTimestamp"],
+        started=status.get("startTime", ""),
         complete="Complete" in conditions,
         failed_reason=failed.get("reason", "Failed") if failed else "",
         failed_message=failed.get("message", ""),

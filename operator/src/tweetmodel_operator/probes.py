@@ -1,10 +1,12 @@
 """/metrics, /healthz and /readyz over plain HTTP.
 
 kopf's own liveness endpoint stays green when a watch has died (nolar/kopf#1276), so ours asks for the
-watches themselves: a watcher that is missing once it has been there means that the process must restart.
+watches themselves: one that is missing once it has been there, or does not come up, as when the CRD is installed
+only later, means that the process must restart.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +14,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 WATCHED = ("tweetmodels", "jobs", "pods")
+PATIENCE_SECONDS = 60.0
+"""How long a watch may take to come up."""
 
 
 @dataclass
@@ -20,7 +24,10 @@ class Probes:
 
     refresh: Callable[[], None]
     """Brings gauges up to date before a scrape."""
+    clock: Callable[[], float] = time.monotonic
     _seen: set[str] = field(default_factory=set)
+    _absent: dict[str, float] = field(default_factory=dict)
+    """Since when a kind has had no watch."""
 
     def application(self) -> web.Application:
         """The aiohttp application."""
@@ -38,10 +45,15 @@ class Probes:
         alive = watchers(asyncio.all_tasks())
         self._seen |= alive
         dead = self._seen - alive
-        return web.Response(status=500, text=f"the watch of {', '.join(sorted(dead))} has died") if dead else _ok()
+        if dead:
+            return web.Response(status=500, text=f"the watch of {', '.join(sorted(dead))} has died")
+        now = self.clock()
+        self._absent = {kind: self._absent.get(kind, now) for kind in unwatched(alive)}
+        late = [kind for kind, since in self._absent.items() if now - since > PATIENCE_SECONDS]
+        return web.Response(status=500, text=f"{', '.join(late)} can't be watched") if late else _ok()
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        missing = set(WATCHED) - {kind for kind in WATCHED if any(kind in w for w in watchers(asyncio.all_tasks()))}
+        missing = unwatched(watchers(asyncio.all_tasks()))
         if missing:
             return web.Response(status=503, text=f"{', '.join(sorted(missing))} are not watched yet")
         return _ok()
@@ -49,6 +61,11 @@ class Probes:
 
 def _ok() -> web.Response:
     return web.Response(text="ok")
+
+
+def unwatched(alive: set[str]) -> set[str]:
+    """The kinds that no watch task is there for."""
+    return {kind for kind in WATCHED if not any(kind in watcher for watcher in alive)}
 
 
 def watchers(tasks: set[asyncio.Task[object]]) -> set[str]:

@@ -5,6 +5,7 @@ when its token is a pod's, made for our audience, and that pod belongs to the Jo
 TweetModel in the path. Posts are kept in memory and coalesced: the reconcile that they wake writes them.
 """
 
+import asyncio
 import hashlib
 import logging
 import math
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 ROUTE = "/namespaces/{namespace}/tweetmodels/{name}/status"
 MOST_BYTES = 64 * 1024
 TRUST_SECONDS = 60.0
+MISTRUST_SECONDS = 10.0
+REVIEWS = 8
+"""TokenReviews at a time: whoever sends tokens that are no good must not keep the API server busy."""
 MOST_TRUSTED = 4096
 SHOWN_METRICS = 32
 
@@ -39,13 +43,13 @@ class _Wire(BaseModel):
 
 
 class _Metric(_Wire):
-    name: str
-    value: str
+    name: str = Field(max_length=64)
+    value: str = Field(max_length=32)
 
 
 class _TrainerStatus(_Wire):
     progress_percentage: int | None = Field(default=None, ge=0, le=100)
-    estimated_remaining_seconds: int | None = Field(default=None, ge=0)
+    estimated_remaining_seconds: int | None = Field(default=None, ge=0, le=10**9)
     metrics: list[_Metric] = Field(default=[], max_length=256)
 
 
@@ -71,8 +75,9 @@ class ProgressServer:
     wake: Callable[[Key], None]
     now: Callable[[], str]
     clock: Callable[[], float] = time.monotonic
-    _trusted: dict[str, tuple[float, str]] = field(default_factory=dict)
-    """Hash of a token -> until when it is trusted, and the Job of its pod."""
+    _trusted: dict[str, tuple[float, str | Refused]] = field(default_factory=dict)
+    """Hash of a token -> until when it is trusted, and the Job of its pod; or why it is not, for a shorter while."""
+    _reviews: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REVIEWS))
 
     def application(self) -> web.Application:
         """The aiohttp application that serves the protocol."""
@@ -118,12 +123,22 @@ class ProgressServer:
         fingerprint = hashlib.sha256(token.encode()).hexdigest()
         until, trusted_job = self._trusted.get(fingerprint, (-math.inf, ""))
         if until < self.clock():
-            trusted_job = await self._job_of(key, token)
+            async with self._reviews:
+                trusted_job = await self._reviewed(key, token)
             if len(self._trusted) >= MOST_TRUSTED:
                 self._trusted.clear()
-            self._trusted[fingerprint] = (self.clock() + TRUST_SECONDS, trusted_job)
+            keep = MISTRUST_SECONDS if isinstance(trusted_job, Refused) else TRUST_SECONDS
+            self._trusted[fingerprint] = (self.clock() + keep, trusted_job)
+        if isinstance(trusted_job, Refused):
+            raise Refused(trusted_job.code, str(trusted_job))
         if trusted_job != f"{key.namespace}/{job}":
             raise Refused(403, f"the pod does not belong to Job {job}")
+
+    async def _reviewed(self, key: Key, token: str) -> str | Refused:
+        try:
+            return await self._job_of(key, token)
+        except Refused as refusal:
+            return refusal
 
     async def _job_of(self, key: Key, token: str) -> str:
         """Namespace and name of the Job whose pod holds the token."""

@@ -52,7 +52,7 @@ class Reconciler:
             try:
                 await apply(self.api, observed, decision, self.settings, self.progress_ca)
             except JobRefused as refusal:
-                decision = refused(observed, str(refusal), self.now())
+                decision = refused(observed, decision, str(refusal), self.now())
                 await apply(self.api, observed, decision, self.settings, self.progress_ca)
             self._remember(key, observed, decision)
             result = "success"

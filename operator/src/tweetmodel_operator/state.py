@@ -48,6 +48,8 @@ class ObservedJob:
     attempt: int
     inputs: str
     created: str
+    started: str = ""
+    """When the Job controller began to make pods, or began again after a suspension; empty until then."""
     complete: bool = False
     failed_reason: str = ""
     """Reason of the Job's Failed condition; empty while it has not failed."""
@@ -72,6 +74,7 @@ class Observed:
     key: Key
     uid: str
     generation: int
+    resource_version: str = ""
     deleting: bool = False
     retry: str = ""
     """Value of the annotation by which a person asks for another attempt."""

@@ -41,11 +41,14 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait(key)
 
     def wake_after(self, key: K, seconds: float) -> None:
-        """Has the key looked at after this long, unless it is woken before."""
-        timer = self._timers.pop(key, None)
+        """Has the key looked at after this long, unless it is woken before, or asked to be earlier."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
         if timer:
+            if timer.when() <= loop.time() + seconds:
+                return
             timer.cancel()
-        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.wake, key)
+        self._timers[key] = loop.call_later(seconds, self.wake, key)
 
     async def work(self) -> None:
         """One worker: runs until cancelled."""

@@ -51,8 +51,23 @@ def test_other_sources_are_another_collection() -> None:
 
 def test_a_change_of_the_secret_or_a_retry_asks_for_another_pod() -> None:
     other = spec(storage={"uri": "s3://bucket/models", "secretRef": {"name": "new"}})
-    assert inputs_id(other, "") != inputs_id(spec(), "")
-    assert inputs_id(spec(), "now") != inputs_id(spec(), "")
+    assert inputs_id("train", other, "") != inputs_id("train", spec(), "")
+    assert inputs_id("train", spec(), "now") != inputs_id("train", spec(), "")
+
+
+def test_what_the_train_pod_needs_does_not_disturb_collecting() -> None:
+    other = spec(gpus=4, nodeSelector={"a": "b"}, training={"checkpointSeconds": 30})
+    assert inputs_id("collect", other, "") == inputs_id("collect", spec(), "")
+    assert inputs_id("train", other, "") != inputs_id("train", spec(), "")
+
+
+def test_a_retry_looks_at_the_sources_again() -> None:
+    assert collection_id(spec(), "now") != collection_id(spec())
+
+
+def test_a_report_of_a_newer_trainer_is_read() -> None:
+    report = success(dataset=dataset())
+    assert decode(encode(report).replace('{"outcome"', '{"novelty":1,"outcome"')) == report
 
 
 def test_a_report_survives_the_termination_message() -> None:

@@ -118,9 +118,100 @@ def test_a_missing_job_of_an_unfinished_run_is_made_again_as_the_next_attempt() 
 
 def test_a_complete_job_without_a_report_is_run_again_but_not_for_ever() -> None:
     assert [r.attempt for r in after(observed(job().complete(None))).create] == [2]
-    fifth = after(observed(job().attempt(5).complete(None)))
+    five = [job().attempt(number).complete(None) for number in range(1, 6)]
+    fifth = after(observed(*five))
     assert not fifth.create
     assert condition(fifth, "Stalled") == ("True", "InternalError")
+    assert "5 Jobs" in message(fifth)
+
+
+def test_a_failed_job_whose_ttl_runs_out_is_not_run_again() -> None:
+    """Its pods go first, then it is seen with a deletion timestamp (the TTL controller deletes in the foreground)."""
+    report = failure(Reason.NOT_ENOUGH_TWEETS, "@ada has 5,120 characters: add a source.")
+    whole = job().pod_ended(65, report).failed()
+    told = after(observed(whole)).status
+    for remains in ((whole,), (whole.deleting(),), (job().failed(),), (job().failed().deleting(),), ()):
+        decision = after(observed(*remains, status=told), LATER)
+        assert not decision.create
+        assert decision.status == told
+
+
+def test_a_failure_is_remembered_in_its_own_words_whatever_came_between() -> None:
+    other = spec(training={"epochs": 9})
+    report = failure(Reason.DIVERGED, "training diverged: lower training.learningRate.")
+    failed = after(observed(job("train", of=other).pod_ended(78, report).failed(), of=other, status=ready())).status
+    reverted = after(observed(status=failed))
+    assert condition(reverted, "Ready") == ("True", "Succeeded")
+    assert "diverged" not in message(reverted)
+    again = after(observed(of=other, status=reverted.status))
+    assert not again.create
+    assert condition(again, "Ready") == ("False", "Diverged")
+    assert "lower training.learningRate" in message(again)
+
+
+def test_going_back_to_the_finished_spec_is_ready_at_once_and_supersedes_the_other_run() -> None:
+    other = spec(training={"epochs": 9})
+    running = job("train", of=other).running()
+    under_way = after(observed(running, of=other, status=ready())).status
+    back = after(observed(running, status=under_way))
+    assert back.delete == (running.obj().name,)
+    assert condition(back, "Ready") == ("True", "Succeeded")
+    assert "12.2" in message(back)
+    assert back.status
+    assert {r.id: r.outcome for r in back.status.runs}[run_id(other, DIGEST)] == "Superseded"
+    assert back.status.attempt is None or back.status.attempt.outcome != "Active"
+
+
+def test_an_older_attempt_whose_job_is_left_does_not_bring_back_a_newer_one_that_failed() -> None:
+    first, second = job().pod_ended(1).failed(), job().attempt(2).pod_ended(77, failure(Reason.ACCESS_DENIED)).failed()
+    told = after(observed(first, second)).status
+    decision = after(observed(first, status=told))
+    assert not decision.create
+    assert condition(decision, "Ready") == ("False", "AccessDenied")
+
+
+def test_a_job_that_may_make_no_pod_is_told() -> None:
+    young = after(observed(job().podless(since=NOW)))
+    assert condition(young, "Ready") == ("Unknown", "Collecting")
+    assert young.requeue_after == 30
+    old = after(observed(job().podless(since=NOW)), LATER)
+    assert condition(old, "Ready") == ("Unknown", "PodRefused")
+    assert condition(old, "Stalled")[0] == "False", "a quota may have room later"
+    assert "kubectl describe job" in message(old)
+
+
+def test_a_registry_that_hiccups_does_not_stall_and_one_that_lasts_is_told_once() -> None:
+    first = after(observed(job().waiting("ErrImagePull", "rpc error: timeout")))
+    assert condition(first, "Stalled")[0] == "False"
+    lasting = after(observed(job().waiting("ImagePullBackOff", "back-off"), status=first.status))
+    assert condition(lasting, "Stalled")[0] == "True"
+    for word in ("ErrImagePull", "ImagePullBackOff"):
+        assert after(observed(job().waiting(word, f"{word} again"), status=lasting.status)).status == lasting.status
+
+
+def test_suspending_a_job_that_another_manager_holds_back_deletes_it() -> None:
+    held = job().suspended()
+    decision = after(observed(held, of=spec(suspend=True)))
+    assert decision.delete == (held.obj().name,)
+    assert condition(decision, "Ready") == ("False", "Suspended")
+    gone = after(observed(of=spec(suspend=True), status=decision.status))
+    assert not gone.create
+    assert condition(gone, "Ready") == ("False", "Suspended")
+
+
+def test_new_sources_supersede_the_run_at_work() -> None:
+    other = spec(sources=[{"handle": "bob", "archive": {"uri": "s3://bucket/bob.zip"}}])
+    before = after(observed(status=collected())).status
+    decision = after(observed(job("train").running(), of=other, status=before))
+    assert decision.status
+    assert [r.outcome for r in decision.status.runs] == ["Superseded"]
+
+
+def test_a_suspended_tweetmodel_shows_no_progress() -> None:
+    status = collected().model_copy(update={"progress": Progress(progress_percentage=40)})
+    decision = after(observed(job("train").suspended(by_us=True), of=spec(suspend=True), status=status))
+    assert decision.status
+    assert decision.status.progress is None
 
 
 def test_too_few_tweets_stalls_before_any_train_job() -> None:
@@ -138,9 +229,10 @@ def test_a_failed_attempt_is_repeated_when_a_person_asks_for_it() -> None:
     status = after(observed(failed)).status
     assert not after(observed(failed, status=status)).create
     retried = after(observed(failed, status=status, retry="now"))
-    assert [request.attempt for request in retried.create] == [2]
+    assert len(retried.create) == 1
+    assert retried.create[0].name != failed.obj().name
     vanished = after(observed(status=status, retry="now"))
-    assert [request.attempt for request in vanished.create] == [2]
+    assert [request.name for request in vanished.create] == [retried.create[0].name]
 
 
 def test_a_temporary_failure_is_shown_while_it_is_tried_again() -> None:

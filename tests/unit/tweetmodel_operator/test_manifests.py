@@ -29,7 +29,7 @@ def request(stage: str, of: TweetModelSpec) -> JobRequest:
         dataset=DatasetReference(uri="s3://bucket/models/default/ada/datasets/dd", digest=DIGEST) if training else None,
     )
     name = names.job_name(KEY.name, UID, plan.stage, identity, 1)
-    return JobRequest(name=name, uid=UID, id=identity, attempt=1, inputs=inputs_id(of, ""), plan=plan)
+    return JobRequest(name=name, uid=UID, id=identity, attempt=1, inputs=inputs_id(stage, of, ""), plan=plan)
 
 
 def made(stage: str, of: TweetModelSpec | None = None, settings: Settings = SETTINGS, ca: str = "CA") -> dict[str, Any]:

@@ -1,10 +1,11 @@
+import asyncio
 from typing import Any
 
 from makers import KEY, UID, failure, spec
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import encode
 from tweetmodel_operator import names
-from tweetmodel_operator.observe import assemble
+from tweetmodel_operator.observe import assemble, observe
 
 
 def tweetmodel(**changes: Any) -> dict[str, Any]:
@@ -73,3 +74,23 @@ def test_a_spec_that_this_version_cannot_read_is_told_by_field() -> None:
 
 def test_a_status_of_another_version_is_made_anew() -> None:
     assert assemble(KEY, tweetmodel(status={"phase": "Done"}), [], [], {}).status is None
+
+
+def test_the_default_of_a_status_that_no_operator_has_written_is_none() -> None:
+    assert assemble(KEY, tweetmodel(status={"observedGeneration": -1}), [], [], {}).status is None
+
+
+async def test_pods_are_read_after_the_jobs_they_belong_to() -> None:
+    """Else a Job could look complete beside pods that have not ended yet, as if its report were lost."""
+    asked: list[str] = []
+
+    class Slow:
+        async def get(self, path: str, **_: str) -> dict[str, Any]:
+            kind = path.rsplit("/", 1)[-1]
+            asked.append(f"{kind} asked")
+            await asyncio.sleep(0)
+            asked.append(f"{kind} answered")
+            return tweetmodel() if kind == KEY.name else {"items": []}
+
+    await observe(Slow(), KEY, {})
+    assert asked.index("jobs answered") < asked.index("pods asked")

@@ -115,7 +115,17 @@ async def test_a_post_for_a_tweetmodel_without_a_job_at_work_is_refused(running:
     assert await running.post(name="nobody") == 404
 
 
-@pytest.mark.parametrize("body", [{}, {"trainerStatus": {"progressPercentage": 101}}, {"trainerStatus": 1}, []])
+BAD_BODIES: list[object] = [
+    {},
+    [],
+    {"trainerStatus": 1},
+    {"trainerStatus": {"progressPercentage": 101}},
+    {"trainerStatus": {"estimatedRemainingSeconds": 10**12}},
+    {"trainerStatus": {"metrics": [{"name": "loss", "value": "1" * 33}]}},
+]
+
+
+@pytest.mark.parametrize("body", BAD_BODIES)
 async def test_a_body_that_is_no_trainer_status_is_refused(running: Running, body: object) -> None:
     assert await running.post(body=body) == 400
     assert running.server.posted == {}
@@ -131,6 +141,14 @@ async def test_a_token_is_reviewed_once_a_minute(running: Running) -> None:
     assert len(running.cluster.reviews) == 1
     running.time[0] = 61
     assert await running.post() == 200
+    assert len(running.cluster.reviews) == 2
+
+
+async def test_a_token_that_is_no_good_is_not_reviewed_at_every_post(running: Running) -> None:
+    assert [await running.post(token="bad") for _ in range(5)] == [401] * 5
+    assert len(running.cluster.reviews) == 1
+    running.time[0] = 11
+    assert await running.post(token="bad") == 401
     assert len(running.cluster.reviews) == 2
 
 

@@ -84,6 +84,18 @@ async def test_a_key_comes_back_after_the_time_it_asked_for() -> None:
     await run(queue, lambda: len(seen) == 3)
 
 
+async def test_many_wishes_for_later_are_one_look_at_the_earliest() -> None:
+    seen: list[str] = []
+
+    async def done() -> float | None:
+        return None
+
+    queue = WorkQueue(recorder(seen, done))
+    for seconds in (60.0, 0.02, 60.0, 0.02, 0.02):
+        queue.wake_after("a", seconds)
+    await run(queue, lambda: len(seen) == 1)
+
+
 async def test_an_event_comes_before_a_timer_and_replaces_it() -> None:
     seen: list[str] = []
 

@@ -32,46 +32,48 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
     before = observed.status or NOTHING_YET
     if observed.spec is None:
         return Decision(status=conditions.unreadable(before, observed, now))
-    pursuits, dataset = _pursue_in_order(observed, observed.spec, before)
+    pursuits, dataset = _pursue_in_order(observed, observed.spec, before, now)
     status = conditions.status(before, observed, pursuits, dataset, now)
     status, requeue_after = conditions.throttle(before, status, progress_interval)
+    moments = [requeue_after, *(pursuit.verdict.look_again for pursuit in pursuits)]
     wanted = {pursuit.goal for pursuit in pursuits}
     decision = Decision(
         delete=_superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete),
         suspend=_suspensions(observed, observed.spec, wanted),
         create=tuple(_request(observed, observed.spec, p, dataset) for p in pursuits if p.create is not None),
         status=status,
-        requeue_after=requeue_after,
+        requeue_after=min((moment for moment in moments if moment is not None), default=None),
     )
     return replace(decision, expire=_expirable(observed)) if status == observed.status else decision
 
 
-def refused(observed: Observed, message: str, now: str) -> Decision:
-    """What follows when the cluster did not allow a Job: the status says why, and it is tried again."""
+def refused(observed: Observed, decision: Decision, message: str, now: str) -> Decision:
+    """What follows when the cluster did not allow a Job of `decision`: the status says why, and it is tried again."""
     before = observed.status or NOTHING_YET
-    return Decision(status=conditions.refused(before, observed, message, now), requeue_after=REFUSED_SECONDS)
+    decided = (decision.status or before).model_copy(update={"attempt": before.attempt})
+    status = conditions.refused(before, decided, observed, message, now)
+    return Decision(status=status, requeue_after=REFUSED_SECONDS)
 
 
 def _pursue_in_order(
-    observed: Observed, spec: TweetModelSpec, before: TweetModelStatus
+    observed: Observed, spec: TweetModelSpec, before: TweetModelStatus, now: str
 ) -> tuple[tuple[Pursuit, ...], Dataset | None]:
     """The collect stage, and once its data set is known the train stage."""
-    inputs = inputs_id(spec, observed.retry)
-    collection = collection_id(spec)
-    goal = Goal("collect", collection, inputs)
+    collection = collection_id(spec, observed.retry)
+    goal = Goal("collect", collection, inputs_id("collect", spec, observed.retry))
     if before.collection == collection and before.dataset:
-        collect, dataset = settled(goal, conditions.sentence(before, "DataReady")), before.dataset
+        collect, dataset = settled(goal, conditions.sentence_of_dataset(before)), before.dataset
     else:
-        collect = pursue(goal, observed)
+        collect = pursue(goal, observed, now)
         report = collect.verdict.report
         if not (collect.verdict.succeeded and report and report.dataset):
             return (collect,), None
         dataset = report.dataset
     run = run_id(spec, dataset.digest)
-    goal = Goal("train", run, inputs)
+    goal = Goal("train", run, inputs_id("train", spec, observed.retry))
     if runs.has_current_model(before, run):
-        return (collect, settled(goal, conditions.sentence(before, "Trained"))), dataset
-    return (collect, pursue(goal, observed)), dataset
+        return (collect, settled(goal, conditions.sentence_of_model(before, run))), dataset
+    return (collect, pursue(goal, observed, now)), dataset
 
 
 def _request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset: Dataset | None) -> JobRequest:

@@ -24,6 +24,8 @@ from tweetmodel_operator.state import Observed
 Truth = Literal["True", "False", "Unknown"]
 
 MOST_MESSAGE = 1024
+MOST_SAMPLES = 10
+MOST_SAMPLE = 1024
 
 
 def status(
@@ -35,10 +37,11 @@ def status(
     train = present if present.goal.stage == "train" else None
     report = train.verdict.report if train and train.verdict.succeeded else None
     model = report.model if report and report.model else before.model
-    attempt = present.attempt or before.attempt
+    attempt = present.attempt or (before.attempt if before.attempt and before.attempt.outcome != "Active" else None)
     same_job = bool(before.attempt and attempt and before.attempt.job == attempt.job)
     working = present.verdict.outcome == "Active"
-    progress = (observed.progress or before.progress) if working and same_job else None
+    under_way = working and same_job and present.verdict.reason is not Reason.SUSPENDED
+    progress = (observed.progress or before.progress) if under_way else None
     after = before.model_copy(
         update={
             "observed_generation": observed.generation,
@@ -48,8 +51,8 @@ def status(
             "attempt": attempt,
             "progress": progress,
             "model": model,
-            "samples": report.samples if report else before.samples,
-            "runs": runs.record(before.runs, train, dataset.digest, now) if train and dataset else before.runs,
+            "samples": tuple(s[:MOST_SAMPLE] for s in report.samples[:MOST_SAMPLES]) if report else before.samples,
+            "runs": runs.record(before.runs, train, dataset.digest if dataset else "", now),
             "conditions": _conditions(before, observed.generation, pursuits, now),
         }
     )
@@ -58,22 +61,24 @@ def status(
 
 def unreadable(before: TweetModelStatus, observed: Observed, now: str) -> TweetModelStatus:
     """The status of a spec that passed the API server but can't be read: an older CRD is installed."""
-    return _stalled(before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
+    return _stalled(before, before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
 
 
-def refused(before: TweetModelStatus, observed: Observed, message: str, now: str) -> TweetModelStatus:
-    """The status where the cluster does not allow the Job."""
-    return _stalled(before, observed, Reason.POD_REFUSED, message, now)
+def refused(
+    before: TweetModelStatus, decided: TweetModelStatus, observed: Observed, message: str, now: str
+) -> TweetModelStatus:
+    """The status `decided`, where the cluster does not allow the Job."""
+    return _stalled(before, decided, observed, Reason.POD_REFUSED, message, now)
 
 
-def _stalled(before: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str) -> TweetModelStatus:
+def _stalled(
+    before: TweetModelStatus, decided: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str
+) -> TweetModelStatus:
     verdict = Verdict("Failed", reason, f"{message}. {FACTS[reason].advice}", needs_person=True)
-    return before.model_copy(
-        update={
-            "observed_generation": observed.generation,
-            "conditions": _overall(before, observed.generation, verdict, now),
-        }
-    )
+    overall = _overall(before, observed.generation, verdict, now)
+    kinds = {condition.type for condition in overall}
+    stages = tuple(condition for condition in decided.conditions if condition.type not in kinds)
+    return decided.model_copy(update={"observed_generation": observed.generation, "conditions": (*overall, *stages)})
 
 
 def throttle(before: TweetModelStatus, after: TweetModelStatus, interval: int) -> tuple[TweetModelStatus, float | None]:
@@ -91,9 +96,22 @@ def throttle(before: TweetModelStatus, after: TweetModelStatus, interval: int) -
     return (after, None) if age >= interval else (before, interval - age)
 
 
-def sentence(status: TweetModelStatus, kind: ConditionType) -> str:
-    """What a condition said last: a result that stands is told in the same words again."""
-    return next((c.message for c in status.conditions if c.type == kind), "")
+def sentence_of_dataset(status: TweetModelStatus) -> str:
+    """What there is to say of the data set that stands: what was said last, if that was of it."""
+    said = next((c.message for c in status.conditions if c.type == "DataReady" and c.status == "True"), "")
+    data = status.dataset
+    if said or not data:
+        return said
+    return f"{data.kept:,} of {data.downloaded:,} posts kept, {data.characters:,} characters."
+
+
+def sentence_of_model(status: TweetModelStatus, run: str) -> str:
+    """What there is to say of the model that stands, which is this run's: what was said last, if that was of it."""
+    said = next((c.message for c in status.conditions if c.type == "Trained" and c.status == "True"), "")
+    if (said and status.run == run) or not status.model:
+        return said
+    scores = status.model.evaluation
+    return f"Perplexity on held-out posts went from {scores.perplexity_before} to {scores.perplexity}."
 
 
 def _conditions(

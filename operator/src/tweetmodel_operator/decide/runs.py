@@ -12,12 +12,22 @@ def has_current_model(status: TweetModelStatus, run: str) -> bool:
     return bool(entry and entry.outcome == "Succeeded" and status.model and status.model.uri == entry.model_uri)
 
 
-def record(runs: tuple[Run, ...], pursuit: Pursuit, dataset_digest: str, now: str) -> tuple[Run, ...]:
-    """The history with the run of a train pursuit brought up to date and those it overtook marked."""
-    if pursuit.attempt is None:
-        return runs
-    run, verdict = pursuit.goal.id, pursuit.verdict
+def record(runs: tuple[Run, ...], train: Pursuit | None, dataset_digest: str, now: str) -> tuple[Run, ...]:
+    """The history with the run of a train pursuit brought up to date and those it overtook marked.
+
+    A run is there once it has a Job; while posts are still collected, `train` is None and no run is at work.
+    """
+    run = train.goal.id if train else ""
+    marked = tuple(
+        r.model_copy(update={"outcome": "Superseded", "completion_time": now})
+        if r.outcome == "Active" and r.id != run
+        else r
+        for r in runs
+    )
+    if train is None or train.attempt is None or train.attempt.id != run:
+        return marked
     old = next((r for r in runs if r.id == run), None)
+    verdict = train.verdict
     model = verdict.report.model if verdict.report else None
     ended = verdict.outcome != "Active"
     current = Run(
@@ -29,9 +39,4 @@ def record(runs: tuple[Run, ...], pursuit: Pursuit, dataset_digest: str, now: st
         loss=model.evaluation.loss if model else None,
         model_uri=model.uri if model else None,
     )
-    others = tuple(
-        r.model_copy(update={"outcome": "Superseded", "completion_time": now}) if r.outcome == "Active" else r
-        for r in runs
-        if r.id != run
-    )
-    return (current, *others)[:MOST]
+    return (current, *(r for r in marked if r.id != run))[:MOST]

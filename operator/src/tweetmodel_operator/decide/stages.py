@@ -1,11 +1,13 @@
 """Reading a Job: how its stage stands (`judge`), and whether it takes another one (`pursue`).
 
 Success is the Job's condition *and* a pod's report: pod phases lie after kubelet restarts and evictions.
-A Job of a finished attempt may vanish (TTL, a person): the attempt in the status tells it from one never
-made. A complete Job whose report is gone is run again; it finds its results in S3 and repeats the report.
+A Job of a finished attempt may vanish (TTL, a person), and its pods before it: the attempt in the status keeps
+why it failed, and tells it from one never made. A complete Job whose report is gone is run again; it finds its
+results in S3 and repeats the report.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 from tweetmodel_api.plan import Stage
@@ -16,6 +18,8 @@ from tweetmodel_operator import names
 from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod
 
 MOST_LOST_REPORTS = 5
+PODLESS_SECONDS = 30.0
+"""How long a Job may have no pod before it is told: a quota or a policy refuses pods, not Jobs."""
 
 UNDER_WAY: dict[Stage, Reason] = {"collect": Reason.COLLECTING, "train": Reason.TRAINING}
 
@@ -29,6 +33,9 @@ WAITING: dict[str, Reason] = {
     "RunContainerError": Reason.POD_REFUSED,
 }
 """Why a container has not started (kubelet's words) and what we call it."""
+PASSING = {"ErrImagePull"}
+"""Of these, what a registry's hiccup causes too."""
+MOST_MESSAGE = 1024
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class Verdict:
     report: Report | None = None
     needs_person: bool = False
     """Whether it goes on only when somebody acts."""
+    look_again: float | None = None
+    """Seconds after which it may stand otherwise without an event."""
 
     @property
     def succeeded(self) -> bool:
@@ -79,35 +88,55 @@ def settled(goal: Goal, message: str) -> Pursuit:
     return Pursuit(goal, Verdict("Succeeded", Reason.SUCCEEDED, message))
 
 
-def pursue(goal: Goal, observed: Observed) -> Pursuit:
+def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
     """How the goal stands and what to do for it."""
     jobs = [job for job in observed.jobs if (job.stage, job.id) == (goal.stage, goal.id)]
-    if jobs:
-        return _pursue_with(max(jobs, key=lambda job: job.attempt), goal, observed)
+    newest = max(jobs, key=lambda job: job.attempt, default=None)
     recorded = observed.status.attempt if observed.status else None
-    if recorded is None or (recorded.stage, recorded.id) != (goal.stage, goal.id):
+    if recorded and (recorded.stage, recorded.id) == (goal.stage, goal.id):
+        if recorded.outcome == "Failed" and (newest is None or newest.attempt <= recorded.number):
+            if recorded.inputs == goal.inputs:
+                return Pursuit(goal, _remembered(recorded), attempt=recorded)
+            return _begin(goal, observed, recorded.number + 1)
+        if newest is None or newest.attempt < recorded.number:
+            return _begin(goal, observed, recorded.number + 1)
+    if newest is None:
         return _begin(goal, observed, 1)
-    if recorded.outcome == "Failed" and recorded.inputs == goal.inputs:
-        return Pursuit(goal, _remembered(observed), attempt=recorded)
-    return _begin(goal, observed, recorded.number + 1)
+    lost = sum(1 for job in jobs if job.complete and judge(job, now) is None)
+    return _pursue_with(newest, goal, observed, now, lost)
 
 
-def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed) -> Pursuit:
-    verdict = judge(job)
-    if job.deleting:
+def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, lost_reports: int) -> Pursuit:
+    if job.deleting and not job.finished:
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
-        return Pursuit(goal, waiting, attempt=_attempt(goal, job, "Active"))
+        return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting))
+    verdict = judge(job, now)
     if verdict is None:  # complete, but no report left
-        if job.attempt < MOST_LOST_REPORTS:
+        if lost_reports < MOST_LOST_REPORTS:
             return _begin(goal, observed, job.attempt + 1)
-        lost = f"{job.attempt} Jobs ended without a report. {_advice(Reason.INTERNAL_ERROR)}"
+        lost = f"{lost_reports} Jobs ended without a report. {_advice(Reason.INTERNAL_ERROR)}"
         verdict = Verdict("Failed", Reason.INTERNAL_ERROR, lost, needs_person=True)
     if job.inputs != goal.inputs and not verdict.succeeded:
         if job.finished:
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
-        return Pursuit(goal, waiting, attempt=_attempt(goal, job, "Active"), delete=(job.name,))
-    return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict.outcome))
+        return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
+    if observed.spec and observed.spec.suspend and job.suspended and not job.suspended_by_us and not job.finished:
+        # Another manager, such as Kueue, would start it again when there is room.
+        held = Verdict("Active", Reason.SUSPENDED, f"{FACTS[Reason.SUSPENDED].meaning} Job {job.name} is deleted.")
+        return Pursuit(goal, held, attempt=_attempt(goal, job, held), delete=(job.name,))
+    verdict = _steadied(verdict, observed)
+    return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
+
+
+def _steadied(verdict: Verdict, observed: Observed) -> Verdict:
+    """ErrImagePull and ImagePullBackOff take turns: what was said first stands, and so does that a person must act."""
+    conditions = {c.type: c for c in observed.status.conditions} if observed.status else {}
+    ready, stalled = conditions.get("Ready"), conditions.get("Stalled")
+    if verdict.reason is not Reason.IMAGE_PULL_FAILED or not ready or ready.reason != verdict.reason:
+        return verdict
+    lasting = verdict.needs_person or (stalled is not None and stalled.status == "True")
+    return replace(verdict, message=ready.message, needs_person=lasting)
 
 
 def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
@@ -119,18 +148,28 @@ def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
     return Pursuit(goal, _working(goal.stage), attempt=attempt, create=number)
 
 
-def _attempt(goal: Goal, job: ObservedJob, outcome: Literal["Active", "Succeeded", "Failed"]) -> Attempt:
-    return Attempt(stage=goal.stage, id=goal.id, number=job.attempt, inputs=job.inputs, job=job.name, outcome=outcome)
+def _attempt(goal: Goal, job: ObservedJob, verdict: Verdict) -> Attempt:
+    failed = verdict.outcome == "Failed"
+    return Attempt(
+        stage=goal.stage,
+        id=goal.id,
+        number=job.attempt,
+        inputs=job.inputs,
+        job=job.name,
+        outcome=verdict.outcome,
+        reason=verdict.reason if failed else None,
+        message=verdict.message[:MOST_MESSAGE] if failed else None,
+    )
 
 
-def _remembered(observed: Observed) -> Verdict:
-    """The failure that the status tells of, whose Job is gone."""
-    assert observed.status is not None  # it holds the attempt that led here
-    ready = next(c for c in observed.status.conditions if c.type == "Ready")
-    return Verdict("Failed", Reason(ready.reason), ready.message, needs_person=True)
+def _remembered(attempt: Attempt) -> Verdict:
+    """The failure that the status keeps: its Job and pods may be gone."""
+    known = {reason.value: reason for reason in Reason}  # a later version may have written another
+    reason = known.get(attempt.reason or "", Reason.INTERNAL_ERROR)
+    return Verdict("Failed", reason, attempt.message or FACTS[reason].meaning, needs_person=True)
 
 
-def judge(job: ObservedJob) -> Verdict | None:
+def judge(job: ObservedJob, now: str) -> Verdict | None:
     """How a Job's stage stands; None where it is complete without a report."""
     latest = job.pods[-1] if job.pods else None
     if job.complete:
@@ -141,7 +180,20 @@ def judge(job: ObservedJob) -> Verdict | None:
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
         return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}")
-    return _under_way(job, latest) if latest else _working(job.stage)
+    return _under_way(job, latest) if latest else _podless(job, now)
+
+
+def _podless(job: ObservedJob, now: str) -> Verdict:
+    """A Job that has made no pod: it is about to, or it is not allowed to."""
+    waited = _seconds_between(job.started, now) if job.started else 0.0
+    if waited < PODLESS_SECONDS:
+        return replace(_working(job.stage), look_again=PODLESS_SECONDS - waited)
+    why = f"Job {job.name} may make no pod; `kubectl describe job {job.name}` says which rule forbids it."
+    return Verdict("Active", Reason.POD_REFUSED, f"{FACTS[Reason.POD_REFUSED].meaning} {why}")
+
+
+def _seconds_between(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def _failure(job: ObservedJob) -> Verdict:
@@ -172,7 +224,8 @@ def _under_way(job: ObservedJob, pod: ObservedPod) -> Verdict:
         return Verdict("Active", Reason.UNSCHEDULABLE, f"{fact.meaning} {fact.advice} {pod.unschedulable}")
     if pod.waiting_reason in WAITING:
         reason = WAITING[pod.waiting_reason]
-        return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=True)
+        lasting = pod.waiting_reason not in PASSING
+        return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=lasting)
     if pod.exit_code and pod.exit_code not in PERMANENT:  # at a permanent one the Job is about to fail, and says so
         reason, message = _ending(pod)
         if reason is Reason.INTERRUPTED:

@@ -1,0 +1,62 @@
+"""Whether the kubelet hears of a watch that is not there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from tweetmodel_operator.probes import PATIENCE_SECONDS, WATCHED, Probes
+
+
+@dataclass
+class Asked:
+    client: TestClient
+    time: list[float]
+
+    async def code(self, path: str) -> int:
+        async with self.client.get(path) as response:
+            return response.status
+
+
+@pytest.fixture
+async def probes() -> AsyncIterator[Asked]:
+    time = [0.0]
+    async with TestClient(TestServer(Probes(lambda: None, lambda: time[0]).application())) as client:
+        yield Asked(client, time)
+
+
+@contextmanager
+def watching(*kinds: str) -> Iterator[None]:
+    tasks = [asyncio.create_task(asyncio.sleep(60), name=f"watcher for {kind}@none") for kind in kinds]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def test_it_is_ready_once_everything_is_watched(probes: Asked) -> None:
+    assert await probes.code("/readyz") == 503
+    with watching(*WATCHED):
+        assert [await probes.code(path) for path in ("/readyz", "/healthz")] == [200, 200]
+
+
+async def test_a_watch_that_has_died_fails_at_once(probes: Asked) -> None:
+    with watching(*WATCHED):
+        assert await probes.code("/healthz") == 200
+    await asyncio.sleep(0)
+    assert await probes.code("/healthz") == 500
+
+
+async def test_a_watch_that_never_comes_up_fails_after_a_while(probes: Asked) -> None:
+    with watching("jobs", "pods"):
+        assert await probes.code("/healthz") == 200
+        probes.time[0] = PATIENCE_SECONDS + 1
+        assert await probes.code("/healthz") == 500
+
+
+async def test_metrics_are_there(probes: Asked) -> None:
+    assert await probes.code("/metrics") == 200
