@@ -94,7 +94,11 @@ FACTS: dict[Reason, Fact] = {
         "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
         "The message says which; change it or ask your cluster's administrator.",
     ),
-    Reason.INVALID_SPEC: Fact("The operator can't read the spec.", "Correct the field that the message names."),
+    Reason.INVALID_SPEC: Fact(
+        "The spec or the plan made of it can't be read.",
+        "Correct the field that the message names.",
+        ExitCode.CONFIGURATION,
+    ),
     Reason.NOT_ENOUGH_TWEETS: Fact(
         "Too little text is left after cleaning to learn a voice from.",
         "Add a source, or choose an account that has written more.",

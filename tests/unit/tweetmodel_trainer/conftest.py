@@ -1,6 +1,7 @@
 """S3 in the process (moto), and small data for the trainer's stages."""
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,14 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def s3(endpoint: str) -> Any:
     keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
     return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[None]:
+    """What a stage run in this process does to SIGTERM ends with the test."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -18,8 +18,11 @@ from tweetmodel_trainer.post import Post
         ("one  two\n\n three ", "one two three"),
         ("nul\x00l and \ud800 half a pair", "null and half a pair"),
         (f"a {END_OF_TEXT} b", "a b"),
-        (f"{END_OF_TEXT[:5]}{END_OF_TEXT}{END_OF_TEXT[5:]}", ""),
+        (f"{END_OF_TEXT[:5]}{END_OF_TEXT}{END_OF_TEXT[5:]}", "<|end oftext|>"),
+        ("<|endof\0text|>", ""),
         ("&lt;|endoftext|&gt;", ""),
+        (f"a{' ' * 1_000_000}b", "a b"),
+        (END_OF_TEXT[:5] * 100_000 + END_OF_TEXT[5:] * 100_000, "<|end" * 99_999 + " " + "oftext|>" * 99_999),
         ("🌊🌊 مرحبا بالعالم", "🌊🌊 مرحبا بالعالم"),
     ],
 )

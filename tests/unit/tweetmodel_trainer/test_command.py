@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def test_a_failure_never_exits_as_done(reason: Reason) -> None:
 )
 def test_a_plan_that_cannot_be_read_is_told_by_its_field(run: Main, plan: str, sentence: str) -> None:
     code, report = run(plan)
-    assert (code, report.reason) == (ExitCode.BUG, Reason.INVALID_SPEC)
+    assert (code, report.reason) == (ExitCode.CONFIGURATION, Reason.INVALID_SPEC)
     assert sentence in report.message
     assert "\n" not in report.message
 
@@ -55,7 +57,7 @@ def test_a_plan_that_cannot_be_read_is_told_by_its_field(run: Main, plan: str, s
 def test_a_plan_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     arguments = ["collect", "--plan", str(tmp_path / "absent"), "--termination-log", str(tmp_path / "log")]
-    assert main(arguments) == ExitCode.BUG
+    assert main(arguments) == ExitCode.CONFIGURATION
     assert "absent can't be read (No such file or directory)" in (tmp_path / "log").read_text()
 
 
@@ -71,14 +73,6 @@ def test_the_longest_sentence_fits_the_termination_message(
     assert code == ExitCode.CONFIGURATION
     assert report.message.endswith("…")
     assert (tmp_path / "termination-log").stat().st_size <= MAX_BYTES
-
-
-def test_a_full_disk_is_told(run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> Report:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("tweetmodel_trainer.pipeline.collect", fail)
-    assert run(make_plan())[1].reason is Reason.DISK_FULL
 
 
 def test_a_pod_that_is_stopped_while_it_starts_exits_as_interrupted(tmp_path: Path) -> None:
@@ -102,28 +96,84 @@ def test_nothing_is_left_in_the_work_folder(
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_a_pod_that_is_stopped_while_it_waits_for_storage_exits_as_interrupted(
-    make_plan: Callable[..., Plan], tmp_path: Path
-) -> None:
-    import socket
+LISTED = b"<ListBucketResult><Name>bucket</Name></ListBucketResult>"
 
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        file, log = tmp_path / "plan.json", tmp_path / "log"
-        file.write_text(
-            make_plan(storage={"uri": "s3://bucket/x", "endpoint": endpoint}).model_dump_json(by_alias=True)
-        )
-        command = [sys.executable, "-m", "tweetmodel_trainer", "collect", "--plan", str(file)]
-        pod = subprocess.Popen(
-            [*command, "--workdir", str(tmp_path), "--termination-log", str(log)], stderr=subprocess.PIPE, text=True
-        )
-        silent.settimeout(30)
-        waiting, _ = silent.accept()
-        os.kill(pod.pid, signal.SIGTERM)
-        began = time.monotonic()
-        _, said = pod.communicate(timeout=20)
-        waiting.close()
-    assert time.monotonic() - began < 15
+
+@pytest.mark.parametrize("answers", [0, 2], ids=["the first answer", "the rest of a file"])
+def test_a_pod_that_is_stopped_while_it_waits_for_storage_exits_as_interrupted(
+    make_plan: Callable[..., Plan], tmp_path: Path, answers: int
+) -> None:
+    """Storage falls silent at once, or after a list, a file's head and the first bytes of it."""
+    silent, over = threading.Event(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        asked = 0
+
+        def do_GET(self) -> None:
+            Handler.asked += 1
+            if Handler.asked > answers:
+                silent.set()
+                over.wait(60)
+            listing = "list-type" in self.path
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(LISTED) if listing else 1000))
+            self.send_header("ETag", "x")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(LISTED if listing else b"the beginning")
+                if not listing:
+                    silent.set()
+                    over.wait(60)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    file, log = tmp_path / "plan.json", tmp_path / "log"
+    plan = make_plan(storage={"uri": "s3://bucket/x", "endpoint": endpoint})
+    file.write_text(plan.model_dump_json(by_alias=True))
+    command = [sys.executable, "-m", "tweetmodel_trainer", "collect", "--plan", str(file)]
+    pod = subprocess.Popen(
+        [*command, "--workdir", str(tmp_path), "--termination-log", str(log)], stderr=subprocess.PIPE, text=True
+    )
+    assert silent.wait(30)
+    time.sleep(0.2)
+    os.kill(pod.pid, signal.SIGTERM)
+    _, said = pod.communicate(timeout=20)
+    over.set()
+    server.shutdown()
+    server.server_close()
     assert pod.returncode == ExitCode.INTERRUPTED
     assert decode(log.read_text()).outcome == "Interrupted"
     assert "Traceback" not in said
+
+
+def test_a_stop_after_the_report_does_not_change_how_it_ended(
+    run: Main, make_plan: Callable[..., Plan], put: Any
+) -> None:
+    put("archive.zip", b"no archive")
+    run(make_plan())
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        Exception("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0"),
+    ],
+)
+def test_a_full_disk_is_told(
+    run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: Any) -> Report:
+        raise error
+
+    monkeypatch.setattr("tweetmodel_trainer.pipeline.collect", fail)
+    assert run(make_plan())[1].reason is Reason.DISK_FULL

@@ -1,5 +1,8 @@
 import gzip
+import io
 import json
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +22,7 @@ def part(*texts: str, number: int = 0) -> bytes:
 
 
 def texts(path: Path) -> list[str]:
-    return [post.text for post in archive.read(path, "ada")]
+    return [post.text for post in archive.read(path, path.name, "ada")]
 
 
 def test_the_zip_as_x_makes_it_is_read(written: Write) -> None:
@@ -58,6 +61,7 @@ def test_an_empty_account_has_no_posts(written: Write) -> None:
         ("tweets.js", b"", "tweets.js breaks off or is no JSON"),
         ("tweets.js", b'window.YTD.tweets.part0 = {"a": 1}', "is not a list of tweets"),
         ("tweets.js", b'[{"tweet": {"id": 1}}]', "tweet 1 in tweets.js has no full_text"),
+        ("tweets.js", b'[{"tweet": {"full_text": "a"}},\n{"tweet": {\n"full_text": wrong}}]', "no JSON at line 3"),
         ("tweets.js", b"[1]", "tweet 1 in tweets.js has no full_text"),
         ("tweets.js", b"[" * 100_000, "tweets.js holds what no export does"),
         ("tweets.js", b'[{"tweet": {"id": ' + b"1" * 5000 + b"}}]", "tweets.js holds what no export does"),
@@ -73,6 +77,39 @@ def test_what_is_wrong_with_an_archive_is_told_with_what_to_do(
     assert "download the archive from X again" in str(failure.value)
 
 
+@pytest.mark.parametrize("piece", [1, 7, 64])
+def test_an_archive_is_the_same_in_pieces_of_any_size(
+    written: Write, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    many = [f'tweet {n} with "quotes", [brackets], \\ and \U0001f426' for n in range(30)]
+    monkeypatch.setattr(archive, "PIECE", max(piece, len("window.YTD.tweets.part0 = [")))
+    assert texts(written("tweets.js", part(*many).replace(b"}}, {", b"}} ,\n\n {"))) == many
+
+
+def test_a_tweet_without_words_is_one(written: Write) -> None:
+    assert texts(written("tweets.js", part("one", "", "two"))) == ["one", "", "two"]
+
+
+def test_a_large_archive_takes_little_memory(written: Write) -> None:
+    path = written("tweets.js", part(*(f"tweet {n} \U0001f426 {'x' * 200}" for n in range(100_000))))
+    tracemalloc.start()
+    count = sum(1 for _ in archive.read(path, path.name, "ada"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 100_000
+    assert peak < path.stat().st_size / 2
+
+
+def test_a_member_whose_compression_is_damaged_is_told(written: Write) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as package:
+        package.writestr("data/tweets.js", part(*(f"some text {n}" for n in range(100))))
+    content = bytearray(buffer.getvalue())
+    content[60:90] = b"\xff" * 30
+    with pytest.raises(Failure, match="damaged"):
+        texts(written("a.zip", bytes(content)))
+
+
 def test_a_damaged_member_is_told(written: Write) -> None:
     content = bytearray(zipped({"data/tweets.js": part(*"some text that is long enough to be deflated" * 9)}))
     content[60:70] = b"\xff" * 10
@@ -81,7 +118,7 @@ def test_a_damaged_member_is_told(written: Write) -> None:
 
 
 def lines(path: Path, field: str = "text") -> list[str]:
-    return [post.text for post in jsonl.read(path, "ada", field)]
+    return [post.text for post in jsonl.read(path, path.name, "ada", field)]
 
 
 def test_json_lines_are_read_plain_and_gzipped(written: Write) -> None:

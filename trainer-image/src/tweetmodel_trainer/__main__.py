@@ -3,16 +3,15 @@
 SIGTERM is caught before anything that takes time to import: process 1 of a container has no default for it.
 """
 
+import os
 import sys
 
 from tweetmodel_api.reasons import ExitCode
 from tweetmodel_trainer import interrupt
 
 if __name__ == "__main__":
-    with interrupt.on_termination():
-        try:
-            from tweetmodel_trainer.command import main
+    interrupt.on_termination(lambda: os._exit(ExitCode.INTERRUPTED))
 
-            sys.exit(main())
-        except interrupt.Interrupted:
-            sys.exit(ExitCode.INTERRUPTED)
+    from tweetmodel_trainer.command import main
+
+    sys.exit(main())

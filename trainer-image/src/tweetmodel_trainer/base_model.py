@@ -81,7 +81,12 @@ def _from_hub(source: HubModel, folder: Path) -> Path:
     try:
         return Path(
             snapshot_download(
-                source.name, revision=source.revision, allow_patterns=list(FILES), local_dir=folder, etag_timeout=10
+                source.name,
+                revision=source.revision,
+                allow_patterns=list(FILES),
+                ignore_patterns=["*/*", "consolidated*"],  # other formats, and all shards in one file
+                local_dir=folder,
+                etag_timeout=10,
             )
         )
     except GatedRepoError:
@@ -90,7 +95,7 @@ def _from_hub(source: HubModel, folder: Path) -> Path:
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
         sentence = f"{named} does not exist on the Hub: correct baseModel.hub."
         raise Failure(Reason.BASE_MODEL_MISSING, sentence) from None
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, RuntimeError) as error:  # RuntimeError: its transfer library, of the network
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         sentence = (
@@ -140,7 +145,12 @@ def _read(folder: Path, named: str) -> Loaded:
     if absent:
         sentence = f"{named} lacks {len(absent)} of its weights, such as {absent[0]}: choose another."
         raise Failure(Reason.BASE_MODEL_INVALID, sentence)
-    if not reads_forward(model):
+    try:
+        forward = reads_forward(model)
+    except Exception as error:  # as above: whatever its parts raise
+        sentence = f"{named} can't be run ({type(error).__name__}): choose another."
+        raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
+    if not forward:
         sentence = f"{named} sees the words to come, so it can't write: choose a causal language model."
         raise Failure(Reason.BASE_MODEL_INVALID, sentence)
     if tokenizer.pad_token_id is None:
@@ -157,4 +167,5 @@ def reads_forward(model: PreTrainedModel) -> bool:
         model(input_ids=ids[None]).logits[0, :-1]
         for ids in (tokens, tokens.clone().index_fill_(0, torch.tensor([7]), 0))
     )
-    return torch.allclose(first, second, rtol=0, atol=1e-5)
+    # A model that looks ahead differs by its logits' own size; a mixture of experts by rounding.
+    return bool((first - second).abs().max().nan_to_num() <= 1e-3 * first.abs().max().nan_to_num(posinf=0) + 1e-6)

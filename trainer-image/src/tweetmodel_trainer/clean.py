@@ -13,7 +13,7 @@ from tweetmodel_trainer.post import Post
 PLAIN_WORDS_NEEDED = 3
 END_OF_TEXT = "<|endoftext|>"
 
-_URL = re.compile(r"\s*https?:\S+")
+_URL = re.compile(r"(?<!\s)\s*https?:\S+")  # the lookbehind keeps a long gap from being tried at each space
 _MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
 
@@ -36,9 +36,8 @@ def collapse_space(text: str) -> str:
 
 def strip_controls(text: str) -> str:
     """Removes what UTF-8 can't tell, NUL, and the mark that separates posts in training."""
-    while END_OF_TEXT in text:  # again, since taking one out may join the halves of another
-        text = text.replace(END_OF_TEXT, "")
-    return text.replace("\x00", "").encode("utf-8", "ignore").decode()
+    text = text.replace("\x00", "").encode("utf-8", "ignore").decode()
+    return text.replace(END_OF_TEXT, " ")  # by a space, or the halves of another could join
 
 
 RULES: tuple[Callable[[str], str], ...] = (unescape, strip_urls, strip_controls, collapse_space)

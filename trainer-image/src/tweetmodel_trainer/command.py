@@ -38,16 +38,24 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it says where it found credentials
-    with interrupt.on_termination():
-        try:
-            report = _run(options.stage, options.plan, options.workdir)
-            interrupt.ignore()  # the stage is over: a stop that comes now must not lose its report
-        except Interrupted:
-            interrupt.ignore()
-            meaning = FACTS[Reason.INTERRUPTED].meaning
-            report = Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=meaning)
-        _leave(report, options.termination_log)
+
+    def stop() -> None:
+        interrupt.ignore()
+        _leave(_interrupted(), options.termination_log)
+        os._exit(ExitCode.INTERRUPTED)
+
+    interrupt.on_termination(stop)
+    try:
+        report = _run(options.stage, options.plan, options.workdir)
+    except Interrupted:
+        report = _interrupted()
+    interrupt.ignore()  # the stage is over: a stop that comes now must not change how it ended
+    _leave(report, options.termination_log)
     return int(exit_code(report))
+
+
+def _interrupted() -> Report:
+    return Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=FACTS[Reason.INTERRUPTED].meaning)
 
 
 def exit_code(report: Report) -> ExitCode:
@@ -73,12 +81,22 @@ def _run(stage: str, plan_file: Path, workdir: Path) -> Report:
         fact = FACTS[Reason.OUT_OF_MEMORY]
         return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advice}")
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if _is_full_disk(error):
             fact = FACTS[Reason.DISK_FULL]
             return _failed(Reason.DISK_FULL, f"{fact.meaning} {fact.advice}")
         logger.exception("%s failed in a way it does not know", stage)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return _failed(Reason.INTERNAL_ERROR, f"{stage} failed ({what}): read the pod's log and report it.")
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """Whether it says so: Python by its number, safetensors in its text, PyTorch by where its writer stopped."""
+    said = str(error)
+    return (
+        (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+        or "No space left on device" in said
+        or ("inline_container.cc" in said and "unexpected pos" in said)
+    )
 
 
 def _plan(file: Path) -> Plan:
@@ -104,8 +122,8 @@ def _failed(reason: Reason, sentence: str) -> Report:
 
 def _leave(report: Report, termination_log: Path) -> None:
     """Hands the report to the kubelet; on a laptop, where that file is missing, the log has it."""
-    logger.info("%s: %s", report.reason, report.message)
     try:
         termination_log.write_text(encode(report))
     except OSError as error:
         logger.warning("the report was not written to %s: %s", termination_log, error)
+    logger.info("%s: %s", report.reason, report.message)

@@ -51,16 +51,16 @@ class Scores:
 def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Scores:
     """Scores a model on texts.
 
-    A text that is longer than the model's context is read in pieces, each after the last token of the one before,
-    so that every token is scored once.
+    A text that is longer than the model's context, or than fits memory at once, is read in pieces, each after the
+    last token of the one before, so that every token is scored once.
     """
     model.eval()
     end = tokenizer.eos_token_id
-    longest = getattr(model.config, "max_position_embeddings", 1024)
+    most = min(BATCH_TOKENS, BATCH_LOGITS // model.config.get_text_config().vocab_size)
+    longest = min(getattr(model.config, "max_position_embeddings", 1024), max(most, 64))
     whole = ([end, *ids, end] for ids in encode(tokenizer, texts))
     sequences = [ids[at : at + longest] for ids in whole for at in range(0, len(ids) - 1, longest - 1)]
     nats, tokens = 0.0, 0
-    most = min(BATCH_TOKENS, BATCH_LOGITS // model.config.get_text_config().vocab_size)
     for batch in _batches(sequences, most):
         width = max(map(len, batch))
         inputs = torch.tensor([row + [end] * (width - len(row)) for row in batch], device=model.device)

@@ -1,19 +1,19 @@
-"""SIGTERM, in every stage: by default it ends the stage on the spot, in the training loop it only asks.
+"""SIGTERM, in every stage: by default it ends the process on the spot, in the training loop it only asks.
 
-A stage that is ended on the spot leaves nothing that counts, since manifests are written last. The training
-loop has work worth saving, so there the signal sets a flag; the loop saves, uploads and stops by itself.
-Whoever has caught it calls `ignore`, so that a second signal does not lose the report of the first.
+A stage that is ended on the spot leaves nothing that counts, since manifests are written last. An exception would
+not end it: libraries swallow those that come in a callback, or wait for their threads first. The training loop
+has work worth saving, so there the signal sets a flag; the loop saves, uploads and stops by itself.
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
 
 class Interrupted(BaseException):
-    """The pod was told to stop. No `Exception`, so that no library swallows it."""
+    """The training loop was told to stop, and has. No `Exception`, so that no library swallows it."""
 
 
 @dataclass
@@ -23,14 +23,9 @@ class Request:
     asked: bool = False
 
 
-@contextmanager
-def on_termination() -> Iterator[None]:
-    """Within it the first SIGTERM raises Interrupted in the main thread."""
-    before = signal.signal(signal.SIGTERM, _raise)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def on_termination(end: Callable[[], None]) -> None:
+    """From now on SIGTERM calls `end`, in the main thread; it should leave the report and the process."""
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: end())
 
 
 @contextmanager
@@ -57,7 +52,3 @@ def deferred() -> Iterator[Request]:
 def ignore() -> None:
     """From now on SIGTERM does nothing: what is left to do is too short to be stopped."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _raise(_signal: int, _frame: FrameType | None) -> None:
-    raise Interrupted

@@ -5,6 +5,7 @@ The one module of the chain that `pipeline` imports late, since torch and transf
 
 import logging
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,6 +123,7 @@ def learn(
         progress,
         share=(5, 90),
     )
+    shutil.rmtree(workdir / "resume", ignore_errors=True)  # room for the model
     if training.method == "LoRA":
         model = lora.merge(model)
     progress.say(92)
@@ -133,8 +135,15 @@ def learn(
     samples = generate(model, tokenizer, spec.generation, training.seed)
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
-    remark = " No GPU could be used (does the node's driver fit?), so it trained on the CPU."
-    return Learnt(before, after, samples, trained.steps, trained.log, step, remark if spec.gpus and not gpu else "")
+    return Learnt(before, after, samples, trained.steps, trained.log, step, _remark(spec.gpus, gpu))
+
+
+def _remark(asked: int, gpu: bool) -> str:
+    if asked and not gpu:
+        return " No GPU could be used (does the node's driver fit?), so it trained on the CPU."
+    if asked > 1:
+        return f" Of {asked} GPUs it used one: lower spec.gpus."
+    return ""
 
 
 def _decimal(value: float) -> str:

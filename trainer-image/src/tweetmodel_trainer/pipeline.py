@@ -66,13 +66,14 @@ def _gather(
         named = source.archive or source.s3
         if named is None:
             raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no archive and no s3: add one.")
-        path = folder / str(number) / named.uri.rstrip("/").rsplit("/", 1)[-1]
+        name = named.uri.rstrip("/").rsplit("/", 1)[-1]
+        path = folder / f"source-{number}"  # a key's name need not be one of a file
         logger.info("reading %s for @%s", named.uri, source.handle)
         storage.download(named.uri, path)
         if source.archive:
-            posts = archive.read(path, source.handle)
+            posts = archive.read(path, name, source.handle)
         else:
-            posts = jsonl.read(path, source.handle, source.s3.text_field if source.s3 else "text")
+            posts = jsonl.read(path, name, source.handle, source.s3.text_field if source.s3 else "text")
         counts[source.handle] = Counts()
         yield from cleaned(posts, counts[source.handle])
         path.unlink()
@@ -112,8 +113,10 @@ def _done(plan: Plan, run: str, folder: Path, storage: Storage) -> Report | None
     except Torn:
         return None
     report = decode((folder / REPORT).read_text())
-    model = storage.manifest(plan.layout.model(run))
-    if not (report and report.model and model and model.digest == report.model.digest):
+    uri = plan.layout.model(run)
+    model = storage.manifest(uri)
+    fits = report and report.model and model and model.digest == report.model.digest
+    if not (report and model and fits and storage.is_whole(uri, model)):
         logger.warning("the results of run %s do not fit its model, so it is trained again", run)
         return None
     logger.info("run %s is done already: its report is repeated", run)

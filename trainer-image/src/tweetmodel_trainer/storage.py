@@ -18,6 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as aws
 from botocore.config import Config
 from pydantic import ValidationError
+from s3transfer.exceptions import S3DownloadFailedError
 
 from tweetmodel_api.layout import MANIFEST, FileEntry, Manifest
 from tweetmodel_api.reasons import Reason
@@ -54,6 +55,7 @@ _UNREACHABLE = (
     aws.IncompleteReadError,
     aws.ResponseStreamingError,
     RetriesExceededError,  # a body that broke off each time
+    S3DownloadFailedError,  # an object that was overwritten while it was read
 )
 
 
@@ -126,12 +128,10 @@ class Storage:
             The manifest of the folder that is there now.
         """
         manifest = _manifest_of(folder)
-        there = self._sizes(uri)
-        found = self.manifest(uri) if MANIFEST in there else None
-        whole = found is not None and all(there.get(entry.path) == entry.size for entry in found.files)
-        if found and whole and (found == manifest or not replace):
+        found = self.manifest(uri)
+        if found and (found == manifest or not replace) and self.is_whole(uri, found):
             return found
-        if there:
+        if self.names(uri):
             self.delete(uri)
         bucket, prefix = _split(uri)
         with self._telling(uri, Reason.BUCKET_MISSING):
@@ -156,6 +156,11 @@ class Storage:
             return Manifest.model_validate_json(body)
         except ValidationError:
             return None
+
+    def is_whole(self, uri: str, manifest: Manifest) -> bool:
+        """Whether every file that a folder's manifest names is there, by its size."""
+        there = self._sizes(uri)
+        return all(there.get(entry.path) == entry.size for entry in manifest.files)
 
     def fetch(self, uri: str, folder: Path) -> Manifest:
         """Downloads a folder and verifies every file.

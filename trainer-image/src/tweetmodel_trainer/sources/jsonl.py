@@ -16,8 +16,14 @@ LONGEST_LINE = 16 << 20
 """A line of more bytes is no post: it is refused before it fills the memory."""
 
 
-def read(path: Path, handle: str, text_field: str) -> Iterator[Post]:
+def read(path: Path, name: str, handle: str, text_field: str) -> Iterator[Post]:
     """The posts of a file, in its order; empty lines are passed over.
+
+    Args:
+        path: of the file on disk.
+        name: what it is called where it came from.
+        handle: the account.
+        text_field: the field of each line that holds the text.
 
     Raises:
         Failure: InvalidPosts, with the line that is to blame.
@@ -27,11 +33,11 @@ def read(path: Path, handle: str, text_field: str) -> Iterator[Post]:
         try:
             for number, line in enumerate(iter(lambda: lines.readline(LONGEST_LINE), b""), 1):
                 if len(line) == LONGEST_LINE:
-                    raise _invalid(f"line {number:,} of {path.name} is too long for a post: write one object a line")
+                    raise _invalid(f"line {number:,} of {name} is too long for a post: write one object a line")
                 if line.strip():
-                    yield _post(line, number, path.name, handle, text_field)
+                    yield _post(line, number, name, handle, text_field)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise _invalid(f"{path.name} is damaged after line {number:,} ({error}): upload it again") from None
+            raise _invalid(f"{name} is damaged after line {number:,} ({error}): upload it again") from None
 
 
 def _open(path: Path) -> BinaryIO:
