@@ -39,7 +39,7 @@ def troubleshooting() -> str:
 if __name__ == "__main__":
     for path in ("crds/tweetmodels.tweetmodel.dev.yaml", "charts/tweetmodel-operator/files/crd.yaml"):
         dump(ROOT / path, crd())
-    full = spec(gpus=2, nodeSelector={"gpu": "h200"}, tolerations=[{"key": "gpu", "operator": "Exists"}])
+    full = spec(nodeSelector={"gpu": "h200"}, tolerations=[{"key": "gpu", "operator": "Exists"}])
     for stage in ("collect", "train"):
         dump(GOLDEN / f"job-{stage}.yaml", made(stage, full))
     (ROOT / "docs" / "troubleshooting.md").write_text(troubleshooting())

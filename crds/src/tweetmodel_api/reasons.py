@@ -81,10 +81,12 @@ FACTS: dict[Reason, Fact] = {
     Reason.SUCCEEDED: Fact("The model of this spec is there.", "Use it: status.model.uri says where it lies."),
     Reason.UNSCHEDULABLE: Fact(
         "No node has room for the pod.",
-        "Compare spec.gpus, spec.resources, spec.nodeSelector and spec.tolerations with the nodes.",
+        "Compare the nodes with spec.gpus, spec.resources, spec.nodeSelector and spec.tolerations, or, while "
+        "collecting, with the chart's collect.resources.",
     ),
     Reason.IMAGE_PULL_FAILED: Fact(
-        "A node can't pull the trainer image.", "Check the operator's trainerImage setting and the node's access to it."
+        "A node can't pull the trainer image.",
+        "Check the chart's trainer.image; for a private registry, give the ServiceAccount `default` imagePullSecrets.",
     ),
     Reason.SECRET_INVALID: Fact(
         "The Secret that spec.storage.secretRef names is missing or lacks a key.",
@@ -153,7 +155,8 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.OUT_OF_MEMORY: Fact(
         "The pod needed more memory than its limit.",
-        "Raise spec.resources.limits.memory, or lower training.batchSize or training.blockSize.",
+        "Raise spec.resources.limits.memory (while collecting: the chart's collect.resources), or set training.method "
+        "to LoRA or training.gradientCheckpointing.",
         ExitCode.CONFIGURATION,
     ),
     Reason.DISK_FULL: Fact(
@@ -163,7 +166,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.DEADLINE_EXCEEDED: Fact(
         "The Job took longer than the operator allows.",
-        "Train for fewer epochs, or raise the operator's activeDeadlineSeconds.",
+        "Train for fewer epochs, or raise the chart's jobs.activeDeadlineSeconds.",
     ),
     Reason.INTERRUPTED: Fact("The pod was told to stop and saved its work first.", _NOTHING, ExitCode.INTERRUPTED),
     Reason.INTERNAL_ERROR: Fact(

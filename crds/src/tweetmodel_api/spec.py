@@ -135,7 +135,7 @@ class Training(Model):
     """Tokens in a training block; posts are packed into blocks with <|endoftext|> between them."""
 
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Blocks in one optimizer step, over all GPUs together."""
+    """Blocks in one optimizer step."""
 
     gradient_accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
     """Parts in which a step's blocks are read, one after the other: more parts take less memory."""
@@ -195,7 +195,8 @@ class Storage(Model):
     """Region of the bucket."""
 
     secret_ref: LocalReference | None = None
-    """A Secret with the keys accessKeyID and secretAccessKey; absent where the pod's service account has access."""
+    """A Secret with the keys accessKeyID and secretAccessKey; absent where the
+    ServiceAccount `default` of the namespace has access."""
 
 
 Quantities = Annotated[
@@ -251,11 +252,11 @@ class TweetModelSpec(Model):
     storage: Storage
     """Where results go."""
 
-    gpus: Annotated[int, Field(ge=0, le=16)] = 1
-    """GPUs of the training pod; collecting and cleaning never hold one. 0 trains on the CPU."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 1
+    """1 trains on a GPU, 0 on the CPU; collecting and cleaning never hold one."""
 
     resources: Resources | None = None
-    """CPU and memory of the training pod; the operator's default when absent."""
+    """CPU and memory of the training pod; the chart's `train.resources` when absent."""
 
     node_selector: (
         Annotated[

@@ -268,14 +268,14 @@ def test_a_changed_spec_ends_the_unfinished_older_run() -> None:
 
 
 def test_a_change_that_does_not_matter_to_the_result_starts_nothing_once_it_is_ready() -> None:
-    other = spec(gpus=2, resources={"limits": {"memory": "4Gi"}})
+    other = spec(gpus=0, resources={"limits": {"memory": "4Gi"}})
     decision = after(observed(of=other, status=ready(), generation=2))
     assert not decision.create
     assert condition(decision, "Ready") == ("True", "Succeeded")
 
 
 def test_a_change_of_placement_replaces_the_running_job_under_the_same_run() -> None:
-    other = spec(gpus=2)
+    other = spec(gpus=0)
     running = job("train").running()
     decision = after(observed(running, of=other, status=collected()))
     assert decision.delete == (running.obj().name,)

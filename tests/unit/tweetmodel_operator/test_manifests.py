@@ -40,7 +40,7 @@ def made(stage: str, of: TweetModelSpec | None = None, settings: Settings = SETT
 def test_the_job_is_as_its_golden_file_says(stage: str) -> None:
     """`make generate` writes the golden files anew; the diff is the review."""
     golden = yaml.safe_load((GOLDEN / f"job-{stage}.yaml").read_text())
-    full = spec(gpus=2, nodeSelector={"gpu": "h200"}, tolerations=[{"key": "gpu", "operator": "Exists"}])
+    full = spec(nodeSelector={"gpu": "h200"}, tolerations=[{"key": "gpu", "operator": "Exists"}])
     assert made(stage, full) == golden
 
 

@@ -73,8 +73,11 @@ def _within_memory() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
-        sentence = "the GPU's memory is too small for this: lower training.batchSize or training.blockSize."
-        raise Failure(Reason.OUT_OF_MEMORY, sentence) from None
+        raise Failure(
+            Reason.OUT_OF_MEMORY,
+            "the GPU's memory is too small for this: set training.gradientCheckpointing, training.method LoRA, or "
+            "lower training.blockSize or training.batchSize.",
+        ) from None
 
 
 @_within_memory()
@@ -141,8 +144,6 @@ def learn(
 def _remark(asked: int, gpu: bool) -> str:
     if asked and not gpu:
         return " No GPU could be used (does the node's driver fit?), so it trained on the CPU."
-    if asked > 1:
-        return f" Of {asked} GPUs it used one: lower spec.gpus."
     return ""
 
 
