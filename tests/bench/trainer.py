@@ -6,6 +6,7 @@ are scored on the same held-out posts, in one process, one after the other.
 """
 
 import json
+import logging
 import os
 import tempfile
 import time
@@ -68,12 +69,7 @@ def ours(spec: TweetModelSpec, workdir: Path) -> tuple[Times, Any]:
     times: Times = {}
     storage, progress = Storage(spec.storage), Progress({})
     timed(base_model, "load", times, "base model")
-    for name, label in {
-        "blocks": "tokens",
-        "evaluate": "evaluate",
-        "finetune": "train",
-        "generate": "generate",
-    }.items():
+    for name, label in STAGES.items():
         timed(learn, name, times, label)
     plan = Plan(stage="collect", namespace="bench", name="quickstart", spec=spec)
     started = time.perf_counter()
@@ -128,6 +124,7 @@ def per_post(loss: float, data: Path, model: Path) -> tuple[float, float]:
 def main() -> None:
     """Measures, prints a table and writes it as JSON."""
     os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
