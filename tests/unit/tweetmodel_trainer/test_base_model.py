@@ -88,9 +88,9 @@ def test_a_model_that_lacks_weights_is_refused(load: Any, put: Any, bucket: str,
 def test_a_model_that_sees_the_words_to_come_is_refused(
     load: Any, put: Any, bucket: str, saved: dict[str, bytes], tmp_path: Path
 ) -> None:
-    config = RobertaConfig(
-        vocab_size=1024, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
-    )
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = RobertaConfig(vocab_size=1024, initializer_range=0.5, **shape)
+    torch.manual_seed(1)
     RobertaForCausalLM(config).save_pretrained(tmp_path / "roberta")
     tokenizer = {name: content for name, content in saved.items() if name.startswith("tokenizer")}
     for name, content in (tokenizer | {p.name: p.read_bytes() for p in (tmp_path / "roberta").iterdir()}).items():
