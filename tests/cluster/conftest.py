@@ -31,7 +31,7 @@ def kubectl(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     data = Kubectl(S3_NAMESPACE).get("secret", "s3")["data"]
     kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "data": data})
     yield kubectl
-    kubectl("delete", "namespace", namespace, "--wait=false")
+    kubectl("delete", "namespace", namespace, "--timeout=5m")  # its pods must not take the next module's room
 
 
 @pytest.fixture(scope="session")
