@@ -4,7 +4,7 @@
       datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json
       runs/<run>/checkpoints/<step>-<attempt>/
       runs/<run>/model/         config, safetensors weights, tokenizer
-      runs/<run>/results/       report.json  samples.jsonl  metrics.jsonl
+      runs/<run>/results/       report.json  evaluation.json  samples.jsonl  metrics.jsonl
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json does: it is written last, names
 every file with size and SHA-256, and readers verify it. Nothing is overwritten.
@@ -88,7 +88,7 @@ class Layout:
         return f"{self.root}/runs/{run}/model"
 
     def results(self, run: str) -> str:
-        """Report, samples and metrics of a run; complete means that the run is done."""
+        """Report, evaluation, samples and metrics of a run; complete means that the run is done."""
         return f"{self.root}/runs/{run}/results"
 
 

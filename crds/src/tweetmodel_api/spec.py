@@ -134,13 +134,19 @@ class Generation(Model):
     """How sample tweets are drawn from the finished model."""
 
     samples: Annotated[int, Field(ge=1, le=100)] = 10
-    """How many samples to draw for each prompt; the first ten come back in the status."""
+    """How many samples to draw for each prompt; the best ten come back in the status."""
 
     prompts: Annotated[
         tuple[Annotated[str, Field(max_length=280)], ...],
         Field(min_length=1, max_length=10, json_schema_extra=atomic),
-    ] = ("",)
+    ] = ("", "I think that", "I love", "I don't like", "I'm", "My dream is")
     """What each sample begins with; an empty prompt leaves the model free."""
+
+    blocked_words: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=64)], ...],
+        Field(max_length=100, json_schema_extra=atomic),
+    ] = ()
+    """Samples that say one of these words, whole and whatever its case, are dropped."""
 
     temperature: Decimal = "1.0"
     """Higher is more surprising."""

@@ -81,6 +81,9 @@ class Evaluation(Model):
     bits_per_byte: Decimal
     """Bits for one byte of the held-out posts, after training: comparable between tokenizers."""
 
+    copy_share: Decimal | None = None
+    """Share of the samples that repeat a training post, as a whole or in eight words in a row."""
+
 
 class TrainedModel(Model):
     """A finished model."""

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.report import Report, encode
+from tweetmodel_api.report import MOST_SAMPLES, Report, encode
 from tweetmodel_api.status import Dataset, TrainedModel
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.originality import best
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.sources import archive, jsonl
@@ -27,7 +28,7 @@ from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
 
-REPORT, SAMPLES, METRICS = "report.json", "samples.jsonl", "metrics.jsonl"
+REPORT, SAMPLES, METRICS, EVALUATION = "report.json", "samples.jsonl", "metrics.jsonl", "evaluation.json"
 
 
 def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> Report:
@@ -120,25 +121,27 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     checkpoints = Checkpoints(storage, plan.layout, run, attempt)
     posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
     learnt = learn(plan.spec, posts, held_out, storage, checkpoints, workdir, progress)
+    assessment = learnt.assessment
     uri = plan.layout.model(run)
     manifest = storage.publish(workdir / "model", uri)
     report = Report(
         outcome="Succeeded",
         reason=Reason.SUCCEEDED,
-        message=learnt.sentence,
+        message=assessment.sentence,
         model=TrainedModel(
             uri=uri,
             digest=manifest.digest,
-            evaluation=learnt.evaluation,
+            evaluation=assessment.status,
             steps=learnt.steps,
             resumed_from_step=learnt.resumed_from_step,
         ),
-        samples=tuple(sample.text for sample in learnt.samples),
+        samples=tuple(sample.text for sample in best(assessment.samples, MOST_SAMPLES)),
     )
     results = workdir / "results"
     results.mkdir()
-    _write_lines(results / SAMPLES, [asdict(sample) for sample in learnt.samples])
+    _write_lines(results / SAMPLES, [asdict(sample) for sample in assessment.samples])
     _write_lines(results / METRICS, learnt.log)
+    (results / EVALUATION).write_text(json.dumps(assessment.to_json(), indent=2) + "\n")
     text = encode(report)
     (results / REPORT).write_text(text)
     storage.publish(results, plan.layout.results(run))
