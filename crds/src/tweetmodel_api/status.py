@@ -103,6 +103,9 @@ class TrainedModel(Model):
     resumed_from_step: Annotated[int, Field(ge=0)] | None = None
     """The checkpoint that the last attempt went on from; absent when it began at zero."""
 
+    page: S3Uri | None = None
+    """The model's page: one HTML file with samples, evaluation and data, which needs nothing from outside."""
+
 
 class Metric(Model):
     """One number of a running stage."""

@@ -3,27 +3,33 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import generate
 import pytest
+from huggingface_hub import ModelCard
 
+import hostile
 from makers import zipped
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.plan import DatasetReference, Plan, run_id
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_trainer.__main__ import main
+from tweetmodel_trainer.generate import printable
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
+OURS = "tweetmodel_trainer"
 SHORT = {"epochs": 1, "blockSize": 64, "batchSize": 64, "learningRate": "3e-3"}
 
 
@@ -168,7 +174,14 @@ def test_collecting_and_repeating_a_report_never_import_torch() -> None:
 
 
 def test_a_run_ends_with_a_model_samples_and_a_report(
-    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str, tmp_path: Path, storage: Any
+    make_plan: MakePlan,
+    run: Any,
+    put: Any,
+    s3: Any,
+    bucket: str,
+    tmp_path: Path,
+    storage: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put("archive.zip", MANY)
     plan = make_plan(training=SHORT, generation={"samples": 3, "prompts": ["", "gull"], "maxTokens": 20})
@@ -184,6 +197,11 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     storage.fetch(report.model.uri, tmp_path / "model")
     assert not list((tmp_path / "model").glob("*.bin"))
     write = pipeline("text-generation", model=str(tmp_path / "model"))
+    card = (tmp_path / "model" / "README.md").read_text()
+    monkeypatch.chdir(tmp_path / "model")
+    exec(re.search(r"```python\n(.*?)```", card, re.DOTALL)[1], {})  # what it tells its reader to do works
+    storage.fetch(report.model.page.rpartition("/")[0], tmp_path / "page")
+    assert sorted(path.name for path in (tmp_path / "page").iterdir()) == ["index.html", "predictions.png"]
     assert write("gull", max_new_tokens=5, do_sample=False)[0]["generated_text"].startswith("gull")
 
     again_code, again = run(plan)
@@ -194,6 +212,42 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     assert [row["prompt"] for row in rows] == [""] * 3 + ["gull"] * 3
     assert all(row["text"].startswith("gull") for row in rows[3:])
     assert {"prompt", "text", "copy", "duplicate"} == set(rows[0])
+
+
+def test_hostile_posts_reach_card_page_status_and_log_as_mere_text(
+    make_plan: MakePlan,
+    run: Any,
+    put: Any,
+    storage: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The model is made to say each hostile post as it is, and to say it for a hostile prompt."""
+    put(
+        "archive.zip",
+        zipped({"data/tweets.js": tweets(*hostile.POSTS * 4, *(f"gull {n} came by" for n in range(400)))}),
+    )
+    monkeypatch.setattr("tweetmodel_trainer.generate._draw", lambda *call: (printable(p) for p in call[-1]))
+    prompts = [post[:280].replace("\0", "") for post in hostile.POSTS]
+    caplog.set_level("INFO")
+    for some in (prompts[at : at + 10] for at in range(0, len(prompts), 10)):
+        plan = make_plan(training=SHORT, generation={"samples": 1, "prompts": some})
+        code, report = run(training(plan, run(plan)[1]))
+        assert code == ExitCode.DONE
+        lines = [
+            *report.samples,
+            report.message,
+            *(record.getMessage() for record in caplog.records if record.name.startswith(OURS)),
+        ]
+        assert not [line for line in lines if any(unicodedata.category(c) in ("Cc", "Cs") for c in line)]
+        assert not [line for line in lines if re.search("[\u202a-\u202e\u2066-\u2069]", line)]
+        folder = tmp_path / f"run-{report.model.digest[:8]}"
+        storage.fetch(report.model.uri, folder)
+        assert ModelCard.load(folder / "README.md").data.library_name == "transformers"
+        storage.fetch(report.model.page.rpartition("/")[0], folder)
+        assert "<script" not in (folder / "index.html").read_text()
+        assert "javascript:" not in re.sub(r">[^<]*<", "><", (folder / "index.html").read_text())
 
 
 STEPS = SHORT | {"batchSize": 8}

@@ -84,7 +84,7 @@ def is_blocked(text: str, words: Sequence[str]) -> bool:
 
 def printable(text: str) -> str:
     """One line without control characters, turns of direction, and the marks of bytes that are no character."""
-    return "".join(c for c in collapse_space(text) if _is_printable(c))
+    return collapse_space("".join(c for c in collapse_space(text) if _is_printable(c)))
 
 
 def _is_printable(character: str) -> bool:

@@ -17,6 +17,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_trainer import base_model
+from tweetmodel_trainer.about import licence_of
 from tweetmodel_trainer.assessment import Assessment, assess
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.evaluate import evaluate_each
@@ -37,6 +38,9 @@ class Learnt:
     """What a run leaves besides the model's folder."""
 
     assessment: Assessment
+    parameters: int
+    base_licence: str | None
+    """As the base model's card names it."""
     steps: int
     log: list[dict[str, float]]
     resumed_from_step: int | None
@@ -102,7 +106,8 @@ def learn(
     assessment = assess(before, after, samples, *([post.text for post in part] for part in (posts, held_out)))
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
-    return Learnt(assessment, trained.steps, trained.log, step)
+    licence = licence_of(workdir / "base")
+    return Learnt(assessment, model.num_parameters(), licence, trained.steps, trained.log, step)
 
 
 def by_account(posts: Sequence[Post]) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """The trainer from end to end: stages are functions from files to files, and here they meet S3 and the report.
 
     collect:  gather → clean → split                         → data set
-    train:    base model → tokens → fine-tune → evaluate → generate → model, results
+    train:    base model → tokens → fine-tune → evaluate → generate → model, page, results
 
 Results are looked for before they are made: a stage that is run again repeats its report and nothing else.
 """
@@ -116,14 +116,17 @@ def _done(uri: str, folder: Path, storage: Storage) -> Report | None:
 
 def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
     # Imported here: torch takes seconds, and neither collecting nor repeating a report needs it.
+    from tweetmodel_trainer import showcase
+    from tweetmodel_trainer.about import about
     from tweetmodel_trainer.learn import learn
 
     checkpoints = Checkpoints(storage, plan.layout, run, attempt)
     posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
     learnt = learn(plan.spec, posts, held_out, storage, checkpoints, workdir, progress)
-    assessment = learnt.assessment
-    uri = plan.layout.model(run)
+    showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
+    assessment, uri, page = learnt.assessment, plan.layout.model(run), plan.layout.page(run)
     manifest = storage.publish(workdir / "model", uri)
+    storage.publish(workdir / "page", page)
     report = Report(
         outcome="Succeeded",
         reason=Reason.SUCCEEDED,
@@ -134,6 +137,7 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
             evaluation=assessment.status,
             steps=learnt.steps,
             resumed_from_step=learnt.resumed_from_step,
+            page=f"{page}/{showcase.PAGE}",
         ),
         samples=tuple(sample.text for sample in best(assessment.samples, MOST_SAMPLES)),
     )
