@@ -68,9 +68,15 @@ def inputs_id(spec: TweetModelSpec, retry: str) -> str:
         placement=spec.model_dump(
             mode="json", exclude_defaults=True, include={"gpus", "resources", "node_selector", "tolerations", "storage"}
         ),
+        **({"publish": publish_id(spec)} if spec.publish else {}),
         checkpoint_seconds=spec.training.checkpoint_seconds,
         retry=retry,
     )
+
+
+def publish_id(spec: TweetModelSpec) -> str | None:
+    """What a publication depends on besides the model; None where nothing is to be published."""
+    return _identity(publish=spec.publish.model_dump(mode="json", exclude_defaults=True)) if spec.publish else None
 
 
 def _identity(**parts: object) -> str:

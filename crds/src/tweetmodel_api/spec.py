@@ -158,6 +158,39 @@ class Generation(Model):
     """Longest sample, in tokens."""
 
 
+class HubRepository(Model):
+    """A model repository on the Hugging Face Hub."""
+
+    repo: Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$", max_length=193)] | None = None
+    """Its name, with or without owner; made of the sorted handles when absent, and the token's owner's."""
+
+    private: bool = True
+    """Whether a repository that is made is private; one that exists stays as it is."""
+
+    secret_ref: LocalReference
+    """A Secret with the key token: a token of the Hub with the right to write."""
+
+
+class PublishWhen(Model):
+    """What a model must reach to be published; what is left out does not matter."""
+
+    perplexity_below: Decimal | None = None
+    """Its perplexity on held-out posts must be lower than this."""
+
+    max_copy_share: Decimal | None = None
+    """At most this share of its samples may repeat a training post, "0.1" for a tenth."""
+
+
+class Publish(Model):
+    """Where a finished model goes besides storage. Changing it publishes again and trains nothing."""
+
+    hugging_face: HubRepository
+    """The Hugging Face Hub."""
+
+    when: PublishWhen | None = None
+    """Publishes only a model that is good enough; the message says why one is not."""
+
+
 class Storage(Model):
     """Where data sets, checkpoints and models lie: any service that speaks S3."""
 
@@ -227,6 +260,9 @@ class TweetModelSpec(Model):
 
     generation: Generation = Generation()
     """How sample tweets are drawn."""
+
+    publish: Publish | None = None
+    """Pushes the finished model to the Hugging Face Hub."""
 
     storage: Storage
     """Where results go."""

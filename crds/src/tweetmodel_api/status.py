@@ -85,6 +85,16 @@ class Evaluation(Model):
     """Share of the samples that repeat a training post, as a whole or in eight words in a row."""
 
 
+class Publication(Model):
+    """What came of spec.publish."""
+
+    asked: Identifier
+    """Hash of the spec.publish that this answers."""
+
+    url: Annotated[str, Field(max_length=512)] | None = None
+    """Where the model is; absent where it did not reach what spec.publish.when asks."""
+
+
 class TrainedModel(Model):
     """A finished model."""
 
@@ -105,6 +115,9 @@ class TrainedModel(Model):
 
     page: S3Uri | None = None
     """The model's page: one HTML file with samples, evaluation and data, which needs nothing from outside."""
+
+    publication: Publication | None = None
+    """What came of spec.publish; absent where it asks for nothing."""
 
 
 class Metric(Model):

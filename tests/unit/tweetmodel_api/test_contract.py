@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from makers import DIGEST, dataset, failure, model, spec, success
 from tweetmodel_api.crd import crd
 from tweetmodel_api.layout import FileEntry, Layout, Manifest, checkpoint_step
-from tweetmodel_api.plan import collection_id, inputs_id, run_id
+from tweetmodel_api.plan import collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.report import MAX_BYTES, decode, encode
 from tweetmodel_api.spec import TweetModelSpec
@@ -53,6 +53,16 @@ def test_a_change_of_the_secret_or_a_retry_asks_for_another_pod() -> None:
     other = spec(storage={"uri": "s3://bucket/models", "secretRef": {"name": "new"}})
     assert inputs_id(other, "") != inputs_id(spec(), "")
     assert inputs_id(spec(), "now") != inputs_id(spec(), "")
+
+
+def test_publishing_trains_nothing_and_asks_for_another_pod() -> None:
+    public, private = (
+        spec(publish={"huggingFace": {"private": private, "secretRef": {"name": "hub"}}}) for private in (False, True)
+    )
+    assert run_id(public, DIGEST) == run_id(private, DIGEST) == run_id(spec(), DIGEST)
+    assert len({inputs_id(of, "") for of in (spec(), public, private)}) == 3
+    assert publish_id(spec()) is None
+    assert publish_id(public) != publish_id(private)
 
 
 def test_a_report_survives_the_termination_message() -> None:

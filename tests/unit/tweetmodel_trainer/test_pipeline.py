@@ -19,10 +19,12 @@ from huggingface_hub import ModelCard
 import hostile
 from makers import zipped
 from tweetmodel_api.layout import MANIFEST
-from tweetmodel_api.plan import DatasetReference, Plan, run_id
+from tweetmodel_api.plan import DatasetReference, Plan, publish_id, run_id
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
+from tweetmodel_api.spec import Publish
 from tweetmodel_trainer.__main__ import main
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.generate import printable
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.progress import Progress
@@ -317,6 +319,43 @@ def test_a_pod_that_dies_between_model_and_results_is_made_up_for(
     code, report = run(plan)
     assert code == ExitCode.DONE
     assert report.model.resumed_from_step == report.model.steps
+
+
+def test_a_hub_that_refuses_costs_no_training(
+    make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def push(folder: Path, *_: Any) -> str:
+        asked.append(sorted(path.name for path in folder.iterdir()))
+        if len(asked) == 1:
+            raise Failure(Reason.HUB_DENIED, "the Hub refuses.")
+        return "https://huggingface.co/ada/huggingtweets-ada"
+
+    put("archive.zip", MANY)
+    monkeypatch.setattr("tweetmodel_trainer.hub.push", push)
+    publish = {"huggingFace": {"secretRef": {"name": "hub"}}}
+    plan = make_plan(training=SHORT, generation={"samples": 1}, publish=publish)
+    plan = training(plan, run(plan)[1])
+    code, report = run(plan)
+    assert (code, report.reason) == (ExitCode.DENIED, Reason.HUB_DENIED)
+
+    monkeypatch.setattr("tweetmodel_trainer.pipeline._train", lambda *_: pytest.fail("it is trained already"))
+    code, report = run(plan)
+    assert code == ExitCode.DONE
+    assert asked[0] == asked[1]
+    assert "model.safetensors" in asked[1]
+    assert report.message.endswith("It is published at https://huggingface.co/ada/huggingtweets-ada.")
+    assert report.model.publication.asked == publish_id(plan.spec)
+
+    strict = plan.spec.model_copy(
+        update={"publish": Publish.model_validate(publish | {"when": {"perplexityBelow": "1"}})}
+    )
+    code, report = run(plan.model_copy(update={"spec": strict}))
+    assert code == ExitCode.DONE
+    assert report.model.publication.url is None
+    assert re.search(r"It was not published: its perplexity [\d.]+ is not below 1\.$", report.message)
+    assert len(asked) == 2
 
 
 def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(

@@ -1,7 +1,7 @@
 """The trainer from end to end: stages are functions from files to files, and here they meet S3 and the report.
 
     collect:  gather → clean → split                         → data set
-    train:    base model → tokens → fine-tune → evaluate → generate → model, page, results
+    train:    base model → tokens → fine-tune → evaluate → generate → model, page, results → Hub
 
 Results are looked for before they are made: a stage that is run again repeats its report and nothing else.
 """
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from tweetmodel_api.plan import Plan
+from tweetmodel_api.plan import Plan, publish_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import MOST_SAMPLES, Report, encode
-from tweetmodel_api.status import Dataset, TrainedModel
+from tweetmodel_api.status import Dataset, Publication, TrainedModel
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
@@ -79,7 +79,7 @@ def _gather(
 
 
 def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
-    """Fine-tunes, evaluates and samples the model of a run, and publishes it; or repeats the report of a done one.
+    """Fine-tunes, evaluates and samples the model of a run, and publishes it; of a done one it repeats the report.
 
     Args:
         plan: with run and data set.
@@ -94,16 +94,21 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
     """
     if plan.run is None or plan.dataset is None:
         raise Failure(Reason.INTERNAL_ERROR, "the plan names no run and no data set, which training needs.")
-    done = _done(plan.layout.results(plan.run), workdir / "done", storage)
-    if done:
+    report = _done(plan.layout.results(plan.run), workdir / "done", storage)
+    if report:
         logger.info("run %s is done already: its report is repeated", plan.run)
-        return done
+    else:
+        _fetch("data set", plan.dataset.uri, workdir / "dataset", storage)
+        report = _train(plan, plan.run, workdir, storage, progress, attempt)
+    return _publish(plan, report, workdir / "model", storage, progress)
+
+
+def _fetch(what: str, uri: str, folder: Path, storage: Storage) -> None:
     try:
-        storage.fetch(plan.dataset.uri, workdir / "dataset")
+        storage.fetch(uri, folder)
     except Torn as error:
-        sentence = f"the data set is not whole ({error}): delete its folder and make the TweetModel anew."
+        sentence = f"the {what} is not whole ({error}): delete its folder and make the TweetModel anew."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
-    return _train(plan, plan.run, workdir, storage, progress, attempt)
 
 
 def _done(uri: str, folder: Path, storage: Storage) -> Report | None:
@@ -150,6 +155,27 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     (results / REPORT).write_text(text)
     storage.publish(results, plan.layout.results(run))
     return Report.model_validate_json(text)
+
+
+def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progress: Progress) -> Report:
+    """Pushes a finished model to the Hub where the spec asks for it and the numbers allow it; tells so in the report.
+
+    It comes after the results: a Hub that refuses or is away costs no training, and the next attempt only pushes.
+    """
+    publish, asked, model = plan.spec.publish, publish_id(plan.spec), report.model
+    if not (publish and asked and model and plan.run):
+        return report
+    from tweetmodel_trainer import gate, hub  # the Hub's client takes a while to import
+
+    why_not, url = gate.refusal(publish.when, model.evaluation), None
+    if not why_not:
+        progress.say(98)
+        if not folder.exists():
+            _fetch("model", model.uri, folder, storage)
+        url = hub.push(folder, publish.hugging_face, [source.handle for source in plan.spec.sources], plan.run)
+    told = f"It was not published: {why_not}." if why_not else f"It is published at {url}."
+    published = model.model_copy(update={"publication": Publication(asked=asked, url=url)})
+    return report.model_copy(update={"message": f"{report.message} {told}", "model": published})
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:

@@ -18,6 +18,8 @@ def record(runs: tuple[Run, ...], pursuit: Pursuit, dataset_digest: str, now: st
         return runs
     run, verdict = pursuit.goal.id, pursuit.verdict
     old = next((r for r in runs if r.id == run), None)
+    if old and old.outcome == "Succeeded" and not verdict.succeeded:
+        return runs  # it is published again, or repeated: what it made stays made
     model = verdict.report.model if verdict.report else None
     ended = verdict.outcome != "Active"
     current = Run(
