@@ -98,7 +98,10 @@ def show(status: Object, console: Console) -> None:
     table.add_row("perplexity", evaluation["perplexityBefore"], evaluation["perplexity"])
     console.print(table)
     console.print(conditions(status)["DataReady"]["message"])
-    console.print(f"Data set  {status['dataset']['uri']}\nModel     {status['model']['uri']}\nPage      {status['model']['page']}", soft_wrap=True)
+    console.print(
+        f"Data set  {status['dataset']['uri']}\nModel     {status['model']['uri']}\nPage      {status['model']['page']}",
+        soft_wrap=True,
+    )
 
 
 def main() -> None:
