@@ -98,7 +98,12 @@ def show(status: Object, console: Console) -> None:
     table.add_row("perplexity", evaluation["perplexityBefore"], evaluation["perplexity"])
     console.print(table)
     console.print(conditions(status)["DataReady"]["message"])
-    console.print(f"Data set  {status['dataset']['uri']}\nModel     {status['model']['uri']}", soft_wrap=True)
+    places = (
+        ("Data set", status["dataset"]["uri"]),
+        ("Model", status["model"]["uri"]),
+        ("Page", status["model"]["page"]),
+    )
+    console.print("\n".join(f"{name:10}{uri}" for name, uri in places), soft_wrap=True)
 
 
 def main() -> None:

@@ -66,7 +66,8 @@ def test_events_tell_the_way(kubectl: Kubectl, quickstart: dict[str, Any]) -> No
 
 
 def test_every_folder_in_storage_is_complete(kubectl: Kubectl, quickstart: dict[str, Any], s3: Any) -> None:
-    for uri in (quickstart["model"]["uri"], quickstart["dataset"]["uri"]):
+    page = quickstart["model"]["page"].removesuffix("/index.html")
+    for uri in (quickstart["model"]["uri"], quickstart["dataset"]["uri"], page):
         prefix = uri.removeprefix(f"s3://{BUCKET}/") + "/"
         manifest = json.loads(s3.get_object(Bucket=BUCKET, Key=prefix + "MANIFEST.json")["Body"].read())
         listed = {prefix + entry["path"] for entry in manifest["files"]}

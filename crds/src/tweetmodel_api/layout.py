@@ -3,8 +3,9 @@
     <storage.uri>/<namespace>/<name>/
       datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json
       runs/<run>/checkpoints/<step>-<attempt>/
-      runs/<run>/model/         config, safetensors weights, tokenizer
-      runs/<run>/results/       report.json  samples.jsonl  metrics.jsonl
+      runs/<run>/model/         config, safetensors weights, tokenizer, README.md, predictions.png
+      runs/<run>/page/          index.html  predictions.png
+      runs/<run>/results/       report.json  evaluation.json  samples.jsonl  metrics.jsonl
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json does: it is written last, names
 every file with size and SHA-256, and readers verify it. Nothing is overwritten.
@@ -87,8 +88,12 @@ class Layout:
         """The finished model of a run."""
         return f"{self.root}/runs/{run}/model"
 
+    def page(self, run: str) -> str:
+        """The page of a finished model, for a browser."""
+        return f"{self.root}/runs/{run}/page"
+
     def results(self, run: str) -> str:
-        """Report, samples and metrics of a run; complete means that the run is done."""
+        """Report, evaluation, samples and metrics of a run; complete means that the run is done."""
         return f"{self.root}/runs/{run}/results"
 
 

@@ -77,8 +77,14 @@ def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str) -> str:
     return _identity(
         template=spec.model_dump(mode="json", exclude_defaults=True, include=_TEMPLATE[stage]),
         checkpoint_seconds=spec.training.checkpoint_seconds if stage == "train" else None,
+        **({"publish": publish_id(spec)} if stage == "train" and spec.publish else {}),
         retry=retry,
     )
+
+
+def publish_id(spec: TweetModelSpec) -> str | None:
+    """What a publication depends on besides the model; None where nothing is to be published."""
+    return _identity(publish=spec.publish.model_dump(mode="json", exclude_defaults=True)) if spec.publish else None
 
 
 def _identity(**parts: object) -> str:

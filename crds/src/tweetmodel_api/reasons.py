@@ -53,6 +53,7 @@ class Reason(StrEnum):
     INVALID_STORAGE = "InvalidStorage"
     STORAGE_UNREACHABLE = "StorageUnreachable"
     HUB_UNREACHABLE = "HubUnreachable"
+    HUB_DENIED = "HubDenied"
     DIVERGED = "Diverged"
     OUT_OF_MEMORY = "OutOfMemory"
     DISK_FULL = "DiskFull"
@@ -89,8 +90,9 @@ FACTS: dict[Reason, Fact] = {
         "Check the chart's trainer.image; for a private registry, give the ServiceAccount `default` imagePullSecrets.",
     ),
     Reason.SECRET_INVALID: Fact(
-        "The Secret that spec.storage.secretRef names is missing or lacks a key.",
-        "Create it in this namespace with the keys accessKeyID and secretAccessKey.",
+        "A Secret that the spec names is missing or lacks a key.",
+        "Create it in this namespace: for storage.secretRef with the keys accessKeyID and secretAccessKey, for "
+        "publish.huggingFace.secretRef with the key token.",
     ),
     Reason.POD_REFUSED: Fact(
         "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
@@ -147,8 +149,14 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.HUB_UNREACHABLE: Fact(
         "The Hugging Face Hub does not answer.",
-        "Check the network, or take the base model from storage with baseModel.s3.",
+        "Check the network. A base model can also be taken from storage with baseModel.s3.",
         ExitCode.TEMPORARY,
+    ),
+    Reason.HUB_DENIED: Fact(
+        "The Hugging Face Hub refuses to take the model, which itself is done and in storage.",
+        "Give the token the right to write, or correct publish.huggingFace, then set the annotation "
+        "tweetmodel.dev/retry.",
+        ExitCode.DENIED,
     ),
     Reason.DIVERGED: Fact(
         "Training diverged: the loss is no number any more.", "Lower training.learningRate.", ExitCode.CONFIGURATION

@@ -13,6 +13,7 @@ from tweetmodel_api.status import Dataset, TrainedModel
 
 MAX_BYTES = 4096
 MAX_SAMPLE = 300
+MOST_SAMPLES = 10
 
 
 class Report(Model):
@@ -27,12 +28,12 @@ class Report(Model):
     model: TrainedModel | None = None
     """What train made."""
     samples: tuple[str, ...] = ()
-    """The first samples."""
+    """The best samples."""
 
 
 def encode(report: Report) -> str:
     """The report as JSON of at most 4,096 bytes in UTF-8: samples are shortened, then dropped, to fit."""
-    samples = tuple(s if len(s) <= MAX_SAMPLE else s[: MAX_SAMPLE - 1] + "…" for s in report.samples[:10])
+    samples = tuple(s if len(s) <= MAX_SAMPLE else s[: MAX_SAMPLE - 1] + "…" for s in report.samples[:MOST_SAMPLES])
     for count in range(len(samples), -1, -1):
         text = report.model_copy(update={"samples": samples[:count]}).model_dump_json(by_alias=True, exclude_none=True)
         if len(text.encode()) <= MAX_BYTES:

@@ -157,13 +157,19 @@ class Generation(Model):
     """How sample tweets are drawn from the finished model."""
 
     samples: Annotated[int, Field(ge=1, le=100)] = 10
-    """How many samples to draw for each prompt; the first ten come back in the status."""
+    """How many samples to draw for each prompt; the best ten come back in the status."""
 
     prompts: Annotated[
         tuple[Annotated[str, Field(max_length=280)], ...],
         Field(min_length=1, max_length=10, json_schema_extra=atomic),
-    ] = ("",)
+    ] = ("", "I think that", "I love", "I don't like", "I'm", "My dream is")
     """What each sample begins with; an empty prompt leaves the model free."""
+
+    blocked_words: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=64)], ...],
+        Field(max_length=100, json_schema_extra=atomic),
+    ] = ()
+    """Samples that say one of these words, whole and whatever its case, are dropped."""
 
     temperature: Decimal = "1.0"
     """Higher is more surprising."""
@@ -173,6 +179,39 @@ class Generation(Model):
 
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 160
     """Longest sample, in tokens."""
+
+
+class HubRepository(Model):
+    """A model repository on the Hugging Face Hub."""
+
+    repo: Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$", max_length=193)] | None = None
+    """Its name, with or without owner; made of the sorted handles when absent, and the token's owner's."""
+
+    private: bool = True
+    """Whether a repository that is made is private; one that exists stays as it is."""
+
+    secret_ref: LocalReference
+    """A Secret with the key token: a token of the Hub with the right to write."""
+
+
+class PublishWhen(Model):
+    """What a model must reach to be published; what is left out does not matter."""
+
+    perplexity_below: Decimal | None = None
+    """Its perplexity on held-out posts must be lower than this."""
+
+    max_copy_share: Decimal | None = None
+    """At most this share of its samples may repeat a training post, "0.1" for a tenth."""
+
+
+class Publish(Model):
+    """Where a finished model goes besides storage. Changing it publishes again and trains nothing."""
+
+    hugging_face: HubRepository
+    """The Hugging Face Hub."""
+
+    when: PublishWhen | None = None
+    """Publishes only a model that is good enough; the message says why one is not."""
 
 
 class Storage(Model):
@@ -248,6 +287,9 @@ class TweetModelSpec(Model):
 
     generation: Generation = Generation()
     """How sample tweets are drawn."""
+
+    publish: Publish | None = None
+    """Pushes the finished model to the Hugging Face Hub."""
 
     storage: Storage
     """Where results go."""

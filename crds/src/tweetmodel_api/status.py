@@ -81,6 +81,19 @@ class Evaluation(Model):
     bits_per_byte: Decimal
     """Bits for one byte of the held-out posts, after training: comparable between tokenizers."""
 
+    copy_share: Decimal | None = None
+    """Share of the samples that repeat a training post, as a whole or in eight words in a row."""
+
+
+class Publication(Model):
+    """What came of spec.publish."""
+
+    asked: Identifier
+    """Hash of the spec.publish that this answers."""
+
+    url: Annotated[str, Field(max_length=512)] | None = None
+    """Where the model is; absent where it did not reach what spec.publish.when asks."""
+
 
 class TrainedModel(Model):
     """A finished model."""
@@ -99,6 +112,12 @@ class TrainedModel(Model):
 
     resumed_from_step: Annotated[int, Field(ge=0)] | None = None
     """The checkpoint that the last attempt went on from; absent when it began at zero."""
+
+    page: S3Uri | None = None
+    """The model's page: one HTML file with samples, evaluation and data, which needs nothing from outside."""
+
+    publication: Publication | None = None
+    """What came of spec.publish; absent where it asks for nothing."""
 
 
 class Metric(Model):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from makers import DIGEST, dataset, failure, model, spec, success
 from tweetmodel_api.crd import crd
 from tweetmodel_api.layout import FileEntry, Layout, Manifest, checkpoint_step
-from tweetmodel_api.plan import collection_id, inputs_id, run_id
+from tweetmodel_api.plan import collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.report import MAX_BYTES, decode, encode
 from tweetmodel_api.spec import TweetModelSpec
@@ -68,6 +68,16 @@ def test_a_retry_looks_at_the_sources_again() -> None:
 def test_a_report_of_a_newer_trainer_is_read() -> None:
     report = success(dataset=dataset())
     assert decode(encode(report).replace('{"outcome"', '{"novelty":1,"outcome"')) == report
+
+
+def test_publishing_trains_nothing_and_asks_for_another_pod() -> None:
+    public, private = (
+        spec(publish={"huggingFace": {"private": private, "secretRef": {"name": "hub"}}}) for private in (False, True)
+    )
+    assert run_id(public, DIGEST) == run_id(private, DIGEST) == run_id(spec(), DIGEST)
+    assert len({inputs_id("train", of, "") for of in (spec(), public, private)}) == 3
+    assert publish_id(spec()) is None
+    assert publish_id(public) != publish_id(private)
 
 
 def test_a_report_survives_the_termination_message() -> None:

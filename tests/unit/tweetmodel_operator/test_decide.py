@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from makers import DIGEST, NOW, dataset, failure, job, model, observed, spec, success
-from tweetmodel_api.plan import run_id
+from tweetmodel_api.plan import publish_id, run_id
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.status import Metric, Progress, TweetModelStatus
+from tweetmodel_api.report import Report
+from tweetmodel_api.status import Metric, Progress, Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
 from tweetmodel_operator.state import Decision, Observed
 
@@ -272,6 +273,41 @@ def test_a_change_that_does_not_matter_to_the_result_starts_nothing_once_it_is_r
     decision = after(observed(of=other, status=ready(), generation=2))
     assert not decision.create
     assert condition(decision, "Ready") == ("True", "Succeeded")
+
+
+PUBLISHING = spec(publish={"huggingFace": {"secretRef": {"name": "hub"}}})
+
+
+def published(run: str) -> Report:
+    """The report of a run that was pushed to the Hub."""
+    publication = Publication(asked=publish_id(PUBLISHING), url="https://huggingface.co/ada/huggingtweets-ada")
+    return success(model=model(run).model_copy(update={"publication": publication}))
+
+
+def test_publishing_that_is_asked_for_later_makes_a_job_of_the_same_run_and_keeps_its_result() -> None:
+    run = run_id(spec(), DIGEST)
+    assert run_id(PUBLISHING, DIGEST) == run
+    for there in ((), (job("train").complete(success(model=model(run))),)):
+        asked = after(observed(*there, of=PUBLISHING, status=ready(), generation=2))
+        assert [(r.id, r.attempt) for r in asked.create] == [(run, 2)]
+        assert asked.status
+        assert [r.outcome for r in asked.status.runs] == ["Succeeded"]
+        assert asked.status.model
+
+    pushed = job("train", PUBLISHING).attempt(2)
+    done = after(observed(pushed.complete(published(run)), of=PUBLISHING, status=asked.status, generation=2))
+    assert condition(done, "Ready") == ("True", "Succeeded")
+    again = after(observed(of=PUBLISHING, status=done.status, generation=2))
+    assert not again.create
+    assert not after(observed(of=spec(), status=done.status, generation=3)).create
+
+
+def test_a_hub_that_refuses_stalls_and_the_run_stays_done() -> None:
+    refused = job("train", PUBLISHING).attempt(2).pod_ended(77, failure(Reason.HUB_DENIED)).failed()
+    decision = after(observed(refused, of=PUBLISHING, status=ready(), generation=2))
+    assert condition(decision, "Stalled") == ("True", "HubDenied")
+    assert decision.status
+    assert [r.outcome for r in decision.status.runs] == ["Succeeded"]
 
 
 def test_a_change_of_placement_replaces_the_running_job_under_the_same_run() -> None:

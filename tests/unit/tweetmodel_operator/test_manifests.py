@@ -110,6 +110,17 @@ def test_credentials_are_mounted_by_name_and_never_read() -> None:
     assert env["AWS_ACCESS_KEY_ID"]["valueFrom"] == reference
 
 
+def test_the_train_pod_alone_gets_the_token_of_the_hub() -> None:
+    publishing = spec(publish={"huggingFace": {"secretRef": {"name": "hub"}}})
+
+    def token(stage: str) -> list[dict[str, Any]]:
+        env = made(stage, publishing)["spec"]["template"]["spec"]["containers"][0]["env"]
+        return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "HF_TOKEN"]
+
+    assert token("train") == [{"name": "hub", "key": "token"}]
+    assert token("collect") == []
+
+
 def test_every_permanent_exit_code_ends_the_job_and_no_temporary_one_does() -> None:
     (fail, stopped, disrupted) = manifests.pod_failure_policy()["rules"]
     ending = set(fail["onExitCodes"]["values"])

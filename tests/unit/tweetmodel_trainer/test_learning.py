@@ -23,7 +23,7 @@ from tweetmodel_trainer import lora
 from tweetmodel_trainer.evaluate import evaluate
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Saving, finetune
-from tweetmodel_trainer.generate import generate, printable
+from tweetmodel_trainer.generate import generate, is_blocked, printable
 from tweetmodel_trainer.interrupt import Interrupted, Request
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
@@ -293,19 +293,55 @@ def test_every_token_of_a_text_longer_than_the_context_is_scored_once() -> None:
 
 def test_a_sample_is_one_line_without_control_characters() -> None:
     assert printable(" a\x1b[31m\ngull\0 \ufffdflew \U0001f426\u200d ") == "a[31m gull flew \U0001f426\u200d"
+    assert printable("safe\u202e txt.exe\u2066 \u200fשלום") == "safe txt.exe \u200fשלום"
+
+
+def drawing(*rounds: dict[str, str]) -> Callable[..., list[str]]:
+    """Draws what each round has for a prompt."""
+    left = iter(rounds)
+
+    def draw(*call: Any) -> list[str]:
+        texts = next(left)
+        return [texts[prompt] for prompt in call[-1]]
+
+    return draw
 
 
 def test_a_sample_that_says_nothing_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted: list[int] = []
+    rounds = {"": "gull", "fog": ""}, {"fog": "fog came"}, {}
+    monkeypatch.setattr("tweetmodel_trainer.generate._draw", drawing(*rounds))
+    samples = generate(small_model(), TOKENIZER, Generation(samples=1, prompts=("", "fog")), 1)
+    assert [sample.text for sample in samples] == ["gull", "fog came"]
 
-    def draw(*call: object) -> list[str]:
-        wanted.append(call[-1])
-        return ["", "gull"][: call[-1]] if len(wanted) == 1 else ["fog"] * call[-1]
 
-    monkeypatch.setattr("tweetmodel_trainer.generate._draw", draw)
-    samples = generate(small_model(), TOKENIZER, Generation(samples=2), 1)
-    assert [sample.text for sample in samples] == ["gull", "fog"]
-    assert wanted == [2, 1]
+def test_a_sample_with_a_blocked_word_is_drawn_anew_and_then_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = {"": "A GULL!", "fog": "fog and gull"}, {"": "gulls", "fog": "the gull, again"}, {"fog": "gull"}
+    monkeypatch.setattr("tweetmodel_trainer.generate._draw", drawing(*rounds))
+    wanted = Generation(samples=1, prompts=("", "fog"), blocked_words=("Gull",))
+    assert [sample.text for sample in generate(small_model(), TOKENIZER, wanted, 1)] == ["gulls"]
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "blocked"),
+    [
+        ("the gulls came", "gull", False),
+        ("GULL!", "gull", True),
+        ("Straße", "STRASSE", True),
+        ("i like c++ a lot", "C++", True),
+        ("i like c++17", "c++", False),
+        ("#gull @gull", "gull", True),
+    ],
+)
+def test_blocked_words_are_whole_words_in_any_case(text: str, word: str, blocked: bool) -> None:
+    assert is_blocked(text, [word]) is blocked
+
+
+def test_a_sample_does_not_depend_on_the_prompts_beside_it() -> None:
+    """Prompts of unequal length are padded on the left; drawn nearly cold, each must say what it says alone."""
+    model, prompts = small_model(), ("", "gull number", "gull number 7 has taken sandwich")
+    cold = Generation(samples=1, prompts=prompts, max_tokens=16, temperature="0.001")
+    alone = [generate(model, TOKENIZER, cold.model_copy(update={"prompts": (p,)}), 1)[0] for p in prompts]
+    assert generate(model, TOKENIZER, cold, 1) == alone
 
 
 def test_the_loss_does_not_depend_on_how_posts_are_batched(monkeypatch: pytest.MonkeyPatch) -> None:

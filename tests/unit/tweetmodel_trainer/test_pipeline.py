@@ -3,27 +3,35 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import generate
 import pytest
+from huggingface_hub import ModelCard
 
+import hostile
 from makers import zipped
 from tweetmodel_api.layout import MANIFEST
-from tweetmodel_api.plan import DatasetReference, Plan, run_id
+from tweetmodel_api.plan import DatasetReference, Plan, publish_id, run_id
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
+from tweetmodel_api.spec import Publish
 from tweetmodel_trainer.command import main
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.generate import printable
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
+OURS = "tweetmodel_trainer"
 SHORT = {"epochs": 1, "blockSize": 64, "batchSize": 64, "learningRate": "3e-3"}
 
 
@@ -157,7 +165,14 @@ def test_collecting_and_repeating_a_report_never_import_torch() -> None:
 
 
 def test_a_run_ends_with_a_model_samples_and_a_report(
-    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str, tmp_path: Path, storage: Any
+    make_plan: MakePlan,
+    run: Any,
+    put: Any,
+    s3: Any,
+    bucket: str,
+    tmp_path: Path,
+    storage: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put("archive.zip", MANY)
     plan = make_plan(training=SHORT, generation={"samples": 3, "prompts": ["", "gull"], "maxTokens": 20})
@@ -165,21 +180,65 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     code, report = run(plan)
     assert (code, report.outcome) == (ExitCode.DONE, "Succeeded")
     assert float(report.model.evaluation.loss) < float(report.model.evaluation.loss_before)
-    assert len(report.samples) == 6
-    assert report.samples[3].startswith("gull")
+    assert 1 <= len(report.samples) <= 6
+    assert len(set(report.samples)) == len(report.samples)
 
     from transformers import pipeline
 
     storage.fetch(report.model.uri, tmp_path / "model")
     assert not list((tmp_path / "model").glob("*.bin"))
     write = pipeline("text-generation", model=str(tmp_path / "model"))
+    card = (tmp_path / "model" / "README.md").read_text()
+    monkeypatch.chdir(tmp_path / "model")
+    exec(re.search(r"```python\n(.*?)```", card, re.DOTALL)[1], {})  # what it tells its reader to do works
+    storage.fetch(report.model.page.rpartition("/")[0], tmp_path / "page")
+    assert sorted(path.name for path in (tmp_path / "page").iterdir()) == ["index.html", "predictions.png"]
     assert write("gull", max_new_tokens=5, do_sample=False)[0]["generated_text"].startswith("gull")
 
     again_code, again = run(plan)
     assert (again_code, again) == (code, report)
     lines = io.BytesIO()
     s3.download_fileobj(bucket, plan.layout.results(plan.run).removeprefix(f"s3://{bucket}/") + "/samples.jsonl", lines)
-    assert len(lines.getvalue().splitlines()) == 6
+    rows = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [row["prompt"] for row in rows] == [""] * 3 + ["gull"] * 3
+    assert all(row["text"].startswith("gull") for row in rows[3:])
+    assert {"prompt", "text", "copy", "duplicate"} == set(rows[0])
+
+
+def test_hostile_posts_reach_card_page_status_and_log_as_mere_text(
+    make_plan: MakePlan,
+    run: Any,
+    put: Any,
+    storage: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The model is made to say each hostile post as it is, and to say it for a hostile prompt."""
+    put(
+        "archive.zip",
+        zipped({"data/tweets.js": tweets(*hostile.POSTS * 4, *(f"gull {n} came by" for n in range(400)))}),
+    )
+    monkeypatch.setattr("tweetmodel_trainer.generate._draw", lambda *call: (printable(p) for p in call[-1]))
+    prompts = [post[:280].replace("\0", "") for post in hostile.POSTS]
+    caplog.set_level("INFO")
+    for some in (prompts[at : at + 10] for at in range(0, len(prompts), 10)):
+        plan = make_plan(training=SHORT, generation={"samples": 1, "prompts": some})
+        code, report = run(training(plan, run(plan)[1]))
+        assert code == ExitCode.DONE
+        lines = [
+            *report.samples,
+            report.message,
+            *(record.getMessage() for record in caplog.records if record.name.startswith(OURS)),
+        ]
+        assert not [line for line in lines if any(unicodedata.category(c) in ("Cc", "Cs") for c in line)]
+        assert not [line for line in lines if re.search("[\u202a-\u202e\u2066-\u2069]", line)]
+        folder = tmp_path / f"run-{report.model.digest[:8]}"
+        storage.fetch(report.model.uri, folder)
+        assert ModelCard.load(folder / "README.md").data.library_name == "transformers"
+        storage.fetch(report.model.page.rpartition("/")[0], folder)
+        assert "<script" not in (folder / "index.html").read_text()
+        assert "javascript:" not in re.sub(r">[^<]*<", "><", (folder / "index.html").read_text())
 
 
 STEPS = SHORT | {"batchSize": 8}
@@ -283,6 +342,43 @@ def test_a_data_set_stays_when_only_what_was_left_out_of_it_has_changed(
     assert second.dataset.retweets == 1
     assert second.dataset.digest == first.dataset.digest
     assert s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"] == before
+
+
+def test_a_hub_that_refuses_costs_no_training(
+    make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def push(folder: Path, *_: Any) -> str:
+        asked.append(sorted(path.name for path in folder.iterdir()))
+        if len(asked) == 1:
+            raise Failure(Reason.HUB_DENIED, "the Hub refuses.")
+        return "https://huggingface.co/ada/huggingtweets-ada"
+
+    put("archive.zip", MANY)
+    monkeypatch.setattr("tweetmodel_trainer.hub.push", push)
+    publish = {"huggingFace": {"secretRef": {"name": "hub"}}}
+    plan = make_plan(training=SHORT, generation={"samples": 1}, publish=publish)
+    plan = training(plan, run(plan)[1])
+    code, report = run(plan)
+    assert (code, report.reason) == (ExitCode.DENIED, Reason.HUB_DENIED)
+
+    monkeypatch.setattr("tweetmodel_trainer.pipeline._train", lambda *_: pytest.fail("it is trained already"))
+    code, report = run(plan)
+    assert code == ExitCode.DONE
+    assert asked[0] == asked[1]
+    assert "model.safetensors" in asked[1]
+    assert report.message.endswith("It is published at https://huggingface.co/ada/huggingtweets-ada.")
+    assert report.model.publication.asked == publish_id(plan.spec)
+
+    strict = plan.spec.model_copy(
+        update={"publish": Publish.model_validate(publish | {"when": {"perplexityBelow": "1"}})}
+    )
+    code, report = run(plan.model_copy(update={"spec": strict}))
+    assert code == ExitCode.DONE
+    assert report.model.publication.url is None
+    assert re.search(r"It was not published: its perplexity [\d.]+ is not below 1\.$", report.message)
+    assert len(asked) == 2
 
 
 def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(

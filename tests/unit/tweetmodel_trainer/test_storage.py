@@ -33,6 +33,13 @@ def test_a_published_folder_comes_back_as_it_was(storage: Storage, bucket: str, 
     assert (tmp_path / "back" / "below" / "b").read_bytes() == b"two" * 100
 
 
+def test_a_page_is_stored_as_what_a_browser_opens(storage: Storage, bucket: str, folder: Path, s3: Any) -> None:
+    (folder / "index.html").write_text("<!doctype html>")
+    storage.publish(folder, f"s3://{bucket}/x")
+    kinds = {name: s3.head_object(Bucket=bucket, Key=f"x/{name}")["ContentType"] for name in ("index.html", "a")}
+    assert kinds == {"index.html": "text/html", "a": "application/octet-stream"}
+
+
 def test_the_manifest_is_written_last(
     storage: Storage, bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch, keys: Callable[[], list[str]]
 ) -> None:

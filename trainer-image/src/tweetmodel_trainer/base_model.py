@@ -34,7 +34,7 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.storage import Storage
 from tweetmodel_trainer.tokens import train_tokenizer
 
-FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 

@@ -4,14 +4,13 @@ Each post is read on its own after the end-of-text token and scored up to and in
 so the figure does not depend on how posts were packed for training.
 """
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tweetmodel_trainer.scores import Scores
 from tweetmodel_trainer.tokens import encode
 
 BATCH_TOKENS = 4096
@@ -20,31 +19,11 @@ BATCH_LOGITS = 1 << 26
 IGNORED = -100
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Sums over held-out posts."""
-
-    nats: float
-    """Negative log-likelihood of all scored tokens."""
-    tokens: int
-    """Scored tokens, the closing one of each post included."""
-    bytes: int
-    """UTF-8 bytes of the posts."""
-
-    @property
-    def loss(self) -> float:
-        """Mean cross-entropy, nats a token."""
-        return self.nats / self.tokens
-
-    @property
-    def perplexity(self) -> float:
-        """exp(loss); infinite where a float can't hold it."""
-        return math.exp(self.loss) if self.loss < 700 else math.inf
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Nats / ln 2 / bytes: comparable between tokenizers (Gao et al. 2020, The Pile, section 3.1)."""
-        return self.nats / math.log(2) / self.bytes
+def evaluate_each(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Mapping[str, Sequence[str]]
+) -> dict[str, Scores]:
+    """Scores a model on the texts of each account."""
+    return {handle: evaluate(model, tokenizer, written) for handle, written in texts.items()}
 
 
 @torch.inference_mode()

@@ -1,34 +1,30 @@
-"""Draws sample tweets from a model, all samples of a prompt at once."""
+"""Draws sample tweets from a model: all prompts side by side, in batches, each prompt padded on its left.
 
+A sample that says nothing, or that says a blocked word, is drawn anew a few times.
+"""
+
+import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from tweetmodel_api.spec import Generation
 from tweetmodel_trainer.clean import collapse_space
+from tweetmodel_trainer.sample import Sample
 from tweetmodel_trainer.tokens import encode
 
 SHORTEST_TOKENS = 10
 TOP_K = 50
 """Both as huggingtweets drew: min_length=10, and transformers' default top_k."""
-TOGETHER = 16
-"""Samples drawn at a time: more would take memory for little speed."""
 DRAWS = 3
-"""How often a sample that says nothing is drawn anew."""
+"""How often a sample is drawn at most."""
+BATCH = 16
+"""Samples drawn side by side: one pass over the weights serves them all; more would take memory for little speed."""
 
-_MARKS = {"\ufffd", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One tweet that the model wrote."""
-
-    prompt: str
-    text: str
-    """The prompt included."""
+_BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Embeddings, overrides and isolates: left open they turn round the text that follows (Trojan Source, 2021)."""
 
 
 @torch.inference_mode()
@@ -37,54 +33,61 @@ def generate(
 ) -> list[Sample]:
     """Draws `generation.samples` tweets for each prompt; the same seed draws the same on the same machine.
 
-    Of a prompt that leaves no room in the model's context its end is read alone.
+    Of a prompt that leaves no room in the model's context its end is read alone. A sample that still says a
+    blocked word at the last draw is left out; one that still says nothing is its prompt.
     """
     model.eval()
     set_seed(seed)
-    return [
-        Sample(prompt, text) for prompt in generation.prompts for text in _texts(model, tokenizer, generation, prompt)
-    ]
-
-
-def _texts(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, generation: Generation, prompt: str
-) -> list[str]:
-    """Tweets that begin with the prompt; those that add nothing to it are drawn anew a few times, then left out."""
-    texts: list[str] = []
+    prompts = [prompt for prompt in generation.prompts for _ in range(generation.samples)]
+    texts = [""] * len(prompts)
     for _ in range(DRAWS):
-        wanted = generation.samples - len(texts)
-        for count in (min(TOGETHER, wanted - done) for done in range(0, wanted, TOGETHER)):
-            texts += [text for text in _draw(model, tokenizer, generation, prompt, count) if text]
-        if len(texts) == generation.samples:
-            break
-    return texts
+        open_ = [index for index, text in enumerate(texts) if not text or is_blocked(text, generation.blocked_words)]
+        for index, text in zip(open_, _draw(model, tokenizer, generation, [prompts[i] for i in open_]), strict=True):
+            texts[index] = text
+    told = (Sample(prompt, text or printable(prompt)) for prompt, text in zip(prompts, texts, strict=True))
+    return [sample for sample in told if not is_blocked(sample.text, generation.blocked_words)]
 
 
 def _draw(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, generation: Generation, prompt: str, count: int
-) -> Iterable[str]:
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, generation: Generation, prompts: Sequence[str]
+) -> Iterator[str]:
+    """A tweet for each prompt, which it begins with; an empty text where the model added nothing."""
     end = tokenizer.eos_token_id
     context = getattr(model.config, "max_position_embeddings", 1024)
     room = min(generation.max_tokens, context // 2)
-    start = [end, *encode(tokenizer, [prompt])[0][-(context - room - 1) :]]
-    inputs = torch.tensor([start], device=model.device)
-    drawn = model.generate(
-        inputs,
-        attention_mask=torch.ones_like(inputs),
-        do_sample=True,
-        num_return_sequences=count,
-        max_new_tokens=room,
-        min_new_tokens=min(SHORTEST_TOKENS, room),
-        temperature=max(float(generation.temperature), 1e-3),
-        top_p=min(max(float(generation.top_p), 1e-3), 1.0),
-        top_k=TOP_K,
-        eos_token_id=end,
-        pad_token_id=end,
-    )
-    written = tokenizer.batch_decode(drawn[:, len(start) :], skip_special_tokens=True)
-    return (printable(prompt + text) if printable(text) else "" for text in written)
+    starts = [[end, *ids[-(context - room - 1) :]] for ids in encode(tokenizer, list(prompts))]
+    for at in range(0, len(starts), BATCH):
+        batch = starts[at : at + BATCH]
+        width = max(map(len, batch))
+        drawn = model.generate(
+            torch.tensor([[end] * (width - len(row)) + row for row in batch], device=model.device),
+            attention_mask=torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch]).to(model.device),
+            do_sample=True,
+            max_new_tokens=room,
+            min_new_tokens=min(SHORTEST_TOKENS, room),
+            temperature=max(float(generation.temperature), 1e-3),
+            top_p=min(max(float(generation.top_p), 1e-3), 1.0),
+            top_k=TOP_K,
+            eos_token_id=end,
+            pad_token_id=end,
+        )
+        written = tokenizer.batch_decode(drawn[:, width:], skip_special_tokens=True)
+        for prompt, text in zip(prompts[at : at + BATCH], written, strict=True):
+            yield printable(prompt + text) if printable(text) else ""
+
+
+def is_blocked(text: str, words: Sequence[str]) -> bool:
+    """Whether a text says one of these words: whole words, whatever their case."""
+    said = text.casefold()
+    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", said) for word in words)
 
 
 def printable(text: str) -> str:
-    """One line without control characters, without marks that turn a line's direction or of broken bytes."""
-    return "".join(c for c in collapse_space(text) if unicodedata.category(c) not in ("Cc", "Cs") and c not in _MARKS)
+    """One line without control characters, turns of direction, and the marks of bytes that are no character."""
+    return collapse_space("".join(c for c in collapse_space(text) if _is_printable(c)))
+
+
+def _is_printable(character: str) -> bool:
+    if character == "\ufffd" or ord(character) in _BIDI_CONTROLS:
+        return False
+    return unicodedata.category(character) not in ("Cc", "Cs")

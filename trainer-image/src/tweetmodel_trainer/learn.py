@@ -17,55 +17,36 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Evaluation
 from tweetmodel_trainer import base_model, lora
+from tweetmodel_trainer.about import licence_of
+from tweetmodel_trainer.assessment import Assessment, assess
 from tweetmodel_trainer.checkpoints import Checkpoints
-from tweetmodel_trainer.evaluate import Scores, evaluate
+from tweetmodel_trainer.evaluate import evaluate_each
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import finetune
-from tweetmodel_trainer.generate import Sample, generate
+from tweetmodel_trainer.generate import generate
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.scores import total
 from tweetmodel_trainer.storage import Storage
 from tweetmodel_trainer.tokens import blocks
 
 logger = logging.getLogger(__name__)
-
-LARGEST = 9.999e99
-"""What an infinite perplexity is written as: the contract knows numbers alone."""
 
 
 @dataclass(frozen=True)
 class Learnt:
     """What a run leaves besides the model's folder."""
 
-    before: Scores
-    after: Scores
-    samples: list[Sample]
+    assessment: Assessment
+    parameters: int
+    base_licence: str | None
+    """As the base model's card names it."""
     steps: int
     log: list[dict[str, float]]
     resumed_from_step: int | None
     remark: str = ""
     """What a person should know besides, as a sentence."""
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """The scores as the status has them."""
-        return Evaluation(
-            loss_before=_decimal(self.before.loss),
-            loss=_decimal(self.after.loss),
-            perplexity_before=_decimal(self.before.perplexity),
-            perplexity=_decimal(self.after.perplexity),
-            bits_per_byte=_decimal(self.after.bits_per_byte),
-        )
-
-    @property
-    def sentence(self) -> str:
-        """Whether the model learnt anything, in words."""
-        told = f"perplexity on held-out posts went from {self.before.perplexity:,.4g} to {self.after.perplexity:,.4g}."
-        if self.after.loss < self.before.loss:
-            return f"The model learnt: {told}{self.remark}"
-        return f"The model did not learn: {told} Try other values in spec.training.{self.remark}"
 
 
 @contextmanager
@@ -98,7 +79,7 @@ def learn(
     """
     disable_progress_bar()
     set_verbosity_error()
-    training, unseen = spec.training, [post.text for post in held_out]
+    training, unseen = spec.training, by_account(held_out)
     set_seed(training.seed)
     model, tokenizer = base_model.load(spec.base_model, storage, [post.text for post in posts], workdir / "base")
     gpu = torch.cuda.is_available()
@@ -108,9 +89,9 @@ def learn(
     context = getattr(model.config, "max_position_embeddings", training.block_size)
     tokens = blocks(posts, tokenizer, training.epochs, min(training.block_size, context), training.seed)
     logger.info("%d posts make %d blocks of %d tokens", len(posts), *tokens.shape)
-    before = evaluate(model, tokenizer, unseen)
-    if not math.isfinite(before.loss):
-        sentence = f"the base model's loss is {before.loss} before any training, so it is broken: choose another."
+    before = evaluate_each(model, tokenizer, unseen)
+    if not math.isfinite(loss := total(before.values()).loss):
+        sentence = f"the base model's loss is {loss} before any training, so it is broken: choose another."
         raise Failure(Reason.BASE_MODEL_INVALID, sentence)
     if training.method == "LoRA":
         model = lora.attach(model, training.lora_rank)
@@ -130,15 +111,18 @@ def learn(
     if training.method == "LoRA":
         model = lora.merge(model)
     progress.say(92)
-    after = evaluate(model, tokenizer, unseen)
-    if not math.isfinite(after.loss):
-        sentence = f"training diverged (the held-out loss is {after.loss}): lower training.learningRate."
+    after = evaluate_each(model, tokenizer, unseen)
+    if not math.isfinite((scores := total(after.values())).loss):
+        sentence = f"training diverged (the held-out loss is {scores.loss}): lower training.learningRate."
         raise Failure(Reason.DIVERGED, sentence)
-    progress.say(95, loss=after.loss, perplexity=after.perplexity)
+    progress.say(95, loss=scores.loss, perplexity=scores.perplexity)
     samples = generate(model, tokenizer, spec.generation, training.seed)
+    assessment = assess(before, after, samples, *([post.text for post in part] for part in (posts, held_out)))
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
-    return Learnt(before, after, samples, trained.steps, trained.log, step, _remark(spec.gpus, gpu))
+    licence = licence_of(workdir / "base")
+    remark = _remark(spec.gpus, gpu)
+    return Learnt(assessment, model.num_parameters(), licence, trained.steps, trained.log, step, remark)
 
 
 def _remark(asked: int, gpu: bool) -> str:
@@ -147,5 +131,9 @@ def _remark(asked: int, gpu: bool) -> str:
     return ""
 
 
-def _decimal(value: float) -> str:
-    return f"{min(value, LARGEST):.4g}"
+def by_account(posts: Sequence[Post]) -> dict[str, list[str]]:
+    """The posts' texts by the account that wrote them."""
+    texts: dict[str, list[str]] = {}
+    for post in posts:
+        texts.setdefault(post.handle, []).append(post.text)
+    return texts

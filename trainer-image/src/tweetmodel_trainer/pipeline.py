@@ -1,7 +1,7 @@
 """The trainer from end to end: stages are functions from files to files, and here they meet S3 and the report.
 
     collect:  gather → clean → split                         → data set
-    train:    base model → tokens → fine-tune → evaluate → generate → model, results
+    train:    base model → tokens → fine-tune → evaluate → generate → model, page, results → Hub
 
 A run that is done is not trained again: its report is repeated. Collecting again is cheap, and the same posts are
 the same data set, so there the folder that is complete already stays.
@@ -13,14 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from tweetmodel_api.plan import Plan
+from tweetmodel_api.plan import Plan, publish_id
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.report import Report, decode, encode
-from tweetmodel_api.status import Dataset, TrainedModel
+from tweetmodel_api.report import MOST_SAMPLES, Report, decode, encode
+from tweetmodel_api.status import Dataset, Publication, TrainedModel
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.originality import best
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.sources import archive, jsonl
@@ -28,7 +29,7 @@ from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
 
-REPORT, SAMPLES, METRICS = "report.json", "samples.jsonl", "metrics.jsonl"
+REPORT, SAMPLES, METRICS, EVALUATION = "report.json", "samples.jsonl", "metrics.jsonl", "evaluation.json"
 
 
 def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> Report:
@@ -80,7 +81,7 @@ def _gather(
 
 
 def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
-    """Fine-tunes, evaluates and samples the model of a run, and publishes it; or repeats the report of a done one.
+    """Fine-tunes, evaluates and samples the model of a run, and publishes it; of a done one it repeats the report.
 
     Args:
         plan: with run and data set.
@@ -95,15 +96,19 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
     """
     if plan.run is None or plan.dataset is None:
         raise Failure(Reason.INTERNAL_ERROR, "the plan names no run and no data set, which training needs.")
-    done = _done(plan, plan.run, workdir / "done", storage)
-    if done:
-        return done
+    report = _done(plan, plan.run, workdir / "done", storage)
+    if not report:
+        _fetch("data set", plan.dataset.uri, workdir / "dataset", storage)
+        report = _train(plan, plan.run, workdir, storage, progress, attempt)
+    return _publish(plan, report, workdir / "model", storage, progress)
+
+
+def _fetch(what: str, uri: str, folder: Path, storage: Storage) -> None:
     try:
-        storage.fetch(plan.dataset.uri, workdir / "dataset")
+        storage.fetch(uri, folder)
     except Torn as error:
-        sentence = f"the data set is not whole ({error}): delete its folder and make the TweetModel anew."
+        sentence = f"the {what} is not whole ({error}): delete its folder and make the TweetModel anew."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
-    return _train(plan, plan.run, workdir, storage, progress, attempt)
 
 
 def _done(plan: Plan, run: str, folder: Path, storage: Storage) -> Report | None:
@@ -125,37 +130,64 @@ def _done(plan: Plan, run: str, folder: Path, storage: Storage) -> Report | None
 
 def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
     # Imported here: torch takes seconds, and neither collecting nor repeating a report needs it.
+    from tweetmodel_trainer import showcase
+    from tweetmodel_trainer.about import about
     from tweetmodel_trainer.learn import learn
 
     checkpoints = Checkpoints(storage, plan.layout, run, attempt)
     posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
     learnt = learn(plan.spec, posts, held_out, storage, checkpoints, workdir, progress)
+    showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
     done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
     if done:
         return done
-    uri = plan.layout.model(run)
+    assessment, uri, page = learnt.assessment, plan.layout.model(run), plan.layout.page(run)
     manifest = storage.publish(workdir / "model", uri, replace=True)
+    storage.publish(workdir / "page", page, replace=True)
     report = Report(
         outcome="Succeeded",
         reason=Reason.SUCCEEDED,
-        message=learnt.sentence,
+        message=assessment.sentence + learnt.remark,
         model=TrainedModel(
             uri=uri,
             digest=manifest.digest,
-            evaluation=learnt.evaluation,
+            evaluation=assessment.status,
             steps=learnt.steps,
             resumed_from_step=learnt.resumed_from_step,
+            page=f"{page}/{showcase.PAGE}",
         ),
-        samples=tuple(sample.text for sample in learnt.samples),
+        samples=tuple(sample.text for sample in best(assessment.samples, MOST_SAMPLES)),
     )
     results = workdir / "results"
     results.mkdir()
-    _write_lines(results / SAMPLES, [asdict(sample) for sample in learnt.samples])
+    _write_lines(results / SAMPLES, [asdict(sample) for sample in assessment.samples])
     _write_lines(results / METRICS, learnt.log)
+    (results / EVALUATION).write_text(json.dumps(assessment.to_json(), indent=2) + "\n")
     text = encode(report)
     (results / REPORT).write_text(text)
     storage.publish(results, plan.layout.results(run), replace=True)
     return Report.model_validate_json(text)
+
+
+def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progress: Progress) -> Report:
+    """Pushes a finished model to the Hub where the spec asks for it and the numbers allow it; tells so in the report.
+
+    It comes after the results: a Hub that refuses or is away costs no training, and the next attempt only pushes.
+    """
+    publish, asked, model = plan.spec.publish, publish_id(plan.spec), report.model
+    if not (publish and asked and model and plan.run):
+        return report
+    from tweetmodel_trainer import gate, hub  # the Hub's client takes a while to import
+
+    why_not, url = gate.refusal(publish.when, model.evaluation), None
+    if not why_not:
+        progress.say(98)
+        if not folder.exists():
+            _fetch("model", model.uri, folder, storage)
+        url = hub.push(folder, publish.hugging_face, [source.handle for source in plan.spec.sources], plan.run)
+    told = f"It was not published: {why_not}." if why_not else f"It is published at {url}."
+    published = model.model_copy(update={"publication": Publication(asked=asked, url=url)})
+    return report.model_copy(update={"message": f"{report.message} {told}", "model": published})
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:

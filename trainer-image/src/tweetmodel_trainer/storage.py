@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -136,7 +137,10 @@ class Storage:
         bucket, prefix = _split(uri)
         with self._telling(uri, Reason.BUCKET_MISSING):
             for entry in manifest.files:
-                self._client.upload_file(str(folder / entry.path), bucket, prefix + entry.path, Config=self._transfer)
+                kind = {"ContentType": guess_type(entry.path)[0] or "application/octet-stream"}  # a page opens by it
+                self._client.upload_file(
+                    str(folder / entry.path), bucket, prefix + entry.path, ExtraArgs=kind, Config=self._transfer
+                )
             body = manifest.model_dump_json(by_alias=True, indent=1).encode()
             self._client.put_object(Bucket=bucket, Key=prefix + MANIFEST, Body=body)
         logger.info("published %d files to %s", len(manifest.files), uri)

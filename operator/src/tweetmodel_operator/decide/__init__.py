@@ -7,7 +7,7 @@ that. `stages` reads a Job, `runs` keeps the history, `conditions` writes the st
 
 from dataclasses import replace
 
-from tweetmodel_api.plan import DatasetReference, Plan, collection_id, inputs_id, run_id
+from tweetmodel_api.plan import DatasetReference, Plan, collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, TweetModelStatus
 from tweetmodel_operator.decide import conditions, runs
@@ -70,8 +70,8 @@ def _pursue_in_order(
             return (collect,), None
         dataset = report.dataset
     run = run_id(spec, dataset.digest)
-    goal = Goal("train", run, inputs_id("train", spec, observed.retry))
-    if runs.has_current_model(before, run):
+    goal = Goal("train", run, inputs_id("train", spec, observed.retry), publish=publish_id(spec))
+    if runs.has_current_model(before, run) and before.model and goal.is_published(before.model):
         return (collect, settled(goal, conditions.sentence_of_model(before, run))), dataset
     return (collect, pursue(goal, observed, now)), dataset
 

@@ -28,6 +28,8 @@ def record(runs: tuple[Run, ...], train: Pursuit | None, dataset_digest: str, no
         return marked
     old = next((r for r in runs if r.id == run), None)
     verdict = train.verdict
+    if old and old.outcome == "Succeeded" and not verdict.succeeded:
+        return marked  # it is published again, or repeated: what it made stays made
     model = verdict.report.model if verdict.report else None
     ended = verdict.outcome != "Active"
     current = Run(

@@ -13,7 +13,7 @@ from typing import Literal
 from tweetmodel_api.plan import Stage
 from tweetmodel_api.reasons import FACTS, PERMANENT, Reason
 from tweetmodel_api.report import Report
-from tweetmodel_api.status import Attempt
+from tweetmodel_api.status import Attempt, TrainedModel
 from tweetmodel_operator import names
 from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod
 
@@ -45,6 +45,12 @@ class Goal:
     stage: Stage
     id: str
     inputs: str
+    publish: str | None = None
+    """Hash of what is to be published, where anything is."""
+
+    def is_published(self, model: TrainedModel | None) -> bool:
+        """Whether the model answers what spec.publish asks for, with a publication or the reason for none."""
+        return self.publish is None or bool(model and model.publication and model.publication.asked == self.publish)
 
     def job_name(self, observed: Observed, attempt: int) -> str:
         """Name of the Job of this attempt."""
@@ -116,7 +122,8 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
             return _begin(goal, observed, job.attempt + 1)
         lost = f"{lost_reports} Jobs ended without a report. {_advice(Reason.INTERNAL_ERROR)}"
         verdict = Verdict("Failed", Reason.INTERNAL_ERROR, lost, needs_person=True)
-    if job.inputs != goal.inputs and not verdict.succeeded:
+    enough = verdict.succeeded and goal.is_published(verdict.report.model if verdict.report else None)
+    if job.inputs != goal.inputs and not enough:
         if job.finished:
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")

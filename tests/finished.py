@@ -1,0 +1,41 @@
+"""Makes a finished run to tell of: `about(texts=("a tweet",))`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tweetmodel_api.spec import BaseModelSource, Generation, HubModel, Training
+from tweetmodel_trainer.about import About
+from tweetmodel_trainer.assessment import assess
+from tweetmodel_trainer.clean import Counts
+from tweetmodel_trainer.sample import Sample
+from tweetmodel_trainer.scores import Scores
+
+POSTS = ["a gull took my sandwich and flew off to the north", "the kettle is on", "fog again, @bob"]
+TEXTS = ("The fog has opinions about my knitting.", "Ships, please go around.", POSTS[1])
+
+
+def about(
+    texts: Sequence[str] = TEXTS, prompts: Sequence[str] = ("",), handles: Sequence[str] = ("ada",), **changes: object
+) -> About:
+    """A run whose model wrote these texts, by turns for these prompts, which each text is made to begin with."""
+    samples = [Sample(p, p + text) for text, p in zip(texts, prompts * len(texts), strict=False)]
+    before = {handle: Scores(600.0, 100, 400) for handle in handles}
+    after = {handle: Scores(300.0, 100, 400) for handle in handles}
+    told = About(
+        accounts={handle: Counts(3249, 610, 6, 2633, 200_000) for handle in handles},
+        trained_on=2370,
+        held_out=263,
+        language="en",
+        base=BaseModelSource(hub=HubModel(name="openai-community/gpt2")),
+        base_licence="mit",
+        parameters=124_439_808,
+        training=Training(),
+        generation=Generation(prompts=tuple(prompts)),
+        steps=390,
+        losses=((1, 4.1), (200, 3.4), (390, 3.1)),
+        assessment=assess(before, after, samples, POSTS, ["the tide is late"]),
+        run="ab" * 8,
+        dataset_digest="cd" * 32,
+        versions={"transformers": "5.23.0", "torch": "2.15.0"},
+    )
+    return replace(told, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,91 @@
+"""The model card: what the Hub reads of it, and that hostile texts stay text."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+import hostile
+from finished import about
+from tweetmodel_api.spec import BaseModelSource, ScratchModel
+from tweetmodel_trainer.card import card, literal
+from tweetmodel_trainer.generate import printable
+
+MOST_OF_A_PROMPT = 280
+
+GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def inlines(markdown: str) -> list[Token]:
+    return [child for token in GITHUB.parse(markdown) for child in (token.children or [])]
+
+
+def test_the_hub_reads_what_the_model_is_made_of() -> None:
+    data = ModelCard(card(about(prompts=("", "I'm", "My dream is"), handles=("bob", "Ada")))).data
+    assert (data.language, data.license, data.base_model) == ("en", "mit", "openai-community/gpt2")
+    assert (data.library_name, data.pipeline_tag) == ("transformers", "text-generation")
+    assert data.tags == ["huggingtweets", "tweetmodel", "Ada", "bob"]
+    assert data.widget == [{"text": "I'm"}, {"text": "My dream is"}]
+    assert data.model_name == "Tweets like @Ada and @bob"
+    results = {result.metric_type: result.metric_value for result in data.eval_results}
+    assert results == {"loss": 3.0, "perplexity": 20.0855, "bits_per_byte": 1.082}
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    scratch = BaseModelSource(scratch=ScratchModel())
+    text = card(about(base=scratch, base_licence=None, language=None, texts=()))
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert not {"language", "license", "base_model"} & set(front)
+    assert front["widget"] == [{"text": "My dream is"}]
+    assert "It started from no other model" in text
+
+
+def test_the_data_table_has_a_column_for_each_account() -> None:
+    text = card(about(handles=("bob", "ada")))
+    assert "| Posts | @ada | @bob |\n| --- | ---: | ---: |\n| Downloaded | 3,249 | 3,249 |\n" in text
+    assert "| Kept | 2,633 | 2,633 |\n" in text
+
+
+def test_every_table_of_the_card_is_one() -> None:
+    text = card(about())
+    kinds = [token.type for token in GITHUB.parse(text.split("---\n", 2)[2])]
+    assert kinds.count("table_open") == 5
+    assert not any("|" in child.content for child in inlines(text.split("---\n", 2)[2]))
+
+
+def test_hostile_texts_stay_text_in_card_and_front_matter() -> None:
+    for text in (printable(text)[:MOST_OF_A_PROMPT] for text in hostile.POSTS):
+        made = card(about(texts=[text], prompts=(text,)))
+        data = ModelCard(made).data
+        assert data.license == "mit"
+        assert data.widget == [{"text": text}]
+        body = made.removeprefix("---\n").split("\n---\n", 1)[1]
+        kinds = {token.type for token in inlines(body)}
+        assert kinds <= {"text", "strong_open", "strong_close", "image", "link_open", "link_close", "softbreak"}
+        links = {value for token in inlines(body) for value in token.attrs.values()}
+        assert links == {"predictions.png", "", "https://huggingface.co/openai-community/gpt2"}
+        assert not [token for token in GITHUB.parse(body) if token.type == "html_block"]
+        shown = {"".join(c.content for c in t.children or []) for t in GITHUB.parse(body) if t.type == "inline"}
+        assert " ".join((text + text).split()) in shown
+
+
+@given(st.text())
+def test_escaped_text_reads_as_it_was_in_a_table(text: str) -> None:
+    text = printable(text.encode("utf-8", "ignore").decode())
+    tokens = GITHUB.parse(f"| a | b |\n| --- | --- |\n| {literal(text)} | end |\n")
+    cells = ["".join(child.content for child in token.children or []) for token in tokens if token.type == "inline"]
+    assert cells == ["a", "b", text, "end"]
+
+
+@pytest.mark.parametrize("text", ["plain words, and more.", "I don't like it - at all"])
+def test_plain_text_is_left_as_it_is(text: str) -> None:
+    assert literal(text) == text
+
+
+def test_the_card_is_a_function_of_the_run_alone(tmp_path: Path) -> None:
+    assert card(about()) == card(about(losses=((1, 9.9),)))

@@ -1,0 +1,140 @@
+"""What can honestly be said of a trained model: how well it predicts, what it copies, how it sounds.
+
+The figures go to evaluation.json, the ones that decide something to the status, and a sentence to its reader.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from tweetmodel_api.status import Evaluation
+from tweetmodel_trainer.originality import flagged, share_of_copies, share_of_duplicates, share_of_repeats
+from tweetmodel_trainer.sample import Sample
+from tweetmodel_trainer.scores import Scores, total
+from tweetmodel_trainer.voice import Voice, voice
+
+LARGEST = 9.999e99
+"""What an infinite perplexity is written as: the contract knows numbers alone."""
+
+BARELY = 0.02
+"""A loss that falls by a smaller share than this may as well be chance."""
+
+MANY_COPIES = 0.25
+"""By how much the model may repeat posts more often than their author does before it is said to recite."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Everything that was measured, by the account that the held-out posts are of."""
+
+    before: Mapping[str, Scores]
+    """Of the base model."""
+    after: Mapping[str, Scores]
+    samples: tuple[Sample, ...]
+    """With their flags."""
+    author_copied: float
+    """Share of held-out posts that repeat a training post: who has pet phrases repeats them, and so may the model."""
+    author: Voice
+    model: Voice | None
+    """Of the samples without a prompt, where there are any; None without samples."""
+
+    @property
+    def loss_fell(self) -> float:
+        """By which share the held-out loss fell; negative where it rose."""
+        return 1 - total(self.after.values()).loss / total(self.before.values()).loss
+
+    @property
+    def verdict(self) -> Literal["learnt", "barely learnt", "did not learn"]:
+        """Whether the model learnt anything."""
+        if self.loss_fell <= 0:
+            return "did not learn"
+        return "learnt" if self.loss_fell >= BARELY else "barely learnt"
+
+    @property
+    def copied(self) -> float:
+        """Share of samples that repeat a training post, as a whole or in eight words in a row."""
+        return share_of_copies(self.samples)
+
+    @property
+    def sentence(self) -> str:
+        """Whether the model learnt anything, in words."""
+        before, after = total(self.before.values()), total(self.after.values())
+        told = (
+            f"The model {self.verdict}: perplexity on held-out posts went from {before.perplexity:,.4g} "
+            f"to {after.perplexity:,.4g}."
+        )
+        if self.verdict != "learnt":
+            return f"{told} Try other values in spec.training."
+        if self.copied - self.author_copied > MANY_COPIES:
+            return (
+                f"{told} {self.copied:.0%} of its samples repeat a training post (of the author's own other posts "
+                f"{self.author_copied:.0%} do): fewer epochs make it freer."
+            )
+        return told
+
+    @property
+    def status(self) -> Evaluation:
+        """The figures as the status has them."""
+        before, after = total(self.before.values()), total(self.after.values())
+        return Evaluation(
+            loss_before=decimal(before.loss),
+            loss=decimal(after.loss),
+            perplexity_before=decimal(before.perplexity),
+            perplexity=decimal(after.perplexity),
+            bits_per_byte=decimal(after.bits_per_byte),
+            copy_share=decimal(self.copied) if self.samples else None,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """What evaluation.json holds."""
+        return {
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "heldOut": _compared(total(self.before.values()), total(self.after.values())),
+            "byAuthor": {handle: _compared(self.before[handle], self.after[handle]) for handle in self.after},
+            "samples": {
+                "count": len(self.samples),
+                "exactCopies": share_of_copies(self.samples, ["exact"]),
+                "overlaps": share_of_copies(self.samples, ["overlap"]),
+                "duplicates": share_of_duplicates(self.samples),
+            },
+            "authorRepeats": self.author_copied,
+            "voice": {"author": asdict(self.author), "model": asdict(self.model) if self.model else None},
+        }
+
+
+def assess(
+    before: Mapping[str, Scores],
+    after: Mapping[str, Scores],
+    samples: Sequence[Sample],
+    posts: Sequence[str],
+    held_out: Sequence[str],
+) -> Assessment:
+    """Flags the samples and measures them beside the posts that the model was trained on, and those it was not."""
+    known = flagged(samples, posts)
+    free = [sample.text for sample in known if not sample.prompt] or [sample.text for sample in known]
+    return Assessment(
+        before=before,
+        after=after,
+        samples=tuple(known),
+        author_copied=share_of_repeats(held_out, posts),
+        author=voice(posts, len(free)),
+        model=voice(free, len(free)) if free else None,
+    )
+
+
+def decimal(value: float) -> str:
+    """A number as the contract writes it."""
+    return f"{min(value, LARGEST):.4g}"
+
+
+def _compared(before: Scores, after: Scores) -> dict[str, object]:
+    return {"tokens": after.tokens, "bytes": after.bytes, "before": _figures(before), "after": _figures(after)}
+
+
+def _figures(scores: Scores) -> dict[str, float]:
+    return {
+        "loss": scores.loss,
+        "perplexity": min(scores.perplexity, LARGEST),
+        "bitsPerByte": scores.bits_per_byte,
+    }

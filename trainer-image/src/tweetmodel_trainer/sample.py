@@ -1,0 +1,19 @@
+"""A tweet that the model wrote, and what is known against it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Copy = Literal["none", "overlap", "exact"]
+"""Whether a sample repeats a training post: not, in eight words in a row, or as a whole."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One tweet that the model wrote; a line of samples.jsonl."""
+
+    prompt: str
+    text: str
+    """The prompt included."""
+    copy: Copy = "none"
+    duplicate: bool = False
+    """Whether an earlier sample says the same."""
