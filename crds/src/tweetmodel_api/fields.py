@@ -41,6 +41,19 @@ S3Uri = Annotated[
 ]
 """s3://bucket/key"""
 
+HttpsUri = Annotated[str, Field(pattern=r"^https://[^\s/@?#]+(/[^\s]*)?$", min_length=10, max_length=2048)]
+"""https://host/path, without a user and a password in it."""
+
+Location = Annotated[
+    str,
+    Field(
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?|https://[^\s/@?#]+(/[^\s]*)?)$",
+        min_length=8,
+        max_length=2048,
+    ),
+]
+"""s3://bucket/key or https://host/path"""
+
 Text = Annotated[str, Field(max_length=1024)]
 """A sentence for a person."""
 

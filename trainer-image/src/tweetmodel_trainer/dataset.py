@@ -127,7 +127,10 @@ def write(posts: Iterable[Post], counts: dict[str, Counts], seed: int, folder: P
 
 def _write_lines(path: Path, posts: Iterable[Post]) -> str:
     """Writes one JSON object a line; returns the file's SHA-256."""
-    content = "".join(json.dumps(asdict(post), ensure_ascii=False) + "\n" for post in posts).encode()
+    content = "".join(
+        json.dumps({"handle": post.handle, "id": post.id, "text": post.text}, ensure_ascii=False) + "\n"
+        for post in posts
+    ).encode()
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
