@@ -68,6 +68,11 @@ def map_list(key: str) -> Callable[[dict[str, Any]], None]:
     return extend
 
 
+def a_set(schema: dict[str, Any]) -> None:
+    """Marks a list as a set: the API server refuses to take a value twice, and order says nothing."""
+    schema["x-kubernetes-list-type"] = "set"
+
+
 def atomic(schema: dict[str, Any]) -> None:
     """Marks a list as one value, which server-side apply replaces as a whole."""
     schema["x-kubernetes-list-type"] = "atomic"

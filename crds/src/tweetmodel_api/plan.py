@@ -41,8 +41,10 @@ class Plan(Model):
 
 
 def collection_id(spec: TweetModelSpec) -> str:
-    """What a data set depends on: sources, the split's seed, and the storage it lies in."""
+    """What a data set depends on: sources, cleaning, the split's seed, and the storage it lies in."""
+    cleaning = spec.cleaning.model_dump(mode="json", exclude_defaults=True)
     return _identity(
+        **({"cleaning": cleaning} if cleaning else {}),
         sources=[source.model_dump(mode="json", exclude_defaults=True) for source in spec.sources],
         seed=spec.training.seed,
         storage=[spec.storage.uri, spec.storage.endpoint],

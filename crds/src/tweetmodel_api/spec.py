@@ -5,9 +5,9 @@ what to do. Defaults are the recipe of huggingtweets (github.com/borisdayma/hugg
 
 from typing import Annotated, Literal, cast
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from tweetmodel_api.fields import Decimal, HttpsUri, Location, Model, ObjectName, S3Uri, atomic, map_list
+from tweetmodel_api.fields import Decimal, HttpsUri, Location, Model, ObjectName, S3Uri, a_set, atomic, map_list
 
 MAX_NAME = 40
 """Longest name of a TweetModel: the names of its Jobs and their pods are made of it and must fit 63."""
@@ -94,6 +94,35 @@ class Source(Model):
 
     https: HttpsPosts | None = None
     """Posts in a file on the web."""
+
+
+_sorted = AfterValidator(lambda values: tuple(sorted(set(values))))  # a set: its order changes no identity
+
+
+class Cleaning(Model):
+    """Which posts are left out, and what is taken from the texts of the others; by default as huggingtweets did."""
+
+    drop: Annotated[
+        tuple[Literal["Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"], ...],
+        Field(max_length=5, json_schema_extra=a_set),
+        _sorted,
+    ] = ("Retweets", "Short")
+    """Posts to leave out. Retweets; Replies to others; Short: fewer than three words that are no link, mention or
+    hashtag; Duplicates: the same text again; NearDuplicates: the same words again, whatever their case,
+    punctuation, mentions and emoji."""
+
+    tidy: Annotated[
+        tuple[Literal["Entities", "Links", "Spaces"], ...], Field(max_length=3, json_schema_extra=a_set), _sorted
+    ] = ("Entities", "Links", "Spaces")
+    """What is tidied in a text. Entities: &amp; becomes &; Links are removed; Spaces: runs of spaces and line
+    breaks become one space."""
+
+    languages: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$", max_length=3)], ...],
+        Field(max_length=16, json_schema_extra=a_set),
+        _sorted,
+    ] = ()
+    """Languages to keep, such as en, by the lang field that X gave each post; posts without one stay. Empty: all."""
 
 
 class HubModel(Model):
@@ -239,6 +268,9 @@ class TweetModelSpec(Model):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16, json_schema_extra=map_list("handle"))]
     """The accounts to learn from; several make one voice out of them."""
+
+    cleaning: Cleaning = Cleaning()
+    """Which posts are left out, and what is taken from the others."""
 
     base_model: BaseModelSource = BaseModelSource(hub=HubModel(name="openai-community/gpt2"))
     """The model to start from; GPT-2 when absent."""

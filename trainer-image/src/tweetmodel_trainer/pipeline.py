@@ -40,7 +40,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     storage.check_bucket(plan.layout.root)
     counts: dict[str, Counts] = {}
     posts = _gather(plan, workdir, storage, progress, counts)
-    written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset")
+    written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.spec.cleaning)
     uri = plan.layout.dataset(written.digest)
     storage.publish(written.folder, uri)
     total = written.total
@@ -50,6 +50,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         downloaded=total.downloaded,
         retweets=total.retweets,
         short=total.short,
+        other=total.other,
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
@@ -66,7 +67,7 @@ def _gather(
         logger.info("gathering @%s", source.handle)
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
-            yield from cleaned(gather(source, Path(folder), storage), counts[source.handle])
+            yield from cleaned(gather(source, Path(folder), storage), counts[source.handle], plan.spec.cleaning)
 
 
 def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
