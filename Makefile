@@ -53,6 +53,10 @@ generate: setup ## Writes the CRD, the chart's copy of it, golden files and the 
 bench-trainer: setup ## Times the quickstart beside the stock recipe, in one run
 	@PYTHONPATH=examples/archive python tests/bench/trainer.py
 
+.PHONY: bench-collect
+bench-collect: setup ## Times cleaning and splitting, and tells their memory, with ten million posts
+	@PYTHONPATH=examples/archive python tests/bench/collect.py 10000000
+
 .PHONY: bench-operator
 bench-operator: install ## Times apply to Job, and tells the operator's memory, against the cluster
 	@PYTHONPATH=tests/cluster python tests/bench/operator_latency.py

@@ -41,6 +41,19 @@ S3Uri = Annotated[
 ]
 """s3://bucket/key"""
 
+HttpsUri = Annotated[str, Field(pattern=r"^https://[^\s/@?#]+(/[^\s]*)?$", min_length=10, max_length=2048)]
+"""https://host/path, without a user and a password in it."""
+
+Location = Annotated[
+    str,
+    Field(
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?|https://[^\s/@?#]+(/[^\s]*)?)$",
+        min_length=8,
+        max_length=2048,
+    ),
+]
+"""s3://bucket/key or https://host/path"""
+
 Text = Annotated[str, Field(max_length=1024)]
 """A sentence for a person."""
 
@@ -53,6 +66,11 @@ def map_list(key: str) -> Callable[[dict[str, Any]], None]:
         schema["x-kubernetes-list-map-keys"] = [key]
 
     return extend
+
+
+def a_set(schema: dict[str, Any]) -> None:
+    """Marks a list as a set: the API server refuses to take a value twice, and order says nothing."""
+    schema["x-kubernetes-list-type"] = "set"
 
 
 def atomic(schema: dict[str, Any]) -> None:

@@ -41,12 +41,14 @@ class Plan(Model):
 
 
 def collection_id(spec: TweetModelSpec, retry: str = "") -> str:
-    """What a data set depends on: sources, the split's seed, and the storage it lies in.
+    """What a data set depends on: sources, cleaning, the split's seed, and the storage it lies in.
 
     `retry` is the value of the annotation by which a person asks for another look at the sources.
     """
+    cleaning = spec.cleaning.model_dump(mode="json", exclude_defaults=True)
     return _identity(
         **({"retry": retry} if retry else {}),
+        **({"cleaning": cleaning} if cleaning else {}),
         sources=[source.model_dump(mode="json", exclude_defaults=True) for source in spec.sources],
         seed=spec.training.seed,
         storage=[spec.storage.uri, spec.storage.endpoint],

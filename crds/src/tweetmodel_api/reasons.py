@@ -46,6 +46,9 @@ class Reason(StrEnum):
     INVALID_ARCHIVE = "InvalidArchive"
     INVALID_POSTS = "InvalidPosts"
     SOURCE_MISSING = "SourceMissing"
+    SOURCE_DENIED = "SourceDenied"
+    SOURCE_TOO_LARGE = "SourceTooLarge"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
     BUCKET_MISSING = "BucketMissing"
     BASE_MODEL_MISSING = "BaseModelMissing"
     BASE_MODEL_INVALID = "BaseModelInvalid"
@@ -114,12 +117,25 @@ FACTS: dict[Reason, Fact] = {
         ExitCode.DATA,
     ),
     Reason.INVALID_POSTS: Fact(
-        "The file of posts can't be read as JSON Lines in UTF-8 with the named text field.",
-        "Correct the line that the message names, or textField.",
+        "A file of posts can't be read in its format, in UTF-8, with the named text field.",
+        "Correct the line that the message names, or the source's format or textField.",
         ExitCode.DATA,
     ),
     Reason.SOURCE_MISSING: Fact(
         "A source's object does not exist.", "Upload it, or correct the source's uri.", ExitCode.SOURCE
+    ),
+    Reason.SOURCE_DENIED: Fact(
+        "The web server refuses a source's address.",
+        "Use an address that needs no login, or put the file into the bucket.",
+        ExitCode.DENIED,
+    ),
+    Reason.SOURCE_TOO_LARGE: Fact(
+        "A source's file is larger than the trainer reads.", "Split it, or leave out what is no post.", ExitCode.DATA
+    ),
+    Reason.SOURCE_UNREACHABLE: Fact(
+        "The server of a source does not answer.",
+        "Check the address and the network between the pod and it; it is tried again.",
+        ExitCode.TEMPORARY,
     ),
     Reason.BUCKET_MISSING: Fact("The bucket does not exist.", "Create it, or correct storage.uri.", ExitCode.SOURCE),
     Reason.BASE_MODEL_MISSING: Fact(

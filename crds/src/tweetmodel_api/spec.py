@@ -5,9 +5,9 @@ what to do. Defaults are the recipe of huggingtweets (github.com/borisdayma/hugg
 
 from typing import Annotated, Literal, cast
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from tweetmodel_api.fields import Decimal, Model, ObjectName, S3Uri, atomic, map_list
+from tweetmodel_api.fields import Decimal, HttpsUri, Location, Model, ObjectName, S3Uri, a_set, atomic, map_list
 
 MAX_NAME = 40
 """Longest name of a TweetModel: the names of its Jobs and their pods are made of it and must fit 63."""
@@ -30,6 +30,10 @@ def _exactly_one(what: str, *members: str) -> dict[str, str]:
     )
 
 
+Handle = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,15}$", max_length=15)]
+"""An account's handle on X, without the @."""
+
+
 class LocalReference(Model):
     """Names an object in the TweetModel's own namespace."""
 
@@ -40,33 +44,85 @@ class LocalReference(Model):
 class Archive(Model):
     """X's own export ("Download an archive of your data")."""
 
-    uri: S3Uri
-    """The zip as X made it, or a tweets.js taken out of it, in the bucket service that `storage` names."""
+    uri: Location
+    """The zip as X made it, or a tweets.js taken out of it, at an https:// address or in the bucket service that
+    `storage` names; an s3:// URI that ends with / names the folder of an unpacked export."""
 
 
-class S3Posts(Model):
-    """Posts as JSON Lines, one object a line."""
+PostsFormat = Literal["JSONL", "CSV", "Parquet", "Text"]
+
+
+class Posts(Model):
+    """How a file of posts is to be read; gzipped files are told by their first bytes."""
+
+    format: PostsFormat | None = None
+    """JSONL (one object a line), CSV (its first line names the columns), Parquet, or Text (one post a line);
+    absent: as the file's name ends (.jsonl, .csv, .parquet, .txt, each with or without .gz), else JSONL."""
+
+    text_field: Annotated[str, Field(min_length=1, max_length=128)] = "text"
+    """The field or column that holds the post's text. id, created_at, lang and in_reply_to_user_id are read too,
+    where they are there."""
+
+
+class S3Posts(Posts):
+    """Posts in a file of a bucket."""
 
     uri: S3Uri
     """The object to read, in the bucket service that `storage` names."""
 
-    text_field: Annotated[str, Field(min_length=1, max_length=128)] = "text"
-    """The field of each line that holds the post's text."""
+
+class HttpsPosts(Posts):
+    """Posts in a file on the web."""
+
+    uri: HttpsUri
+    """The file to read, reachable from the cluster without a password."""
 
 
 class Source(Model):
     """One account and where its posts come from."""
 
-    model_config = _rules(_exactly_one("a source", "archive", "s3"))
+    model_config = _rules(_exactly_one("a source", "archive", "s3", "https"))
 
-    handle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,15}$", max_length=15)]
+    handle: Handle
     """The account's handle on X, without the @."""
 
     archive: Archive | None = None
     """X's own export of the account."""
 
     s3: S3Posts | None = None
-    """Posts as JSON Lines."""
+    """Posts in a file of a bucket."""
+
+    https: HttpsPosts | None = None
+    """Posts in a file on the web."""
+
+
+_sorted = AfterValidator(lambda values: tuple(sorted(set(values))))  # a set: its order changes no identity
+
+
+class Cleaning(Model):
+    """Which posts are left out, and what is taken from the texts of the others; by default as huggingtweets did."""
+
+    drop: Annotated[
+        tuple[Literal["Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"], ...],
+        Field(max_length=5, json_schema_extra=a_set),
+        _sorted,
+    ] = ("Retweets", "Short")
+    """Posts to leave out. Retweets; Replies to others; Short: fewer than three words that are no link, mention or
+    hashtag; Duplicates: the same text again; NearDuplicates: the same words again, whatever their case,
+    punctuation, mentions and emoji."""
+
+    tidy: Annotated[
+        tuple[Literal["Entities", "Links", "Spaces"], ...], Field(max_length=3, json_schema_extra=a_set), _sorted
+    ] = ("Entities", "Links", "Spaces")
+    """What is tidied in a text. Entities: &amp; becomes &; Links are removed; Spaces: runs of spaces and line
+    breaks become one space."""
+
+    languages: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$", max_length=3)], ...],
+        Field(max_length=16, json_schema_extra=a_set),
+        _sorted,
+    ] = ()
+    """Languages to keep, such as en, by the lang field that X gave each post; posts without one stay. Empty: all."""
 
 
 class HubModel(Model):
@@ -278,6 +334,9 @@ class TweetModelSpec(Model):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16, json_schema_extra=map_list("handle"))]
     """The accounts to learn from; several make one voice out of them."""
+
+    cleaning: Cleaning = Cleaning()
+    """Which posts are left out, and what is taken from the others."""
 
     base_model: BaseModelSource = BaseModelSource(hub=HubModel(name="openai-community/gpt2"))
     """The model to start from; GPT-2 when absent."""

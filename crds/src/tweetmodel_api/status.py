@@ -53,6 +53,9 @@ class Dataset(Model):
     short: Annotated[int, Field(ge=0)]
     """Of these, posts with fewer than three plain words, which are left out."""
 
+    other: Annotated[int, Field(ge=0)] = 0
+    """Of these, replies, duplicates and posts in other languages, where spec.cleaning leaves them out."""
+
     kept: Annotated[int, Field(ge=0)]
     """Posts that the model learns from or is tested on."""
 

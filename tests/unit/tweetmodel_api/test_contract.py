@@ -44,6 +44,18 @@ def test_a_default_that_is_written_out_is_the_same_as_one_left_out() -> None:
     assert collection_id(spec(training={"seed": 42})) == collection_id(spec())
 
 
+def test_identities_are_those_of_earlier_versions() -> None:
+    """Whoever changes these makes every user's data be collected and every model be trained again."""
+    assert collection_id(spec()) == "c923339f65591032"
+    assert run_id(spec(), DIGEST) == "3457f888b48ea65b"
+
+
+def test_cleaning_makes_another_collection_and_its_order_does_not() -> None:
+    one, other = (spec(cleaning={"drop": drop}) for drop in (["Short", "Replies"], ["Replies", "Short"]))
+    assert collection_id(one) == collection_id(other) != collection_id(spec())
+    assert collection_id(spec(cleaning={"drop": ["Short", "Retweets"]})) == collection_id(spec())
+
+
 def test_other_sources_are_another_collection() -> None:
     other = spec(sources=[{"handle": "bob", "s3": {"uri": "s3://bucket/bob.jsonl"}}])
     assert collection_id(other) != collection_id(spec())

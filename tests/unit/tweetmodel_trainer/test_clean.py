@@ -1,10 +1,14 @@
+import time as time_module
+
 import generate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tweetmodel_trainer.clean import END_OF_TEXT, Counts, clean, cleaned, is_retweet, is_short
-from tweetmodel_trainer.post import Post
+from tweetmodel_api.spec import Cleaning
+from tweetmodel_trainer.clean import END_OF_TEXT, Counts, clean, cleaned, is_retweet, is_short, tidy_rules
+from tweetmodel_trainer.duplicates import Seen
+from tweetmodel_trainer.post import Post, time_of
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,125 @@ def test_the_sample_archive_gives_the_table_that_huggingtweets_shows() -> None:
     assert counts.characters == sum(len(post.text) for post in kept) > 40_000
 
 
+def after(posts: list[Post], **how: object) -> tuple[list[str], Counts]:
+    """The texts that stay, and the counts."""
+    counts = Counts()
+    return [post.text for post in cleaned(posts, counts, Cleaning.model_validate(how))], counts
+
+
+def said(*texts: str) -> list[Post]:
+    return [Post("ada", str(number), text) for number, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize(
+    ("tidy", "left"),
+    [
+        (["Entities", "Links", "Spaces"], "tea & toast, look"),
+        (["Links", "Spaces"], "tea &amp; toast, look"),
+        (["Entities", "Spaces"], "tea & toast, look https://t.co/x"),
+        (["Entities", "Links"], "tea & toast,\n look"),
+        ([], "tea &amp; toast,\n look https://t.co/x"),
+    ],
+)
+def test_each_rule_for_texts_can_be_left_out(tidy: list[str], left: str) -> None:
+    how = Cleaning.model_validate({"tidy": tidy})
+    assert clean("tea &amp; toast,\n look https://t.co/x", tidy_rules(how)) == left
+
+
+def test_retweets_and_short_posts_stay_where_the_spec_says_so() -> None:
+    posts = said("RT @bob: mine is better", "so short")
+    assert after(posts)[0] == []
+    assert after(posts, drop=[])[0] == ["RT @bob: mine is better", "so short"]
+
+
+def test_replies_go_where_asked_for_and_threads_stay() -> None:
+    thread, reply = Post("ada", "1", "and so it goes on"), Post("ada", "2", "no it does not", is_reply=True)
+    posts = [thread, reply, *said("@bob it does not at all", "I told @bob that it does")]
+    left, counts = after(posts, drop=["Replies"])
+    assert left == ["and so it goes on", "I told @bob that it does"]
+    assert counts.replies == counts.other == 2
+    assert len(after(posts)[0]) == 4
+
+
+def test_a_post_in_another_language_goes_and_one_of_none_stays() -> None:
+    posts = [Post("ada", "1", f"three words in {code}", language=code) for code in ("en", "de", "und", "qme", "")]
+    left, counts = after(posts, languages=["en"])
+    assert left == [f"three words in {code}".strip() for code in ("en", "und", "qme", "")]
+    assert counts.foreign == 1
+
+
+def test_the_same_text_again_goes_where_asked_for() -> None:
+    posts = said("the fog is back", "The fog is back!", "the  fog is back https://t.co/x", "the fog has gone")
+    left, counts = after(posts, drop=["Duplicates"])
+    assert left == ["the fog is back", "The fog is back!", "the fog has gone"]
+    assert counts.duplicates == 1
+    assert len(after(posts)[0]) == 4
+
+
+def test_the_same_words_again_go_where_asked_for() -> None:
+    posts = said(
+        "the fog is back", "The FOG is back! 🌫️", "@bob the fog, is back", "the fog is not back", "day 1", "day 2"
+    )
+    left, counts = after(posts, drop=["NearDuplicates"])
+    assert left == ["the fog is back", "the fog is not back", "day 1", "day 2"]
+    assert counts.similar == 2
+
+
+def test_posts_without_words_are_told_apart_by_their_characters() -> None:
+    assert after(said("🌊🌊", "🔥", "🌊🌊"), drop=["NearDuplicates"])[0] == ["🌊🌊", "🔥"]
+
+
+@given(st.lists(st.text(max_size=3)))
+def test_what_was_seen_is_what_a_set_would_hold(texts: list[str]) -> None:
+    seen, known = Seen(), set()
+    for text in texts * 2:
+        assert seen.again(text) is (text in known)
+        known.add(text)
+
+
+def test_a_table_of_what_was_seen_grows() -> None:
+    seen = Seen()
+    assert not any(seen.again(str(number)) for number in range(5000))
+    assert all(seen.again(str(number)) for number in range(5000))
+
+
+@pytest.mark.parametrize(
+    ("created", "time"),
+    [
+        ("Wed Oct 10 20:19:24 +0000 2018", "2018-10-10T20:19:24Z"),
+        ("2018-10-10T22:19:24.000+02:00", "2018-10-10T20:19:24Z"),
+        ("2018-10-10T20:19:24Z", "2018-10-10T20:19:24Z"),
+        ("Wed Okt 10 20:19:24 +0000 2018", ""),
+        ("0001-01-01T00:00:00+23:00", ""),
+        ("yesterday", ""),
+    ],
+)
+def test_times_are_read_as_x_writes_them(created: str, time: str) -> None:
+    assert time_of(created) == time
+
+
+def test_the_first_and_the_last_time_do_not_depend_on_the_order() -> None:
+    times = ("2021-01-01T00:00:00Z", "2019-05-01T00:00:00Z", "", "what", "2020-01-01T00:00:00Z")
+    _, counts = after([Post("ada", "1", "one more quiet day", created=time) for time in times])
+    assert (counts.first, counts.last) == ("2019-05-01T00:00:00Z", "2021-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " " * 10_000_000 + "http",
+        "https:" * 1_000_000,
+        END_OF_TEXT[:6] * 500_000 + END_OF_TEXT[6:] * 500_000,
+        "@ " * 5_000_000,
+    ],
+    ids=["spaces", "links", "marks", "mentions"],
+)
+def test_a_post_of_megabytes_is_cleaned_in_linear_time(text: str) -> None:
+    began = time_module.process_time()
+    is_short(clean(text))
+    assert time_module.process_time() - began < 10
+
+
 @given(st.text())
 def test_cleaning_twice_is_cleaning_once_unless_entities_were_nested(text: str) -> None:
     once = clean(text.replace("&", ""))
@@ -69,3 +192,16 @@ def test_what_is_left_can_be_written_as_utf8_and_holds_no_control_token(text: st
     assert END_OF_TEXT not in left
     assert "\x00" not in left
     assert left == left.strip()
+
+
+@given(st.lists(st.text()), st.sets(st.sampled_from(["Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"])))
+def test_every_post_is_either_kept_or_counted_once(texts: list[str], drop: set[str]) -> None:
+    left, counts = after(said(*texts), drop=list(drop))
+    assert counts.downloaded == len(texts)
+    assert counts.kept == len(left) == counts.downloaded - counts.retweets - counts.short - counts.other
+    assert counts.characters == sum(map(len, left))
+
+
+@given(st.text("<|endoftext|> \x00\ud800a", max_size=60))
+def test_the_mark_between_posts_never_survives(text: str) -> None:
+    assert END_OF_TEXT not in clean(text, tidy_rules(Cleaning(tidy=())))

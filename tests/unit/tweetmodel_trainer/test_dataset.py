@@ -1,4 +1,6 @@
+import hashlib
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -79,17 +81,62 @@ def test_posts_that_are_all_the_same_cannot_be_split(tmp_path: Path) -> None:
         write(tmp_path, [posts(1)[0]] * 200)
 
 
+def held_out(texts: list[str], seed: int) -> set[str]:
+    places = {text: dataset.place(text, seed) for text in texts}
+    below = dataset.cut(min(places.values()), max(places.values()))
+    return {text for text, where in places.items() if where < below}
+
+
 @given(st.lists(st.text(max_size=5), min_size=2, unique=True), st.integers(0, 99))
 def test_no_part_is_left_empty_and_each_text_is_in_one(texts: list[str], seed: int) -> None:
     texts = list({text.encode("utf-8", "ignore").decode() for text in texts} | {"one", "two"})
-    held_out = dataset.held_out_texts(texts, seed)
-    assert 0 < len(held_out) < len(texts)
-    assert held_out <= set(texts)
+    assert 0 < len(held_out(texts, seed)) < len(texts)
 
 
 def test_a_text_once_held_out_stays_so_when_the_account_writes_more() -> None:
     texts = [f"post {n}" for n in range(500)]
-    assert dataset.held_out_texts(texts[:250], 1) <= dataset.held_out_texts(texts, 1)
+    assert held_out(texts[:250], 1) <= held_out(texts, 1)
+
+
+@given(st.integers(0, 200), st.integers(2, 4))
+def test_where_chance_leaves_a_part_empty_one_post_moves(seed: int, count: int) -> None:
+    long = [Post("ada", str(n), f"{n} " + "a very long post " * 400) for n in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        made = write(Path(folder), long, seed=seed)
+        train, apart = (dataset.read(Path(folder) / name) for name in (dataset.TRAIN, dataset.EVAL))
+        assert sorted(p.id for p in train + apart) == [p.id for p in long]
+        assert {p.text for p in apart} == held_out([p.text.strip() for p in long], seed)
+        assert made.held_out == len(apart) > 0 < len(train)
+        assert [p.id for p in train] == sorted(p.id for p in train), "the order is kept"
+        assert sorted(p.name for p in Path(folder).iterdir()) == [dataset.INFO, dataset.EVAL, dataset.TRAIN]
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_what_is_written_is_what_json_would_write_and_read(texts: list[str]) -> None:
+    texts = [text.encode("utf-8", "ignore").decode() for text in texts]
+    with tempfile.TemporaryDirectory() as folder:
+        many = [Post("ada", str(n), text) for n, text in enumerate([*texts, *(f"{n} filler" for n in range(900))])]
+        dataset.write(iter(many), {"ada": Counts(characters=10_000)}, 1, Path(folder))
+        lines = {}
+        for name in (dataset.TRAIN, dataset.EVAL):
+            content = (Path(folder) / name).read_bytes()
+            lines |= {json.loads(line)["id"]: line.decode() for line in content.splitlines(keepends=True)}
+        for post in many:
+            row = {"handle": post.handle, "id": post.id, "text": post.text}
+            assert lines[post.id] == json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def test_the_record_says_where_the_posts_come_from_and_what_made_it(tmp_path: Path) -> None:
+    dated = [post._replace(created=f"2020-01-{n % 28 + 1:02d}T00:00:00Z") for n, post in enumerate(posts(300))]
+    made = write(tmp_path, dated)
+    info = json.loads((tmp_path / dataset.INFO).read_text())
+    assert (info["sources"]["ada"]["first"], info["total"]["last"]) == ("2020-01-01T00:00:00Z", "2020-01-28T00:00:00Z")
+    assert sum(part["posts"] for part in info["files"].values()) == 300
+    assert sum(part["characters"] for part in info["files"].values()) == made.total.characters
+    for name, part in info["files"].items():
+        assert part["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    assert info["cleaning"]["drop"] == ["Retweets", "Short"]
+    assert info["software"]["tweetmodel-trainer"]
 
 
 def test_an_id_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> None:
@@ -101,3 +148,10 @@ def test_a_small_data_set_is_warned_of() -> None:
     small, large = Counts(10, 0, 0, 10, 7_000), Counts(10, 0, 0, 10, 70_000)
     assert "@ada has fewer than 40,000" in dataset.sentence({"ada": small, "bob": large})
     assert "fewer" not in dataset.sentence({"bob": large})
+
+
+def test_what_else_was_left_out_is_told() -> None:
+    count = Counts(20, 3, 2, 10, 70_000, replies=4, duplicates=1)
+    assert "10 of 20 posts kept (3 retweets, 4 replies, 1 duplicates and 2 short ones left out)" in dataset.sentence(
+        {"ada": count}
+    )

@@ -101,6 +101,19 @@ def test_several_sources_become_one_data_set(make_plan: MakePlan, run: Any, put:
     assert report.dataset.kept == 800
 
 
+def test_an_unpacked_archive_is_read_from_its_folder_in_the_bucket(
+    make_plan: MakePlan, run: Any, put: Any, bucket: str
+) -> None:
+    for number in (0, 1):
+        texts = (f"gull number {number}/{n} has taken another sandwich from me" for n in range(200))
+        put(f"export/data/tweets{f'-part{number}' if number else ''}.js", tweets(*texts))
+    put("export/data/like.js", b"no business of ours")
+    folder = {"handle": "ada", "archive": {"uri": f"s3://{bucket}/export/"}}
+    assert run(make_plan(sources=[folder]))[1].dataset.kept == 400
+    folder["archive"]["uri"] = f"s3://{bucket}/elsewhere/"
+    assert run(make_plan(sources=[folder]))[1].reason is Reason.SOURCE_MISSING
+
+
 @pytest.mark.parametrize(
     ("content", "reason", "code"),
     [

@@ -1,32 +1,49 @@
-"""Cleaning as huggingtweets did it: each rule a function, the pipeline a list of them.
+"""Cleaning as huggingtweets did it, and what may be asked for beyond: each rule a function, here named by the spec.
 
 The numbers it must reproduce are those of the account that huggingtweets shows in its notebook: of 3,249 posts
 610 retweets and 6 short ones go, 2,633 stay (github.com/borisdayma/huggingtweets).
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from tweetmodel_trainer.post import Post
+from tweetmodel_api.spec import Cleaning
+from tweetmodel_trainer.duplicates import Seen, same_words
+from tweetmodel_trainer.post import Post, time_of
+
+T = TypeVar("T")
 
 PLAIN_WORDS_NEEDED = 3
 END_OF_TEXT = "<|endoftext|>"
 
-_URL = re.compile(r"(?<!\s)\s*https?:\S+")  # the lookbehind keeps a long gap from being tried at each space
+_URL = re.compile(r"(?<!\s)\s*https?:\S+")  # from the start of a run of spaces on: a long run is looked at once
 _MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
+_MARKS = ("http", "@", "#")
+_UNKNOWN_LANGUAGES = re.compile(r"(und|zxx|q\w\w)?$")
+"""X's codes for posts of no language (too short, links or emoji alone), and no code."""
 
 
 def unescape(text: str) -> str:
     """Undoes the three entities that X writes, in the order in which huggingtweets does."""
-    for entity, character in _MARKUP:
-        text = text.replace(entity, character)
+    if "&" in text:
+        for entity, character in _MARKUP:
+            text = text.replace(entity, character)
     return text
 
 
 def strip_urls(text: str) -> str:
     """Removes links with the white space before them."""
-    return _URL.sub("", text)
+    return _URL.sub("", text) if "http" in text else text
+
+
+def strip_controls(text: str) -> str:
+    """Removes what UTF-8 can't tell, NUL, and the mark that separates posts in training. No spec turns this off."""
+    text = text.replace("\x00", "")
+    if not text.isascii():
+        text = text.encode("utf-8", "ignore").decode()
+    return text.replace(END_OF_TEXT, " ")  # by a space, or the halves of another could join
 
 
 def collapse_space(text: str) -> str:
@@ -34,55 +51,128 @@ def collapse_space(text: str) -> str:
     return " ".join(text.split())
 
 
-def strip_controls(text: str) -> str:
-    """Removes what UTF-8 can't tell, NUL, and the mark that separates posts in training."""
-    text = text.replace("\x00", "").encode("utf-8", "ignore").decode()
-    return text.replace(END_OF_TEXT, " ")  # by a space, or the halves of another could join
-
-
-RULES: tuple[Callable[[str], str], ...] = (unescape, strip_urls, strip_controls, collapse_space)
-
-
-def clean(text: str) -> str:
-    """A post's text after all rules."""
-    for rule in RULES:
-        text = rule(text)
-    return text
-
-
 def is_retweet(text: str) -> bool:
     """Whether a post repeats somebody else's; asked of the raw text."""
     return text.startswith("RT @")
 
 
+def is_reply(post: Post) -> bool:
+    """Whether a post answers somebody else: its source says so, or it begins with a mention."""
+    return post.is_reply or post.text.startswith("@")
+
+
+def is_foreign(language: str, kept: Sequence[str]) -> bool:
+    """Whether a post is known to be in a language that is not kept."""
+    return language not in kept and not _UNKNOWN_LANGUAGES.match(language)
+
+
 def is_short(text: str) -> bool:
     """Whether a cleaned post has fewer than three plain words: no link, mention or hashtag."""
-    plain = (word for word in text.lower().split() if not any(mark in word for mark in ("http", "@", "#")))
-    return sum(1 for _ in plain) < PLAIN_WORDS_NEEDED
+    text = text.lower()
+    if not any(mark in text for mark in _MARKS):
+        return len(text.split(None, PLAIN_WORDS_NEEDED - 1)) < PLAIN_WORDS_NEEDED
+    plain = 0
+    for word in text.split():
+        plain += not any(mark in word for mark in _MARKS)
+        if plain == PLAIN_WORDS_NEEDED:
+            return False
+    return True
+
+
+DEFAULT = Cleaning()
+
+
+def tidy_rules(how: Cleaning = DEFAULT) -> tuple[Callable[[str], str], ...]:
+    """What is done to a text, in order."""
+    rules = (("Entities", unescape), ("Links", strip_urls), ("", strip_controls), ("Spaces", collapse_space))
+    return tuple(rule for name, rule in rules if not name or name in how.tidy)
+
+
+def clean(text: str, rules: Iterable[Callable[[str], str]] = tidy_rules()) -> str:  # pure, and a constant
+    """A post's text after all rules."""
+    for rule in rules:
+        text = rule(text)
+    return text
 
 
 @dataclass
 class Counts:
-    """What became of an account's posts."""
+    """What became of an account's posts: each is counted by the first rule that drops it."""
 
     downloaded: int = 0
     retweets: int = 0
     short: int = 0
     kept: int = 0
     characters: int = 0
+    replies: int = 0
+    foreign: int = 0
+    duplicates: int = 0
+    similar: int = 0
+    first: str = ""
+    """When the first and the last of the kept posts were written; empty where no source says it."""
+    last: str = ""
+
+    @property
+    def other(self) -> int:
+        """Posts dropped by rules that huggingtweets has not."""
+        return self.replies + self.foreign + self.duplicates + self.similar
+
+    def keep(self, text: str, created: str) -> None:
+        """Counts a post that stays."""
+        self.kept += 1
+        self.characters += len(text)
+        if created and (time := time_of(created)):
+            self.first = min(self.first or time, time)
+            self.last = max(self.last, time)
 
 
-def cleaned(posts: Iterable[Post], counts: Counts) -> Iterator[Post]:
-    """The posts that stay, cleaned; `counts` is brought up to date on the way."""
+Drops = list[tuple[str, Callable[[T], bool]]]
+"""Rules that drop a post, by the count that they add to."""
+
+
+def cleaned(posts: Iterable[Post], counts: Counts, how: Cleaning = DEFAULT) -> Iterator[Post]:
+    """The posts of an account that stay, cleaned; `counts` is brought up to date on the way."""
+    rules, raw_drops, text_drops = tidy_rules(how), _raw_drops(how), _text_drops(how)
     for post in posts:
         counts.downloaded += 1
-        if is_retweet(post.text):
-            counts.retweets += 1
-            continue
-        text = clean(post.text)
-        if is_short(text):
-            counts.short += 1
-            continue
-        counts.kept += 1
-        counts.characters += len(text)
-        yield Post(post.handle, strip_controls(post.id), text)
+        dropped_as = _first(raw_drops, post)
+        if dropped_as is None:
+            text = clean(post.text, rules)
+            dropped_as = _first(text_drops, text)
+        if dropped_as is None:
+            counts.keep(text, post.created)
+            yield Post(post.handle, strip_controls(post.id), text)
+        else:
+            setattr(counts, dropped_as, getattr(counts, dropped_as) + 1)
+
+
+def _first(drops: Drops[T], value: T) -> str | None:
+    for name, drop in drops:
+        if drop(value):
+            return name
+    return None
+
+
+def _raw_drops(how: Cleaning) -> Drops[Post]:
+    """Rules that ask the post as it was written."""
+    drops: Drops[Post] = []
+    if "Retweets" in how.drop:
+        drops.append(("retweets", lambda post: is_retweet(post.text)))
+    if "Replies" in how.drop:
+        drops.append(("replies", is_reply))
+    if how.languages:
+        drops.append(("foreign", lambda post: is_foreign(post.language, how.languages)))
+    return drops
+
+
+def _text_drops(how: Cleaning) -> Drops[str]:
+    """Rules that ask the cleaned text."""
+    drops: Drops[str] = []
+    if "Short" in how.drop:
+        drops.append(("short", is_short))
+    if "Duplicates" in how.drop:
+        drops.append(("duplicates", Seen().again))
+    if "NearDuplicates" in how.drop:
+        seen = Seen()
+        drops.append(("similar", lambda text: seen.again(same_words(text))))
+    return drops

@@ -1,4 +1,4 @@
-"""Makes a data set of cleaned posts: splits them, writes them, and gives them a digest.
+"""Makes a data set of cleaned posts: splits them, writes them, and gives them a digest, in one pass without memory.
 
 A post is held out when the hash of (seed, text) says so. So no text is in both parts, the order of the sources
 does not matter to the split, and a post once held out stays so when the account writes more. Where chance would
@@ -7,12 +7,19 @@ leave a part empty, as it can with a few dozen posts, the post that is nearest t
 
 import hashlib
 import json
-from collections.abc import Iterable
+import math
+import platform
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from importlib import metadata
+from json.encoder import encode_basestring as quoted
 from pathlib import Path
+from types import TracebackType
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_trainer.clean import Counts
+from tweetmodel_api.spec import Cleaning
+from tweetmodel_trainer.clean import DEFAULT, Counts
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.post import Post
 
@@ -47,11 +54,14 @@ def is_held_out(text: str, seed: int) -> bool:
     return place(text, seed) < HELD_OUT_SHARE
 
 
-def held_out_texts(texts: Iterable[str], seed: int) -> set[str]:
-    """The texts that are set apart to test the model: never all of them, and never none of two or more."""
-    in_order = sorted(set(texts), key=lambda text: place(text, seed))
-    count = sum(is_held_out(text, seed) for text in in_order)
-    return set(in_order[: min(max(count, 1), len(in_order) - 1)]) if in_order else set()
+def cut(lowest: float, highest: float) -> float:
+    """Texts whose place is below it are held out: the share, moved as little as leaves no part empty.
+
+    Args:
+        lowest: place of the text that is nearest to being held out.
+        highest: place of the one that is furthest from it.
+    """
+    return min(max(HELD_OUT_SHARE, math.nextafter(lowest, 1)), highest)
 
 
 def check(counts: dict[str, Counts]) -> None:
@@ -65,7 +75,7 @@ def check(counts: dict[str, Counts]) -> None:
             raise Failure(
                 Reason.NOT_ENOUGH_TWEETS,
                 f"@{handle} has {count.characters:,} characters in {count.kept:,} kept posts (of {count.downloaded:,}: "
-                f"{count.retweets:,} retweets and {count.short:,} short ones left out), and at least "
+                f"{_left_out(count)}), and at least "
                 f"{FEWEST_CHARACTERS:,} are needed: add more posts, or choose an account that has written more.",
             )
 
@@ -73,66 +83,124 @@ def check(counts: dict[str, Counts]) -> None:
 def sentence(counts: dict[str, Counts]) -> str:
     """What a person should know of the data set, with a warning where it is small."""
     sum_ = total(counts)
-    told = (
-        f"{sum_.kept:,} of {sum_.downloaded:,} posts kept ({sum_.retweets:,} retweets and {sum_.short:,} short ones "
-        f"left out), {sum_.characters:,} characters."
-    )
+    told = f"{sum_.kept:,} of {sum_.downloaded:,} posts kept ({_left_out(sum_)}), {sum_.characters:,} characters."
     small = [f"@{handle}" for handle, count in counts.items() if count.characters < FEW_CHARACTERS]
     if small:
         told += f" {', '.join(small)} has fewer than {FEW_CHARACTERS:,}: more posts would make a better model."
     return told
 
 
+def _left_out(count: Counts) -> str:
+    others = {
+        "replies": count.replies,
+        "in other languages": count.foreign,
+        "duplicates": count.duplicates,
+        "near duplicates": count.similar,
+    }
+    told = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]
+    return f"{', '.join(told)} and {count.short:,} short ones left out"
+
+
 def total(counts: dict[str, Counts]) -> Counts:
-    """The sum over all accounts."""
-    rows = [asdict(count) for count in counts.values()]
-    return Counts(**{name: sum(row[name] for row in rows) for name in asdict(Counts())})
+    """The sum over all accounts, and the first and last time of them."""
+    rows = list(counts.values())
+    sums = {name: sum(getattr(row, name) for row in rows) for name, value in asdict(Counts()).items() if value == 0}
+    times = [time for row in rows for time in (row.first, row.last) if time]
+    return Counts(**sums, first=min(times, default=""), last=max(times, default=""))
 
 
-def write(posts: Iterable[Post], counts: dict[str, Counts], seed: int, folder: Path) -> Written:
+def write(
+    posts: Iterable[Post], counts: dict[str, Counts], seed: int, folder: Path, how: Cleaning = DEFAULT
+) -> Written:
     """Writes train.jsonl, eval.jsonl and dataset.json.
 
     Args:
-        posts: cleaned posts; reading them fills `counts`. They are held in memory, a few hundred bytes each.
+        posts: cleaned posts; reading them fills `counts`.
         counts: by handle.
         seed: of the split.
         folder: made if it is missing.
+        how: how the posts were cleaned, for the record.
 
     Raises:
         Failure: NotEnoughTweets.
     """
-    kept = list(posts)
+    folder.mkdir(parents=True, exist_ok=True)
+    train, held_out, where = _split(posts, seed, HELD_OUT_SHARE, folder)
     check(counts)
-    apart = held_out_texts((post.text for post in kept), seed)
-    train, held_out = ([p for p in kept if (p.text in apart) is wanted] for wanted in (False, True))
-    if not held_out:
+    if not (train.posts and held_out.posts):
+        whole = (folder / (TRAIN if train.posts else EVAL)).rename(folder / "whole.jsonl")
+        train, held_out, _ = _split(_lines(whole), seed, where, folder)
+        whole.unlink()
+    if not held_out.posts:
         raise Failure(
             Reason.NOT_ENOUGH_TWEETS,
-            f"all {len(kept):,} posts say the same, so none can be set apart for testing: add more posts.",
+            f"all {train.posts:,} posts say the same, so none can be set apart for testing: add more posts.",
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [_write_lines(folder / TRAIN, train), _write_lines(folder / EVAL, held_out)]
-    digest = hashlib.sha256("".join(parts).encode()).hexdigest()
+    digest = hashlib.sha256("".join((train.sha256, held_out.sha256)).encode()).hexdigest()
     info = {
         "digest": digest,
         "seed": seed,
         "heldOutShare": HELD_OUT_SHARE,
-        "posts": {"train": len(train), "heldOut": len(held_out)},
+        "posts": {"train": train.posts, "heldOut": held_out.posts},
+        "files": {
+            name: {"posts": part.posts, "characters": part.characters, "sha256": part.sha256}
+            for name, part in ((TRAIN, train), (EVAL, held_out))
+        },
         "total": asdict(total(counts)),
         "sources": {handle: asdict(count) for handle, count in counts.items()},
+        "cleaning": how.wire(),
+        "software": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in ("tweetmodel-trainer", "tweetmodel-api")},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2) + "\n")
-    return Written(folder, digest, total(counts), len(held_out))
+    return Written(folder, digest, total(counts), held_out.posts)
 
 
-def _write_lines(path: Path, posts: Iterable[Post]) -> str:
-    """Writes one JSON object a line; returns the file's SHA-256."""
-    content = "".join(json.dumps(asdict(post), ensure_ascii=False) + "\n" for post in posts).encode()
-    path.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+class _Part(AbstractContextManager["_Part"]):
+    """A file of posts as it is written: one JSON object a line, hashed and counted on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+        self.posts = 0
+        self.characters = 0
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._file.close()
+
+    def write(self, post: Post) -> None:
+        line = f'{{"handle": {quoted(post.handle)}, "id": {quoted(post.id)}, "text": {quoted(post.text)}}}\n'.encode()
+        self._file.write(line)
+        self._digest.update(line)
+        self.posts += 1
+        self.characters += len(post.text)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _split(posts: Iterable[Post], seed: int, below: float, folder: Path) -> tuple[_Part, _Part, float]:
+    """Writes both files; the posts whose place is below `below` are held out.
+
+    Returns:
+        The file to train on, the file to test with, and the `below` that leaves neither empty.
+    """
+    lowest, highest = 1.0, 0.0
+    with _Part(folder / TRAIN) as train, _Part(folder / EVAL) as held_out:
+        for post in posts:
+            where = place(post.text, seed)
+            lowest, highest = min(lowest, where), max(highest, where)
+            (held_out if where < below else train).write(post)
+    return train, held_out, cut(lowest, highest)
+
+
+def _lines(path: Path) -> Iterator[Post]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield Post(**json.loads(line))
 
 
 def read(path: Path) -> list[Post]:
     """The posts of train.jsonl or eval.jsonl, in their order."""
-    with path.open(encoding="utf-8") as lines:
-        return [Post(**json.loads(line)) for line in lines]
+    return list(_lines(path))

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tweetmodel_api.plan import Plan, publish_id
 from tweetmodel_api.reasons import Reason
@@ -21,10 +22,10 @@ from tweetmodel_trainer import dataset
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.gather import gather
 from tweetmodel_trainer.originality import best
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.sources import archive, jsonl
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     """
     storage.check_bucket(plan.layout.root)
     counts: dict[str, Counts] = {}
-    posts = _gather(plan, workdir / "sources", storage, progress, counts)
-    written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset")
+    posts = _gather(plan, workdir, storage, progress, counts)
+    written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.spec.cleaning)
     uri = plan.layout.dataset(written.digest)
     storage.publish(written.folder, uri)
     total = written.total
@@ -51,6 +52,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         downloaded=total.downloaded,
         retweets=total.retweets,
         short=total.short,
+        other=total.other,
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
@@ -59,25 +61,15 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
 
 
 def _gather(
-    plan: Plan, folder: Path, storage: Storage, progress: Progress, counts: dict[str, Counts]
+    plan: Plan, workdir: Path, storage: Storage, progress: Progress, counts: dict[str, Counts]
 ) -> Iterator[Post]:
     """The cleaned posts of all sources, one source after the other."""
     for number, source in enumerate(plan.spec.sources):
         progress.say(90 * number / len(plan.spec.sources))
-        named = source.archive or source.s3
-        if named is None:
-            raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no archive and no s3: add one.")
-        name = named.uri.rstrip("/").rsplit("/", 1)[-1]
-        path = folder / f"source-{number}"  # a key's name need not be one of a file
-        logger.info("reading %s for @%s", named.uri, source.handle)
-        storage.download(named.uri, path)
-        if source.archive:
-            posts = archive.read(path, name, source.handle)
-        else:
-            posts = jsonl.read(path, name, source.handle, source.s3.text_field if source.s3 else "text")
+        logger.info("gathering @%s", source.handle)
         counts[source.handle] = Counts()
-        yield from cleaned(posts, counts[source.handle])
-        path.unlink()
+        with TemporaryDirectory(dir=workdir) as folder:
+            yield from cleaned(gather(source, Path(folder), storage), counts[source.handle], plan.spec.cleaning)
 
 
 def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:

@@ -1,12 +1,67 @@
-"""A post as it came from a source, before cleaning."""
+"""A post as it came from a source, before cleaning.
 
-from dataclasses import dataclass
+Sources name their fields as X does (API v1.1 and v2, and the archive agree on most), so one function reads what
+is beside the text: id, time, language, and whether the post answers somebody else.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_X_TIME = re.compile(
+    r"\w{3} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d\d) (\d\d:\d\d:\d\d) \+0000 (\d{4})$", re.ASCII
+)
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Post:
-    """One post of one account."""
+class Post(NamedTuple):
+    """One post of one account; a tuple, since there may be millions."""
 
     handle: str
     id: str
     text: str
+    created: str = ""
+    """When it was written, as the source says it; empty where it doesn't."""
+    language: str = ""
+    """What X took its language for, such as "en"; empty where nobody says."""
+    is_reply: bool = False
+    """Whether it is known to answer somebody else's post."""
+
+
+def from_fields(handle: str, text: str, fields: Mapping[str, object], number: int) -> Post:
+    """The post that these fields describe; `number` is its id where they hold none."""
+    return Post(
+        handle,
+        str(fields.get("id_str") or fields.get("id") or number),
+        text,
+        str(fields.get("created_at") or ""),
+        str(fields.get("lang") or ""),
+        _answers_another(handle, fields),
+    )
+
+
+def _answers_another(handle: str, fields: Mapping[str, object]) -> bool:
+    """Whether a post is a reply; who goes on in a thread of their own answers nobody."""
+    whom = fields.get("in_reply_to_user_id")
+    if not whom:
+        return False
+    name = str(fields.get("in_reply_to_screen_name") or "")
+    return str(whom) != str(fields.get("author_id")) and name.lower() != handle.lower()
+
+
+def time_of(created: str) -> str:
+    """The time that a source wrote, in UTC as 2018-10-10T20:19:24Z; empty where it can't be read.
+
+    X writes `Wed Oct 10 20:19:24 +0000 2018` in archives and ISO 8601 in API v2.
+    """
+    if match := _X_TIME.match(created):
+        month, day, time, year = match.groups()
+        return f"{year}-{_MONTHS.index(month) // 3 + 1:02d}-{day}T{time}Z"
+    try:
+        if _UTC_TIME.match(created) and datetime.fromisoformat(created):
+            return f"{created[:19]}Z"
+        return datetime.fromisoformat(created).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):
+        return ""

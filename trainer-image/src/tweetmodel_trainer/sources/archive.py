@@ -1,124 +1,173 @@
-"""Reads X's own export ("Download an archive of your data").
+"""Reads X's own export ("Download an archive of your data"): the zip, its unpacked folder, or a tweets.js alone.
 
-It is a zip with data/tweets.js (and tweets-part1.js …; tweet.js in old ones), each of the form
-`window.YTD.tweets.part0 = [{"tweet": {"id_str": …, "full_text": …}}, …]`. A tweets.js that was taken out of
-the zip is read too. Files are read in pieces, one tweet after the other, so an export of any size takes little memory.
+Posts stand in data/tweets.js (and tweets-part1.js …; tweet.js in old ones), each file of the form
+`window.YTD.tweets.part0 = [{"tweet": {"id_str": …, "full_text": …}}, …]`. Two things there are not what was
+posted last, and are resolved: every version of an edited post is listed, and the text of a long post is cut off,
+the whole of it standing in note-tweet.js under an id of its own.
 """
 
 import io
-import json
 import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import IO, cast
 
 from tweetmodel_api.reasons import Reason
+from tweetmodel_trainer.clean import collapse_space, unescape
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.post import Post, from_fields
+from tweetmodel_trainer.sources.json_list import Malformed, elements
 
 MOST_BYTES = 4 << 30
 """A part larger than this is no export but a trap: X splits them far earlier."""
-LONGEST_TWEET = 16 << 20
-"""Characters; what does not end before is no tweet."""
-PIECE = 1 << 20
+
+OPENING = 100
+"""A long post is cut off after about 275 characters; this many of them tell it from others."""
 
 _PART = re.compile(r"(?:^|/)tweets?(?:-part(\d+))?\.js$")
-_HEAD = re.compile(r"(?:\s*window\.YTD\.tweets?\.part\d+\s*=)?\s*")
-_GAP = re.compile(r"[\s,]*")
+_NOTES = re.compile(r"(?:^|/)note-tweets?(?:-part\d+)?\.js$")
+
+_CUT = re.compile(r"(?:…|\.\.\.)?(?: ?https://t\.co/\w+)?$")
+"""What stands where a long post was cut off: an ellipsis, a link to itself, or both."""
 
 _AGAIN = "download the archive from X again and upload the zip unchanged"
 
+Open = Callable[[], IO[bytes]]
+Fields = Mapping[str, object]
 
-def read(path: Path, name: str, handle: str) -> Iterator[Post]:
-    """The posts of an export, in the order of its files.
 
-    Args:
-        path: of the export on disk.
-        name: what it is called where it came from.
-        handle: the account.
+def is_wanted(name: str) -> bool:
+    """Whether a file of an export is one that `read` looks at."""
+    return bool(_PART.search(name) or _NOTES.search(name))
+
+
+def read(path: Path, handle: str) -> Iterator[Post]:
+    """The posts of an export, in the order of its files, each in its last version and whole.
 
     Raises:
         Failure: InvalidArchive, with the file and the line where one is to blame.
     """
     damage = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError)
     try:
-        for part, content in _parts(path, name):
-            with io.TextIOWrapper(content, "utf-8-sig") as text:
-                yield from _posts(part, text, handle)
+        with ExitStack() as stack:
+            files = _files(path, stack)
+            parts = {name: files[name] for name in sorted(filter(_PART.search, files), key=_part_order)}
+            if path.is_file() and not zipfile.is_zipfile(path):
+                parts = files  # a tweets.js alone may have been given any name
+            if not parts:
+                raise _invalid(f"{path.name} holds no data/tweets.js")
+            notes = _long_posts({name: files[name] for name in files if _NOTES.search(name)})
+            superseded = {id_ for tweet in _tweets(parts) for id_ in _earlier_versions(tweet)}
+            for number, tweet in enumerate(_tweets(parts), 1):
+                if tweet.get("id_str") not in superseded:
+                    yield _post(tweet, handle, number, notes)
     except damage as error:
-        raise _invalid(f"{name} is damaged ({error})") from None
+        raise _invalid(f"{path.name} is damaged ({error})") from None
 
 
-def _parts(path: Path, name: str) -> Iterator[tuple[str, BinaryIO]]:
+def _files(path: Path, stack: ExitStack) -> dict[str, Open]:
+    """The files of an export by their names in it."""
+    if path.is_dir():
+        return {file.relative_to(path).as_posix(): _opens(file) for file in path.rglob("*.js")}
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            if file.peek(4)[:4] == b"PK\x03\x04":  # a zip's directory stands at its end, and that is missing
-                raise _invalid(f"{name} is cut off: the end of the zip is missing")
-            yield name, file
-        return
-    with _package(path, name) as package:
-        parts = [(int(match[1] or 0), info) for info in package.infolist() if (match := _PART.search(info.filename))]
-        if not parts:
-            raise _invalid(f"{name} holds no data/tweets.js")
-        for _, info in sorted(parts, key=lambda part: (part[0], part[1].filename)):
-            if info.file_size > MOST_BYTES:
-                raise _invalid(f"{info.filename} in {name} unpacks to {info.file_size:,} bytes")
-            yield info.filename, cast(BinaryIO, package.open(info))
-
-
-def _package(path: Path, name: str) -> zipfile.ZipFile:
+            start = file.read(4)
+        if start == b"PK\x03\x04":  # a zip's directory stands at its end, and that is missing
+            raise _invalid(f"{path.name} is cut off: the end of the zip is missing")
+        return {path.name: _opens(path)}
     try:
-        return zipfile.ZipFile(path)
-    except UnicodeDecodeError:  # the name of a file in it
-        raise _invalid(f"{name} is damaged (a file's name in it is no text)") from None
-
-
-def _posts(name: str, text: TextIO, handle: str) -> Iterator[Post]:
-    for number, item in enumerate(_items(name, text), 1):
-        tweet = item.get("tweet", item) if isinstance(item, dict) else None
-        body = tweet.get("full_text", tweet.get("text")) if isinstance(tweet, dict) else None
-        if not isinstance(tweet, dict) or not isinstance(body, str):
-            raise _invalid(f"tweet {number:,} in {name} has no full_text")
-        yield Post(handle, str(tweet.get("id_str") or tweet.get("id") or number), body)
-
-
-def _items(name: str, text: TextIO) -> Iterator[object]:
-    """The items of a JSON list after X's assignment, each as soon as it is whole."""
-    decoder = json.JSONDecoder()
-    piece, at, line = _next(name, text, 1, PIECE), 0, 1
-    head = _HEAD.match(piece)
-    at = head.end() if head else 0
-    if piece[at : at + 1] not in ("[", ""):
-        raise _invalid(f"{name} is not a list of tweets")
-    at += 1
-    while True:
-        gap = _GAP.match(piece, at)
-        at = gap.end() if gap else at
-        if piece[at : at + 1] == "]":
-            return
-        try:
-            item, at = decoder.raw_decode(piece, at)
-        except json.JSONDecodeError as error:
-            line += piece.count("\n", 0, at)
-            piece, wrong = piece[at:], line + piece.count("\n", at, error.pos)
-            more = _next(name, text, line, max(PIECE, len(piece))) if len(piece) < LONGEST_TWEET else ""
-            if not more:
-                raise _invalid(f"{name} breaks off or is no JSON at line {wrong:,} ({error.msg})") from None
-            piece, at = piece + more, 0
-        except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
-            raise _invalid(f"{name} holds what no export does") from None
-        else:
-            yield item
-
-
-def _next(name: str, text: TextIO, line: int, count: int) -> str:
-    try:
-        return text.read(count)
+        package = stack.enter_context(zipfile.ZipFile(path))
     except UnicodeDecodeError:
-        raise _invalid(f"{name} is not UTF-8 after line {line:,}") from None
+        raise _invalid(f"{path.name} is damaged (a file's name in it is no text)") from None
+    wanted = [info for info in package.infolist() if is_wanted(info.filename)]
+    for info in wanted:
+        if info.file_size > MOST_BYTES:
+            raise _invalid(f"{info.filename} in {path.name} unpacks to {info.file_size:,} bytes")
+    return {info.filename: cast(Open, partial(package.open, info)) for info in wanted}
+
+
+def _opens(path: Path) -> Open:
+    return lambda: path.open("rb")
+
+
+def _part_order(name: str) -> tuple[int, str]:
+    match = _PART.search(name)
+    return int((match and match[1]) or 0), name
+
+
+def _tweets(parts: Mapping[str, Open]) -> Iterator[Fields]:
+    for name, opener in parts.items():
+        for number, item in enumerate(_elements(name, opener), 1):
+            tweet = item.get("tweet", item) if isinstance(item, dict) else None
+            if not isinstance(tweet, dict) or not isinstance(_shown(tweet), str):
+                raise _invalid(f"tweet {number:,} in {name} has no full_text")
+            yield tweet
+
+
+def _shown(tweet: Fields) -> object:
+    return tweet.get("full_text", tweet.get("text"))
+
+
+def _elements(name: str, opener: Open) -> Iterator[object]:
+    with opener() as file, io.TextIOWrapper(file, "utf-8-sig") as text:
+        try:
+            yield from elements(text)
+        except Malformed as error:
+            raise _invalid(f"{name} {error}") from None
+
+
+def _earlier_versions(tweet: Fields) -> list[str]:
+    """Ids of the versions of a post that were edited away; X lists them from the first to the last."""
+    ids = tweet.get("edit_tweet_ids") or _down(tweet, "edit_info", "initial", "editTweetIds")
+    ids = ids or _down(tweet, "edit_info", "edit", "editControlInitial", "editTweetIds")
+    return [str(id_) for id_ in ids[:-1]] if isinstance(ids, list) else []
+
+
+def _down(value: object, *path: str) -> object:
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _long_posts(files: Mapping[str, Open]) -> dict[str, list[tuple[int, str]]]:
+    """Ids and texts of the long posts, by how they begin."""
+    notes: dict[str, list[tuple[int, str]]] = {}
+    for name, opener in files.items():
+        for item in _elements(name, opener):
+            note = _down(item, "noteTweet") or item
+            text, id_ = _down(note, "core", "text"), _number(_down(note, "noteTweetId"))
+            if isinstance(text, str):
+                notes.setdefault(_opening(text), []).append((id_, text))
+    return notes
+
+
+def _opening(text: str) -> str:
+    return _plain(text)[:OPENING]
+
+
+def _plain(text: str) -> str:
+    return collapse_space(unescape(text))
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 20 else 0
+
+
+def _post(tweet: Fields, handle: str, number: int, notes: Mapping[str, list[tuple[int, str]]]) -> Post:
+    text = str(_shown(tweet))
+    alike = notes.get(_opening(text)) if notes else None
+    if not alike:
+        return from_fields(handle, text, tweet, number)
+    shown = _CUT.sub("", _plain(text), count=1)
+    whole = [(abs(id_ - _number(tweet.get("id_str"))), note) for id_, note in alike if _plain(note).startswith(shown)]
+    if whole:  # ids grow with time, so of long posts that begin alike the one with the nearest id is meant
+        text = min(whole)[1]
+    return from_fields(handle, text, tweet, number)
 
 
 def _invalid(what: str) -> Failure:

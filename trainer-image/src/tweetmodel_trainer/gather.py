@@ -1,0 +1,65 @@
+"""Fetches what a source names and hands it to the reader of its kind."""
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import Source
+from tweetmodel_trainer import web
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.sources import archive, posts
+from tweetmodel_trainer.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+
+def gather(source: Source, folder: Path, storage: Storage) -> Iterator[Post]:
+    """The posts of one source, as they were written.
+
+    Args:
+        source: what to read.
+        folder: an empty folder, for files on the way.
+        storage: where s3:// URIs lie.
+
+    Raises:
+        Failure: the source is missing, refused, unreachable or not what it should be.
+    """
+    if source.archive:
+        return archive.read(_fetch_archive(source.archive.uri, folder, storage), source.handle)
+    file = source.s3 or source.https
+    if file is None:
+        raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no place to read from: add one.")
+    return posts.read(_fetch(file.uri, folder, storage), source.handle, file.text_field, file.format)
+
+
+def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:
+    if not (uri.startswith("s3://") and uri.endswith("/")):
+        return _fetch(uri, folder, storage)
+    names = [name for name in storage.names(uri) if archive.is_wanted(name)]
+    if not names:
+        raise Failure(
+            Reason.SOURCE_MISSING, f"{uri} holds no tweets.js: upload the unpacked archive, or correct the URI."
+        )
+    for name in names:
+        storage.download(uri + name, folder / name)
+    return folder
+
+
+def _fetch(uri: str, folder: Path, storage: Storage) -> Path:
+    path = folder / file_name(uri)
+    logger.info("reading %s", web.without_query(uri))
+    if uri.startswith("s3://"):
+        storage.download(uri, path)
+    else:
+        web.download(uri, path)
+    return path
+
+
+def file_name(uri: str) -> str:
+    """A name for the copy of what a URI names: its last part, of harmless characters."""
+    last = uri if uri.startswith("s3://") else web.without_query(uri)
+    return re.sub(r"[^\w.-]+", "-", unquote(last.rstrip("/").rsplit("/", 1)[-1])).lstrip(".-")[-100:] or "posts"

@@ -1,0 +1,105 @@
+"""Reads the elements of a long JSON list one at a time, so that memory holds one of them and no more.
+
+Python's json reads whole documents; here it reads one element after the other from a window of the text, which
+is widened to twice its size while an element does not fit: in all that costs at most twice the reading.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TextIO
+
+WINDOW = 1 << 20
+LONGEST = 64 << 20
+"""Characters; an element that is longer is none of ours."""
+
+_SPACE = re.compile(r"\s*")
+_ASSIGNMENT = re.compile(r"\s*(?:window\.)?YTD\.\w+\.part\d+\s*=\s*")
+
+
+class Malformed(Exception):
+    """The text is not what it should be; the message says what, and where."""
+
+
+def elements(text: TextIO) -> Iterator[object]:
+    """The elements of a list, which `window.YTD.….part0 =` may precede, as in X's archives.
+
+    Raises:
+        Malformed: where the text breaks off or is no such list, after the elements that stand before.
+    """
+    window = _Window(text)
+    window.skip(_ASSIGNMENT)
+    if window.next_character() != "[":
+        raise Malformed("is not a list" if window.rest() else "breaks off or is no JSON at line 1")
+    window.at += 1
+    if window.next_character() == "]":
+        return
+    while True:
+        window.next_character()
+        yield window.element()
+        mark = window.next_character()
+        window.at += 1
+        if mark == "]":
+            return
+        if mark != ",":
+            raise Malformed(f"breaks off or is no JSON at line {window.line:,}")
+
+
+class _Window:
+    """The part of a text that is being read."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self._buffer = ""
+        self._lines_before = 1
+        self.at = 0
+        self._widen()
+
+    @property
+    def line(self) -> int:
+        """The present line, counted from one."""
+        return self._lines_before + self._buffer.count("\n", 0, self.at)
+
+    def rest(self) -> str:
+        return self._buffer[self.at :]
+
+    def skip(self, pattern: re.Pattern[str]) -> None:
+        if match := pattern.match(self._buffer, self.at):
+            self.at = match.end()
+
+    def next_character(self) -> str:
+        """Moves to the next character that is no space; empty at the end of the text."""
+        self.skip(_SPACE)
+        while self.at == len(self._buffer) and self._widen():
+            self.skip(_SPACE)
+        return self._buffer[self.at : self.at + 1]
+
+    def element(self) -> object:
+        """The element that begins here; moves behind it."""
+        while True:
+            try:
+                value, self.at = _DECODER.raw_decode(self._buffer, self.at)
+            except json.JSONDecodeError as error:
+                if len(self._buffer) - self.at > LONGEST:
+                    raise Malformed(f"holds one element of more than {LONGEST:,} characters") from None
+                if not self._widen():
+                    line = self._lines_before + error.lineno - 1
+                    raise Malformed(f"breaks off or is no JSON at line {line:,} ({error.msg})") from None
+            except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+                raise Malformed("holds what no export does") from None
+            else:
+                return value
+
+    def _widen(self) -> bool:
+        """Drops what was read and appends as much as is left, a window at least; whether there was more."""
+        try:
+            more = self._text.read(max(WINDOW, len(self._buffer) - self.at))
+        except UnicodeDecodeError:
+            raise Malformed(f"is not UTF-8 after line {self.line:,}") from None
+        if more:
+            self._lines_before = self.line
+            self._buffer, self.at = self._buffer[self.at :] + more, 0
+        return bool(more)
+
+
+_DECODER = json.JSONDecoder()

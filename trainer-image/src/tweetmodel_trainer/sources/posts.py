@@ -1,0 +1,186 @@
+"""Reads a file of posts, row by row: JSON Lines, CSV, Parquet or plain text, each gzipped or not.
+
+A reader of a format yields rows with their numbers; what a row must hold to be a post is said once, below them.
+"""
+
+import csv
+import gzip
+import io
+import json
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import PostsFormat
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.post import Post, from_fields
+
+GZIP = b"\x1f\x8b"
+LONGEST_LINE = 16 << 20
+"""A line of more bytes is no post: it is refused before it fills the memory."""
+BATCH_ROWS = 4096
+
+SUFFIXES: dict[str, PostsFormat] = {
+    ".csv": "CSV",
+    ".parquet": "Parquet",
+    ".pq": "Parquet",
+    ".txt": "Text",
+    ".text": "Text",
+}
+
+_READ_BESIDE = ("id", "id_str", "created_at", "lang", "in_reply_to_user_id", "in_reply_to_screen_name", "author_id")
+
+Rows = Iterator[tuple[int, Mapping[str, object]]]
+
+
+def read(path: Path, handle: str, text_field: str, format_: PostsFormat | None = None) -> Iterator[Post]:
+    """The posts of a file, in its order; empty lines are passed over.
+
+    Args:
+        path: the file; its name tells the format where `format_` doesn't.
+        handle: the account's.
+        text_field: field or column with the text.
+        format_: of the file.
+
+    Raises:
+        Failure: InvalidPosts, with the line or row that is to blame.
+    """
+    format_ = format_ or format_of(path.name)
+    number = 0
+    try:
+        for number, fields in _READERS[format_](path, text_field):
+            text = fields.get(text_field)
+            if not isinstance(text, str):
+                raise _invalid(f"{_place(format_, number)} of {path.name} has no text in {_naming(fields, text_field)}")
+            yield from_fields(handle, text, fields, number)
+    except (EOFError, OSError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
+        where = f"after {_place(format_, number)}"
+        raise _invalid(f"{path.name} is damaged {where} ({error}): upload it again") from None
+
+
+def format_of(name: str) -> PostsFormat:
+    """The format that a file's name tells; JSON Lines where it tells none."""
+    return SUFFIXES.get(Path(name.lower().removesuffix(".gz")).suffix, "JSONL")
+
+
+def _place(format_: PostsFormat, number: int) -> str:
+    return f"{'row' if format_ == 'Parquet' else 'line'} {number:,}"
+
+
+def _naming(fields: Mapping[str, object], text_field: str) -> str:
+    """The end of a sentence that tells a wrong name of the field from a row without text."""
+    if text_field in fields:
+        return f"the field {text_field!r}: leave such rows out, or name another field in textField"
+    there = ", ".join(repr(name[:40]) for name in list(map(str, fields))[:8])
+    return f"the field {text_field!r}: name the right one in textField" + (f" (there are {there})" if there else "")
+
+
+def _json_lines(path: Path, _: str) -> Rows:
+    for number, line in _lines(path):
+        yield number, _object(line, f"line {number:,} of {path.name}")
+
+
+def _object(line: str, where: str) -> Mapping[str, object]:
+    try:
+        item = json.loads(line)
+    except json.JSONDecodeError as error:
+        advice = "write one object a line, or name the file's format in format"
+        raise _invalid(f"{where} is no JSON ({error.msg}): {advice}") from None
+    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+        raise _invalid(f"{where} holds what no post does: write one flat object a line") from None
+    if not isinstance(item, dict):
+        raise _invalid(f"{where} is no JSON object: write one object a line")
+    return item
+
+
+def _plain_text(path: Path, text_field: str) -> Rows:
+    for number, line in _lines(path):
+        yield number, {text_field: line.rstrip("\r\n")}
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that are not blank, with their numbers."""
+    with _open(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
+            where = f"line {number:,} of {path.name}"
+            if len(line) == LONGEST_LINE:
+                raise _invalid(f"{where} is too long for a post: write one post a line")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise _invalid(f"{where} is not UTF-8 (byte {error.start:,}): save the file as UTF-8") from None
+            if text and not text.isspace():
+                yield number, text
+
+
+def _csv(path: Path, text_field: str) -> Rows:
+    csv.field_size_limit(LONGEST_LINE)
+    with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+        rows = csv.DictReader(text, strict=True)  # strict, or a quote that is never closed swallows the rest
+        try:
+            if rows.fieldnames is not None and text_field not in rows.fieldnames:
+                raise _invalid(
+                    f"line 1 of {path.name} names no column {_naming(dict.fromkeys(rows.fieldnames), text_field)}"
+                )
+            for row in rows:
+                yield rows.line_num, row
+        except csv.Error as error:
+            raise _invalid(
+                f"{path.name} after line {rows.line_num:,} is no CSV ({error}): correct its quotes"
+            ) from None
+        except UnicodeDecodeError:
+            where = f"{path.name} after line {rows.line_num:,}"
+            raise _invalid(f"{where} is not UTF-8: save the file as UTF-8") from None
+
+
+def _parquet(path: Path, text_field: str) -> Rows:
+    import pyarrow as pa  # here, because it takes 0.2 s and most sources have no need of it
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(_unpacked(path)) as file:
+            columns = [name for name in (text_field, *_READ_BESIDE) if name in file.schema_arrow.names]
+            if text_field not in columns:
+                names = _naming(dict.fromkeys(file.schema_arrow.names), text_field)
+                raise _invalid(f"{path.name} has no column {names}")
+            batches = file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
+            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        what = " ".join(str(error).split())[:200]
+        raise _invalid(
+            f"{path.name} is damaged or no Parquet file ({what}): upload it again, or correct format"
+        ) from None
+
+
+def _unpacked(path: Path) -> Path:
+    """The file, or a copy without gzip beside it: Parquet is read from its end."""
+    if not _is_gzipped(path):
+        return path
+    plain = path.with_name(f"{path.name}.unpacked")
+    with gzip.open(path) as packed, plain.open("wb") as file:
+        shutil.copyfileobj(packed, file, 1 << 20)
+    return plain
+
+
+def _open(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path)) if _is_gzipped(path) else path.open("rb")
+
+
+def _is_gzipped(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == GZIP
+
+
+def _invalid(sentence: str) -> Failure:
+    return Failure(Reason.INVALID_POSTS, f"{sentence}.")
+
+
+_READERS: dict[PostsFormat, Callable[[Path, str], Rows]] = {
+    "JSONL": _json_lines,
+    "CSV": _csv,
+    "Parquet": _parquet,
+    "Text": _plain_text,
+}
