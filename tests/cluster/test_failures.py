@@ -11,7 +11,7 @@ from kube import BUCKET, Kubectl, tweetmodel
     ("change", "sentence"),
     [
         ({"baseModel": {}}, "baseModel needs exactly one of hub, s3 or scratch: keep one and remove the rest"),
-        ({"sources": [{"handle": "ada"}]}, "a source needs exactly one of archive or s3: keep one and remove the rest"),
+        ({"sources": [{"handle": "ada"}]}, "a source needs exactly one of archive, s3 or https: keep one and remove the rest"),
         ({"training": {"epochs": 0}}, "spec.training.epochs"),
         ({"training": {"learningRate": "fast"}}, "spec.training.learningRate"),
         ({"sources": []}, "spec.sources"),
