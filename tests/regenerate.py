@@ -7,7 +7,7 @@ import yaml
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "unit" / "tweetmodel_operator")]
 
-from test_manifests import GOLDEN, made  # noqa: E402
+from test_manifests import GOLDEN, POD_TEMPLATE, made  # noqa: E402
 
 from makers import spec  # noqa: E402  # found by the path above, as pytest does it
 from tweetmodel_api.crd import crd  # noqa: E402
@@ -39,7 +39,7 @@ def troubleshooting() -> str:
 if __name__ == "__main__":
     for path in ("crds/tweetmodels.tweetmodel.dev.yaml", "charts/tweetmodel-operator/files/crd.yaml"):
         dump(ROOT / path, crd())
-    full = spec(nodeSelector={"gpu": "h200"}, tolerations=[{"key": "gpu", "operator": "Exists"}])
+    full = spec(podTemplate=POD_TEMPLATE, queueName="gpus")
     for stage in ("collect", "train"):
         dump(GOLDEN / f"job-{stage}.yaml", made(stage, full))
     (ROOT / "docs" / "troubleshooting.md").write_text(troubleshooting())

@@ -11,7 +11,10 @@ from kube import BUCKET, Kubectl, tweetmodel
     ("change", "sentence"),
     [
         ({"baseModel": {}}, "baseModel needs exactly one of hub, s3 or scratch: keep one and remove the rest"),
-        ({"sources": [{"handle": "ada"}]}, "a source needs exactly one of archive, s3 or https: keep one and remove the rest"),
+        (
+            {"sources": [{"handle": "ada"}]},
+            "a source needs exactly one of archive, s3 or https: keep one and remove the rest",
+        ),
         ({"training": {"epochs": 0}}, "spec.training.epochs"),
         ({"training": {"learningRate": "fast"}}, "spec.training.learningRate"),
         ({"sources": []}, "spec.sources"),
@@ -96,3 +99,11 @@ def test_a_bucket_that_does_not_exist_is_named(kubectl: Kubectl) -> None:
     ready = kubectl.wait_stalled("no-bucket")
     assert ready["reason"] == "BucketMissing"
     assert "nobodys-bucket" in ready["message"]
+
+
+def test_what_the_administrator_does_not_allow_is_told_before_a_job_is_made(kubectl: Kubectl) -> None:
+    kubectl.apply(tweetmodel("other-image", podTemplate={"image": "somebody/else:1"}))
+    ready = kubectl.wait_stalled("other-image", 30)
+    assert ready["reason"] == "NotAllowed"
+    assert "somebody/else:1" in ready["message"]
+    assert not kubectl.jobs("other-image")

@@ -64,6 +64,16 @@ def test_suspend_stops_the_pod_and_resume_goes_on_from_the_checkpoint(kubectl: K
     assert kubectl.wait_ready("paused")["model"]["resumedFromStep"] > 0
 
 
+def test_a_queued_run_waits_until_its_manager_lets_it_go(kubectl: Kubectl) -> None:
+    kubectl.apply(tweetmodel("queued", queueName="gpus", training={"epochs": 1, "blockSize": 128, "batchSize": 16}))
+    until(lambda: kubectl.condition("queued", "Ready").get("reason") == "Queued", 180)
+    [job] = kubectl.jobs("queued", "train")
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+    assert not kubectl.pods("queued", "train")
+    kubectl("patch", "job", job["metadata"]["name"], "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    assert kubectl.wait_ready("queued")["summary"]["progress"] == "100%"
+
+
 def test_a_finished_job_that_somebody_deletes_is_not_run_again(kubectl: Kubectl) -> None:
     kubectl.apply(tweetmodel("tidy", training={"epochs": 1, "blockSize": 128, "batchSize": 16}))
     before = kubectl.wait_ready("tidy")

@@ -8,7 +8,8 @@ null, and CEL rules and list kinds ride along as the models' `json_schema_extra`
 from typing import Any
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
-from tweetmodel_api.spec import MAX_NAME, TweetModelSpec, rule
+from tweetmodel_api.fields import rule
+from tweetmodel_api.spec import MAX_NAME, TweetModelSpec
 from tweetmodel_api.status import UNSEEN, TweetModelStatus
 
 Schema = dict[str, Any]

@@ -5,9 +5,9 @@ written as a string, so that no reader rounds it (sig-architecture/api-conventio
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 
@@ -35,6 +35,14 @@ Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{10,64}$", max_length=64)]
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 """The name of an object in the TweetModel's own namespace."""
+
+
+class LocalReference(Model):
+    """Names an object in the TweetModel's own namespace."""
+
+    name: ObjectName
+    """Name of the object."""
+
 
 S3Uri = Annotated[
     str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?$", min_length=8, max_length=1024)
@@ -76,3 +84,13 @@ def a_set(schema: dict[str, Any]) -> None:
 def atomic(schema: dict[str, Any]) -> None:
     """Marks a list as one value, which server-side apply replaces as a whole."""
     schema["x-kubernetes-list-type"] = "atomic"
+
+
+def rule(cel: str, message: str) -> dict[str, str]:
+    """A CEL rule in the form that `x-kubernetes-validations` takes."""
+    return {"rule": cel, "message": message}
+
+
+def rules(*given: dict[str, str]) -> ConfigDict:
+    """The configuration of a model that these CEL rules go with."""
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": cast(JsonValue, list(given))})

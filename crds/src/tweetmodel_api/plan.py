@@ -6,7 +6,7 @@ defaults left out: so a field that a later version adds with a default does not 
 
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from tweetmodel_api.fields import Identifier, Model, S3Uri
 from tweetmodel_api.layout import Layout
@@ -65,21 +65,24 @@ def run_id(spec: TweetModelSpec, dataset_digest: str) -> str:
     )
 
 
-_TEMPLATE: dict[Stage, set[str]] = {
-    "collect": {"storage"},
-    "train": {"storage", "gpus", "resources", "node_selector", "tolerations"},
-}
+_ANY_POD = {"labels", "annotations", "image", "image_pull_secrets", "service_account_name"}
+"""What podTemplate says of the pods of both stages; the rest of it is the training pod's."""
 
 
 def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str) -> str:
-    """What a pod template takes from the spec without changing the result: a Job is replaced when it changes.
+    """What a Job takes from the spec without changing the result: it is replaced when that changes.
 
     `retry` is the value of the annotation by which a person asks for another attempt.
     """
+    train = stage == "train"
+    template: dict[str, Any] = {"storage": True, "pod_template": True if train else _ANY_POD}
+    if train:
+        template |= {"gpus": True, "resources": True, "queue_name": True}
+    dumped = spec.model_dump(mode="json", exclude_defaults=True, include=template)
     return _identity(
-        template=spec.model_dump(mode="json", exclude_defaults=True, include=_TEMPLATE[stage]),
-        checkpoint_seconds=spec.training.checkpoint_seconds if stage == "train" else None,
-        **({"publish": publish_id(spec)} if stage == "train" and spec.publish else {}),
+        template={name: value for name, value in dumped.items() if value != {}},
+        checkpoint_seconds=spec.training.checkpoint_seconds if train else None,
+        **({"publish": publish_id(spec)} if train and spec.publish else {}),
         retry=retry,
     )
 

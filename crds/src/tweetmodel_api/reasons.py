@@ -42,6 +42,7 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused"
 
     INVALID_SPEC = "InvalidSpec"
+    NOT_ALLOWED = "NotAllowed"
     NOT_ENOUGH_TWEETS = "NotEnoughTweets"
     INVALID_ARCHIVE = "InvalidArchive"
     INVALID_POSTS = "InvalidPosts"
@@ -85,12 +86,12 @@ FACTS: dict[Reason, Fact] = {
     Reason.SUCCEEDED: Fact("The model of this spec is there.", "Use it: status.model.uri says where it lies."),
     Reason.UNSCHEDULABLE: Fact(
         "No node has room for the pod.",
-        "Compare the nodes with spec.gpus, spec.resources, spec.nodeSelector and spec.tolerations, or, while "
-        "collecting, with the chart's collect.resources.",
+        "Compare the nodes with spec.gpus, spec.resources and spec.podTemplate, or, while collecting, with the "
+        "chart's collect.resources.",
     ),
     Reason.IMAGE_PULL_FAILED: Fact(
         "A node can't pull the trainer image.",
-        "Check the chart's trainer.image; for a private registry, give the ServiceAccount `default` imagePullSecrets.",
+        "Check the chart's trainer.image; for a private registry, name podTemplate.imagePullSecrets.",
     ),
     Reason.SECRET_INVALID: Fact(
         "A Secret that the spec names is missing or lacks a key.",
@@ -105,6 +106,10 @@ FACTS: dict[Reason, Fact] = {
         "The spec or the plan made of it can't be read.",
         "Correct the field that the message names.",
         ExitCode.CONFIGURATION,
+    ),
+    Reason.NOT_ALLOWED: Fact(
+        "The operator's administrator does not allow what the spec asks for.",
+        "Leave it out, or ask for it to be added to the chart's trainer.allowed.",
     ),
     Reason.NOT_ENOUGH_TWEETS: Fact(
         "Too little text is left after cleaning to learn a voice from.",

@@ -3,23 +3,27 @@ and the CEL rules that let the API server refuse a mistake at `kubectl apply` wi
 what to do. Defaults are the recipe of huggingtweets (github.com/borisdayma/huggingtweets).
 """
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, Field
 
-from tweetmodel_api.fields import Decimal, HttpsUri, Location, Model, ObjectName, S3Uri, a_set, atomic, map_list
+from tweetmodel_api.fields import (
+    Decimal,
+    HttpsUri,
+    LocalReference,
+    Location,
+    Model,
+    S3Uri,
+    a_set,
+    atomic,
+    map_list,
+    rule,
+    rules,
+)
+from tweetmodel_api.pod_template import PodTemplate
 
 MAX_NAME = 40
 """Longest name of a TweetModel: the names of its Jobs and their pods are made of it and must fit 63."""
-
-
-def rule(cel: str, message: str) -> dict[str, str]:
-    """A CEL rule in the form that `x-kubernetes-validations` takes."""
-    return {"rule": cel, "message": message}
-
-
-def _rules(*rules: dict[str, str]) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"x-kubernetes-validations": cast(JsonValue, list(rules))})
 
 
 def _exactly_one(what: str, *members: str) -> dict[str, str]:
@@ -32,13 +36,6 @@ def _exactly_one(what: str, *members: str) -> dict[str, str]:
 
 Handle = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,15}$", max_length=15)]
 """An account's handle on X, without the @."""
-
-
-class LocalReference(Model):
-    """Names an object in the TweetModel's own namespace."""
-
-    name: ObjectName
-    """Name of the object."""
 
 
 class Archive(Model):
@@ -81,7 +78,7 @@ class HttpsPosts(Posts):
 class Source(Model):
     """One account and where its posts come from."""
 
-    model_config = _rules(_exactly_one("a source", "archive", "s3", "https"))
+    model_config = rules(_exactly_one("a source", "archive", "s3", "https"))
 
     handle: Handle
     """The account's handle on X, without the @."""
@@ -152,7 +149,7 @@ class ScratchModel(Model):
 class BaseModelSource(Model):
     """The model to start from."""
 
-    model_config = _rules(_exactly_one("baseModel", "hub", "s3", "scratch"))
+    model_config = rules(_exactly_one("baseModel", "hub", "s3", "scratch"))
 
     hub: HubModel | None = None
     """A model on the Hugging Face Hub."""
@@ -167,7 +164,7 @@ class BaseModelSource(Model):
 class Training(Model):
     """How the model is fine-tuned."""
 
-    model_config = _rules(
+    model_config = rules(
         rule(
             "self.batchSize % self.gradientAccumulation == 0",
             "training.batchSize must be a multiple of training.gradientAccumulation: change one of them",
@@ -273,7 +270,7 @@ class Publish(Model):
 class Storage(Model):
     """Where data sets, checkpoints and models lie: any service that speaks S3."""
 
-    model_config = _rules(
+    model_config = rules(
         rule("self.uri == oldSelf.uri", "storage.uri can't change while runs lie there: make another TweetModel")
     )
 
@@ -310,25 +307,6 @@ class Resources(Model):
     """The most that the pod may use."""
 
 
-class Toleration(Model):
-    """Lets the pod onto nodes with a matching taint, as in a pod."""
-
-    key: Annotated[str, Field(max_length=316)] | None = None
-    """Taint key; absent matches every key and needs the operator Exists."""
-
-    operator: Literal["Equal", "Exists"] | None = None
-    """How the value is compared; Equal when absent."""
-
-    value: Annotated[str, Field(max_length=63)] | None = None
-    """Taint value, for Equal."""
-
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Taint effect; absent matches all."""
-
-    toleration_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    """How long a NoExecute taint is tolerated."""
-
-
 class TweetModelSpec(Model):
     """Whose tweets, which model to start from, how to train it, where results go."""
 
@@ -359,16 +337,11 @@ class TweetModelSpec(Model):
     resources: Resources | None = None
     """CPU and memory of the training pod; the chart's `train.resources` when absent."""
 
-    node_selector: (
-        Annotated[
-            dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=16)
-        ]
-        | None
-    ) = None
-    """Labels of the nodes that the training pod may run on."""
+    pod_template: PodTemplate | None = None
+    """How the pods look, where they run and as whom."""
 
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16, json_schema_extra=atomic)] | None = None
-    """Taints that the training pod tolerates."""
+    queue_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)] | None = None
+    """The LocalQueue of Kueue that the training Job waits in until there is room."""
 
     suspend: bool = False
     """True stops the run after a checkpoint; false goes on from there."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tweetmodel_api import API_VERSION, KIND
+from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_operator import names
@@ -30,13 +31,14 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
         progress_ca: certificate, PEM, by which pods know the progress server; empty: no live progress.
     """
     plan = request.plan
+    queue = {names.QUEUE: plan.spec.queue_name} if plan.stage == "train" and plan.spec.queue_name else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": request.name,
             "namespace": plan.namespace,
-            "labels": names.job_labels(plan.name, plan.stage, request.id, request.attempt),
+            "labels": names.job_labels(plan.name, plan.stage, request.id, request.attempt) | queue,
             "annotations": {names.INPUTS: request.inputs},
             "ownerReferences": [
                 {
@@ -50,6 +52,7 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
             ],
         },
         "spec": {
+            **({"suspend": True} if queue else {}),  # until Kueue has room
             "backoffLimit": settings.backoff_limit,
             "activeDeadlineSeconds": settings.active_deadline_seconds,
             # The default starts the next pod while the last one still uploads: two writers.
@@ -91,7 +94,11 @@ def pod_failure_policy() -> JsonObject:
 def _pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> JsonObject:
     plan = request.plan
     live = bool(settings.progress_url and progress_ca)
-    annotations = {names.PLAN: json.dumps(plan.wire(), ensure_ascii=False, separators=(",", ":"))}
+    chosen = plan.spec.pod_template or PodTemplate()
+    annotations = {
+        **(chosen.annotations or {}),
+        names.PLAN: json.dumps(plan.wire(), ensure_ascii=False, separators=(",", ":")),
+    }
     if live:
         annotations[names.PROGRESS_CA] = progress_ca
     spec: JsonObject = {
@@ -107,12 +114,12 @@ def _pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> 
         },
         "containers": [_container(request, settings, live)],
         "volumes": _volumes(live),
+        **_identity(chosen, settings),
+        **(_placement(chosen, settings) if plan.stage == "train" else settings.collect_placement),
     }
-    if plan.stage == "train":
-        spec |= _placement(plan.spec)
     return {
         "metadata": {
-            "labels": names.job_labels(plan.name, plan.stage, request.id, request.attempt),
+            "labels": (chosen.labels or {}) | names.job_labels(plan.name, plan.stage, request.id, request.attempt),
             "annotations": annotations,
         },
         "spec": spec,
@@ -130,7 +137,7 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
         mounts.append({"name": "progress", "mountPath": "/var/run/tweetmodel", "readOnly": True})
     return {
         "name": names.CONTAINER,
-        "image": settings.trainer_image,
+        "image": (plan.spec.pod_template and plan.spec.pod_template.image) or settings.trainer_image,
         "imagePullPolicy": settings.trainer_image_pull_policy,
         "args": [plan.stage, "--plan", "/plan/plan.json", "--workdir", "/work"],
         "env": _environment(request, settings, live),
@@ -150,6 +157,7 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     env: list[JsonObject] = [
         {"name": "HOME", "value": "/work"},
         {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        *map(dict, settings.trainer_env),
     ]
     if storage.secret_ref:
         for variable, key in (("AWS_ACCESS_KEY_ID", "accessKeyID"), ("AWS_SECRET_ACCESS_KEY", "secretAccessKey")):
@@ -198,10 +206,28 @@ def _plain(resources: Mapping[str, Mapping[str, object]]) -> JsonObject:
     return {kind: {name: str(quantity) for name, quantity in amounts.items()} for kind, amounts in resources.items()}
 
 
-def _placement(spec: TweetModelSpec) -> JsonObject:
-    placement: JsonObject = {}
-    if spec.node_selector:
-        placement["nodeSelector"] = dict(spec.node_selector)
-    if spec.tolerations:
-        placement["tolerations"] = [toleration.wire() for toleration in spec.tolerations]
-    return placement
+def _identity(chosen: PodTemplate, settings: Settings) -> JsonObject:
+    """As whom a pod of either stage runs, and as whom its image is pulled."""
+    secrets = dict.fromkeys([*settings.trainer_image_pull_secrets, *(s.name for s in chosen.image_pull_secrets or ())])
+    identity: JsonObject = {}
+    if chosen.service_account_name:
+        identity["serviceAccountName"] = chosen.service_account_name
+    if secrets:
+        identity["imagePullSecrets"] = [{"name": name} for name in secrets]
+    return identity
+
+
+_PLACEMENT = {
+    "node_selector",
+    "tolerations",
+    "affinity",
+    "priority_class_name",
+    "scheduler_name",
+    "runtime_class_name",
+}
+
+
+def _placement(chosen: PodTemplate, settings: Settings) -> JsonObject:
+    """Where a training pod runs: what the TweetModel says, else what the administrator does."""
+    said = chosen.model_dump(mode="json", by_alias=True, exclude_none=True, include=_PLACEMENT)
+    return {**settings.train_placement, **said}

@@ -17,6 +17,7 @@ PLAN = f"{GROUP}/plan"
 PROGRESS_CA = f"{GROUP}/progress-ca"
 SUSPENDED = f"{GROUP}/suspended"
 RETRY = f"{GROUP}/retry"
+QUEUE = "kueue.x-k8s.io/queue-name"
 
 CONTAINER = "trainer"
 AUDIENCE = f"{GROUP}/progress"

@@ -7,10 +7,10 @@ repeated and a late event all end the same.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tweetmodel_api.status import Progress
-from tweetmodel_operator import metrics
+from tweetmodel_operator import metrics, policy
 from tweetmodel_operator.api_server import ApiError, ApiServer
 from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
@@ -48,6 +48,8 @@ class Reconciler:
                 self._forget(key)
                 result = "gone"
                 return None
+            if observed.spec:
+                observed = replace(observed, forbidden=policy.forbidden(observed.spec, self.settings))
             decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
             try:
                 await apply(self.api, observed, decision, self.settings, self.progress_ca)

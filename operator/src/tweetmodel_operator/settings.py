@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 PREFIX = "TWEETMODEL_"
 
+JsonObject = Mapping[str, Any]
 Resources = Mapping[str, Mapping[str, str]]
 
 
@@ -19,6 +21,18 @@ class Settings:
 
     trainer_image_pull_policy: str = "IfNotPresent"
     """Always, IfNotPresent or Never."""
+
+    trainer_env: tuple[JsonObject, ...] = ()
+    """More environment variables of the collect and train pods, as a container has them."""
+
+    trainer_image_pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets, in each TweetModel's namespace, by which the pods' image is pulled."""
+
+    allowed_images: tuple[str, ...] = ()
+    """Images that podTemplate.image may name besides `trainer_image`; * stands for anything."""
+
+    allowed_service_accounts: tuple[str, ...] = ("default",)
+    """ServiceAccounts that podTemplate.serviceAccountName may name; * stands for anything."""
 
     gpu_resource: str = "nvidia.com/gpu"
     """The extended resource that spec.gpus asks for."""
@@ -33,14 +47,26 @@ class Settings:
     """Namespaces to serve; empty: the whole cluster."""
 
     collect_resources: Resources = field(
-        default_factory=lambda: {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+        default_factory=lambda: {
+            "requests": {"cpu": "250m", "memory": "512Mi", "ephemeral-storage": "1Gi"},
+            "limits": {"memory": "2Gi"},
+        }
     )
     """Compute resources of collect pods."""
 
     train_resources: Resources = field(
-        default_factory=lambda: {"requests": {"cpu": "1", "memory": "3Gi"}, "limits": {"memory": "12Gi"}}
+        default_factory=lambda: {
+            "requests": {"cpu": "1", "memory": "3Gi", "ephemeral-storage": "4Gi"},
+            "limits": {"memory": "12Gi"},
+        }
     )
     """Compute resources of train pods whose TweetModel names none."""
+
+    collect_placement: JsonObject = field(default_factory=dict)
+    """nodeSelector, tolerations and the like of collect pods, as a pod's spec has them."""
+
+    train_placement: JsonObject = field(default_factory=dict)
+    """The same of train pods; what a TweetModel's podTemplate says takes the place of it."""
 
     active_deadline_seconds: int = 86_400
     """A Job that takes longer fails. Kubernetes restarts this clock when a suspended Job resumes."""
@@ -95,6 +121,8 @@ def _parse(name: str, text: str, default: object) -> object:
         return Path(text)
     if isinstance(default, int):
         return int(text)
+    if name == "trainer_env":
+        return tuple(json.loads(text))
     if isinstance(default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if isinstance(default, dict):

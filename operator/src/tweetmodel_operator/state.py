@@ -81,6 +81,8 @@ class Observed:
     spec: TweetModelSpec | None = None
     spec_error: str = ""
     """Why the spec can't be read, where `spec` is None."""
+    forbidden: str = ""
+    """Why the administrator does not allow the spec; empty where it is allowed."""
     status: TweetModelStatus | None = None
     """None where there is none yet, or none that this version can read."""
     jobs: tuple[ObservedJob, ...] = ()

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_what_does_not_change_the_result_does_not_change_the_run() -> None:
     base = spec()
-    same = spec(gpus=0, nodeSelector={"a": "b"}, suspend=True, training={"checkpointSeconds": 30})
+    same = spec(gpus=0, podTemplate={"nodeSelector": {"a": "b"}}, suspend=True, training={"checkpointSeconds": 30})
     assert run_id(base, DIGEST) == run_id(same, DIGEST)
     assert collection_id(base) == collection_id(same)
 
@@ -68,7 +68,7 @@ def test_a_change_of_the_secret_or_a_retry_asks_for_another_pod() -> None:
 
 
 def test_what_the_train_pod_needs_does_not_disturb_collecting() -> None:
-    other = spec(gpus=0, nodeSelector={"a": "b"}, training={"checkpointSeconds": 30})
+    other = spec(gpus=0, podTemplate={"nodeSelector": {"a": "b"}}, training={"checkpointSeconds": 30})
     assert inputs_id("collect", other, "") == inputs_id("collect", spec(), "")
     assert inputs_id("train", other, "") != inputs_id("train", spec(), "")
 

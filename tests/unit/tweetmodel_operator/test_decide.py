@@ -422,6 +422,13 @@ def test_an_unreadable_spec_stalls_and_says_which_field() -> None:
     assert "spec.training.epochs" in message(decision)
 
 
+def test_what_the_administrator_does_not_allow_stalls_and_makes_no_job() -> None:
+    decision = after(observed(forbidden="spec.podTemplate.image x is not one of the images that this cluster allows"))
+    assert condition(decision, "Stalled") == ("True", "NotAllowed")
+    assert "spec.podTemplate.image x" in message(decision)
+    assert not decision.create
+
+
 def test_a_tweetmodel_that_is_being_deleted_is_left_alone() -> None:
     assert after(observed(deleting=True)) == Decision()
 

@@ -14,6 +14,24 @@ from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import JobRequest
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+POD_TEMPLATE = {
+    "labels": {"team": "voices"},
+    "annotations": {"kueue.x-k8s.io/podset-preferred-topology": "rack"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "serviceAccountName": "trainer",
+    "nodeSelector": {"gpu": "h200"},
+    "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}]
+            }
+        }
+    },
+    "priorityClassName": "low",
+    "schedulerName": "bin-packer",
+    "runtimeClassName": "nvidia",
+}
 SETTINGS = Settings(trainer_image="registry/trainer:1", progress_url="https://operator.system.svc:8443")
 
 
@@ -40,7 +58,7 @@ def made(stage: str, of: TweetModelSpec | None = None, settings: Settings = SETT
 def test_the_job_is_as_its_golden_file_says(stage: str) -> None:
     """`make generate` writes the golden files anew; the diff is the review."""
     golden = yaml.safe_load((GOLDEN / f"job-{stage}.yaml").read_text())
-    full = spec(nodeSelector={"gpu": "h200"}, tolerations=[{"key": "gpu", "operator": "Exists"}])
+    full = spec(podTemplate=POD_TEMPLATE, queueName="gpus")
     assert made(stage, full) == golden
 
 
@@ -63,6 +81,51 @@ def test_the_users_resources_replace_the_administrators() -> None:
         "containers"
     ][0]
     assert container["resources"] == {"requests": {"cpu": "2"}}
+
+
+def test_collecting_does_not_go_where_training_is_sent() -> None:
+    pods = {stage: made(stage, spec(podTemplate=POD_TEMPLATE))["spec"]["template"] for stage in ("collect", "train")}
+    scheduling = {"nodeSelector", "tolerations", "affinity", "priorityClassName", "schedulerName", "runtimeClassName"}
+    assert scheduling <= pods["train"]["spec"].keys()
+    assert not scheduling & pods["collect"]["spec"].keys()
+    for pod in pods.values():
+        assert pod["spec"]["serviceAccountName"] == "trainer"
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+        assert pod["metadata"]["labels"]["team"] == "voices"
+
+
+def test_what_the_tweetmodel_says_of_placement_replaces_what_the_administrator_says() -> None:
+    settings = replace(
+        SETTINGS,
+        collect_placement={"nodeSelector": {"pool": "cpu"}},
+        train_placement={"nodeSelector": {"pool": "gpu"}, "schedulerName": "bin-packer"},
+    )
+    of = spec(podTemplate={"nodeSelector": {"gpu": "h200"}})
+    train, collect = (made(stage, of, settings)["spec"]["template"]["spec"] for stage in ("train", "collect"))
+    assert (train["nodeSelector"], train["schedulerName"]) == ({"gpu": "h200"}, "bin-packer")
+    assert collect["nodeSelector"] == {"pool": "cpu"}
+
+
+def test_every_pod_gets_the_administrators_environment_and_pull_secrets() -> None:
+    proxy = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
+    settings = replace(SETTINGS, trainer_env=(proxy,), trainer_image_pull_secrets=("company", "registry"))
+    for stage in ("collect", "train"):
+        pod = made(stage, spec(podTemplate={"imagePullSecrets": [{"name": "registry"}]}), settings)["spec"]["template"]
+        assert proxy in pod["spec"]["containers"][0]["env"]
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "company"}, {"name": "registry"}]
+
+
+def test_the_pods_labels_by_which_they_are_found_stay() -> None:
+    pod = made("train", spec(podTemplate={"labels": {names.NAME: "other", names.STAGE: "collect"}}))["spec"]["template"]
+    assert pod["metadata"]["labels"] == made("train")["spec"]["template"]["metadata"]["labels"]
+
+
+def test_a_queue_holds_the_training_job_alone() -> None:
+    collect, train = (made(stage, spec(queueName="gpus")) for stage in ("collect", "train"))
+    assert train["metadata"]["labels"][names.QUEUE] == "gpus"
+    assert train["spec"]["suspend"] is True
+    assert names.QUEUE not in collect["metadata"]["labels"]
+    assert "suspend" not in collect["spec"]
 
 
 @pytest.mark.parametrize("stage", ["collect", "train"])

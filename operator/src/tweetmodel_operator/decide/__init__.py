@@ -8,6 +8,7 @@ that. `stages` reads a Job, `runs` keeps the history, `conditions` writes the st
 from dataclasses import replace
 
 from tweetmodel_api.plan import DatasetReference, Plan, collection_id, inputs_id, publish_id, run_id
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, TweetModelStatus
 from tweetmodel_operator.decide import conditions, runs
@@ -31,7 +32,9 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
         return Decision()
     before = observed.status or NOTHING_YET
     if observed.spec is None:
-        return Decision(status=conditions.unreadable(before, observed, now))
+        return Decision(status=conditions.stalled(before, observed, Reason.INVALID_SPEC, observed.spec_error, now))
+    if observed.forbidden:
+        return Decision(status=conditions.stalled(before, observed, Reason.NOT_ALLOWED, observed.forbidden, now))
     pursuits, dataset = _pursue_in_order(observed, observed.spec, before, now)
     status = conditions.status(before, observed, pursuits, dataset, now)
     status, requeue_after = conditions.throttle(before, status, progress_interval)

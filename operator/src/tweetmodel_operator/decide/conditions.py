@@ -59,9 +59,9 @@ def status(
     return after.model_copy(update={"summary": _summary(observed, after, present.verdict)})
 
 
-def unreadable(before: TweetModelStatus, observed: Observed, now: str) -> TweetModelStatus:
-    """The status of a spec that passed the API server but can't be read: an older CRD is installed."""
-    return _stalled(before, before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
+def stalled(before: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str) -> TweetModelStatus:
+    """The status of a spec that nothing can be done for: the operator can't read it, or may not follow it."""
+    return _stalled(before, before, observed, reason, message, now)
 
 
 def refused(
