@@ -10,7 +10,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "unit" /
 from test_manifests import GOLDEN, POD_TEMPLATE, made  # noqa: E402
 
 from makers import spec  # noqa: E402  # found by the path above, as pytest does it
-from tweetmodel_api.crd import crd  # noqa: E402
+from tweetmodel_api.crd import crds  # noqa: E402
 from tweetmodel_api.reasons import FACTS  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -37,8 +37,9 @@ def troubleshooting() -> str:
 
 
 if __name__ == "__main__":
-    for path in ("crds/tweetmodels.tweetmodel.dev.yaml", "charts/tweetmodel-operator/files/crd.yaml"):
-        dump(ROOT / path, crd())
+    for definition in crds():
+        for folder in ("crds", "charts/tweetmodel-operator/files"):
+            dump(ROOT / folder / f"{definition['metadata']['name']}.yaml", definition)
     full = spec(podTemplate=POD_TEMPLATE, queueName="gpus")
     for stage in ("collect", "train"):
         dump(GOLDEN / f"job-{stage}.yaml", made(stage, full))

@@ -1,4 +1,4 @@
-"""Turns the models into the CustomResourceDefinition, which `make generate` writes to crds/.
+"""Turns the models into CustomResourceDefinitions, which `make generate` writes to crds/.
 
 pydantic writes JSON Schema; Kubernetes wants a *structural* schema (apiextensions.k8s.io/v1): no $ref, no
 null types, no titles, every node with one type. So references are inlined and optional fields lose their
@@ -7,8 +7,9 @@ null, and CEL rules and list kinds ride along as the models' `json_schema_extra`
 
 from typing import Any
 
-from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
-from tweetmodel_api.fields import rule
+from tweetmodel_api import DEFAULTS_KIND, DEFAULTS_PLURAL, GROUP, KIND, PLURAL, VERSION, defaults
+from tweetmodel_api.defaults import DefaultsSpec
+from tweetmodel_api.fields import Model, rule
 from tweetmodel_api.spec import MAX_NAME, TweetModelSpec
 from tweetmodel_api.status import UNSEEN, TweetModelStatus
 
@@ -64,55 +65,94 @@ def _union(schema: Schema, definitions: Schema) -> Schema:
     raise ValueError(f"a structural schema has no union of {members}")
 
 
-def _schema_of(model: type[TweetModelSpec] | type[TweetModelStatus]) -> Schema:
+def _schema_of(model: type[Model]) -> Schema:
     schema = model.model_json_schema(by_alias=True, mode="validation")
     return structural(schema, schema.get("$defs", {}))
 
 
-def crd() -> Schema:
-    """The whole CustomResourceDefinition."""
+def _spec() -> Schema:
+    """The spec's schema, where fields with an administrator's default stay absent, so that it can be filled in."""
+    schema = _schema_of(TweetModelSpec)
+    for name in defaults.FIELDS:
+        schema["properties"][name].pop("default", None)
+    schema["required"] = [name for name in schema["required"] if name not in defaults.FIELDS]
+    return schema
+
+
+def crds() -> list[Schema]:
+    """The CustomResourceDefinitions of TweetModels and of their defaults."""
+    return [_tweetmodel(), _defaults()]
+
+
+def _tweetmodel() -> Schema:
     name_rule = rule(
         f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
         f"a TweetModel's name is part of its Jobs' names: use at most {MAX_NAME} letters a-z, digits and dashes",
     )
+    version = {
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "type": kind, "jsonPath": path}
+            | ({"description": text} if text else {})
+            | ({"priority": priority} if priority else {})
+            for name, kind, path, text, priority in COLUMNS
+        ],
+    }
+    status = _schema_of(TweetModelStatus) | {"default": {"observedGeneration": UNSEEN}}
+    properties = {"spec": _spec(), "status": status}
+    described = "A language model that writes like the accounts it names."
+    return _definition(KIND, PLURAL, ["tm"], version, described, name_rule, properties)
+
+
+def _defaults() -> Schema:
+    name_rule = rule(
+        f"self.metadata.name == '{defaults.NAME}'", f"the defaults of a namespace are named {defaults.NAME}"
+    )
+    described = "What the TweetModels of this namespace are given where they leave it out."
+    properties = {"spec": _schema_of(DefaultsSpec)}
+    return _definition(DEFAULTS_KIND, DEFAULTS_PLURAL, [], {}, described, name_rule, properties)
+
+
+def _definition(
+    kind: str,
+    plural: str,
+    short_names: list[str],
+    version: Schema,
+    described: str,
+    name_rule: dict[str, str],
+    properties: Schema,
+) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                "shortNames": ["tm"],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                **({"shortNames": short_names} if short_names else {}),
             },
             "versions": [
                 {
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": [
-                        {"name": name, "type": kind, "jsonPath": path}
-                        | ({"description": text} if text else {})
-                        | ({"priority": priority} if priority else {})
-                        for name, kind, path, text, priority in COLUMNS
-                    ],
+                    **version,
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": "A language model that writes like the accounts it names.",
+                            "description": described,
                             "required": ["spec"],
                             "x-kubernetes-validations": [name_rule],
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
-                                "spec": _schema_of(TweetModelSpec),
-                                "status": _schema_of(TweetModelStatus) | {"default": {"observedGeneration": UNSEEN}},
+                                **properties,
                             },
                         }
                     },

@@ -307,8 +307,20 @@ class Resources(Model):
     """The most that the pod may use."""
 
 
+Gpus = Annotated[int, Field(ge=0, le=1)]
+
+QueueName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)]
+
+
 class TweetModelSpec(Model):
     """Whose tweets, which model to start from, how to train it, where results go."""
+
+    model_config = rules(
+        rule(
+            "!has(oldSelf.storage) || has(self.storage)",
+            "storage can't be taken away while runs lie there: make another TweetModel",
+        )
+    )
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16, json_schema_extra=map_list("handle"))]
     """The accounts to learn from; several make one voice out of them."""
@@ -329,10 +341,10 @@ class TweetModelSpec(Model):
     """Pushes the finished model to the Hugging Face Hub."""
 
     storage: Storage
-    """Where results go."""
+    """Where results go; needed unless the administrator has set a default."""
 
-    gpus: Annotated[int, Field(ge=0, le=1)] = 1
-    """1 trains on a GPU, 0 on the CPU; collecting and cleaning never hold one."""
+    gpus: Gpus = 1
+    """1 trains on a GPU, 0 on the CPU; 1 when absent. Collecting and cleaning never hold one."""
 
     resources: Resources | None = None
     """CPU and memory of the training pod; the chart's `train.resources` when absent."""
@@ -340,7 +352,7 @@ class TweetModelSpec(Model):
     pod_template: PodTemplate | None = None
     """How the pods look, where they run and as whom."""
 
-    queue_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)] | None = None
+    queue_name: QueueName | None = None
     """The LocalQueue of Kueue that the training Job waits in until there is room."""
 
     suspend: bool = False

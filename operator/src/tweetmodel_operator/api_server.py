@@ -12,7 +12,7 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from tweetmodel_api import API_VERSION, PLURAL
+from tweetmodel_api import API_VERSION, DEFAULTS_PLURAL, PLURAL
 from tweetmodel_operator import metrics
 
 JsonObject = dict[str, Any]
@@ -102,6 +102,11 @@ class ApiServer:
 def tweetmodel_path(namespace: str, name: str) -> str:
     """Path of a TweetModel."""
     return f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}/{name}"
+
+
+def defaults_path(namespace: str, name: str) -> str:
+    """Path of a namespace's TweetModelDefaults."""
+    return f"/apis/{API_VERSION}/namespaces/{namespace}/{DEFAULTS_PLURAL}/{name}"
 
 
 def jobs_path(namespace: str, name: str = "") -> str:

@@ -7,6 +7,7 @@ from tweetmodel_api.plan import Stage, short_hash
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OPERATOR = "tweetmodel-operator"
+DEFAULTS_MANAGER = "tweetmodel-operator-defaults"
 NAME = f"{GROUP}/name"
 STAGE = f"{GROUP}/stage"
 ID = f"{GROUP}/id"

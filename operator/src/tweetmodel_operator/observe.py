@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tweetmodel_api import KIND
+from tweetmodel_api.defaults import FIELDS
 from tweetmodel_api.report import decode
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import UNSEEN, Progress, TweetModelStatus
@@ -56,6 +57,7 @@ def assemble(
         deleting="deletionTimestamp" in metadata,
         retry=metadata.get("annotations", {}).get(names.RETRY, ""),
         spec=spec,
+        unfilled=() if attempt else tuple(name for name in FIELDS if name not in tweetmodel.get("spec", {})),
         spec_error=spec_error,
         status=status,
         jobs=tuple(
@@ -73,6 +75,8 @@ def _spec(raw: JsonObject) -> tuple[TweetModelSpec | None, str]:
         return TweetModelSpec.model_validate(raw), ""
     except ValidationError as error:
         first = error.errors()[0]
+        if (first["type"], first["loc"]) == ("missing", ("storage",)):
+            return None, "spec.storage is missing, and the administrator has set no default for it"
         return None, f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 

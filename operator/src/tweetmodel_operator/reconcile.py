@@ -14,6 +14,7 @@ from tweetmodel_operator import metrics, policy
 from tweetmodel_operator.api_server import ApiError, ApiServer
 from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
+from tweetmodel_operator.fill import fill
 from tweetmodel_operator.observe import observe
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Decision, Key, Observed
@@ -44,6 +45,8 @@ class Reconciler:
         result = "error"
         try:
             observed = await observe(self.api, key, self.posted)
+            if observed and await fill(self.api, observed, self.settings):
+                observed = await observe(self.api, key, self.posted)
             if observed is None:
                 self._forget(key)
                 result = "gone"

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tweetmodel_api.defaults import DefaultsSpec
+
 PREFIX = "TWEETMODEL_"
 
 JsonObject = Mapping[str, Any]
@@ -33,6 +35,9 @@ class Settings:
 
     allowed_service_accounts: tuple[str, ...] = ("default",)
     """ServiceAccounts that podTemplate.serviceAccountName may name; * stands for anything."""
+
+    defaults: JsonObject = field(default_factory=dict)
+    """What TweetModels of the whole cluster are given where they leave it out, as in a TweetModelDefaults."""
 
     gpu_resource: str = "nvidia.com/gpu"
     """The extended resource that spec.gpus asks for."""
@@ -121,6 +126,8 @@ def _parse(name: str, text: str, default: object) -> object:
         return Path(text)
     if isinstance(default, int):
         return int(text)
+    if name == "defaults":
+        return DefaultsSpec.model_validate_json(text).wire()
     if name == "trainer_env":
         return tuple(json.loads(text))
     if isinstance(default, tuple):

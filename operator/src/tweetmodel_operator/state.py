@@ -79,6 +79,8 @@ class Observed:
     retry: str = ""
     """Value of the annotation by which a person asks for another attempt."""
     spec: TweetModelSpec | None = None
+    unfilled: tuple[str, ...] = ()
+    """Fields that the administrator may have a default for and the spec leaves out; empty once a Job was made."""
     spec_error: str = ""
     """Why the spec can't be read, where `spec` is None."""
     forbidden: str = ""

@@ -18,6 +18,7 @@ from tweetmodel_operator.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts/tweetmodel-operator"
+CRDS = sorted((ROOT / "crds").glob("*.yaml"))
 
 
 @functools.cache
@@ -97,14 +98,16 @@ def test_the_schema_knows_exactly_the_values_there_are():
     assert schema["properties"].keys() - {"global"} == values.keys()  # Helm hands `global` to every subchart
 
 
-def test_the_crd_is_the_generated_one_and_outlives_the_release():
-    generated = yaml.safe_load((ROOT / "crds/tweetmodels.tweetmodel.dev.yaml").read_text())
-    [crd] = of_kind("CustomResourceDefinition", render())
-    assert crd["spec"] == generated["spec"]
-    assert crd["metadata"]["name"] == generated["metadata"]["name"]
-    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    [disposable] = of_kind("CustomResourceDefinition", render("crds.keep=false"))
-    assert "annotations" not in disposable["metadata"]
+def test_the_crds_are_the_generated_ones_and_outlive_the_release():
+    generated = {crd["metadata"]["name"]: crd for crd in map(yaml.safe_load, map(Path.read_text, CRDS))}
+    rendered = {crd["metadata"]["name"]: crd for crd in of_kind("CustomResourceDefinition", render())}
+    assert {name: crd["spec"] for name, crd in rendered.items()} == {
+        name: crd["spec"] for name, crd in generated.items()
+    }
+    assert all(crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for crd in rendered.values())
+    disposable = of_kind("CustomResourceDefinition", render("crds.keep=false"))
+    assert len(disposable) == len(CRDS)
+    assert not any("annotations" in crd["metadata"] for crd in disposable)
     assert not of_kind("CustomResourceDefinition", render("crds.enabled=false"))
 
 

@@ -32,6 +32,8 @@ class Cluster:
     writes: int = 0
     crash_at: int = -1
     crash_after: bool = False
+    defaults: dict[str, Any] | None = None
+    """The spec of the namespace's TweetModelDefaults."""
     refuse: ApiError | None = None
 
     def _write(self, change: Any) -> dict[str, Any]:
@@ -49,7 +51,9 @@ class Cluster:
             return {"items": copy.deepcopy(list(self.jobs.values()))}
         if path.endswith("/pods"):
             return {"items": copy.deepcopy(self.pods)}
-        if self.tweetmodel is None:
+        if "/tweetmodeldefaults/" in path and self.defaults is not None:
+            return {"spec": copy.deepcopy(self.defaults)}
+        if self.tweetmodel is None or "/tweetmodeldefaults/" in path:
             raise ApiError(404, "NotFound", "gone")
         return copy.deepcopy(self.tweetmodel)
 
@@ -71,7 +75,9 @@ class Cluster:
         return self._write(add)
 
     async def apply(self, path: str, body: dict[str, Any], manager: str) -> dict[str, Any]:
-        return self._write(lambda: self.tweetmodel.update(status=copy.deepcopy(body["status"])))
+        if path.endswith("/status"):
+            return self._write(lambda: self.tweetmodel.update(status=copy.deepcopy(body["status"])))
+        return self._write(lambda: self.tweetmodel["spec"].update(copy.deepcopy(body["spec"])))
 
     async def merge(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return self._write(lambda: self.jobs[path.rsplit("/", 1)[-1]]["spec"].update(body["spec"]))
@@ -206,3 +212,39 @@ async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:
     cluster.tweetmodel = None
     assert await reconciler.reconcile(KEY) is None
     assert not reconciler.jobs
+
+
+def short() -> dict[str, Any]:
+    """A TweetModel that leaves out all it may."""
+    return {"metadata": {"uid": UID, "generation": 1}, "spec": {"sources": spec().wire()["sources"]}}
+
+
+async def test_a_short_tweetmodel_is_filled_from_its_namespace_then_from_the_cluster() -> None:
+    cluster = Cluster(short(), defaults={"storage": spec().wire()["storage"], "gpus": 0})
+    settings = Settings(defaults={"gpus": 1, "baseModel": {"scratch": {"preset": "Small"}}})
+    await Reconciler(cluster, settings, lambda: NOW).reconcile(KEY)
+    assert cluster.tweetmodel
+    assert cluster.tweetmodel["spec"]["storage"]["uri"] == "s3://bucket/models"
+    assert cluster.tweetmodel["spec"]["gpus"] == 0
+    assert cluster.tweetmodel["spec"]["baseModel"] == {"scratch": {"preset": "Small"}}
+    assert len(cluster.created) == 1
+
+
+async def test_a_default_that_changes_later_changes_no_tweetmodel_that_has_begun() -> None:
+    cluster = await live(Cluster(tweetmodel()))
+    before = copy.deepcopy(cluster.tweetmodel)
+    cluster.defaults = {"gpus": 0, "queueName": "slow"}
+    await settle(cluster)
+    assert cluster.tweetmodel == before
+
+
+async def test_without_storage_anywhere_it_says_so_and_begins_once_there_is_a_default() -> None:
+    cluster = Cluster(short())
+    again = await operator(cluster).reconcile(KEY)
+    assert cluster.tweetmodel
+    assert cluster.conditions()["Stalled"] == ("True", "InvalidSpec")
+    assert "spec.storage is missing" in cluster.tweetmodel["status"]["conditions"][0]["message"]
+    assert again is not None
+    cluster.defaults = {"storage": spec().wire()["storage"]}
+    await settle(cluster)
+    assert len(cluster.created) == 1

@@ -25,3 +25,9 @@ def test_each_variable_is_read_by_the_kind_of_its_field() -> None:
 def test_a_value_that_cannot_be_read_is_named() -> None:
     with pytest.raises(ValueError, match="TWEETMODEL_BACKOFF_LIMIT='many' can't be read"):
         from_environment({"TWEETMODEL_BACKOFF_LIMIT": "many"})
+
+
+def test_defaults_that_no_spec_could_hold_are_refused_at_the_start() -> None:
+    assert from_environment({"TWEETMODEL_DEFAULTS": '{"gpus": 0}'}).defaults == {"gpus": 0}
+    with pytest.raises(ValueError, match="TWEETMODEL_DEFAULTS="):
+        from_environment({"TWEETMODEL_DEFAULTS": '{"epochs": 3}'})

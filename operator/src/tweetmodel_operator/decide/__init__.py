@@ -32,7 +32,8 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
         return Decision()
     before = observed.status or NOTHING_YET
     if observed.spec is None:
-        return Decision(status=conditions.stalled(before, observed, Reason.INVALID_SPEC, observed.spec_error, now))
+        status = conditions.stalled(before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
+        return Decision(status=status, requeue_after=REFUSED_SECONDS if observed.unfilled else None)
     if observed.forbidden:
         return Decision(status=conditions.stalled(before, observed, Reason.NOT_ALLOWED, observed.forbidden, now))
     pursuits, dataset = _pursue_in_order(observed, observed.spec, before, now)

@@ -1,0 +1,47 @@
+"""What an administrator may decide for the TweetModels of a namespace or of the cluster, so that theirs can be short.
+
+A default is filled into the spec once, before the first Job, as a PersistentVolumeClaim gets its storage class: who
+looks sees what is in force, and a default that changes later trains nothing anew.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tweetmodel_api.fields import Model
+from tweetmodel_api.pod_template import PodTemplate
+from tweetmodel_api.spec import BaseModelSource, Gpus, QueueName, Resources, Storage
+
+NAME = "default"
+"""The TweetModelDefaults of a namespace that counts."""
+
+
+class DefaultsSpec(Model):
+    """Fields of a TweetModel's spec, each for those that leave it out."""
+
+    storage: Storage | None = None
+    """Where results go."""
+
+    base_model: BaseModelSource | None = None
+    """The model to start from."""
+
+    gpus: Gpus | None = None
+    """GPUs of the training pod."""
+
+    resources: Resources | None = None
+    """CPU and memory of the training pod."""
+
+    pod_template: PodTemplate | None = None
+    """How the pods look, where they run and as whom."""
+
+    queue_name: QueueName | None = None
+    """The LocalQueue of Kueue that the training Job waits in."""
+
+
+FIELDS = tuple(DefaultsSpec.model_json_schema(by_alias=True)["properties"])
+"""Their names in a TweetModel's spec."""
+
+
+def filled(absent: Iterable[str], *defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the fields that a spec leaves out, each from the first of `defaults` that has one."""
+    found = {name: next((given[name] for given in defaults if name in given), None) for name in absent}
+    return {name: value for name, value in found.items() if value is not None}
