@@ -87,3 +87,25 @@ def test_a_finished_job_that_somebody_deletes_is_not_run_again(kubectl: Kubectl)
 def test_deleting_the_tweetmodel_takes_its_jobs_along(kubectl: Kubectl) -> None:
     kubectl("delete", "tm/tidy", "tm/orphan", "--timeout=60s")
     until(lambda: not kubectl.jobs("orphan"), 60)
+
+
+def test_a_tweetmodel_that_takes_its_folder_along_leaves_nothing_in_the_bucket(kubectl: Kubectl, s3: Any) -> None:
+    kubectl.apply(tweetmodel("leaving", deletionPolicy="Delete"))
+    train_pod(kubectl, "leaving")  # it is deleted in the middle of its run
+    prefix = f"tests/{kubectl.namespace}/leaving/"
+    assert keys(s3, prefix)
+    kubectl("delete", "tm/leaving", "--timeout=180s")
+    assert keys(s3, prefix) == []
+
+
+def test_a_bucket_that_cannot_be_purged_holds_nothing_up(kubectl: Kubectl) -> None:
+    wrong = {"accessKeyID": "nobody", "secretAccessKey": "wrong"}
+    kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "wrong"}, "stringData": wrong})
+    document = tweetmodel("locked-out", deletionPolicy="Delete")
+    document["spec"]["storage"]["secretRef"]["name"] = "wrong"
+    kubectl.apply(document)
+    kubectl.wait_stalled("locked-out")
+    kubectl("delete", "tm/locked-out", "--timeout=180s", "--cascade=foreground")
+    told = kubectl("events", "--for", "tweetmodel/locked-out", "--types=Warning")
+    assert "PurgeFailed" in told
+    assert "locked-out was not deleted" in told

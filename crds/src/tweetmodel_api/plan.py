@@ -12,7 +12,7 @@ from tweetmodel_api.fields import Identifier, Model, S3Uri
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.spec import TweetModelSpec
 
-Stage = Literal["collect", "train"]
+Stage = Literal["collect", "train", "purge"]
 
 
 class DatasetReference(Model):

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     TRAINING = "Training"
     QUEUED = "Queued"
     SUSPENDED = "Suspended"
+    PURGING = "Purging"
+    PURGE_FAILED = "PurgeFailed"
     SUCCEEDED = "Succeeded"
 
     UNSCHEDULABLE = "Unschedulable"
@@ -83,6 +85,11 @@ FACTS: dict[Reason, Fact] = {
     Reason.TRAINING: Fact("The model is being fine-tuned, evaluated and sampled.", _NOTHING),
     Reason.QUEUED: Fact("Another manager, such as Kueue, holds the Job back until there is room.", _NOTHING),
     Reason.SUSPENDED: Fact("spec.suspend is true.", "Set spec.suspend to false to go on from the last checkpoint."),
+    Reason.PURGING: Fact("Its folder in the bucket is being deleted, as spec.deletionPolicy says.", _NOTHING),
+    Reason.PURGE_FAILED: Fact(
+        "The TweetModel is gone, but its folder in the bucket could not be deleted (told by an event alone).",
+        "Delete it yourself.",
+    ),
     Reason.SUCCEEDED: Fact("The model of this spec is there.", "Use it: status.model.uri says where it lies."),
     Reason.UNSCHEDULABLE: Fact(
         "No node has room for the pod.",

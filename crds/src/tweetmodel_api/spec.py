@@ -355,5 +355,8 @@ class TweetModelSpec(Model):
     queue_name: QueueName | None = None
     """The LocalQueue of Kueue that the training Job waits in until there is room."""
 
+    deletion_policy: Literal["Retain", "Delete"] = "Retain"
+    """What becomes of data sets, checkpoints and models in the bucket when the TweetModel is deleted."""
+
     suspend: bool = False
     """True stops the run after a checkpoint; false goes on from there."""

@@ -152,7 +152,7 @@ class Progress(Model):
 class Attempt(Model):
     """One Job: a stage is attempted anew when its Job is lost or its pod template must change."""
 
-    stage: Literal["collect", "train"]
+    stage: Literal["collect", "train", "purge"]
     """What the Job does."""
 
     id: Identifier

@@ -5,6 +5,7 @@ the operator reads a handful of fields of three kinds and must hold thousands of
 """
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,8 @@ JsonObject = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 TIMEOUT_SECONDS = 30
+PAGE = 500
+"""Objects of a list that are read at once."""
 
 
 class ApiError(Exception):
@@ -58,6 +61,17 @@ class ApiServer:
     async def get(self, path: str, **query: str) -> JsonObject:
         """Reads an object or a list."""
         return await self._request("GET", path, query=query)
+
+    async def items(self, path: str) -> AsyncIterator[JsonObject]:
+        """The objects of a collection, page by page."""
+        token = ""
+        while True:
+            page = await self.get(path, limit=str(PAGE), **({"continue": token} if token else {}))
+            for item in page["items"]:
+                yield item
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return
 
     async def create(self, path: str, body: JsonObject) -> JsonObject:
         """Creates an object in the collection `path`."""
@@ -99,9 +113,14 @@ class ApiServer:
         return data  # type: ignore[no-any-return]
 
 
+def tweetmodels_path(namespace: str = "") -> str:
+    """Path of a namespace's TweetModels, or of all."""
+    return f"/apis/{API_VERSION}" + (f"/namespaces/{namespace}" if namespace else "") + f"/{PLURAL}"
+
+
 def tweetmodel_path(namespace: str, name: str) -> str:
     """Path of a TweetModel."""
-    return f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}/{name}"
+    return f"{tweetmodels_path(namespace)}/{name}"
 
 
 def defaults_path(namespace: str, name: str) -> str:

@@ -1,15 +1,19 @@
 """`Decision` -> API server: deletes, suspensions, creations, then the status, then events, then TTLs.
 
+A finalizer is set before all that and taken away after it.
+
 The order carries the guarantees: the status is written after the Jobs it speaks of, events only after the
 status was, and a Job gets its TTL only in a later pass that finds its outcome in the status.
 """
 
 import logging
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tweetmodel_api import API_VERSION, GROUP, KIND
 from tweetmodel_api.plan import short_hash
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import manifests, metrics, names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, tweetmodel_path
@@ -35,6 +39,8 @@ async def apply(api: ApiServer, observed: Observed, decision: Decision, settings
         ApiError: the API server refused; what came before stands, and the next reconcile goes on from it.
     """
     namespace = observed.key.namespace
+    if decision.hold:
+        observed = await _hold(api, observed, True)
     for name in decision.delete:
         await _ignoring(404, api.delete(jobs_path(namespace, name)))
     for name, suspend in decision.suspend:
@@ -47,9 +53,37 @@ async def apply(api: ApiServer, observed: Observed, decision: Decision, settings
     for name in decision.expire:
         ttl = {"spec": {"ttlSecondsAfterFinished": settings.ttl_seconds}}
         await _ignoring(404, api.merge(jobs_path(namespace, name), ttl))
+    if decision.farewell:
+        logger.warning("%s: %s", observed.key, decision.farewell)
+        await _event(api, observed, "Warning", Reason.PURGE_FAILED, decision.farewell)
+    if decision.hold is False:
+        await _ignoring(404, _hold(api, observed, False))
 
 
-async def _ignoring(code: int, request: Awaitable[JsonObject]) -> None:
+async def _hold(api: ApiServer, observed: Observed, held: bool) -> Observed:
+    """Sets or takes away our finalizer, and nobody else's."""
+    body = _head(observed)
+    body["metadata"]["finalizers"] = [names.FINALIZER] if held else []
+    changed = await api.apply(tweetmodel_path(observed.key.namespace, observed.key.name), body, names.FINALIZER_MANAGER)
+    return replace(observed, resource_version=changed["metadata"]["resourceVersion"])
+
+
+def _head(observed: Observed) -> JsonObject:
+    """What an apply begins with: with the version, so that what another has written since is not overwritten."""
+    key = observed.key
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "uid": observed.uid,
+            "resourceVersion": observed.resource_version,
+        },
+    }
+
+
+async def _ignoring(code: int, request: Awaitable[object]) -> None:
     """Awaits a request that another process may have got ahead of: what it asks for is then already so."""
     try:
         await request
@@ -70,18 +104,7 @@ async def _create(api: ApiServer, namespace: str, job: JsonObject) -> None:
 async def write_status(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
     """Writes the whole status, then tells of a change of Ready's reason by an event."""
     key = observed.key
-    body = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        # With the version, so that what another operator has written since is not overwritten by an older view.
-        "metadata": {
-            "name": key.name,
-            "namespace": key.namespace,
-            "uid": observed.uid,
-            "resourceVersion": observed.resource_version,
-        },
-        "status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-    }
+    body = _head(observed) | {"status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
     await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
     await _tell(api, observed, status)
 
@@ -97,6 +120,10 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) ->
         return
     metrics.TRANSITIONS.labels(ready.reason).inc()
     logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
+    await _event(api, observed, "Warning" if stalled else "Normal", ready.reason, ready.message)
+
+
+async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, note: str) -> None:
     key = observed.key
     now = datetime.now(UTC)
     event = {
@@ -104,13 +131,13 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) ->
         "kind": "Event",
         "metadata": {
             "namespace": key.namespace,
-            "name": f"{key.name}.{short_hash(observed.uid, ready.reason, now.isoformat())}",
+            "name": f"{key.name}.{short_hash(observed.uid, reason, now.isoformat())}",
         },
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "type": "Warning" if stalled else "Normal",
-        "reason": ready.reason,
+        "type": kind,
+        "reason": reason,
         "action": "Reconcile",
-        "note": ready.message.encode()[:MOST_NOTE_BYTES].decode(errors="ignore"),
+        "note": note.encode()[:MOST_NOTE_BYTES].decode(errors="ignore"),
         "reportingController": f"{GROUP}/operator",
         "reportingInstance": names.OPERATOR,
         "regarding": {
@@ -124,4 +151,4 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) ->
     try:
         await api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", event)
     except ApiError as error:  # an event is a courtesy: the status already says it
-        logger.warning("%s: the event %s was not written: %s", key, ready.reason, error)
+        logger.warning("%s: the event %s was not written: %s", key, reason, error)

@@ -17,9 +17,9 @@ import kopf
 from aiohttp import web
 from kubernetes.aio.config import ConfigException
 
-from tweetmodel_api import API_VERSION, GROUP, PLURAL, VERSION
+from tweetmodel_api import GROUP, PLURAL, VERSION
 from tweetmodel_operator import metrics, names, settings
-from tweetmodel_operator.api_server import ApiServer
+from tweetmodel_operator.api_server import ApiServer, tweetmodels_path
 from tweetmodel_operator.probes import Probes
 from tweetmodel_operator.progress import ProgressServer, certificate_authority, tls
 from tweetmodel_operator.reconcile import Reconciler
@@ -28,7 +28,6 @@ from tweetmodel_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-PAGE = 500
 CERTIFICATE_SECONDS = 60.0
 
 
@@ -94,16 +93,9 @@ class Operator:
                 logger.warning("the resync failed: %s", error)
 
     async def _wake_unsettled(self, namespace: str) -> None:
-        path = f"/apis/{API_VERSION}" + (f"/namespaces/{namespace}" if namespace else "") + f"/{PLURAL}"
-        token = ""
-        while True:
-            page = await self._api.get(path, limit=str(PAGE), **({"continue": token} if token else {}))
-            for item in page["items"]:
-                if not _settled(item):
-                    self.queue.wake(Key(item["metadata"]["namespace"], item["metadata"]["name"]))
-            token = page["metadata"].get("continue", "")
-            if not token:
-                return
+        async for item in self._api.items(tweetmodels_path(namespace)):
+            if not _settled(item):
+                self.queue.wake(Key(item["metadata"]["namespace"], item["metadata"]["name"]))
 
 
 def _settled(tweetmodel: dict[str, Any]) -> bool:

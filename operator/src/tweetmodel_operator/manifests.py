@@ -22,6 +22,10 @@ USER = 65532
 """Uid and gid of the trainer image's user: no root, no name needed."""
 
 
+PURGE_TTL_SECONDS = 3600
+"""Of the one Job that nobody owns."""
+
+
 def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonObject:
     """The Job for one attempt at one stage.
 
@@ -31,6 +35,7 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
         progress_ca: certificate, PEM, by which pods know the progress server; empty: no live progress.
     """
     plan = request.plan
+    purge = plan.stage == "purge"
     queue = {names.QUEUE: plan.spec.queue_name} if plan.stage == "train" and plan.spec.queue_name else {}
     return {
         "apiVersion": "batch/v1",
@@ -40,19 +45,12 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
             "namespace": plan.namespace,
             "labels": names.job_labels(plan.name, plan.stage, request.id, request.attempt) | queue,
             "annotations": {names.INPUTS: request.inputs},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "name": plan.name,
-                    "uid": request.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            # A purge without: whoever deletes the TweetModel in the foreground would delete its Jobs first.
+            **({} if purge else {"ownerReferences": [_owner(request)]}),
         },
         "spec": {
             **({"suspend": True} if queue else {}),  # until Kueue has room
+            **({"ttlSecondsAfterFinished": PURGE_TTL_SECONDS} if purge else {}),
             "backoffLimit": settings.backoff_limit,
             "activeDeadlineSeconds": settings.active_deadline_seconds,
             # The default starts the next pod while the last one still uploads: two writers.
@@ -60,6 +58,17 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
             "podFailurePolicy": pod_failure_policy(),
             "template": _pod_template(request, settings, progress_ca),
         },
+    }
+
+
+def _owner(request: JobRequest) -> JsonObject:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": request.plan.name,
+        "uid": request.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
     }
 
 

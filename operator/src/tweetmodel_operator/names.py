@@ -18,6 +18,8 @@ PLAN = f"{GROUP}/plan"
 PROGRESS_CA = f"{GROUP}/progress-ca"
 SUSPENDED = f"{GROUP}/suspended"
 RETRY = f"{GROUP}/retry"
+FINALIZER = f"{GROUP}/purge"
+FINALIZER_MANAGER = f"{OPERATOR}-finalizer"
 QUEUE = "kueue.x-k8s.io/queue-name"
 
 CONTAINER = "trainer"
@@ -29,6 +31,11 @@ SELECTOR = f"{MANAGED_BY}={OPERATOR}"
 def job_name(owner: str, uid: str, stage: Stage, identity: str, attempt: int) -> str:
     """Readable first, unique by its hash; fits the 63 characters of a label."""
     return f"{owner}-{stage}-{short_hash(uid, stage, identity, attempt)}"
+
+
+def purge_id(uid: str) -> str:
+    """What a TweetModel's purge is known by."""
+    return short_hash(uid, "purge")
 
 
 def job_labels(owner: str, stage: Stage, identity: str, attempt: int) -> dict[str, str]:

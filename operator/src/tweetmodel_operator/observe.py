@@ -54,7 +54,8 @@ def assemble(
         uid=metadata["uid"],
         generation=metadata["generation"],
         resource_version=metadata.get("resourceVersion", ""),
-        deleting="deletionTimestamp" in metadata,
+        deleted=metadata.get("deletionTimestamp", ""),
+        held=names.FINALIZER in metadata.get("finalizers", []),
         retry=metadata.get("annotations", {}).get(names.RETRY, ""),
         spec=spec,
         unfilled=() if attempt else tuple(name for name in FIELDS if name not in tweetmodel.get("spec", {})),
@@ -62,12 +63,17 @@ def assemble(
         status=status,
         jobs=tuple(
             sorted(
-                (_job(job, pods) for job in jobs if _owner(job, KIND) == metadata["uid"]),
+                (_job(job, pods) for job in jobs if _is_of(job, metadata["uid"])),
                 key=lambda job: (job.stage, job.id, job.attempt),
             )
         ),
         progress=posted.get(attempt.job) if attempt else None,
     )
+
+
+def _is_of(job: JsonObject, uid: str) -> bool:
+    """Whether a Job is this TweetModel's: owned by it, or its purge, which outlives it and so has no owner."""
+    return _owner(job, KIND) == uid or job["metadata"]["labels"].get(names.ID) == names.purge_id(uid)
 
 
 def _spec(raw: JsonObject) -> tuple[TweetModelSpec | None, str]:

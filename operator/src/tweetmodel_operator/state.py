@@ -75,7 +75,10 @@ class Observed:
     uid: str
     generation: int
     resource_version: str = ""
-    deleting: bool = False
+    deleted: str = ""
+    """When somebody deleted it; empty while nobody has."""
+    held: bool = False
+    """Whether our finalizer is on it."""
     retry: str = ""
     """Value of the annotation by which a person asks for another attempt."""
     spec: TweetModelSpec | None = None
@@ -90,6 +93,11 @@ class Observed:
     jobs: tuple[ObservedJob, ...] = ()
     progress: Progress | None = None
     """What the pod of the current attempt posted last."""
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is on its way out."""
+        return bool(self.deleted)
 
 
 @dataclass(frozen=True)
@@ -107,8 +115,10 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Decision:
-    """Everything that should happen now, in the order of the fields."""
+    """Everything that should happen now, in the order of the fields; a finalizer goes last."""
 
+    hold: bool | None = None
+    """Whether our finalizer should be on it; None where it is as it should be."""
     delete: tuple[str, ...] = ()
     """Jobs to delete, with their pods."""
     suspend: tuple[tuple[str, bool], ...] = ()
@@ -118,5 +128,7 @@ class Decision:
     """The whole status; None leaves it alone."""
     expire: tuple[str, ...] = ()
     """Finished Jobs whose outcome the status on the server already holds: they may get their TTL."""
+    farewell: str = ""
+    """A warning about a TweetModel that goes although something of it stays: its status goes with it."""
     requeue_after: float | None = field(default=None)
     """Seconds after which to look again without an event."""

@@ -39,6 +39,11 @@ def of_kind(kind, documents):
     return [document for document in documents if document["kind"] == kind]
 
 
+def lasting(kind, documents):
+    """Of a kind, what stays in the cluster: hooks come and go."""
+    return [d for d in of_kind(kind, documents) if "helm.sh/hook" not in d["metadata"].get("annotations", {})]
+
+
 def pod(*settings):
     [deployment] = of_kind("Deployment", render(*settings))
     return deployment["spec"]["template"]["spec"]
@@ -62,8 +67,8 @@ def test_no_role_touches_secrets_or_has_a_wildcard(settings):
 
 def test_watched_namespaces_replace_the_cluster_wide_role():
     documents = render("watchNamespaces={a,b}", "rbac.aggregate=false")
-    assert [role["metadata"]["namespace"] for role in of_kind("Role", documents)] == ["a", "b"]
-    assert [binding["metadata"]["namespace"] for binding in of_kind("RoleBinding", documents)] == ["a", "b"]
+    assert [role["metadata"]["namespace"] for role in lasting("Role", documents)] == ["a", "b"]
+    assert [binding["metadata"]["namespace"] for binding in lasting("RoleBinding", documents)] == ["a", "b"]
     [cluster_role] = of_kind("ClusterRole", documents)
     assert cluster_role["rules"] == [
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
@@ -127,6 +132,20 @@ def test_the_operator_reads_every_variable_and_the_defaults_are_its_own():
     assert {name: vars(rendered)[name] for name in given - of_the_chart} == {
         name: vars(own)[name] for name in given - of_the_chart
     }
+
+
+def test_before_it_is_uninstalled_the_operator_lets_go_of_what_it_holds():
+    documents = render("watchNamespaces={a,b}")
+    hooks = [d for d in documents if d["metadata"].get("annotations", {}).get("helm.sh/hook") == "pre-delete"]
+    assert [d["kind"] for d in hooks] == ["Role", "RoleBinding", "Job"]
+    role, _, job = hooks
+    [deployment] = of_kind("Deployment", documents)
+    assert role["rules"][0]["resourceNames"] == [deployment["metadata"]["name"]]
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["system", deployment["metadata"]["name"]]
+    assert container["image"] == deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    labels = job["spec"]["template"]["metadata"]["labels"].items()
+    assert not deployment["spec"]["selector"]["matchLabels"].items() <= labels
 
 
 def test_large_numbers_stay_integers():

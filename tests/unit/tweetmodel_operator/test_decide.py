@@ -430,7 +430,7 @@ def test_what_the_administrator_does_not_allow_stalls_and_makes_no_job() -> None
 
 
 def test_a_tweetmodel_that_is_being_deleted_is_left_alone() -> None:
-    assert after(observed(deleting=True)) == Decision()
+    assert after(observed(deleted=NOW)) == Decision()
 
 
 def test_the_last_ten_runs_are_kept() -> None:

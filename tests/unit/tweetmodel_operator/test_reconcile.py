@@ -44,7 +44,7 @@ class Cluster:
         change()
         if dying:
             raise Crash
-        return {}
+        return {"metadata": {"resourceVersion": ""}}
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         if path.endswith("/jobs"):
@@ -75,6 +75,8 @@ class Cluster:
         return self._write(add)
 
     async def apply(self, path: str, body: dict[str, Any], manager: str) -> dict[str, Any]:
+        if "finalizers" in body["metadata"]:
+            return self._write(lambda: self.tweetmodel["metadata"].update(finalizers=body["metadata"]["finalizers"]))
         if path.endswith("/status"):
             return self._write(lambda: self.tweetmodel.update(status=copy.deepcopy(body["status"])))
         return self._write(lambda: self.tweetmodel["spec"].update(copy.deepcopy(body["spec"])))
@@ -99,6 +101,10 @@ class Cluster:
                 "status": {"containerStatuses": [{"name": names.CONTAINER, "state": {"terminated": ended}}]},
             }
         )
+
+    @property
+    def held(self) -> bool:
+        return names.FINALIZER in (self.tweetmodel or {})["metadata"].get("finalizers", [])
 
     def conditions(self) -> dict[str, tuple[str, str]]:
         assert self.tweetmodel
@@ -248,3 +254,82 @@ async def test_without_storage_anywhere_it_says_so_and_begins_once_there_is_a_de
     cluster.defaults = {"storage": spec().wire()["storage"]}
     await settle(cluster)
     assert len(cluster.created) == 1
+
+
+async def kept_until_purged() -> Cluster:
+    """A finished TweetModel whose folder goes with it, on its way out."""
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = await live(Cluster(life))
+    assert cluster.held
+    cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
+    await settle(cluster)
+    return cluster
+
+
+async def test_a_tweetmodel_that_takes_its_folder_along_goes_once_it_is_purged() -> None:
+    cluster = await kept_until_purged()
+    assert cluster.conditions()["Ready"] == ("Unknown", "Purging")
+    purge = cluster.jobs[cluster.created[-1]]
+    assert "ownerReferences" not in purge["metadata"]
+    assert purge["spec"]["ttlSecondsAfterFinished"]
+    assert cluster.held
+    cluster.finish("purge", success())
+    await settle(cluster)
+    assert not cluster.held
+    assert len(cluster.created) == 3
+
+
+async def test_a_tweetmodel_whose_purge_fails_goes_and_says_what_is_left() -> None:
+    cluster = await kept_until_purged()
+    cluster.finish("purge", failure(Reason.ACCESS_DENIED, "AWS refuses: correct the keys."), code=77)
+    await settle(cluster)
+    assert not cluster.held
+    told = cluster.events[-1]
+    assert (told["type"], told["reason"]) == ("Warning", "PurgeFailed")
+    assert "s3://bucket/models/default/ada was not deleted (AWS refuses: correct the keys)." in told["note"]
+
+
+async def test_a_dead_bucket_holds_it_for_half_an_hour_at_most() -> None:
+    cluster = await kept_until_purged()
+    later = Reconciler(cluster, Settings(), lambda: "2026-11-23T12:29:00Z")
+    assert await later.reconcile(KEY)
+    assert cluster.held
+    later = Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z")
+    await later.reconcile(KEY)
+    assert not cluster.held
+    assert cluster.events[-1]["reason"] == "PurgeFailed"
+
+
+async def test_a_namespace_that_takes_no_job_any_more_holds_nothing() -> None:
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = await live(Cluster(life))
+    cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
+    cluster.refuse = ApiError(403, "Forbidden", "namespace default is being terminated")
+    await settle(cluster)
+    assert not cluster.held
+    assert "is being terminated" in cluster.events[-1]["note"]
+
+
+async def test_a_run_is_stopped_before_its_folder_is_purged() -> None:
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = Cluster(life)
+    await settle(cluster)
+    cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
+    [collect] = cluster.jobs
+    await operator(cluster).reconcile(KEY)
+    assert not cluster.jobs
+    assert cluster.created == [collect]
+    await settle(cluster)
+    assert len(cluster.created) == 2
+
+
+async def test_a_policy_that_is_taken_back_holds_it_no_longer() -> None:
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = await live(Cluster(life))
+    cluster.tweetmodel["spec"]["deletionPolicy"] = "Retain"
+    await settle(cluster)
+    assert not cluster.held

@@ -357,6 +357,26 @@ def test_a_data_set_stays_when_only_what_was_left_out_of_it_has_changed(
     assert s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"] == before
 
 
+def test_a_purge_deletes_the_tweetmodels_folder_and_nothing_beside_it(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str
+) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan()
+    run(plan)
+    neighbour = plan.layout.root.removeprefix(f"s3://{bucket}/") + "2/datasets/d/train.jsonl"
+    s3.put_object(Bucket=bucket, Key=neighbour, Body=b"{}")
+    purge = plan.model_copy(update={"stage": "purge"})
+    assert run(purge)[0] == ExitCode.DONE
+    assert Storage(plan.spec.storage).names(plan.layout.root) == []
+    assert s3.get_object(Bucket=bucket, Key=neighbour)
+    assert run(purge)[0] == ExitCode.DONE
+
+
+def test_a_purge_of_a_bucket_that_is_gone_is_done(make_plan: MakePlan, run: Any, endpoint: str) -> None:
+    plan = make_plan(storage={"uri": "s3://no-such-bucket/models", "endpoint": endpoint})
+    assert run(plan.model_copy(update={"stage": "purge"}))[0] == ExitCode.DONE
+
+
 def test_a_hub_that_refuses_costs_no_training(
     make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

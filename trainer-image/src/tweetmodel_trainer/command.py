@@ -8,10 +8,11 @@ import sys
 import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 from pydantic import ValidationError
 
-from tweetmodel_api.plan import Plan
+from tweetmodel_api.plan import Plan, Stage
 from tweetmodel_api.reasons import FACTS, ExitCode, Reason
 from tweetmodel_api.report import Report, encode
 from tweetmodel_trainer import interrupt, pipeline
@@ -29,7 +30,7 @@ MOST_BYTES = 1000
 def main(arguments: list[str] | None = None) -> int:
     """Runs one stage; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tweetmodel_trainer", description="Runs one stage of a plan.")
-    parser.add_argument("stage", choices=["collect", "train"])
+    parser.add_argument("stage", choices=get_args(Stage))
     parser.add_argument("--plan", type=Path, required=True, help="the plan, as JSON")
     parser.add_argument("--workdir", type=Path, default=Path("/work"), help="folder for files on the way")
     parser.add_argument(
@@ -71,6 +72,8 @@ def _run(stage: str, plan_file: Path, workdir: Path) -> Report:
         storage = Storage(plan.spec.storage)
         workdir.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f"{stage}-", dir=workdir) as folder, Progress(os.environ) as progress:
+            if stage == "purge":
+                return pipeline.purge(plan, storage)
             if stage == "collect":
                 return pipeline.collect(plan, Path(folder), storage, progress)
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]

@@ -182,5 +182,19 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
     return report.model_copy(update={"message": f"{report.message} {told}", "model": published})
 
 
+def purge(plan: Plan, storage: Storage) -> Report:
+    """Deletes everything that the TweetModel has in its bucket; what is gone already is as good.
+
+    Raises:
+        Failure: the storage refuses or does not answer.
+    """
+    try:
+        storage.delete(plan.layout.root)
+    except Failure as failure:
+        if failure.reason is not Reason.BUCKET_MISSING:
+            raise
+    return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=f"{plan.layout.root} is deleted.")
+
+
 def _write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

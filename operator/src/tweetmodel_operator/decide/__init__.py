@@ -2,18 +2,19 @@
 
 `decide` asks the questions in order: is the spec readable; is the data set there, else which collect Job;
 is this run's model there, else which train Job; which Jobs are left over; what does the status say of all
-that. `stages` reads a Job, `runs` keeps the history, `conditions` writes the status.
+that. `stages` reads a Job, `runs` keeps the history, `conditions` writes the status, `deletion` ends it all.
 """
 
 from dataclasses import replace
 
-from tweetmodel_api.plan import DatasetReference, Plan, collection_id, inputs_id, publish_id, run_id
+from tweetmodel_api.plan import collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, TweetModelStatus
-from tweetmodel_operator.decide import conditions, runs
+from tweetmodel_operator.decide import conditions, deletion, runs
+from tweetmodel_operator.decide.requests import request
 from tweetmodel_operator.decide.stages import Goal, Pursuit, pursue, settled
-from tweetmodel_operator.state import Decision, JobRequest, Observed
+from tweetmodel_operator.state import Decision, Observed
 
 REFUSED_SECONDS = 60.0
 
@@ -28,9 +29,9 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
         now: the time, RFC 3339 in UTC.
         progress_interval: seconds between two writes of progress alone.
     """
-    if observed.deleting:
-        return Decision()
     before = observed.status or NOTHING_YET
+    if observed.deleting:
+        return deletion.decide(observed, before, now)
     if observed.spec is None:
         status = conditions.stalled(before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
         return Decision(status=status, requeue_after=REFUSED_SECONDS if observed.unfilled else None)
@@ -44,15 +45,18 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
     decision = Decision(
         delete=_superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete),
         suspend=_suspensions(observed, observed.spec, wanted),
-        create=tuple(_request(observed, observed.spec, p, dataset) for p in pursuits if p.create is not None),
+        create=tuple(request(observed, observed.spec, p, dataset) for p in pursuits if p.create is not None),
         status=status,
         requeue_after=min((moment for moment in moments if moment is not None), default=None),
+        hold=deletion.hold(observed, observed.spec),
     )
     return replace(decision, expire=_expirable(observed)) if status == observed.status else decision
 
 
 def refused(observed: Observed, decision: Decision, message: str, now: str) -> Decision:
     """What follows when the cluster did not allow a Job of `decision`: the status says why, and it is tried again."""
+    if observed.deleting:
+        return deletion.given_up(observed, message)
     before = observed.status or NOTHING_YET
     decided = (decision.status or before).model_copy(update={"attempt": before.attempt})
     status = conditions.refused(before, decided, observed, message, now)
@@ -78,27 +82,6 @@ def _pursue_in_order(
     if runs.has_current_model(before, run) and before.model and goal.is_published(before.model):
         return (collect, settled(goal, conditions.sentence_of_model(before, run))), dataset
     return (collect, pursue(goal, observed, now)), dataset
-
-
-def _request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset: Dataset | None) -> JobRequest:
-    goal, number = pursuit.goal, pursuit.create
-    assert number is not None  # only pursuits that create come here
-    training = goal.stage == "train" and dataset is not None
-    return JobRequest(
-        name=goal.job_name(observed, number),
-        uid=observed.uid,
-        id=goal.id,
-        attempt=number,
-        inputs=goal.inputs,
-        plan=Plan(
-            stage=goal.stage,
-            namespace=observed.key.namespace,
-            name=observed.key.name,
-            spec=spec,
-            run=goal.id if training else None,
-            dataset=DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None,
-        ),
-    )
 
 
 def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.status import (
+    Attempt,
     Condition,
     ConditionType,
     Dataset,
@@ -62,6 +63,17 @@ def status(
 def stalled(before: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str) -> TweetModelStatus:
     """The status of a spec that nothing can be done for: the operator can't read it, or may not follow it."""
     return _stalled(before, before, observed, reason, message, now)
+
+
+def purging(
+    before: TweetModelStatus, observed: Observed, verdict: Verdict, now: str, attempt: Attempt | None = None
+) -> TweetModelStatus:
+    """The status of a TweetModel that waits to be gone."""
+    overall = _overall(before, observed.generation, verdict, now)
+    kinds = {condition.type for condition in overall}
+    stages = tuple(condition for condition in before.conditions if condition.type not in kinds)
+    update = {"observed_generation": observed.generation, "attempt": attempt, "progress": None}
+    return before.model_copy(update=update | {"conditions": (*overall, *stages)})
 
 
 def refused(

@@ -21,7 +21,7 @@ MOST_LOST_REPORTS = 5
 PODLESS_SECONDS = 30.0
 """How long a Job may have no pod before it is told: a quota or a policy refuses pods, not Jobs."""
 
-UNDER_WAY: dict[Stage, Reason] = {"collect": Reason.COLLECTING, "train": Reason.TRAINING}
+UNDER_WAY: dict[Stage, Reason] = {"collect": Reason.COLLECTING, "train": Reason.TRAINING, "purge": Reason.PURGING}
 
 WAITING: dict[str, Reason] = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,

@@ -1,0 +1,65 @@
+"""The end of a TweetModel whose deletionPolicy is Delete: a finalizer holds it until a Job has purged its folder.
+
+It is never held for ever: after PURGE_SECONDS, or when the cluster allows no Job (a namespace that is being deleted
+itself), it goes, and a warning names what is left in the bucket.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from tweetmodel_api.layout import Layout
+from tweetmodel_api.plan import inputs_id
+from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_operator import names
+from tweetmodel_operator.decide import conditions
+from tweetmodel_operator.decide.requests import request
+from tweetmodel_operator.decide.stages import Goal, Verdict, pursue
+from tweetmodel_operator.state import Decision, Observed
+
+PURGE_SECONDS = 1800.0
+LOOK_AGAIN_SECONDS = 60.0
+
+
+def hold(observed: Observed, spec: TweetModelSpec) -> bool | None:
+    """Whether the finalizer is to be set (True) or taken away (False); None where it is as it should be."""
+    wanted = spec.deletion_policy == "Delete"
+    return None if wanted == observed.held else wanted
+
+
+def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
+    """What happens now to a TweetModel that is being deleted."""
+    if not observed.held:
+        return Decision()
+    if observed.spec is None:
+        return given_up(observed, observed.spec_error)
+    working = [job for job in observed.jobs if job.stage != "purge" and not job.finished]
+    if working:  # their pods still write
+        verdict = Verdict("Active", Reason.PURGING, "Its Jobs are stopped before its folder is deleted.")
+        status = conditions.purging(before, observed, verdict, now)
+        return Decision(delete=tuple(job.name for job in working if not job.deleting), status=status)
+    spec = observed.spec.model_copy(update={"suspend": False})
+    goal = Goal("purge", names.purge_id(observed.uid), inputs_id("purge", spec, observed.retry))
+    pursuit = pursue(goal, replace(observed, spec=spec), now)
+    if pursuit.verdict.succeeded:
+        return Decision(hold=False)
+    late = _seconds(observed.deleted, now) > PURGE_SECONDS
+    if late or pursuit.verdict.outcome == "Failed":
+        return given_up(observed, pursuit.verdict.message.rstrip("."))
+    return Decision(
+        create=(request(observed, spec, pursuit, None),) if pursuit.create is not None else (),
+        status=conditions.purging(before, observed, pursuit.verdict, now, pursuit.attempt),
+        requeue_after=LOOK_AGAIN_SECONDS,
+    )
+
+
+def given_up(observed: Observed, why: str) -> Decision:
+    """Lets it go although its folder may still be there, and says so."""
+    layout = Layout(observed.spec.storage.uri, observed.key.namespace, observed.key.name) if observed.spec else None
+    left = f"{layout.root} was not deleted" if layout else "its folder in the bucket was not deleted"
+    return Decision(hold=False, farewell=f"{left} ({why}). {FACTS[Reason.PURGE_FAILED].advice}")
+
+
+def _seconds(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()

@@ -1,0 +1,29 @@
+"""The Job that a pursuit asks for, with the plan that its pod follows."""
+
+from tweetmodel_api.plan import DatasetReference, Plan
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Dataset
+from tweetmodel_operator.decide.stages import Pursuit
+from tweetmodel_operator.state import JobRequest, Observed
+
+
+def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset: Dataset | None) -> JobRequest:
+    """The request of a pursuit that creates one."""
+    goal, number = pursuit.goal, pursuit.create
+    assert number is not None  # only pursuits that create come here
+    training = goal.stage == "train" and dataset is not None
+    return JobRequest(
+        name=goal.job_name(observed, number),
+        uid=observed.uid,
+        id=goal.id,
+        attempt=number,
+        inputs=goal.inputs,
+        plan=Plan(
+            stage=goal.stage,
+            namespace=observed.key.namespace,
+            name=observed.key.name,
+            spec=spec,
+            run=goal.id if training else None,
+            dataset=DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None,
+        ),
+    )
