@@ -1,6 +1,7 @@
 """Where everything lies in S3, and the manifest that makes a folder complete.
 
     <storage.uri>/<namespace>/<name>/
+      raw/x/<handle>/           <until>-<low>.jsonl: pages of the X API, by the ids that they cover
       datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json
       runs/<run>/checkpoints/<step>-<attempt>/
       runs/<run>/model/         config, safetensors weights, tokenizer, README.md, predictions.png
@@ -71,6 +72,10 @@ class Layout:
     def root(self) -> str:
         """Everything of this TweetModel."""
         return f"{self.storage_uri.rstrip('/')}/{self.namespace}/{self.name}"
+
+    def raw_x(self, handle: str) -> str:
+        """What was read of an account from the X API."""
+        return f"{self.root}/raw/x/{handle.lower()}"
 
     def dataset(self, digest: str) -> str:
         """A data set."""

@@ -15,6 +15,11 @@ from tweetmodel_api.spec import TweetModelSpec
 Stage = Literal["collect", "train", "purge"]
 
 
+def token_variable(handle: str) -> str:
+    """The environment variable that holds the token by which this account's timeline is read."""
+    return f"X_BEARER_TOKEN_{handle}"
+
+
 class DatasetReference(Model):
     """The data set that a run trains on."""
 

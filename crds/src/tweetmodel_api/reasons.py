@@ -52,6 +52,13 @@ class Reason(StrEnum):
     SOURCE_DENIED = "SourceDenied"
     SOURCE_TOO_LARGE = "SourceTooLarge"
     SOURCE_UNREACHABLE = "SourceUnreachable"
+    X_TOKEN_INVALID = "XTokenInvalid"
+    X_FORBIDDEN = "XForbidden"
+    X_UNREACHABLE = "XUnreachable"
+    ACCOUNT_MISSING = "AccountMissing"
+    ACCOUNT_RENAMED = "AccountRenamed"
+    ACCOUNT_SUSPENDED = "AccountSuspended"
+    ACCOUNT_PROTECTED = "AccountProtected"
     BUCKET_MISSING = "BucketMissing"
     BASE_MODEL_MISSING = "BaseModelMissing"
     BASE_MODEL_INVALID = "BaseModelInvalid"
@@ -103,7 +110,7 @@ FACTS: dict[Reason, Fact] = {
     Reason.SECRET_INVALID: Fact(
         "A Secret that the spec names is missing or lacks a key.",
         "Create it in this namespace: for storage.secretRef with the keys accessKeyID and secretAccessKey, for "
-        "publish.huggingFace.secretRef with the key token.",
+        "publish.huggingFace.secretRef with the key token, for an xAPI source with the key bearerToken.",
     ),
     Reason.POD_REFUSED: Fact(
         "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
@@ -116,7 +123,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.NOT_ALLOWED: Fact(
         "The operator's administrator does not allow what the spec asks for.",
-        "Leave it out, or ask for it to be added to the chart's trainer.allowed.",
+        "Leave it out, or ask for it to be allowed: by the chart's trainer.allowed, or xAPI.enabled.",
     ),
     Reason.NOT_ENOUGH_TWEETS: Fact(
         "Too little text is left after cleaning to learn a voice from.",
@@ -148,6 +155,27 @@ FACTS: dict[Reason, Fact] = {
         "The server of a source does not answer.",
         "Check the address and the network between the pod and it; it is tried again.",
         ExitCode.TEMPORARY,
+    ),
+    Reason.X_TOKEN_INVALID: Fact(
+        "X does not know the token.",
+        "Put an app's bearer token into the key bearerToken of the Secret that the source names.",
+        ExitCode.DENIED,
+    ),
+    Reason.X_FORBIDDEN: Fact(
+        "X refuses to read the account with this token.", "Check the app's access and credits at X.", ExitCode.DENIED
+    ),
+    Reason.X_UNREACHABLE: Fact("X does not answer.", "Nothing: it is tried again.", ExitCode.TEMPORARY),
+    Reason.ACCOUNT_MISSING: Fact("There is no such account on X.", "Correct the source's handle.", ExitCode.SOURCE),
+    Reason.ACCOUNT_RENAMED: Fact(
+        "The account goes by another name now.", "Correct the source's handle.", ExitCode.SOURCE
+    ),
+    Reason.ACCOUNT_SUSPENDED: Fact(
+        "X has suspended the account.", "Remove the source, or use the archive of its owner.", ExitCode.SOURCE
+    ),
+    Reason.ACCOUNT_PROTECTED: Fact(
+        "The account shows its posts to its followers alone.",
+        "Ask its owner for their archive, and use that.",
+        ExitCode.SOURCE,
     ),
     Reason.BUCKET_MISSING: Fact("The bucket does not exist.", "Create it, or correct storage.uri.", ExitCode.SOURCE),
     Reason.BASE_MODEL_MISSING: Fact(

@@ -75,10 +75,27 @@ class HttpsPosts(Posts):
     """The file to read, reachable from the cluster without a password."""
 
 
+class XApi(Model):
+    """The account's own timeline, read from the X API, which takes money for each post.
+
+    X's developer agreement forbids to use what comes from there to train some models: the operator's administrator
+    must have switched this on.
+    """
+
+    secret_ref: LocalReference
+    """A Secret with the key bearerToken: of an app at X."""
+
+    max_posts: Annotated[int, Field(ge=100, le=3200)] = 3200
+    """The newest posts, retweets not counted; X shows no more than 3,200."""
+
+    budget_usd: Annotated[Decimal, Field(alias="budgetUSD")]
+    """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post."""
+
+
 class Source(Model):
     """One account and where its posts come from."""
 
-    model_config = rules(_exactly_one("a source", "archive", "s3", "https"))
+    model_config = rules(_exactly_one("a source", "archive", "s3", "https", "xAPI"))
 
     handle: Handle
     """The account's handle on X, without the @."""
@@ -91,6 +108,9 @@ class Source(Model):
 
     https: HttpsPosts | None = None
     """Posts in a file on the web."""
+
+    x_api: Annotated[XApi | None, Field(alias="xAPI")] = None
+    """The account's timeline at X."""
 
 
 _sorted = AfterValidator(lambda values: tuple(sorted(set(values))))  # a set: its order changes no identity

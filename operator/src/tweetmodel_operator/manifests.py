@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tweetmodel_api import API_VERSION, KIND
+from tweetmodel_api.plan import token_variable
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
@@ -175,6 +176,11 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     if plan.stage == "train" and plan.spec.publish:
         reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
         env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
+    if plan.stage == "collect":
+        for source in plan.spec.sources:
+            if source.x_api:
+                token = {"name": source.x_api.secret_ref.name, "key": "bearerToken"}
+                env.append({"name": token_variable(source.handle), "valueFrom": {"secretKeyRef": token}})
     if live:  # the names that Kubeflow Trainer's progress protocol has for them
         path = f"/namespaces/{plan.namespace}/tweetmodels/{plan.name}/status"
         env += [

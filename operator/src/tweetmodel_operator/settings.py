@@ -36,6 +36,9 @@ class Settings:
     allowed_service_accounts: tuple[str, ...] = ("default",)
     """ServiceAccounts that podTemplate.serviceAccountName may name; * stands for anything."""
 
+    x_api_enabled: bool = False
+    """Whether sources may read the X API; its developer agreement is the administrator's to judge."""
+
     defaults: JsonObject = field(default_factory=dict)
     """What TweetModels of the whole cluster are given where they leave it out, as in a TweetModelDefaults."""
 
@@ -124,6 +127,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
 def _parse(name: str, text: str, default: object) -> object:
     if name == "tls_directory":
         return Path(text)
+    if isinstance(default, bool):
+        return _boolean(text)
     if isinstance(default, int):
         return int(text)
     if name == "defaults":
@@ -135,3 +140,9 @@ def _parse(name: str, text: str, default: object) -> object:
     if isinstance(default, dict):
         return json.loads(text)
     return text
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("write true or false")
+    return text == "true"

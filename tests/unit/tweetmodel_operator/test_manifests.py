@@ -184,6 +184,17 @@ def test_the_train_pod_alone_gets_the_token_of_the_hub() -> None:
     assert token("collect") == []
 
 
+def test_the_collect_pod_alone_gets_the_tokens_of_x() -> None:
+    timeline = {"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "5"}}
+
+    def token(stage: str) -> list[dict[str, Any]]:
+        env = made(stage, spec(sources=[timeline]))["spec"]["template"]["spec"]["containers"][0]["env"]
+        return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "X_BEARER_TOKEN_ada"]
+
+    assert token("collect") == [{"name": "x", "key": "bearerToken"}]
+    assert token("train") == []
+
+
 def test_every_permanent_exit_code_ends_the_job_and_no_temporary_one_does() -> None:
     (fail, stopped, disrupted) = manifests.pod_failure_policy()["rules"]
     ending = set(fail["onExitCodes"]["values"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from makers import spec
@@ -23,6 +25,12 @@ SETTINGS = Settings(
 )
 def test_what_the_administrator_allows_may_be_asked_for(template: object) -> None:
     assert forbidden(spec(podTemplate=template), SETTINGS) == ""
+
+
+def test_the_x_api_is_read_only_where_it_is_switched_on() -> None:
+    timeline = spec(sources=[{"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "5"}}])
+    assert "reads the X API" in forbidden(timeline, SETTINGS)
+    assert forbidden(timeline, replace(SETTINGS, x_api_enabled=True)) == ""
 
 
 @pytest.mark.parametrize(

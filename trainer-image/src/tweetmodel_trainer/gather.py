@@ -1,35 +1,44 @@
 """Fetches what a source names and hands it to the reader of its kind."""
 
 import logging
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from tweetmodel_api.layout import Layout
+from tweetmodel_api.plan import token_variable
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Source
 from tweetmodel_trainer import web
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.post import Post
-from tweetmodel_trainer.sources import archive, posts
+from tweetmodel_trainer.sources import archive, posts, x_api
 from tweetmodel_trainer.storage import Storage
 
 logger = logging.getLogger(__name__)
 
 
-def gather(source: Source, folder: Path, storage: Storage) -> Iterator[Post]:
+def gather(source: Source, layout: Layout, folder: Path, storage: Storage, tell: Callable[..., None]) -> Iterator[Post]:
     """The posts of one source, as they were written.
 
     Args:
         source: what to read.
+        layout: of the TweetModel, for what is kept beside its data sets.
         folder: an empty folder, for files on the way.
         storage: where s3:// URIs lie.
+        tell: told numbers by name on the way, for the progress.
 
     Raises:
         Failure: the source is missing, refused, unreachable or not what it should be.
     """
     if source.archive:
         return archive.read(_fetch_archive(source.archive.uri, folder, storage), source.handle)
+    if source.x_api:
+        token = os.environ.get(token_variable(source.handle), "").strip()
+        raw = layout.raw_x(source.handle)
+        return x_api.read(source.x_api, source.handle, token, raw, folder, storage, tell)
     file = source.s3 or source.https
     if file is None:
         raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no place to read from: add one.")

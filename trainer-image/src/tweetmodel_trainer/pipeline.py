@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -65,11 +66,13 @@ def _gather(
 ) -> Iterator[Post]:
     """The cleaned posts of all sources, one source after the other."""
     for number, source in enumerate(plan.spec.sources):
-        progress.say(90 * number / len(plan.spec.sources))
+        tell = partial(progress.say, 90 * number / len(plan.spec.sources))
+        tell()
         logger.info("gathering @%s", source.handle)
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
-            yield from cleaned(gather(source, Path(folder), storage), counts[source.handle], plan.spec.cleaning)
+            posts = gather(source, plan.layout, Path(folder), storage, tell)
+            yield from cleaned(posts, counts[source.handle], plan.spec.cleaning)
 
 
 def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:

@@ -146,6 +146,16 @@ class Storage:
         logger.info("published %d files to %s", len(manifest.files), uri)
         return manifest
 
+    def write(self, uri: str, body: bytes) -> None:
+        """Writes one object, whole or not at all.
+
+        Raises:
+            Failure: as `check_bucket`.
+        """
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        with self._telling(uri, Reason.BUCKET_MISSING):
+            self._client.put_object(Bucket=bucket, Key=key, Body=body)
+
     def manifest(self, uri: str) -> Manifest | None:
         """The manifest of a folder, or None where it does not exist or can't be read as one."""
         bucket, prefix = _split(uri)

@@ -1,0 +1,263 @@
+"""Reading X: a server speaks the endpoints of API v2 that are used, with a bill, to the real tweepy."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import XApi
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.sources import x_api
+from tweetmodel_trainer.sources.x_api import Gap, Page, gaps, pages_of
+from tweetmodel_trainer.storage import Storage
+
+TOKEN = "AAAA-token"
+
+
+class X:
+    """X in memory: one account, its posts, what it was asked and what it takes for it."""
+
+    def __init__(self) -> None:
+        self.posts: dict[int, dict[str, Any]] = {}
+        self.user: dict[str, Any] = {"id": "7", "username": "ada", "protected": False}
+        self.errors: list[dict[str, str]] = []
+        self.refusals: list[tuple[int, dict[str, str]]] = []
+        self.billed = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, headers, value = outer.answer(self.path, self.headers["Authorization"])
+                content = json.dumps(value).encode()
+                self.send_response(status)
+                for name, text in {"Content-Length": str(len(content)), **headers}.items():
+                    self.send_header(name, text)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def write(self, *ids: int, **fields: Any) -> None:
+        for id_ in ids:
+            self.posts[id_] = {"id": str(id_), "text": f"post {id_}", "author_id": "7"} | fields
+
+    def answer(self, path: str, authorization: str) -> tuple[int, dict[str, str], object]:
+        if self.refusals:
+            status, headers = self.refusals.pop(0)
+            return status, headers, {"title": "refused", "detail": "no"}
+        if authorization != f"Bearer {TOKEN}":
+            return 401, {}, {"title": "Unauthorized"}
+        url = urlsplit(path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if url.path in ("/2/users/by/username/ada", "/2/users/7"):
+            known = url.path.endswith("/7") or self.user["username"] == "ada"
+            if self.errors or not known:
+                return 200, {}, {"errors": self.errors or [{"title": "Not Found Error", "detail": "no such user"}]}
+            return 200, {}, {"data": self.user | {"public_metrics": {"tweet_count": len(self.posts)}}}
+        assert url.path == "/2/users/7/tweets"
+        assert query["exclude"] == "retweets"
+        until, since = int(query.get("until_id", 1 << 62)), int(query.get("since_id", 0))
+        fitting = [self.posts[id_] for id_ in sorted(self.posts, reverse=True) if since < id_ < until]
+        shown = fitting[: int(query["max_results"])]
+        self.billed += len(shown)
+        more = {"next_token": "more"} if len(fitting) > len(shown) else {}
+        return 200, {}, ({"data": shown} if shown else {}) | {"meta": {"result_count": len(shown)} | more}
+
+
+class Redirected(HTTPAdapter):
+    """Sends what is meant for X to the test's server."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+
+    def send(self, request: Any, **options: Any) -> requests.Response:
+        request.url = self.address + request.path_url
+        return super().send(request, **options)
+
+
+@pytest.fixture
+def x(monkeypatch: pytest.MonkeyPatch) -> Iterator[X]:
+    found = X()
+    real = x_api.client
+
+    def client(token: str) -> Any:
+        door = real(token)
+        door.session.mount("https://", Redirected(found.address))
+        return door
+
+    monkeypatch.setattr(x_api, "client", client)
+    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield found
+    found.server.shutdown()
+    thread.join()
+    found.server.server_close()
+
+
+Read = Callable[..., list[str]]
+
+
+@pytest.fixture
+def read(storage: Storage, bucket: str, tmp_path: Any) -> Read:
+    """The texts of the account's posts; what it is told is kept in `read.told`."""
+
+    def read(token: str = TOKEN, budget: str = "100", most: int = 3200) -> list[str]:
+        source = XApi.model_validate({"secretRef": {"name": "x"}, "budgetUSD": budget, "maxPosts": most})
+        told = read.told = []  # type: ignore[attr-defined]
+        tell = lambda **numbers: told.append(numbers)  # noqa: E731
+        posts = x_api.read(source, "ada", token, f"s3://{bucket}/raw/x/ada", tmp_path, storage, tell)
+        return [post.text for post in posts]
+
+    return read
+
+
+def test_a_timeline_of_several_pages_is_read_newest_first(x: X, read: Read) -> None:
+    x.write(*range(1, 251))
+    assert read() == [f"post {id_}" for id_ in range(250, 0, -1)]
+    assert x.billed == 250
+
+
+def test_no_post_is_paid_for_twice_and_what_is_new_is_added(x: X, read: Read) -> None:
+    x.write(*range(1, 251))
+    read()
+    assert len(read()) == 250
+    assert x.billed == 250
+    x.write(*range(251, 401))
+    assert read()[0] == "post 400"
+    assert x.billed == 400
+
+
+@pytest.mark.parametrize("answered", range(1, 5))
+def test_a_pod_that_dies_at_any_page_reads_on_where_it_stopped(
+    x: X, read: Read, monkeypatch: pytest.MonkeyPatch, answered: int
+) -> None:
+    x.write(*range(1, 251))
+    read()
+    x.write(*range(251, 601))
+    with monkeypatch.context() as dying:
+        real, kept = Storage.write, []
+
+        def write(*arguments: Any) -> None:
+            if len(kept) == answered - 1:
+                raise KeyboardInterrupt
+            kept.append(arguments)
+            real(*arguments)
+
+        dying.setattr(Storage, "write", write)
+        with pytest.raises(KeyboardInterrupt):
+            read()
+    assert len(read()) == 600
+    assert x.billed - 600 <= 100, "at most the page that was read and not kept is paid for again"
+
+
+def test_no_more_than_the_newest_are_read(x: X, read: Read) -> None:
+    x.write(*range(1, 501))
+    assert read(most=150) == [f"post {id_}" for id_ in range(500, 350, -1)]
+    assert x.billed == 150
+    assert len(read(most=300)) == 300
+    assert x.billed == 300
+
+
+def test_reading_ends_where_the_budget_does_and_stays_there(x: X, read: Read) -> None:
+    x.write(*range(1, 501))
+    assert len(read(budget="0.6")) == 120
+    assert len(read(budget="0.6")) == 120
+    assert x.billed == 120
+    assert len(read(budget="1.0")) == 200
+
+
+def test_the_cost_is_told_before_anything_is_read(x: X, read: Read) -> None:
+    x.write(*range(1, 201))
+    read()
+    assert read.told[0] == {"estimated_usd": 1.01}  # type: ignore[attr-defined]
+    assert read.told[-1] == {"posts": 200, "spent_usd": 1.0}  # type: ignore[attr-defined]
+
+
+def test_a_rate_limit_is_waited_for_and_told(x: X, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    x.write(*range(1, 11))
+    x.refusals = [(429, {"x-rate-limit-reset": str(int(time.time()) + 600)})]
+    assert len(read()) == 10
+    assert 590 < waited[0] < 602
+    assert 590 < read.told[0]["rate_limited_seconds"] < 602  # type: ignore[attr-defined]
+
+
+def test_long_posts_are_whole_and_edited_ones_in_their_last_version(x: X, read: Read) -> None:
+    x.write(1, note_tweet={"text": "all of a long post"})
+    x.write(2, text="with a tpyo", edit_history_tweet_ids=["2", "3"])
+    x.write(3, text="with a typo", edit_history_tweet_ids=["2", "3"])
+    assert read() == ["with a typo", "all of a long post"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "sentence"),
+    [
+        ({"user": {"id": "7", "username": "ada", "protected": True}}, Reason.ACCOUNT_PROTECTED, "@ada is protected"),
+        ({"errors": [{"detail": "User has been suspended: [ada]."}]}, Reason.ACCOUNT_SUSPENDED, "has suspended @ada"),
+        ({"user": {"id": "7", "username": "eve"}}, Reason.ACCOUNT_MISSING, "no account @ada"),
+        ({"refusals": [(403, {})]}, Reason.X_FORBIDDEN, "refuses to read @ada"),
+        ({"refusals": [(402, {})]}, Reason.X_FORBIDDEN, "credits"),
+        ({"refusals": [(503, {})]}, Reason.X_UNREACHABLE, "HTTP 503"),
+        ({"refusals": [(429, {})]}, Reason.X_UNREACHABLE, "429"),
+    ],
+)
+def test_each_refusal_has_its_own_reason(
+    x: X, read: Read, change: dict[str, Any], reason: Reason, sentence: str
+) -> None:
+    x.write(1)
+    vars(x).update(change)
+    with pytest.raises(Failure) as failure:
+        read()
+    assert failure.value.reason is reason
+    assert sentence in str(failure.value)
+
+
+def test_an_account_that_was_read_before_is_found_under_its_new_name(x: X, read: Read) -> None:
+    x.write(*range(1, 11))
+    read()
+    x.user["username"] = "ada_king"
+    with pytest.raises(Failure, match="@ada is @ada_king now") as failure:
+        read()
+    assert failure.value.reason is Reason.ACCOUNT_RENAMED
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", "wrong"])
+def test_a_token_that_is_none_is_told_and_never_quoted(x: X, read: Read, token: str) -> None:
+    with pytest.raises(Failure, match="bearerToken") as failure:
+        read(token)
+    assert failure.value.reason is Reason.X_TOKEN_INVALID
+    assert "wrong" not in str(failure.value)
+
+
+@given(st.sets(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=8))
+def test_gaps_are_exactly_what_no_page_covers(ranges: set[tuple[int, int]]) -> None:
+    pages = pages_of([Page(low + length, low).name for low, length in ranges])
+    covered = {id_ for low, length in ranges for id_ in range(low, low + length)}
+    asked = [
+        id_
+        for gap in gaps(pages)
+        for id_ in range(gap.since + 1 if gap.since is not None else 0, gap.until if gap.until is not None else 70)
+    ]
+    assert len(asked) == len(set(asked))
+    assert set(asked) == set(range(70)) - covered
+
+
+def test_a_page_that_is_no_page_is_passed_over() -> None:
+    assert pages_of(["9-3.jsonl", "note.txt", "20-9.jsonl"]) == [Page(20, 9), Page(9, 3)]
+    assert gaps([Page(20, 9), Page(9, 0)]) == [Gap(None, 19)]

@@ -1,0 +1,250 @@
+"""Reads an account's timeline from the X API v2, by tweepy, and pays for no post twice.
+
+What was read is kept in storage page by page, each in an object that is named by the range of ids it covers, so a pod
+that dies reads on where it stopped, and a later look reads what is new alone. Retweets are never asked for: they
+would be paid for and left out.
+
+Prices: docs.x.com/x-api/getting-started/pricing. Limits: docs.x.com/x-api/posts/timelines (3,200 posts, pages of 100).
+"""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import requests
+import tweepy
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import XApi
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.post import Post, from_fields
+from tweetmodel_trainer.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+DOLLARS_A_POST = Decimal("0.005")
+DOLLARS_A_USER = Decimal("0.010")
+PAGE, SMALLEST_PAGE = 100, 5
+FIELDS = "created_at,lang,in_reply_to_user_id,author_id,note_tweet,edit_history_tweet_ids"
+
+_TOKEN_ADVICE = "put an app's bearer token into the key bearerToken of the Secret that xAPI names."
+
+Fields = dict[str, Any]
+Tell = Callable[..., None]
+"""Told numbers by name, for the progress."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """All posts of an account with low <= id < until."""
+
+    until: int
+    low: int
+
+    @property
+    def name(self) -> str:
+        """The object's name below the account's folder."""
+        return f"{self.until}-{self.low}.jsonl"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Ids that nobody has asked for yet: since < id < until; None where there is no bound."""
+
+    until: int | None
+    since: int | None
+
+
+def pages_of(names: Sequence[str]) -> list[Page]:
+    """The pages that these objects are, newest first."""
+    found = (re.fullmatch(r"(\d+)-(\d+)\.jsonl", name) for name in names)
+    return sorted((Page(int(m[1]), int(m[2])) for m in found if m), key=lambda page: -page.until)
+
+
+def gaps(pages: Sequence[Page]) -> list[Gap]:
+    """What no page covers, newest first; the last one reaches back to the account's beginning."""
+    if not pages:
+        return [Gap(None, None)]
+    found = [Gap(None, pages[0].until - 1)]
+    low = pages[0].low
+    for page in pages[1:]:
+        if page.until < low:
+            found.append(Gap(low, page.until - 1))
+        low = min(low, page.low)
+    return [*found, Gap(low, None)] if low > 0 else found
+
+
+def read(source: XApi, handle: str, token: str, uri: str, folder: Path, storage: Storage, tell: Tell) -> Iterator[Post]:
+    """The newest posts of an account, newest first, as far as limits and budget allow.
+
+    Args:
+        source: limits and budget.
+        handle: the account's.
+        token: bearer token of an app.
+        uri: the account's folder in storage.
+        folder: for files on the way.
+        storage: where posts are kept.
+        tell: told what it will cost, and how long X asks to wait.
+
+    Raises:
+        Failure: the token, the account or X is not what it should be.
+    """
+    pages = pages_of(storage.names(uri))
+    posts = [post for page in pages for post in _kept(page, uri, folder, storage)]
+    allowed = int(Decimal(source.budget_usd) / DOLLARS_A_POST) - len(posts)
+    timeline = _Timeline(client(token), handle, allowed, tell)
+    user = timeline.user(posts)
+    wanted = min(source.max_posts, user["public_metrics"]["tweet_count"]) - len(posts)
+    estimate = DOLLARS_A_USER + DOLLARS_A_POST * max(0, min(wanted, allowed))
+    logger.info("@%s: %d posts are kept; reading on costs about $%s", handle, len(posts), estimate)
+    tell(estimated_usd=float(estimate))
+    for gap in gaps(pages):
+        most = source.max_posts - (0 if gap.until is None else len(posts))  # of older ones only what is missing
+        for page, found in timeline.pages(user["id"], gap, most):
+            storage.write(f"{uri}/{page.name}", "".join(json.dumps(post) + "\n" for post in found).encode())
+            posts += found
+            tell(posts=len(posts), spent_usd=float(DOLLARS_A_POST * len(posts)))
+    if timeline.allowed < SMALLEST_PAGE:
+        logger.warning("@%s: the budget of $%s is spent: %d posts were read", handle, source.budget_usd, len(posts))
+    return _newest(posts, handle, source.max_posts)
+
+
+def client(token: str) -> tweepy.Client:
+    """The door to X.
+
+    Raises:
+        Failure: XTokenInvalid where the token can't be one.
+    """
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise Failure(Reason.X_TOKEN_INVALID, f"the Secret holds nothing that can be a token: {_TOKEN_ADVICE}")
+    return tweepy.Client(token, return_type=dict)
+
+
+def _kept(page: Page, uri: str, folder: Path, storage: Storage) -> Iterator[Fields]:
+    path = folder / page.name
+    storage.download(f"{uri}/{page.name}", path)
+    with path.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+    path.unlink()
+
+
+def _newest(posts: Sequence[Fields], handle: str, most: int) -> Iterator[Post]:
+    """Each post in its last version and whole, newest first."""
+    superseded = {id_ for post in posts for id_ in post.get("edit_history_tweet_ids", [])[:-1]}
+    by_id = {post["id"]: post for post in posts if post["id"] not in superseded}
+    for number, id_ in enumerate(sorted(by_id, key=int, reverse=True)[:most]):
+        post = by_id[id_]
+        yield from_fields(handle, post.get("note_tweet", {}).get("text") or post["text"], post, number)
+
+
+class _Timeline:
+    """X's answers, its refusals as Failures."""
+
+    def __init__(self, door: tweepy.Client, handle: str, allowed: int, tell: Tell) -> None:
+        self._door = door
+        self._handle = handle
+        self.allowed = allowed
+        """Posts that the budget still pays for."""
+        self._tell = tell
+
+    def user(self, posts: Sequence[Fields]) -> Fields:
+        """The account; one that is gone, suspended or protected is told apart by a Reason."""
+        asked = {"user_fields": ["protected", "public_metrics"]}
+        answer = self._ask(lambda: self._door.get_user(username=self._handle, **asked))
+        if user := answer.get("data"):
+            if user.get("protected"):
+                sentence = f"@{self._handle} is protected: ask its owner for their archive, and use that."
+                raise Failure(Reason.ACCOUNT_PROTECTED, sentence)
+            found: Fields = user
+            return found
+        error: Fields = next(iter(answer.get("errors", [])), {})
+        if "suspended" in error.get("detail", "").lower():
+            sentence = f"X has suspended @{self._handle}: remove the source, or use the archive of its owner."
+            raise Failure(Reason.ACCOUNT_SUSPENDED, sentence)
+        raise self._missing(posts)
+
+    def _missing(self, posts: Sequence[Fields]) -> Failure:
+        """An account whose posts were read before can be asked for by its id: it may go by another name now."""
+        if author := next((post["author_id"] for post in posts if "author_id" in post), None):
+            answer = self._ask(lambda: self._door.get_user(id=author))
+            if name := answer.get("data", {}).get("username"):
+                sentence = f"@{self._handle} is @{name} now: correct the source's handle."
+                return Failure(Reason.ACCOUNT_RENAMED, sentence)
+        sentence = f"there is no account @{self._handle} on X: correct the handle, which its owner may have changed."
+        return Failure(Reason.ACCOUNT_MISSING, sentence)
+
+    def pages(self, user: str, gap: Gap, most: int) -> Iterator[tuple[Page, list[Fields]]]:
+        """The pages that fill a gap, newest first, until `most` posts are read or the budget is spent."""
+        until = gap.until
+        while most > 0 and self.allowed >= SMALLEST_PAGE:
+            count = max(SMALLEST_PAGE, min(PAGE, most, self.allowed))
+            found, is_last = self._page(user, until, gap.since, count)
+            if not found and until is None:
+                return  # nothing is new
+            ids = [int(post["id"]) for post in found]
+            low = min(ids) if not is_last else 0 if gap.since is None else gap.since + 1
+            page = Page(until or max(ids) + 1, low)
+            self.allowed -= len(found)
+            most -= len(found)
+            yield page, found
+            if is_last:
+                return
+            until = page.low
+
+    def _page(self, user: str, until: int | None, since: int | None, count: int) -> tuple[list[Fields], bool]:
+        """Posts between two ids, newest first, and whether these are all."""
+        answer = self._ask(
+            lambda: self._door.get_users_tweets(
+                user,
+                max_results=count,
+                until_id=until,
+                since_id=since,
+                exclude=["retweets"],
+                tweet_fields=FIELDS,
+            )
+        )
+        found: list[Fields] = answer.get("data", [])
+        if not found and answer.get("errors"):  # protected since a moment ago
+            sentence = f"X does not show the posts of @{self._handle}: ask its owner for their archive, and use that."
+            raise Failure(Reason.ACCOUNT_PROTECTED, sentence)
+        return found, not found or "next_token" not in answer.get("meta", {})
+
+    def _ask(self, request: Callable[[], Any]) -> Fields:
+        while True:
+            try:
+                answer: Fields = request()
+                return answer
+            except tweepy.TooManyRequests as error:
+                self._wait(error)
+            except (tweepy.HTTPException, requests.RequestException, ValueError) as error:
+                raise self._refusal(error) from None
+
+    def _wait(self, error: tweepy.TooManyRequests) -> None:
+        """Waits until X counts anew; a refusal that names no time is tried again by the next pod."""
+        seconds = (error.reset_time or 0) - time.time() + 1
+        if error.reset_time is None or seconds > 3600:
+            raise Failure(Reason.X_UNREACHABLE, "X asks for fewer requests (429) and names no near time.")
+        until = datetime.fromtimestamp(error.reset_time, UTC)
+        logger.info("@%s: X asks to wait until %s", self._handle, until.strftime("%H:%M:%SZ"))
+        self._tell(rate_limited_seconds=max(0.0, seconds))
+        time.sleep(max(0.0, seconds))
+
+    def _refusal(self, error: Exception) -> Failure:
+        status = error.response.status_code if isinstance(error, tweepy.HTTPException) else 0
+        if status == 401:
+            return Failure(Reason.X_TOKEN_INVALID, f"X does not know the token: {_TOKEN_ADVICE}")
+        if status in (402, 403):
+            said = " ".join(str(error).split())[:200]
+            sentence = f"X refuses to read @{self._handle} ({said}): check the app's access and credits at X."
+            return Failure(Reason.X_FORBIDDEN, sentence)
+        if status == 404:
+            return self._missing([])
+        what = f"HTTP {status}" if status else type(error).__name__
+        return Failure(Reason.X_UNREACHABLE, f"X does not answer for @{self._handle} ({what}): it is tried again.")
