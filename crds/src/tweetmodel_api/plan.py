@@ -8,9 +8,10 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from tweetmodel_api.fields import Identifier, Model, S3Uri
+from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Start
 
 Stage = Literal["collect", "train", "purge"]
 
@@ -38,6 +39,12 @@ class Plan(Model):
     """Absent while collecting: a run's identity needs the data set."""
     dataset: DatasetReference | None = None
     """Absent while collecting."""
+    start: Start | None = None
+    """The model to start from; the base where absent."""
+    beat: Decimal | None = None
+    """Held-out loss of the present model: one that is no better is not published."""
+    repeat: bool = False
+    """The run is done: its report is to be repeated, and nothing trained."""
 
     @property
     def layout(self) -> Layout:
@@ -45,14 +52,16 @@ class Plan(Model):
         return Layout(self.spec.storage.uri, self.namespace, self.name)
 
 
-def collection_id(spec: TweetModelSpec, retry: str = "") -> str:
+def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
     """What a data set depends on: sources, cleaning, the split's seed, and the storage it lies in.
 
-    `retry` is the value of the annotation by which a person asks for another look at the sources.
+    `retry` is the value of the annotation by which a person asks for another look at the sources, `due` the time at
+    which the schedule does.
     """
     cleaning = spec.cleaning.model_dump(mode="json", exclude_defaults=True)
     return _identity(
         **({"retry": retry} if retry else {}),
+        **({"due": due} if due else {}),
         **({"cleaning": cleaning} if cleaning else {}),
         sources=[source.model_dump(mode="json", exclude_defaults=True) for source in spec.sources],
         seed=spec.training.seed,
@@ -60,9 +69,15 @@ def collection_id(spec: TweetModelSpec, retry: str = "") -> str:
     )
 
 
-def run_id(spec: TweetModelSpec, dataset_digest: str) -> str:
-    """What a trained model and its samples depend on."""
+def base_id(spec: TweetModelSpec) -> str:
+    """What a base model is known by."""
+    return _identity(base_model=spec.base_model.model_dump(mode="json", exclude_defaults=True))
+
+
+def run_id(spec: TweetModelSpec, dataset_digest: str, start: Start | None = None) -> str:
+    """What a trained model and its samples depend on; `start` is the model it starts from, if that is not the base."""
     return _identity(
+        **({"start": start.digest} if start else {}),
         base_model=spec.base_model.model_dump(mode="json", exclude_defaults=True),
         training=spec.training.model_dump(mode="json", exclude_defaults=True, exclude={"checkpoint_seconds"}),
         generation=spec.generation.model_dump(mode="json", exclude_defaults=True),

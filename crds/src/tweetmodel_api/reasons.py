@@ -59,6 +59,7 @@ class Reason(StrEnum):
     ACCOUNT_RENAMED = "AccountRenamed"
     ACCOUNT_SUSPENDED = "AccountSuspended"
     ACCOUNT_PROTECTED = "AccountProtected"
+    RUN_MISSING = "RunMissing"
     BUCKET_MISSING = "BucketMissing"
     BASE_MODEL_MISSING = "BaseModelMissing"
     BASE_MODEL_INVALID = "BaseModelInvalid"
@@ -175,6 +176,11 @@ FACTS: dict[Reason, Fact] = {
     Reason.ACCOUNT_PROTECTED: Fact(
         "The account shows its posts to its followers alone.",
         "Ask its owner for their archive, and use that.",
+        ExitCode.SOURCE,
+    ),
+    Reason.RUN_MISSING: Fact(
+        "A run's model or results are not in storage any more.",
+        "Pin another run; without a pin, set training.warmStart to false.",
         ExitCode.SOURCE,
     ),
     Reason.BUCKET_MISSING: Fact("The bucket does not exist.", "Create it, or correct storage.uri.", ExitCode.SOURCE),

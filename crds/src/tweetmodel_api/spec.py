@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from tweetmodel_api.fields import (
     Decimal,
     HttpsUri,
+    Identifier,
     LocalReference,
     Location,
     Model,
@@ -219,6 +220,9 @@ class Training(Model):
     precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
     """Of the arithmetic in training; weights stay Float32. Auto takes BFloat16 where the device computes in it."""
 
+    warm_start: bool = False
+    """Starts from the present model instead of the base, where both come from the same base."""
+
     checkpoint_seconds: Annotated[int, Field(ge=5, le=86400)] = 60
     """A checkpoint goes to storage this often, and when the pod is asked to stop."""
 
@@ -327,6 +331,25 @@ class Resources(Model):
     """The most that the pod may use."""
 
 
+class Schedule(Model):
+    """When to look at the sources again, with the meaning that CronJob gives these fields."""
+
+    cron: Annotated[str, Field(pattern=r"^\S+( \S+){4}$", max_length=128)]
+    """Minute, hour, day of month, month and day of week, such as "0 6 * * 1"."""
+
+    time_zone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", max_length=64)] = "Etc/UTC"
+    """Name of the time zone that `cron` is meant in, such as Europe/Berlin."""
+
+    concurrency_policy: Literal["Forbid", "Replace"] = "Forbid"
+    """Whether a due time waits until the run under way has ended, or replaces it."""
+
+    starting_deadline_seconds: Annotated[int, Field(ge=10)] | None = None
+    """A due time that was missed by more than this is passed over."""
+
+    min_new_posts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Trains again only when so many more posts are kept than the present model learnt from."""
+
+
 Gpus = Annotated[int, Field(ge=0, le=1)]
 
 QueueName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)]
@@ -374,6 +397,12 @@ class TweetModelSpec(Model):
 
     queue_name: QueueName | None = None
     """The LocalQueue of Kueue that the training Job waits in until there is room."""
+
+    schedule: Schedule | None = None
+    """Looks at the sources again now and then; a new model becomes the present one if it predicts better."""
+
+    pinned_run: Identifier | None = None
+    """The id of one of status.runs, whose model is to be the present one; nothing is collected and trained then."""
 
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
     """What becomes of data sets, checkpoints and models in the bucket when the TweetModel is deleted."""

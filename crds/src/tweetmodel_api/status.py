@@ -177,6 +177,16 @@ class Attempt(Model):
     """Why it failed, in one sentence."""
 
 
+class Start(Model):
+    """A model that a run starts from instead of the base."""
+
+    uri: S3Uri
+    """Its folder."""
+
+    digest: Identifier
+    """SHA-256 of the folder's manifest."""
+
+
 class Run(Model):
     """One training run: a pure function of what the spec says of the model and of the data set."""
 
@@ -186,8 +196,18 @@ class Run(Model):
     dataset_digest: Identifier
     """The data set it trains on."""
 
-    outcome: Literal["Active", "Succeeded", "Failed", "Superseded"]
-    """How it ended; a run that a later spec overtook is Superseded, and its checkpoints stay."""
+    posts: Annotated[int, Field(ge=0)] = 0
+    """Posts kept in it."""
+
+    base: Identifier | None = None
+    """Hash of the base model, by which a warm start is told from one across bases."""
+
+    start: Start | None = None
+    """The model it started from; absent where that is the base."""
+
+    outcome: Literal["Active", "Succeeded", "Failed", "Superseded", "Outdone"]
+    """How it ended. A run that a later spec overtook is Superseded, and its checkpoints stay; one whose model is no
+    better than the one before it is Outdone."""
 
     start_time: Annotated[str, Field(max_length=32)]
     """When its first Job was made."""
@@ -195,11 +215,21 @@ class Run(Model):
     completion_time: Annotated[str, Field(max_length=32)] | None = None
     """When its end was seen."""
 
-    loss: Decimal | None = None
-    """Loss on held-out posts."""
+    evaluation: Evaluation | None = None
+    """How well its model does on held-out posts."""
 
     model_uri: S3Uri | None = None
     """The model it made."""
+
+
+class ScheduleStatus(Model):
+    """Where spec.schedule stands."""
+
+    last_time: Annotated[str, Field(max_length=32)] | None = None
+    """The due time that the present data set is for."""
+
+    next_time: Annotated[str, Field(max_length=32)] | None = None
+    """When the sources are looked at next."""
 
 
 class Summary(Model):
@@ -263,6 +293,9 @@ class TweetModelStatus(Model):
 
     samples: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10)] = ()
     """Tweets that `model` wrote."""
+
+    schedule: ScheduleStatus | None = None
+    """Where spec.schedule stands."""
 
     runs: Annotated[tuple[Run, ...], Field(max_length=10)] = ()
     """The last ten runs, newest first."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tweetmodel_api import API_VERSION, KIND
-from tweetmodel_api.plan import token_variable
+from tweetmodel_api.plan import Plan, token_variable
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
@@ -37,7 +37,7 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
     """
     plan = request.plan
     purge = plan.stage == "purge"
-    queue = {names.QUEUE: plan.spec.queue_name} if plan.stage == "train" and plan.spec.queue_name else {}
+    queue = {names.QUEUE: plan.spec.queue_name} if _trains(plan) and plan.spec.queue_name else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -60,6 +60,11 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
             "template": _pod_template(request, settings, progress_ca),
         },
     }
+
+
+def _trains(plan: Plan) -> bool:
+    """Whether the pod needs what training does; one that repeats a report gets what collecting does."""
+    return plan.stage == "train" and not plan.repeat
 
 
 def _owner(request: JobRequest) -> JsonObject:
@@ -125,7 +130,7 @@ def _pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> 
         "containers": [_container(request, settings, live)],
         "volumes": _volumes(live),
         **_identity(chosen, settings),
-        **(_placement(chosen, settings) if plan.stage == "train" else settings.collect_placement),
+        **(_placement(chosen, settings) if _trains(plan) else settings.collect_placement),
     }
     return {
         "metadata": {
@@ -151,7 +156,7 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
         "imagePullPolicy": settings.trainer_image_pull_policy,
         "args": [plan.stage, "--plan", "/plan/plan.json", "--workdir", "/work"],
         "env": _environment(request, settings, live),
-        "resources": _resources(plan.spec, settings) if plan.stage == "train" else _plain(settings.collect_resources),
+        "resources": _resources(plan.spec, settings) if _trains(plan) else _plain(settings.collect_resources),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -173,7 +178,7 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
         for variable, key in (("AWS_ACCESS_KEY_ID", "accessKeyID"), ("AWS_SECRET_ACCESS_KEY", "secretAccessKey")):
             reference = {"name": storage.secret_ref.name, "key": key}
             env.append({"name": variable, "valueFrom": {"secretKeyRef": reference}})
-    if plan.stage == "train" and plan.spec.publish:
+    if _trains(plan) and plan.spec.publish:
         reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
         env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
     if plan.stage == "collect":

@@ -71,6 +71,14 @@ def test_only_the_train_pod_asks_for_a_gpu() -> None:
     assert "nvidia.com/gpu" not in limits("collect")
 
 
+def test_a_pod_that_repeats_a_report_asks_for_no_gpu_and_waits_in_no_queue() -> None:
+    wanted = request("train", spec(queueName="gpus", podTemplate=POD_TEMPLATE))
+    repeated = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"repeat": True})), SETTINGS)
+    assert repeated["spec"]["template"]["spec"]["containers"][0]["resources"] == SETTINGS.collect_resources
+    assert names.QUEUE not in repeated["metadata"]["labels"]
+    assert "nodeSelector" not in repeated["spec"]["template"]["spec"]
+
+
 def test_a_spec_without_gpus_asks_for_none() -> None:
     container = made("train", spec(gpus=0))["spec"]["template"]["spec"]["containers"][0]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]

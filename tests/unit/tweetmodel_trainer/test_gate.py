@@ -30,3 +30,9 @@ def test_a_model_is_published_only_where_its_numbers_allow_it(
 
 def test_without_conditions_every_model_is_published() -> None:
     assert refusal(None, Evaluation(**NUMBERS)) is None
+
+
+def test_a_model_that_is_no_better_than_the_present_one_is_not_published() -> None:
+    evaluation = Evaluation.model_validate(NUMBERS)
+    assert refusal(None, evaluation, beat="3.1") is None
+    assert refusal(None, evaluation, beat="3") == "its held-out loss 3 is not below 3, that of the present model"

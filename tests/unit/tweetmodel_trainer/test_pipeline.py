@@ -23,6 +23,7 @@ from tweetmodel_api.plan import DatasetReference, Plan, publish_id, run_id
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Publish
+from tweetmodel_api.status import Start
 from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.generate import printable
@@ -340,6 +341,35 @@ def test_a_run_whose_model_is_gone_is_trained_again(
     assert code == ExitCode.DONE
     assert second.model.digest == first.model.digest
     assert storage.manifest(second.model.uri)
+
+
+def test_a_warm_start_goes_on_from_the_model_it_names(make_plan: MakePlan, run: Any, put: Any) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan(training=SHORT, generation={"samples": 1, "maxTokens": 8})
+    plan = training(plan, run(plan)[1])
+    _, first = run(plan)
+    start = Start(uri=first.model.uri, digest=first.model.digest)
+    warm = plan.model_copy(update={"start": start, "run": run_id(plan.spec, plan.dataset.digest, start)})
+    code, second = run(warm)
+    assert code == ExitCode.DONE
+    assert second.model.evaluation.loss_before == first.model.evaluation.loss
+    assert float(second.model.evaluation.loss) < float(first.model.evaluation.loss)
+
+    changed = warm.model_copy(update={"start": start.model_copy(update={"digest": "0" * 64}), "run": "ab" * 8})
+    code, report = run(changed)
+    assert (code, report.reason) == (ExitCode.SOURCE, Reason.RUN_MISSING)
+
+
+def test_a_pinned_run_repeats_its_report_and_is_never_trained(make_plan: MakePlan, run: Any, put: Any) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan(training=SHORT, generation={"samples": 1, "maxTokens": 8})
+    plan = training(plan, run(plan)[1])
+    _, first = run(plan)
+    pinned = plan.model_copy(update={"repeat": True, "dataset": None})
+    assert run(pinned) == (ExitCode.DONE, first)
+    Storage(plan.spec.storage).delete(plan.layout.results(plan.run))
+    code, report = run(pinned)
+    assert (code, report.reason) == (ExitCode.SOURCE, Reason.RUN_MISSING)
 
 
 def test_a_data_set_stays_when_only_what_was_left_out_of_it_has_changed(

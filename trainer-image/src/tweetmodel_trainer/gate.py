@@ -4,8 +4,16 @@ from tweetmodel_api.spec import PublishWhen
 from tweetmodel_api.status import Evaluation
 
 
-def refusal(when: PublishWhen | None, evaluation: Evaluation) -> str | None:
-    """Why the model is not to be published, as part of a sentence; None where it may be."""
+def refusal(when: PublishWhen | None, evaluation: Evaluation, beat: str | None = None) -> str | None:
+    """Why the model is not to be published, as part of a sentence; None where it may be.
+
+    Args:
+        when: what the spec asks for.
+        evaluation: the model's.
+        beat: held-out loss of the model whose place it would take.
+    """
+    if beat and float(evaluation.loss) >= float(beat):
+        return f"its held-out loss {evaluation.loss} is not below {beat}, that of the present model"
     if when is None:
         return None
     if when.perplexity_below and float(evaluation.perplexity) >= float(when.perplexity_below):

@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 from tweetmodel_api.plan import Plan, publish_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import MOST_SAMPLES, Report, decode, encode
-from tweetmodel_api.status import Dataset, Publication, TrainedModel
+from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
+from tweetmodel_api.status import Dataset, Publication, Start, TrainedModel
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
@@ -89,10 +90,15 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
         Failure: something is not what it should be.
         Interrupted: a stop was asked for; the latest checkpoint is published.
     """
-    if plan.run is None or plan.dataset is None:
+    if plan.run is None or (plan.dataset is None and not plan.repeat):
         raise Failure(Reason.INTERNAL_ERROR, "the plan names no run and no data set, which training needs.")
     report = _done(plan, plan.run, workdir / "done", storage)
+    if plan.repeat:
+        if report:
+            return report
+        raise Failure(Reason.RUN_MISSING, f"run {plan.run} is not in storage any more: pin another in spec.pinnedRun.")
     if not report:
+        assert plan.dataset is not None
         _fetch("data set", plan.dataset.uri, workdir / "dataset", storage)
         report = _train(plan, plan.run, workdir, storage, progress, attempt)
     return _publish(plan, report, workdir / "model", storage, progress)
@@ -131,7 +137,8 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
 
     checkpoints = Checkpoints(storage, plan.layout, run, attempt)
     posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
-    learnt = learn(plan.spec, posts, held_out, storage, checkpoints, workdir, progress)
+    spec = _from_start(plan.start, plan.spec, storage) if plan.start else plan.spec
+    learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress)
     showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
     done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
     if done:
@@ -164,6 +171,15 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     return Report.model_validate_json(text)
 
 
+def _from_start(start: Start, spec: TweetModelSpec, storage: Storage) -> TweetModelSpec:
+    """The spec with the model of an earlier run as its base."""
+    found = storage.manifest(start.uri)
+    if not found or found.digest != start.digest:
+        sentence = f"{start.uri}, which it starts from, is gone or changed: set training.warmStart to false."
+        raise Failure(Reason.RUN_MISSING, sentence)
+    return spec.model_copy(update={"base_model": BaseModelSource(s3=S3Model(uri=start.uri))})
+
+
 def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progress: Progress) -> Report:
     """Pushes a finished model to the Hub where the spec asks for it and the numbers allow it; tells so in the report.
 
@@ -174,7 +190,8 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
         return report
     from tweetmodel_trainer import gate, hub  # the Hub's client takes a while to import
 
-    why_not, url = gate.refusal(publish.when, model.evaluation), None
+    beat = model.evaluation.loss_before if plan.beat and plan.start else plan.beat
+    why_not, url = gate.refusal(publish.when, model.evaluation, beat), None
     if not why_not:
         progress.say(98)
         if not folder.exists():

@@ -1,17 +1,18 @@
 """What should be, given what is: pure functions over frozen values, without clock, network or environment.
 
-`decide` asks the questions in order: is the spec readable; is the data set there, else which collect Job;
+`decide` asks the questions in order: can the spec be followed; is the data set there, else which collect Job;
 is this run's model there, else which train Job; which Jobs are left over; what does the status say of all
-that. `stages` reads a Job, `runs` keeps the history, `conditions` writes the status, `deletion` ends it all.
+that. `stages` reads a Job, `schedule` the clock, `runs` says which run is wanted and keeps the history,
+`conditions` writes the status, `deletion` ends it all.
 """
 
 from dataclasses import replace
 
-from tweetmodel_api.plan import collection_id, inputs_id, publish_id, run_id
+from tweetmodel_api.plan import collection_id, inputs_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset, TweetModelStatus
-from tweetmodel_operator.decide import conditions, deletion, runs
+from tweetmodel_api.status import Dataset, Run, TweetModelStatus
+from tweetmodel_operator.decide import conditions, deletion, runs, schedule
 from tweetmodel_operator.decide.requests import request
 from tweetmodel_operator.decide.stages import Goal, Pursuit, pursue, settled
 from tweetmodel_operator.state import Decision, Observed
@@ -37,10 +38,18 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
         return Decision(status=status, requeue_after=REFUSED_SECONDS if observed.unfilled else None)
     if observed.forbidden:
         return Decision(status=conditions.stalled(before, observed, Reason.NOT_ALLOWED, observed.forbidden, now))
-    pursuits, dataset = _pursue_in_order(observed, observed.spec, before, now)
-    status = conditions.status(before, observed, pursuits, dataset, now)
+    if problem := schedule.problem(observed.spec.schedule, now) or runs.problem(observed.spec, before):
+        return Decision(status=conditions.stalled(before, observed, Reason.INVALID_SPEC, problem, now))
+    due = schedule.taken(observed, before, now)
+    pursuits, dataset = _pursue_in_order(observed, observed.spec, before, due, now)
+    status = conditions.status(before, observed, pursuits, dataset, due, now)
     status, requeue_after = conditions.throttle(before, status, progress_interval)
-    moments = [requeue_after, *(pursuit.verdict.look_again for pursuit in pursuits)]
+    next_time = status.schedule.next_time if status.schedule else None
+    moments = [
+        requeue_after,
+        schedule.seconds_until(next_time, now) if next_time else None,
+        *(pursuit.verdict.look_again for pursuit in pursuits),
+    ]
     wanted = {pursuit.goal for pursuit in pursuits}
     decision = Decision(
         delete=_superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete),
@@ -64,11 +73,17 @@ def refused(observed: Observed, decision: Decision, message: str, now: str) -> D
 
 
 def _pursue_in_order(
-    observed: Observed, spec: TweetModelSpec, before: TweetModelStatus, now: str
+    observed: Observed, spec: TweetModelSpec, before: TweetModelStatus, due: str, now: str
 ) -> tuple[tuple[Pursuit, ...], Dataset | None]:
     """The collect stage, and once its data set is known the train stage."""
-    collection = collection_id(spec, observed.retry)
+    collection = collection_id(spec, observed.retry, due)
     goal = Goal("collect", collection, inputs_id("collect", spec, observed.retry))
+    if spec.pinned_run:
+        told = f"Run {spec.pinned_run} is pinned by spec.pinnedRun."
+        collect = settled(replace(goal, id=before.collection or collection), f"{told} Nothing is collected.")
+        goal = runs.pinned(spec, observed.retry)
+        train = settled(goal, told) if runs.is_settled(before, goal) else pursue(goal, observed, now)
+        return (collect, train), before.dataset
     if before.collection == collection and before.dataset:
         collect, dataset = settled(goal, conditions.sentence_of_dataset(before)), before.dataset
     else:
@@ -77,11 +92,17 @@ def _pursue_in_order(
         if not (collect.verdict.succeeded and report and report.dataset):
             return (collect,), None
         dataset = report.dataset
-    run = run_id(spec, dataset.digest)
-    goal = Goal("train", run, inputs_id("train", spec, observed.retry), publish=publish_id(spec))
-    if runs.has_current_model(before, run) and before.model and goal.is_published(before.model):
-        return (collect, settled(goal, conditions.sentence_of_model(before, run))), dataset
-    return (collect, pursue(goal, observed, now)), dataset
+    goal = runs.wanted(spec, before, dataset, observed.retry)
+    if incumbent := runs.too_few_new(spec, before, dataset):
+        return (collect, settled(replace(goal, id=incumbent.id), _waits(spec, incumbent, dataset))), dataset
+    if runs.is_settled(before, goal):
+        return (collect, settled(goal, conditions.sentence_of_model(before, goal.id))), dataset
+    return (collect, runs.compared(pursue(goal, observed, now))), dataset
+
+
+def _waits(spec: TweetModelSpec, incumbent: Run, dataset: Dataset) -> str:
+    new, needed = dataset.kept - incumbent.posts, spec.schedule.min_new_posts if spec.schedule else 0
+    return f"{max(0, new):,} posts are new since the model was trained: it is trained again at {needed:,}."
 
 
 def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:

@@ -9,16 +9,19 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.spec import Schedule
 from tweetmodel_api.status import (
     Attempt,
     Condition,
     ConditionType,
     Dataset,
     Progress,
+    ScheduleStatus,
     Summary,
     TweetModelStatus,
 )
 from tweetmodel_operator.decide import runs
+from tweetmodel_operator.decide.schedule import next_time
 from tweetmodel_operator.decide.stages import Pursuit, Verdict
 from tweetmodel_operator.state import Observed
 
@@ -30,13 +33,18 @@ MOST_SAMPLE = 1024
 
 
 def status(
-    before: TweetModelStatus, observed: Observed, pursuits: tuple[Pursuit, ...], dataset: Dataset | None, now: str
+    before: TweetModelStatus,
+    observed: Observed,
+    pursuits: tuple[Pursuit, ...],
+    dataset: Dataset | None,
+    due: str,
+    now: str,
 ) -> TweetModelStatus:
     """The whole status after the stages were pursued; the last pursuit is the present one."""
     assert observed.spec is not None  # decide comes here only with a spec it can read
     present = pursuits[-1]
     train = present if present.goal.stage == "train" else None
-    report = train.verdict.report if train and train.verdict.succeeded else None
+    report = train.verdict.report if train and train.verdict.succeeded and not train.verdict.outdone else None
     model = report.model if report and report.model else before.model
     attempt = present.attempt or (before.attempt if before.attempt and before.attempt.outcome != "Active" else None)
     same_job = bool(before.attempt and attempt and before.attempt.job == attempt.job)
@@ -53,11 +61,17 @@ def status(
             "progress": progress,
             "model": model,
             "samples": tuple(s[:MOST_SAMPLE] for s in report.samples[:MOST_SAMPLES]) if report else before.samples,
-            "runs": runs.record(before.runs, train, dataset.digest if dataset else "", now),
+            "schedule": _schedule(observed.spec.schedule, due, now),
+            "runs": runs.record(before.runs, train, observed.spec, dataset, now),
             "conditions": _conditions(before, observed.generation, pursuits, now),
         }
     )
     return after.model_copy(update={"summary": _summary(observed, after, present.verdict)})
+
+
+def _schedule(schedule: Schedule | None, due: str, now: str) -> ScheduleStatus | None:
+    following = next_time(schedule, now) if schedule else None
+    return ScheduleStatus(last_time=due or None, next_time=following) if due or following else None
 
 
 def stalled(before: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str) -> TweetModelStatus:

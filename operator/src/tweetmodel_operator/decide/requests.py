@@ -11,7 +11,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
     """The request of a pursuit that creates one."""
     goal, number = pursuit.goal, pursuit.create
     assert number is not None  # only pursuits that create come here
-    training = goal.stage == "train" and dataset is not None
+    training = goal.stage == "train"
     return JobRequest(
         name=goal.job_name(observed, number),
         uid=observed.uid,
@@ -25,5 +25,8 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
             spec=spec,
             run=goal.id if training else None,
             dataset=DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None,
+            start=goal.start,
+            beat=goal.beat,
+            repeat=goal.repeat,
         ),
     )

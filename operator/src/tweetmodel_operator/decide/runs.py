@@ -1,18 +1,77 @@
-"""The history of runs in the status: the last ten, newest first."""
+"""The runs of a TweetModel: which one is wanted, whose model is the present one, and the last ten for the status.
 
-from tweetmodel_api.status import Run, TweetModelStatus
-from tweetmodel_operator.decide.stages import Pursuit
+A run's identity says what it starts from. So a run that is known keeps its start, and only a new one looks at the
+present model; else every warm start would be the reason for the next one.
+"""
+
+from dataclasses import replace
+
+from tweetmodel_api.plan import base_id, inputs_id, publish_id, run_id
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Dataset, Run, Start, TweetModelStatus
+from tweetmodel_operator.decide.stages import Goal, Pursuit
 
 MOST = 10
 
 
-def has_current_model(status: TweetModelStatus, run: str) -> bool:
-    """Whether the status already holds this run's model, so that no Job is needed."""
-    entry = next((r for r in status.runs if r.id == run), None)
-    return bool(entry and entry.outcome == "Succeeded" and status.model and status.model.uri == entry.model_uri)
+def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, retry: str) -> Goal:
+    """The run of this spec and data set."""
+    known = next((run for run in before.runs if _is_of(run, spec, dataset.digest)), None)
+    start = known.start if known else _start(spec, before)
+    run = run_id(spec, dataset.digest, start)
+    incumbent = _incumbent(spec, before)
+    beat = incumbent.evaluation.loss if incumbent and incumbent.id != run and incumbent.evaluation else None
+    inputs = inputs_id("train", spec, retry)
+    return Goal("train", run, inputs, start=start, beat=beat, publish=publish_id(spec))
 
 
-def record(runs: tuple[Run, ...], train: Pursuit | None, dataset_digest: str, now: str) -> tuple[Run, ...]:
+def pinned(spec: TweetModelSpec, retry: str) -> Goal:
+    """The run that spec.pinnedRun names: its report alone is wanted."""
+    return Goal("train", spec.pinned_run or "", inputs_id("train", spec, retry), repeat=True)
+
+
+def problem(spec: TweetModelSpec, before: TweetModelStatus) -> str:
+    """Why spec.pinnedRun can't be followed, as a sentence without its end; empty where it can."""
+    ended_well = [run.id for run in before.runs if run.outcome in ("Succeeded", "Outdone")]
+    if spec.pinned_run is None or spec.pinned_run in ended_well:
+        return ""
+    there = f"there are {', '.join(ended_well)}" if ended_well else "there is none yet"
+    return f"spec.pinnedRun {spec.pinned_run} is no run in status.runs that made a model: {there}"
+
+
+def too_few_new(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset) -> Run | None:
+    """The run of the present model, where a scheduled look has not found enough for another."""
+    incumbent = _incumbent(spec, before)
+    if not incumbent or not spec.schedule or incumbent.dataset_digest == dataset.digest:
+        return None
+    return incumbent if dataset.kept - incumbent.posts < spec.schedule.min_new_posts else None
+
+
+def is_settled(status: TweetModelStatus, goal: Goal) -> bool:
+    """Whether the status already holds what came of this run, so that no Job is needed."""
+    entry = next((r for r in status.runs if r.id == goal.id), None)
+    if entry and entry.outcome == "Outdone" and not goal.repeat:
+        return True
+    held = bool(entry and entry.outcome == "Succeeded" and status.model and status.model.uri == entry.model_uri)
+    return held and goal.is_published(status.model)
+
+
+def compared(pursuit: Pursuit) -> Pursuit:
+    """The pursuit of a scheduled run that has ended: a model that is no better does not become the present one."""
+    goal, report = pursuit.goal, pursuit.verdict.report
+    if goal.beat is None or not pursuit.verdict.succeeded or not report or not report.model:
+        return pursuit
+    evaluation = report.model.evaluation
+    beat = evaluation.loss_before if goal.start else goal.beat  # of the present model, on the same posts if it may be
+    if float(evaluation.loss) < float(beat):
+        return pursuit
+    told = f"The new model is no better (held-out loss {evaluation.loss}, and {beat} before), so the older one stays."
+    return replace(pursuit, verdict=replace(pursuit.verdict, message=told, outdone=True))
+
+
+def record(
+    runs: tuple[Run, ...], train: Pursuit | None, spec: TweetModelSpec, dataset: Dataset | None, now: str
+) -> tuple[Run, ...]:
     """The history with the run of a train pursuit brought up to date and those it overtook marked.
 
     A run is there once it has a Job; while posts are still collected, `train` is None and no run is at work.
@@ -28,17 +87,48 @@ def record(runs: tuple[Run, ...], train: Pursuit | None, dataset_digest: str, no
         return marked
     old = next((r for r in runs if r.id == run), None)
     verdict = train.verdict
-    if old and old.outcome == "Succeeded" and not verdict.succeeded:
+    if old and old.outcome in ("Succeeded", "Outdone") and not verdict.succeeded:
         return marked  # it is published again, or repeated: what it made stays made
     model = verdict.report.model if verdict.report else None
     ended = verdict.outcome != "Active"
-    current = Run(
+    known = old or Run(
         id=run,
-        dataset_digest=dataset_digest,
-        outcome=verdict.outcome,
-        start_time=old.start_time if old else now,
-        completion_time=((old.completion_time if old else None) or now) if ended else None,
-        loss=model.evaluation.loss if model else None,
-        model_uri=model.uri if model else None,
+        dataset_digest=dataset.digest if dataset else "",
+        posts=dataset.kept if dataset else 0,
+        base=base_id(spec),
+        start=train.goal.start,
+        outcome="Active",
+        start_time=now,
+    )
+    current = known.model_copy(
+        update={
+            "outcome": "Outdone" if verdict.outdone else verdict.outcome,
+            "completion_time": (known.completion_time or now) if ended else None,
+            "evaluation": model.evaluation if model else None,
+            "model_uri": model.uri if model else None,
+        }
     )
     return (current, *(r for r in marked if r.id != run))[:MOST]
+
+
+def _is_of(run: Run, spec: TweetModelSpec, dataset_digest: str) -> bool:
+    return run.dataset_digest == dataset_digest and run.id == run_id(spec, dataset_digest, run.start)
+
+
+def _current(before: TweetModelStatus) -> Run | None:
+    """The run of the present model."""
+    return next((run for run in before.runs if before.model and run.model_uri == before.model.uri), None)
+
+
+def _start(spec: TweetModelSpec, before: TweetModelStatus) -> Start | None:
+    """What a new run starts from, if that is not the base."""
+    current = _current(before)
+    if not spec.training.warm_start or not before.model or not current or current.base != base_id(spec):
+        return None
+    return Start(uri=before.model.uri, digest=before.model.digest)
+
+
+def _incumbent(spec: TweetModelSpec, before: TweetModelStatus) -> Run | None:
+    """The run of the present model, where a schedule looks for a better one of the same recipe."""
+    current = _current(before)
+    return current if spec.schedule and current and _is_of(current, spec, current.dataset_digest) else None

@@ -13,7 +13,7 @@ from typing import Literal
 from tweetmodel_api.plan import Stage
 from tweetmodel_api.reasons import FACTS, PERMANENT, Reason
 from tweetmodel_api.report import Report
-from tweetmodel_api.status import Attempt, TrainedModel
+from tweetmodel_api.status import Attempt, Start, TrainedModel
 from tweetmodel_operator import names
 from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod
 
@@ -45,6 +45,12 @@ class Goal:
     stage: Stage
     id: str
     inputs: str
+    start: Start | None = None
+    """The model that a run starts from, if that is not the base."""
+    beat: str | None = None
+    """Held-out loss that its model must be below to become the present one."""
+    repeat: bool = False
+    """Whether the run is done, and only its report is wanted."""
     publish: str | None = None
     """Hash of what is to be published, where anything is."""
 
@@ -65,6 +71,8 @@ class Verdict:
     reason: Reason
     message: str
     report: Report | None = None
+    outdone: bool = False
+    """Whether the model that was made does not become the present one."""
     needs_person: bool = False
     """Whether it goes on only when somebody acts."""
     look_again: float | None = None
