@@ -9,7 +9,7 @@ SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "batchSize": 16}
 
 
 def posts(count: int) -> bytes:
-    lines = (json.dumps({"text": f"gull number {n} has taken another sandwich from me"}) for n in range(count))
+    lines = (json.dumps({"text": f"gull {n} \U0001f426 has taken another sandwich from me"}) for n in range(count))
     return "\n".join(lines).encode()
 
 

@@ -5,6 +5,7 @@ the operator reads a handful of fields of three kinds and must hold thousands of
 """
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from tweetmodel_operator import metrics
 
 JsonObject = dict[str, Any]
 
-APPLY = "application/apply-patch+yaml"
+APPLY = "application/apply-patch+yaml; charset=utf-8"
 MERGE = "application/merge-patch+json"
 TIMEOUT_SECONDS = 30
 PAGE = 500
@@ -79,7 +80,7 @@ class ApiServer:
 
     async def apply(self, path: str, body: JsonObject, manager: str) -> JsonObject:
         """Server-side apply: `manager` owns exactly the fields of `body` afterwards."""
-        return await self._request("PATCH", path, body, APPLY, {"fieldManager": manager, "force": "true"})
+        return await self._request("PATCH", path, as_yaml(body), APPLY, {"fieldManager": manager, "force": "true"})
 
     async def merge(self, path: str, body: JsonObject) -> JsonObject:
         """JSON merge patch."""
@@ -93,7 +94,7 @@ class ApiServer:
         self,
         method: str,
         path: str,
-        body: JsonObject | None = None,
+        body: JsonObject | bytes | None = None,
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
     ) -> JsonObject:
@@ -111,6 +112,20 @@ class ApiServer:
             message = data.get("message") or f"{method} {path} was answered with {response.status}"
             raise ApiError(response.status, data.get("reason", ""), message)
         return data  # type: ignore[no-any-return]
+
+
+def as_yaml(body: JsonObject) -> bytes:
+    """JSON that YAML reads as the same, as server-side apply wants it.
+
+    Almost all JSON is YAML, but a character above U+FFFF, such as an emoji, must not be written as two escapes, and
+    what YAML takes for a line break, or for no text, must be (yaml.org/spec/1.2.2, section 5.1 and 5.7).
+    """
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _LONE.sub("\ufffd", text)).encode()
+
+
+_LONE = re.compile("[\ud800-\udfff]")
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def tweetmodels_path(namespace: str = "") -> str:

@@ -1,0 +1,341 @@
+"""Random lives: whatever users, clusters and clocks do in whatever order, the operator never loses its head.
+
+A small model of the API server and the Job controller stands around the pure `decide`. `WALKS=2000 pytest …` walks
+longer than the default.
+"""
+
+import os
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_operator.decide import decide
+from tweetmodel_operator.state import Decision, Observed, ObservedJob
+
+HOURLY = {"cron": "0 * * * *", "minNewPosts": 10}
+SPECS: tuple[dict[str, Any], ...] = (
+    {},
+    {"training": {"epochs": 9}},
+    {"gpus": 0},
+    {"storage": {"uri": "s3://bucket/models", "secretRef": {"name": "other"}}},
+    {"schedule": HOURLY},
+    {"schedule": HOURLY | {"concurrencyPolicy": "Replace"}, "training": {"warmStart": True}},
+    {"queueName": "gpus"},
+    {"deletionPolicy": "Delete"},
+)
+START = datetime.fromisoformat("2026-11-23T00:00:00Z")
+ENDED_WELL = ("Succeeded", "Outdone")
+MOST_LOOKS = 12
+MOST_JOBS = 8
+
+
+class Life(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec: TweetModelSpec = spec()
+        self.status: TweetModelStatus | None = None
+        self.jobs: dict[str, ObservedJob] = {}
+        self.generation = 1
+        self.version = 0
+        self.retry = ""
+        self.deleted = ""
+        self.held = False
+        self.gone = False
+        self.clock = START
+        self.ended: dict[str, str] = {}
+
+    # The cluster
+
+    @property
+    def now(self) -> str:
+        return self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def view(self) -> Observed:
+        return Observed(
+            key=KEY,
+            uid=UID,
+            generation=self.generation,
+            resource_version=str(self.version),
+            created=START.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            deleted=self.deleted,
+            held=self.held,
+            retry=self.retry,
+            spec=self.spec,
+            status=self.status,
+            jobs=tuple(self.jobs.values()),
+        )
+
+    def apply(self, seen: Observed, decision: Decision, writes: int = 99) -> int:
+        """Does what `apply.py` does, until `writes` are made; returns how many there were."""
+        todo: list[Any] = []
+        fresh = seen.resource_version == str(self.version)
+        if decision.hold:
+            todo.append(lambda: fresh and self._hold(True))
+        todo += [lambda name=name: self._delete(name) for name in decision.delete]
+        todo += [lambda name=name, to=to: self._suspend(name, to) for name, to in decision.suspend]
+        todo += [lambda request=request: self._create(request) for request in decision.create]
+        if decision.status and decision.status != seen.status:
+            todo.append(lambda: fresh and self._write(decision.status))
+        todo += [lambda name=name: self._change(name, has_ttl=True) for name in decision.expire]
+        if decision.hold is False:
+            todo.append(lambda: fresh and self._hold(False))
+        for write in todo[:writes]:
+            write()
+        return len(todo)
+
+    def _hold(self, held: bool) -> None:
+        self.held = held
+        if self.deleted and not held:
+            self.gone = True
+
+    def _delete(self, name: str) -> None:
+        if job := self.jobs.get(name):
+            if job.pods and not job.finished:
+                self.jobs[name] = replace(job, deleting=True)  # until its pods are gone
+            else:
+                del self.jobs[name]
+
+    def _suspend(self, name: str, to: bool) -> None:
+        self._change(name, suspended=to, suspended_by_us=to)
+
+    def _change(self, name: str, **changes: Any) -> None:
+        if name in self.jobs:
+            self.jobs[name] = replace(self.jobs[name], **changes)
+
+    def _create(self, request: Any) -> None:
+        assert not self.gone
+        queued = request.plan.stage == "train" and bool(request.plan.spec.queue_name) and not request.plan.repeat
+        made = ObservedJob(
+            name=request.name,
+            stage=request.plan.stage,
+            id=request.id,
+            attempt=request.attempt,
+            inputs=request.inputs,
+            created=self.now,
+            suspended=queued,
+        )
+        self.jobs.setdefault(request.name, made)
+
+    def _write(self, status: TweetModelStatus | None) -> None:
+        assert status is not None
+        TweetModelStatus.model_validate_json(status.model_dump_json(by_alias=True, exclude_defaults=True))
+        self.status = status
+        self.version += 1
+
+    def _unfinished(self) -> list[ObservedJob]:
+        return [job for job in self.jobs.values() if not job.finished]
+
+    def _pick(self, data: st.DataObject, jobs: list[ObservedJob]) -> ObservedJob:
+        assume(jobs)
+        return data.draw(st.sampled_from(sorted(jobs, key=lambda job: job.name)))
+
+    # What happens
+
+    @initialize(change=st.sampled_from(SPECS))
+    def apply_first(self, change: dict[str, Any]) -> None:
+        self.spec = spec(**change)
+
+    @precondition(lambda self: not self.gone)
+    @rule()
+    def look(self) -> None:
+        seen = self.view()
+        self.apply(seen, decide(seen, self.now, 5))
+
+    @precondition(lambda self: not self.gone)
+    @rule(writes=st.integers(0, 3))
+    def crash_in_the_middle(self, writes: int) -> None:
+        seen = self.view()
+        self.apply(seen, decide(seen, self.now, 5), writes)
+
+    @precondition(lambda self: not self.gone and not self.deleted)
+    @rule(change=st.sampled_from(SPECS), late=st.booleans())
+    def edit(self, change: dict[str, Any], late: bool) -> None:
+        """The spec changes; when `late`, while the operator acts on what it saw before."""
+        seen = self.view()
+        self.spec = spec(**change, suspend=self.spec.suspend)
+        self.generation += 1
+        self.version += 1
+        if late:
+            self.apply(seen, decide(seen, self.now, 5))
+
+    @precondition(lambda self: not self.gone and not self.deleted)
+    @rule()
+    def suspend_or_resume(self) -> None:
+        self.spec = self.spec.model_copy(update={"suspend": not self.spec.suspend})
+        self.generation += 1
+        self.version += 1
+
+    @precondition(lambda self: not self.gone and not self.deleted)
+    @rule(data=st.data())
+    def pin(self, data: st.DataObject) -> None:
+        runs = [run.id for run in self.status.runs] if self.status else []
+        pinned = data.draw(st.sampled_from([None, *runs]))
+        self.spec = self.spec.model_copy(update={"pinned_run": pinned})
+        self.generation += 1
+        self.version += 1
+
+    @precondition(lambda self: not self.gone)
+    @rule()
+    def ask_for_a_retry(self) -> None:
+        self.retry = self.now
+        self.version += 1
+
+    @precondition(lambda self: not self.gone and not self.deleted)
+    @rule()
+    def delete(self) -> None:
+        self.deleted = self.now
+        self.version += 1
+        self.gone = not self.held
+
+    @rule(minutes=st.sampled_from([1, 31, 240]))
+    def time_passes(self, minutes: int) -> None:
+        self.clock += timedelta(minutes=minutes)
+
+    @rule()
+    def all_goes_well(self) -> None:
+        """Pods of deleted Jobs end, queues admit, Jobs succeed, until there is nothing left to do."""
+        for _ in range(MOST_JOBS):
+            self.rest()
+            self.jobs = {name: job for name, job in self.jobs.items() if not job.deleting}
+            self.rest()
+            held = self.spec.suspend and not self.deleted
+            left = [job for job in self._unfinished() if not (held and job.suspended)]
+            if not left or self.gone:
+                return
+            for job in left:
+                self._succeed(replace(job, suspended=False), 1000, "3.0")
+        raise AssertionError("it makes Jobs for ever")
+
+    def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
+        made = model(job.id)
+        evaluation = made.evaluation.model_copy(update={"loss": loss})
+        report = {
+            "collect": success(dataset=dataset(digest=f"{posts:064x}", kept=posts)),
+            "train": success(model=made.model_copy(update={"evaluation": evaluation, "digest": f"{job.id:0>64}"})),
+            "purge": success(),
+        }[job.stage]
+        self.jobs[job.name] = JobMaker(job).complete(report).obj()
+
+    @rule(data=st.data())
+    def pod_starts(self, data: st.DataObject) -> None:
+        job = self._pick(data, [j for j in self._unfinished() if not j.suspended and not j.deleting])
+        self.jobs[job.name] = JobMaker(replace(job, started=self.now)).running().obj()
+
+    @rule(data=st.data(), posts=st.sampled_from([1000, 1005, 1020]), loss=st.sampled_from(["3.1", "3.0", "2.9"]))
+    def job_succeeds(self, data: st.DataObject, posts: int, loss: str) -> None:
+        job = self._pick(data, [j for j in self._unfinished() if not j.suspended and not j.deleting])
+        self._succeed(job, posts, loss)
+
+    @rule(data=st.data(), code=st.sampled_from([1, 65, 66, 75, 77, 78, 137, 143]), told=st.booleans())
+    def pod_fails(self, data: st.DataObject, code: int, told: bool) -> None:
+        job = self._pick(data, [j for j in self._unfinished() if not j.suspended and not j.deleting])
+        ended = JobMaker(job).pod_ended(code, failure(Reason.STORAGE_UNREACHABLE) if told else None)
+        self.jobs[job.name] = (ended.failed() if code in (65, 66, 77, 78) else ended).obj()
+
+    @rule(data=st.data())
+    def retries_run_out(self, data: st.DataObject) -> None:
+        job = self._pick(data, [j for j in self._unfinished() if j.pods and not j.deleting])
+        self.jobs[job.name] = JobMaker(job).failed("BackoffLimitExceeded").obj()
+
+    @rule(data=st.data())
+    def node_is_lost_with_its_reports(self, data: st.DataObject) -> None:
+        job = self._pick(data, list(self.jobs.values()))
+        self.jobs[job.name] = replace(job, pods=())
+
+    @rule(data=st.data())
+    def somebody_deletes_a_job(self, data: st.DataObject) -> None:
+        self._delete(self._pick(data, list(self.jobs.values())).name)
+
+    @rule(data=st.data())
+    def ttl_is_over(self, data: st.DataObject) -> None:
+        del self.jobs[self._pick(data, [j for j in self.jobs.values() if j.finished and j.has_ttl]).name]
+
+    @rule(data=st.data())
+    def pods_of_a_deleted_job_are_gone(self, data: st.DataObject) -> None:
+        del self.jobs[self._pick(data, [j for j in self.jobs.values() if j.deleting]).name]
+
+    @rule(data=st.data(), to=st.booleans())
+    def queue_suspends_or_admits(self, data: st.DataObject, to: bool) -> None:
+        job = self._pick(data, [j for j in self._unfinished() if not j.suspended_by_us and not j.deleting])
+        self.jobs[job.name] = replace(job, suspended=to)
+
+    # What always holds
+
+    @invariant()
+    def one_active_job_a_stage(self) -> None:
+        if self.gone:
+            return
+        decision = decide(self.view(), self.now, 5)
+        staying = [j for j in self._unfinished() if not j.deleting and j.name not in decision.delete]
+        for stage in ("collect", "train", "purge"):
+            active = {job.name for job in staying if job.stage == stage}
+            active |= {request.name for request in decision.create if request.plan.stage == stage}
+            assert len(active) <= 1
+
+    @invariant()
+    def what_ended_well_stays(self) -> None:
+        for run in self.status.runs if self.status else ():
+            if self.ended.get(run.id) in ENDED_WELL:
+                assert run.outcome in ENDED_WELL
+            self.ended[run.id] = run.outcome
+
+    @invariant()
+    def a_failure_is_not_repeated_unasked(self) -> None:
+        failed = self.status.attempt if self.status else None
+        if self.gone or failed is None or failed.outcome != "Failed":
+            return
+        for request in decide(self.view(), self.now, 5).create:
+            goal = (request.plan.stage, request.id, request.inputs)
+            assert goal != (failed.stage, failed.id, failed.inputs)
+
+    @invariant()
+    def it_comes_to_rest(self) -> None:
+        """Looked at again and again with nothing else happening, it writes no more."""
+        twin = self.twin()
+        twin.rest()
+
+    def teardown(self) -> None:
+        """Where all goes well from here on, it ends ready, or says what it waits for."""
+        twin = self.twin()
+        twin.all_goes_well()
+        if twin.gone or twin.status is None:
+            return
+        conditions = {c.type: c for c in twin.status.conditions}
+        done = conditions["Ready"].status == "True" or conditions["Stalled"].status == "True"
+        assert done or twin.spec.suspend, conditions
+
+    def twin(self) -> "Life":
+        """The same life, which may go on otherwise."""
+        other = Life()
+        vars(other).update({name: value for name, value in vars(self).items() if name in _STATE})
+        other.jobs = dict(self.jobs)
+        return other
+
+    def rest(self) -> None:
+        for _ in range(MOST_LOOKS):
+            if self.gone:
+                return
+            seen = self.view()
+            decision = decide(seen, self.now, 5)
+            if not self.apply(seen, decision):
+                return
+        raise AssertionError(f"it does not come to rest: {decision}")
+
+
+_STATE = ("spec", "status", "generation", "version", "retry", "deleted", "held", "gone", "clock")
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=int(os.environ.get("WALKS", "40")),
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
