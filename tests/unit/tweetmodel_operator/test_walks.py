@@ -5,11 +5,12 @@ longer than the default.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, assume, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -35,6 +36,11 @@ START = datetime.fromisoformat("2026-11-23T00:00:00Z")
 ENDED_WELL = ("Succeeded", "Outdone")
 MOST_LOOKS = 12
 MOST_JOBS = 8
+
+
+def may_run(job: ObservedJob) -> bool:
+    """Whether its pods may be there."""
+    return not (job.finished or job.suspended or job.deleting)
 
 
 class Life(RuleBasedStateMachine):
@@ -133,9 +139,10 @@ class Life(RuleBasedStateMachine):
     def _unfinished(self) -> list[ObservedJob]:
         return [job for job in self.jobs.values() if not job.finished]
 
-    def _pick(self, data: st.DataObject, jobs: list[ObservedJob]) -> ObservedJob:
-        assume(jobs)
-        return data.draw(st.sampled_from(sorted(jobs, key=lambda job: job.name)))
+    def _pick(self, data: st.DataObject, which: Callable[[ObservedJob], bool]) -> list[ObservedJob]:
+        """One of the Jobs that are so, or none."""
+        fitting = sorted(filter(which, self.jobs.values()), key=lambda job: job.name)
+        return [data.draw(st.sampled_from(fitting))] if fitting else []
 
     # What happens
 
@@ -226,46 +233,47 @@ class Life(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def pod_starts(self, data: st.DataObject) -> None:
-        job = self._pick(data, [j for j in self._unfinished() if not j.suspended and not j.deleting])
-        self.jobs[job.name] = JobMaker(replace(job, started=self.now)).running().obj()
+        for job in self._pick(data, may_run):
+            self.jobs[job.name] = JobMaker(replace(job, started=self.now)).running().obj()
 
     @rule(data=st.data(), posts=st.sampled_from([1000, 1005, 1020]), loss=st.sampled_from(["3.1", "3.0", "2.9"]))
     def job_succeeds(self, data: st.DataObject, posts: int, loss: str) -> None:
-        job = self._pick(data, [j for j in self._unfinished() if not j.suspended and not j.deleting])
-        self._succeed(job, posts, loss)
+        for job in self._pick(data, may_run):
+            self._succeed(job, posts, loss)
 
     @rule(data=st.data(), code=st.sampled_from([1, 65, 66, 75, 77, 78, 137, 143]), told=st.booleans())
     def pod_fails(self, data: st.DataObject, code: int, told: bool) -> None:
-        job = self._pick(data, [j for j in self._unfinished() if not j.suspended and not j.deleting])
-        ended = JobMaker(job).pod_ended(code, failure(Reason.STORAGE_UNREACHABLE) if told else None)
-        self.jobs[job.name] = (ended.failed() if code in (65, 66, 77, 78) else ended).obj()
+        for job in self._pick(data, may_run):
+            ended = JobMaker(job).pod_ended(code, failure(Reason.STORAGE_UNREACHABLE) if told else None)
+            self.jobs[job.name] = (ended.failed() if code in (65, 66, 77, 78) else ended).obj()
 
     @rule(data=st.data())
     def retries_run_out(self, data: st.DataObject) -> None:
-        job = self._pick(data, [j for j in self._unfinished() if j.pods and not j.deleting])
-        self.jobs[job.name] = JobMaker(job).failed("BackoffLimitExceeded").obj()
+        for job in self._pick(data, lambda job: may_run(job) and bool(job.pods)):
+            self.jobs[job.name] = JobMaker(job).failed("BackoffLimitExceeded").obj()
 
     @rule(data=st.data())
     def node_is_lost_with_its_reports(self, data: st.DataObject) -> None:
-        job = self._pick(data, list(self.jobs.values()))
-        self.jobs[job.name] = replace(job, pods=())
+        for job in self._pick(data, lambda _: True):
+            self.jobs[job.name] = replace(job, pods=())
 
     @rule(data=st.data())
     def somebody_deletes_a_job(self, data: st.DataObject) -> None:
-        self._delete(self._pick(data, list(self.jobs.values())).name)
+        for job in self._pick(data, lambda _: True):
+            self._delete(job.name)
 
-    @rule(data=st.data())
-    def ttl_is_over(self, data: st.DataObject) -> None:
-        del self.jobs[self._pick(data, [j for j in self.jobs.values() if j.finished and j.has_ttl]).name]
+    @rule()
+    def ttls_are_over(self) -> None:
+        self.jobs = {name: job for name, job in self.jobs.items() if not (job.finished and job.has_ttl)}
 
-    @rule(data=st.data())
-    def pods_of_a_deleted_job_are_gone(self, data: st.DataObject) -> None:
-        del self.jobs[self._pick(data, [j for j in self.jobs.values() if j.deleting]).name]
+    @rule()
+    def pods_of_deleted_jobs_are_gone(self) -> None:
+        self.jobs = {name: job for name, job in self.jobs.items() if not job.deleting}
 
     @rule(data=st.data(), to=st.booleans())
     def queue_suspends_or_admits(self, data: st.DataObject, to: bool) -> None:
-        job = self._pick(data, [j for j in self._unfinished() if not j.suspended_by_us and not j.deleting])
-        self.jobs[job.name] = replace(job, suspended=to)
+        for job in self._pick(data, lambda job: not job.finished and not job.deleting and not job.suspended_by_us):
+            self.jobs[job.name] = replace(job, suspended=to)
 
     # What always holds
 
@@ -337,5 +345,4 @@ TestLife.settings = settings(
     max_examples=int(os.environ.get("WALKS", "40")),
     stateful_step_count=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
