@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
+from tweetmodel_api.plan import publish_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_api.status import Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
 from tweetmodel_operator.state import Decision, Observed, ObservedJob
 
@@ -31,6 +32,7 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"schedule": HOURLY | {"concurrencyPolicy": "Replace"}, "training": {"warmStart": True}},
     {"queueName": "gpus"},
     {"deletionPolicy": "Delete"},
+    {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
 )
 START = datetime.fromisoformat("2026-11-23T00:00:00Z")
 ENDED_WELL = ("Succeeded", "Outdone")
@@ -196,8 +198,10 @@ class Life(RuleBasedStateMachine):
         self.version += 1
 
     @precondition(lambda self: not self.gone and not self.deleted)
-    @rule()
-    def delete(self) -> None:
+    @rule(after_all=st.integers(0, 19))
+    def delete(self, after_all: int) -> None:
+        if after_all != 7:  # rarely, since little happens afterwards
+            return
         self.deleted = self.now
         self.version += 1
         self.gone = not self.held
@@ -223,10 +227,14 @@ class Life(RuleBasedStateMachine):
 
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
         made = model(job.id)
-        evaluation = made.evaluation.model_copy(update={"loss": loss})
+        asked = publish_id(self.spec)
+        known = {
+            "evaluation": made.evaluation.model_copy(update={"loss": loss}),
+            "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
+        }
         report = {
             "collect": success(dataset=dataset(digest=f"{posts:064x}", kept=posts)),
-            "train": success(model=made.model_copy(update={"evaluation": evaluation, "digest": f"{job.id:0>64}"})),
+            "train": success(model=made.model_copy(update=known | {"digest": f"{job.id:0>64}"})),
             "purge": success(),
         }[job.stage]
         self.jobs[job.name] = JobMaker(job).complete(report).obj()
@@ -342,7 +350,7 @@ _STATE = ("spec", "status", "generation", "version", "retry", "deleted", "held",
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=int(os.environ.get("WALKS", "40")),
+    max_examples=int(os.environ.get("WALKS", "60")),
     stateful_step_count=40,
     deadline=None,
 )
