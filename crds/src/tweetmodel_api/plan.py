@@ -63,7 +63,7 @@ def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
         **({"retry": retry} if retry else {}),
         **({"due": due} if due else {}),
         **({"cleaning": cleaning} if cleaning else {}),
-        sources=[source.model_dump(mode="json", exclude_defaults=True) for source in spec.sources],
+        sources=[source.model_dump(mode="json", exclude_defaults=True, exclude={"weight"}) for source in spec.sources],
         seed=spec.training.seed,
         storage=[spec.storage.uri, spec.storage.endpoint],
     )
@@ -78,6 +78,7 @@ def run_id(spec: TweetModelSpec, dataset_digest: str, start: Start | None = None
     """What a trained model and its samples depend on; `start` is the model it starts from, if that is not the base."""
     return _identity(
         **({"start": start.digest} if start else {}),
+        **({"weights": spec.weights} if set(spec.weights.values()) != {1} else {}),
         base_model=spec.base_model.model_dump(mode="json", exclude_defaults=True),
         training=spec.training.model_dump(mode="json", exclude_defaults=True, exclude={"checkpoint_seconds"}),
         generation=spec.generation.model_dump(mode="json", exclude_defaults=True),

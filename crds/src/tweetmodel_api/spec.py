@@ -101,6 +101,10 @@ class Source(Model):
     handle: Handle
     """The account's handle on X, without the @."""
 
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
+    """How often its posts are read beside those of the other accounts; at equal weights each is read equally often,
+    whoever wrote more."""
+
     archive: Archive | None = None
     """X's own export of the account."""
 
@@ -409,3 +413,8 @@ class TweetModelSpec(Model):
 
     suspend: bool = False
     """True stops the run after a checkpoint; false goes on from there."""
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """The weight of each account, by handle."""
+        return {source.handle: source.weight for source in self.sources}

@@ -82,6 +82,16 @@ def test_a_report_of_a_newer_trainer_is_read() -> None:
     assert decode(encode(report).replace('{"outcome"', '{"novelty":1,"outcome"')) == report
 
 
+def test_other_weights_are_another_run_over_the_same_data_set() -> None:
+    def mix(weight: int) -> TweetModelSpec:
+        sources = [{"handle": name, "s3": {"uri": f"s3://bucket/{name}"}} for name in ("ada", "bob")]
+        return spec(sources=[sources[0], sources[1] | {"weight": weight}])
+
+    assert collection_id(mix(3)) == collection_id(mix(1))
+    assert len({run_id(mix(weight), DIGEST) for weight in (1, 2, 3)}) == 3
+    assert run_id(mix(1), DIGEST) == run_id(spec(), DIGEST)
+
+
 def test_publishing_trains_nothing_and_asks_for_another_pod() -> None:
     public, private = (
         spec(publish={"huggingFace": {"private": private, "secretRef": {"name": "hub"}}}) for private in (False, True)

@@ -75,6 +75,21 @@ def test_a_shorter_account_is_repeated_up_to_the_longest() -> None:
     assert sum(index < 30 for index in order) == sum(index >= 30 for index in order) == 30
 
 
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.integers(1, 30), min_size=1),
+    st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)),
+)
+def test_accounts_are_read_by_their_weights_and_every_post_at_least_once(
+    written: dict[str, int], weights: dict[str, int]
+) -> None:
+    posts = [Post(handle, str(n), "x") for handle, count in written.items() for n in range(count)]
+    order = epoch(posts, random.Random(1), weights)
+    assert set(order) == set(range(len(posts)))
+    read = {handle: sum(posts[index].handle == handle for index in order) for handle in written}
+    shares = [read[handle] / weights.get(handle, 1) for handle in written]
+    assert max(shares) - min(shares) <= 1
+
+
 def test_equal_texts_train_equal_tokenizers() -> None:
     assert train_tokenizer(TEXTS, 320).get_vocab() == TOKENIZER.get_vocab()
 

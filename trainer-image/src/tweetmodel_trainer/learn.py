@@ -87,7 +87,8 @@ def learn(
     if spec.gpus and not gpu:
         logger.warning("%d GPUs were asked for and CUDA can use none: it trains on the CPU", spec.gpus)
     context = getattr(model.config, "max_position_embeddings", training.block_size)
-    tokens = blocks(posts, tokenizer, training.epochs, min(training.block_size, context), training.seed)
+    size = min(training.block_size, context)
+    tokens = blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
     logger.info("%d posts make %d blocks of %d tokens", len(posts), *tokens.shape)
     before = evaluate_each(model, tokenizer, unseen)
     if not math.isfinite(loss := total(before.values()).loss):

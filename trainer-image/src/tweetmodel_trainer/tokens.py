@@ -7,7 +7,7 @@ block n reads what the interrupted run would have read.
 
 import random
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
@@ -15,6 +15,9 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from tweetmodel_trainer.clean import END_OF_TEXT
 from tweetmodel_trainer.post import Post
+
+EQUAL: Mapping[str, int] = {}
+"""No account weighs more than another."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -41,26 +44,32 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[lis
     return ids
 
 
-def epoch(posts: Sequence[Post], generator: random.Random) -> list[int]:
+def epoch(posts: Sequence[Post], generator: random.Random, weights: Mapping[str, int] = EQUAL) -> list[int]:
     """Indices of the posts in the order of one epoch.
 
-    Of several accounts each gets as many posts as the longest: the shorter ones are repeated, as huggingtweets
-    did, with the last, partial repetition drawn at random.
+    Of several accounts of one weight each gets as many posts as the longest: the shorter ones are repeated, as
+    huggingtweets did, with the last, partial repetition drawn at random. Other weights are shares of that: each post
+    is read once at least.
     """
     accounts: dict[str, list[int]] = {}
     for index, post in enumerate(posts):
         accounts.setdefault(post.handle, []).append(index)
-    longest = max(map(len, accounts.values()))
+    unit = max(len(indices) / weights.get(handle, 1) for handle, indices in accounts.items())
     order: list[int] = []
-    for indices in accounts.values():
-        whole, part = divmod(longest, len(indices))
+    for handle, indices in accounts.items():
+        whole, part = divmod(round(unit * weights.get(handle, 1)), len(indices))
         order += indices * whole + generator.sample(indices, part)
     generator.shuffle(order)
     return order
 
 
 def blocks(
-    posts: Sequence[Post], tokenizer: PreTrainedTokenizerBase, epochs: int, size: int, seed: int
+    posts: Sequence[Post],
+    tokenizer: PreTrainedTokenizerBase,
+    epochs: int,
+    size: int,
+    seed: int,
+    weights: Mapping[str, int] = EQUAL,
 ) -> torch.Tensor:
     """The text of all epochs in blocks.
 
@@ -70,6 +79,7 @@ def blocks(
         epochs: how often each post of the longest account is read.
         size: tokens in a block.
         seed: of the order.
+        weights: of the accounts, by handle; 1 where one is missing.
 
     Returns:
         int32 of shape (blocks, size). The rest that fills no block is left out; where not even one is filled,
@@ -77,16 +87,17 @@ def blocks(
     """
     ids = encode(tokenizer, [post.text for post in posts])
     end = tokenizer.eos_token_id
-    stream = array("i", _stream(lambda number: epoch(posts, random.Random(f"{seed}/{number}")), ids, end, epochs))
+    orders = (epoch(posts, random.Random(f"{seed}/{number}"), weights) for number in range(epochs))
+    stream = array("i", _stream(orders, ids, end))
     if len(stream) < size:
         stream *= size // len(stream) + 1
     count = len(stream) // size
     return torch.frombuffer(stream, dtype=torch.int32)[: count * size].view(count, size)
 
 
-def _stream(order: Callable[[int], list[int]], ids: list[list[int]], end: int, epochs: int) -> Iterator[int]:
+def _stream(orders: Iterable[list[int]], ids: list[list[int]], end: int) -> Iterator[int]:
     yield end
-    for number in range(epochs):
-        for index in order(number):
+    for order in orders:
+        for index in order:
             yield from ids[index]
             yield end
