@@ -17,8 +17,8 @@ Stage = Literal["collect", "train", "purge"]
 
 
 def token_variable(handle: str) -> str:
-    """The environment variable that holds the token by which this account's timeline is read."""
-    return f"X_BEARER_TOKEN_{handle}"
+    """The environment variable that holds the token by which this account's source is read."""
+    return f"SOURCE_TOKEN_{handle}"
 
 
 class DatasetReference(Model):

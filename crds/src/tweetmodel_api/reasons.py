@@ -111,7 +111,7 @@ FACTS: dict[Reason, Fact] = {
     Reason.SECRET_INVALID: Fact(
         "A Secret that the spec names is missing or lacks a key.",
         "Create it in this namespace: for storage.secretRef with the keys accessKeyID and secretAccessKey, for "
-        "publish.huggingFace.secretRef with the key token, for an xAPI source with the key bearerToken.",
+        "publish.huggingFace or a huggingFace source with the key token, for an xAPI source with the key bearerToken.",
     ),
     Reason.POD_REFUSED: Fact(
         "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
@@ -145,8 +145,8 @@ FACTS: dict[Reason, Fact] = {
         "A source's object does not exist.", "Upload it, or correct the source's uri.", ExitCode.SOURCE
     ),
     Reason.SOURCE_DENIED: Fact(
-        "The web server refuses a source's address.",
-        "Use an address that needs no login, or put the file into the bucket.",
+        "The web server or the Hub refuses a source.",
+        "Use an address that needs no login, give a token for the Hub, or put the file into the bucket.",
         ExitCode.DENIED,
     ),
     Reason.SOURCE_TOO_LARGE: Fact(

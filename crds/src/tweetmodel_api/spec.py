@@ -93,10 +93,29 @@ class XApi(Model):
     """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post."""
 
 
+class HubDataset(Model):
+    """Posts in a data set on the Hugging Face Hub."""
+
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$", max_length=200)]
+    """Its name, such as somebody/their-tweets."""
+
+    revision: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Branch, tag or commit; absent: what the Hub has made Parquet of."""
+
+    split: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=64)] = "train"
+    """The split to read."""
+
+    text_field: Annotated[str, Field(min_length=1, max_length=128)] = "text"
+    """The column that holds the post's text."""
+
+    secret_ref: LocalReference | None = None
+    """A Secret with the key token, for one that is private or gated."""
+
+
 class Source(Model):
     """One account and where its posts come from."""
 
-    model_config = rules(_exactly_one("a source", "archive", "s3", "https", "xAPI"))
+    model_config = rules(_exactly_one("a source", "archive", "s3", "https", "huggingFace", "xAPI"))
 
     handle: Handle
     """The account's handle on X, without the @."""
@@ -113,6 +132,9 @@ class Source(Model):
 
     https: HttpsPosts | None = None
     """Posts in a file on the web."""
+
+    hugging_face: HubDataset | None = None
+    """Posts in a data set on the Hugging Face Hub."""
 
     x_api: Annotated[XApi | None, Field(alias="xAPI")] = None
     """The account's timeline at X."""

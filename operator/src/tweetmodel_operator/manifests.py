@@ -12,7 +12,7 @@ from tweetmodel_api import API_VERSION, KIND
 from tweetmodel_api.plan import Plan, token_variable
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
-from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.spec import Source, TweetModelSpec
 from tweetmodel_operator import names
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import JobRequest
@@ -182,10 +182,7 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
         reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
         env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
     if plan.stage == "collect":
-        for source in plan.spec.sources:
-            if source.x_api:
-                token = {"name": source.x_api.secret_ref.name, "key": "bearerToken"}
-                env.append({"name": token_variable(source.handle), "valueFrom": {"secretKeyRef": token}})
+        env += [token for source in plan.spec.sources for token in _token(source)]
     if live:  # the names that Kubeflow Trainer's progress protocol has for them
         path = f"/namespaces/{plan.namespace}/tweetmodels/{plan.name}/status"
         env += [
@@ -194,6 +191,18 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
             {"name": "KUBEFLOW_TRAINER_SERVER_TOKEN", "value": "/var/run/tweetmodel/token"},
         ]
     return env
+
+
+def _token(source: Source) -> list[JsonObject]:
+    """The token that a source is read by, where it needs one."""
+    hub = source.hugging_face
+    if source.x_api:
+        reference = {"name": source.x_api.secret_ref.name, "key": "bearerToken"}
+    elif hub and hub.secret_ref:
+        reference = {"name": hub.secret_ref.name, "key": "token"}
+    else:
+        return []
+    return [{"name": token_variable(source.handle), "valueFrom": {"secretKeyRef": reference}}]
 
 
 def _volumes(live: bool) -> list[JsonObject]:

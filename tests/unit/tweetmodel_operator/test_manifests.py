@@ -192,14 +192,20 @@ def test_the_train_pod_alone_gets_the_token_of_the_hub() -> None:
     assert token("collect") == []
 
 
-def test_the_collect_pod_alone_gets_the_tokens_of_x() -> None:
-    timeline = {"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "5"}}
-
+@pytest.mark.parametrize(
+    ("source", "key"),
+    [
+        ({"xAPI": {"secretRef": {"name": "them"}, "budgetUSD": "5"}}, "bearerToken"),
+        ({"huggingFace": {"dataset": "ada/tweets", "secretRef": {"name": "them"}}}, "token"),
+    ],
+)
+def test_the_collect_pod_alone_gets_the_token_of_a_source(source: dict[str, Any], key: str) -> None:
     def token(stage: str) -> list[dict[str, Any]]:
-        env = made(stage, spec(sources=[timeline]))["spec"]["template"]["spec"]["containers"][0]["env"]
-        return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "X_BEARER_TOKEN_ada"]
+        of = spec(sources=[{"handle": "ada", **source}])
+        env = made(stage, of)["spec"]["template"]["spec"]["containers"][0]["env"]
+        return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "SOURCE_TOKEN_ada"]
 
-    assert token("collect") == [{"name": "x", "key": "bearerToken"}]
+    assert token("collect") == [{"name": "them", "key": key}]
     assert token("train") == []
 
 

@@ -35,8 +35,12 @@ def gather(source: Source, layout: Layout, folder: Path, storage: Storage, tell:
     """
     if source.archive:
         return archive.read(_fetch_archive(source.archive.uri, folder, storage), source.handle)
+    token = os.environ.get(token_variable(source.handle), "").strip()
+    if source.hugging_face:
+        from tweetmodel_trainer.sources import hub_dataset  # here, since the Hub's client takes a while to import
+
+        return hub_dataset.read(source.hugging_face, source.handle, token, folder)
     if source.x_api:
-        token = os.environ.get(token_variable(source.handle), "").strip()
         raw = layout.raw_x(source.handle)
         return x_api.read(source.x_api, source.handle, token, raw, folder, storage, tell)
     file = source.s3 or source.https

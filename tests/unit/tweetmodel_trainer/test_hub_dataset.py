@@ -1,0 +1,152 @@
+"""Reading a data set on the Hub: a server speaks the Hub's endpoints that are used, to the real client."""
+
+import hashlib
+import io
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import huggingface_hub.constants
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import HubDataset
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.sources.hub_dataset import CONVERTED, files_of, read
+
+
+def table(*texts: str) -> bytes:
+    buffer = io.BytesIO()
+    parquet.write_table(pa.table({"text": list(texts)}), buffer)
+    return buffer.getvalue()
+
+
+class Hub:
+    """A data set in memory: its files by revision, and how it refuses."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, dict[str, bytes]] = {}
+        self.refusal: tuple[int, str] | None = None
+        self.tokens: set[str | None] = set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.tokens.add(self.headers["Authorization"])
+                status, headers, content = outer.answer(unquote(urlsplit(self.path).path))
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(content)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        if self.refusal:
+            return self.refusal[0], {"X-Error-Code": self.refusal[1]}, b"{}"
+        _, _, tree = path.partition("/api/datasets/ada/tweets/tree/")
+        if tree:
+            files = self.files.get(tree)
+            if files is None:
+                return 404, {"X-Error-Code": "RevisionNotFound"}, b"{}"
+            rows = [{"type": "file", "path": name, "size": len(body), "oid": "0" * 40} for name, body in files.items()]
+            return 200, {"Content-Type": "application/json"}, json.dumps(rows).encode()
+        place = path.removeprefix("/datasets/ada/tweets/resolve/")
+        body = next(f[name] for rev, f in self.files.items() for name in f if place == f"{rev}/{name}")
+        return 200, {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": "c" * 40}, body
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    found = Hub()
+    thread = threading.Thread(target=found.server.serve_forever, args=(0.01,))
+    thread.start()
+    address = f"http://127.0.0.1:{found.server.server_address[1]}"
+    template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
+    here = template.replace(huggingface_hub.constants.ENDPOINT, address)
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+    yield found
+    found.server.shutdown()
+    thread.join()
+    found.server.server_close()
+
+
+def texts(folder: Path, token: str = "", **changes: Any) -> list[str]:
+    source = HubDataset.model_validate({"dataset": "ada/tweets"} | changes)
+    return [post.text for post in read(source, "ada", token, folder)]
+
+
+def test_what_the_hub_made_parquet_of_is_read_file_by_file(hub: Hub, tmp_path: Path) -> None:
+    hub.files[CONVERTED] = {
+        "default/train/0000.parquet": table("one", "two"),
+        "default/train/0001.parquet": table("three"),
+        "default/test/0000.parquet": table("other"),
+    }
+    assert texts(tmp_path) == ["one", "two", "three"]
+    assert hub.tokens == {None}
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_revision_is_read_as_its_files_are(hub: Hub, tmp_path: Path) -> None:
+    hub.files["v2"] = {"README.md": b"", "data/tweets-train.csv": b"body\none\n", "data/tweets-test.csv": b"body\nx\n"}
+    assert texts(tmp_path, token="hf_x", revision="v2", textField="body") == ["one"]
+    assert hub.tokens == {"Bearer hf_x"}
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "found"),
+    [
+        (["tweets.jsonl", "README.md"], "train", ["tweets.jsonl"]),
+        (["a.jsonl", "b.jsonl"], "train", []),
+        (["train.csv", "untrained.csv"], "train", ["train.csv"]),
+        (["en/train/0.parquet", "de/train/0.parquet"], "train", ["de/train/0.parquet"]),
+        (["en/train/0.parquet", "default/train/0.parquet"], "train", ["default/train/0.parquet"]),
+    ],
+)
+def test_the_files_of_a_split_are_told_by_their_names(names: list[str], split: str, found: list[str]) -> None:
+    assert files_of(names, split) == found
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason", "sentence"),
+    [
+        ((404, "RepoNotFound"), Reason.SOURCE_MISSING, "does not exist on the Hub, or is private"),
+        ((404, "RevisionNotFound"), Reason.SOURCE_MISSING, "does not exist on the Hub"),
+        ((403, "GatedRepo"), Reason.SOURCE_DENIED, "accept its terms"),
+        ((403, ""), Reason.SOURCE_DENIED, "secretRef"),
+    ],
+)
+def test_each_refusal_is_told(
+    hub: Hub, tmp_path: Path, refusal: tuple[int, str], reason: Reason, sentence: str
+) -> None:
+    hub.refusal = refusal
+    with pytest.raises(Failure, match=sentence) as failure:
+        texts(tmp_path)
+    assert failure.value.reason is reason
+
+
+def test_a_split_that_is_not_there_is_told(hub: Hub, tmp_path: Path) -> None:
+    hub.files[CONVERTED] = {"default/train/0000.parquet": table("one"), "default/test/0000.parquet": table("two")}
+    with pytest.raises(Failure, match="no file of the split validation"):
+        texts(tmp_path, split="validation")
+
+
+def test_a_hub_that_is_away_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(Failure, match="can't be read now") as failure:
+        texts(tmp_path)
+    assert failure.value.reason is Reason.SOURCE_UNREACHABLE
