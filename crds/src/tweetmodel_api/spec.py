@@ -161,6 +161,9 @@ class Cleaning(Model):
     """What is tidied in a text. Entities: &amp; becomes &; Links are removed; Spaces: runs of spaces and line
     breaks become one space."""
 
+    never: Annotated[tuple[Handle, ...], Field(max_length=256, json_schema_extra=a_set), _sorted] = ()
+    """Accounts that must not appear: posts that mention them are left out."""
+
     languages: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$", max_length=3)], ...],
         Field(max_length=16, json_schema_extra=a_set),

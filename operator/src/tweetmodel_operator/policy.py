@@ -9,6 +9,10 @@ from tweetmodel_operator.settings import Settings
 
 def forbidden(spec: TweetModelSpec, settings: Settings) -> str:
     """Why the spec is not allowed, as a sentence without its end; empty where it is."""
+    never = {handle.lower().removeprefix("@") for handle in settings.never}
+    for source in spec.sources:
+        if source.handle.lower() in never:
+            return f"spec.sources names @{source.handle}, an account that this cluster never learns from"
     if any(source.x_api for source in spec.sources) and not settings.x_api_enabled:
         return "spec.sources reads the X API, which this cluster does not allow"
     template = spec.pod_template

@@ -36,6 +36,9 @@ class Settings:
     allowed_service_accounts: tuple[str, ...] = ("default",)
     """ServiceAccounts that podTemplate.serviceAccountName may name; * stands for anything."""
 
+    never: tuple[str, ...] = ()
+    """Handles of accounts that nobody may learn from, such as of people who asked for it."""
+
     x_api_enabled: bool = False
     """Whether sources may read the X API; its developer agreement is the administrator's to judge."""
 

@@ -43,3 +43,9 @@ def test_the_x_api_is_read_only_where_it_is_switched_on() -> None:
 )
 def test_anything_else_is_refused_by_name(template: object, sentence: str) -> None:
     assert sentence in forbidden(spec(podTemplate=template), SETTINGS)
+
+
+def test_nobody_learns_from_an_account_that_has_opted_out() -> None:
+    settings = replace(SETTINGS, never=("@Ada", "bob"))
+    assert "@ada, an account that this cluster never learns from" in forbidden(spec(), settings)
+    assert forbidden(spec(sources=[{"handle": "eve", "s3": {"uri": "s3://bucket/eve"}}]), settings) == ""

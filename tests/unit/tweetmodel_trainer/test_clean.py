@@ -100,6 +100,16 @@ def test_replies_go_where_asked_for_and_threads_stay() -> None:
     assert len(after(posts)[0]) == 4
 
 
+def test_a_post_that_mentions_who_must_not_appear_goes() -> None:
+    posts = [
+        Post("ada", str(n), text) for n, text in enumerate(["hi @Eve!", "@eve_l is not eve", "mail a@eve.org now"])
+    ]
+    counts = Counts()
+    kept = cleaned(posts, counts, Cleaning.model_validate({"never": ["eve"], "drop": []}))
+    assert [post.text for post in kept] == ["@eve_l is not eve", "mail a@eve.org now"]
+    assert (counts.barred, counts.other) == (1, 1)
+
+
 def test_a_post_in_another_language_goes_and_one_of_none_stays() -> None:
     posts = [Post("ada", "1", f"three words in {code}", language=code) for code in ("en", "de", "und", "qme", "")]
     left, counts = after(posts, languages=["en"])

@@ -66,6 +66,16 @@ def is_foreign(language: str, kept: Sequence[str]) -> bool:
     return language not in kept and not _UNKNOWN_LANGUAGES.match(language)
 
 
+def mentions(text: str, pattern: re.Pattern[str]) -> bool:
+    """Whether a text names one of the accounts that the pattern is of."""
+    return "@" in text and bool(pattern.search(text))
+
+
+def pattern_of(handles: Sequence[str]) -> re.Pattern[str]:
+    """Finds mentions of these accounts: whole handles, whatever their case."""
+    return re.compile(rf"(?<!\w)@(?:{'|'.join(handles)})(?!\w)", re.IGNORECASE | re.ASCII)
+
+
 def is_short(text: str) -> bool:
     """Whether a cleaned post has fewer than three plain words: no link, mention or hashtag."""
     text = text.lower()
@@ -108,6 +118,8 @@ class Counts:
     foreign: int = 0
     duplicates: int = 0
     similar: int = 0
+    barred: int = 0
+    """Posts that mention an account of cleaning.never."""
     first: str = ""
     """When the first and the last of the kept posts were written; empty where no source says it."""
     last: str = ""
@@ -115,7 +127,7 @@ class Counts:
     @property
     def other(self) -> int:
         """Posts dropped by rules that huggingtweets has not."""
-        return self.replies + self.foreign + self.duplicates + self.similar
+        return self.replies + self.foreign + self.duplicates + self.similar + self.barred
 
     def keep(self, text: str, created: str) -> None:
         """Counts a post that stays."""
@@ -160,6 +172,9 @@ def _raw_drops(how: Cleaning) -> Drops[Post]:
         drops.append(("retweets", lambda post: is_retweet(post.text)))
     if "Replies" in how.drop:
         drops.append(("replies", is_reply))
+    if how.never:
+        pattern = pattern_of(how.never)
+        drops.append(("barred", lambda post: mentions(post.text, pattern)))
     if how.languages:
         drops.append(("foreign", lambda post: is_foreign(post.language, how.languages)))
     return drops

@@ -96,6 +96,7 @@ def _left_out(count: Counts) -> str:
         "in other languages": count.foreign,
         "duplicates": count.duplicates,
         "near duplicates": count.similar,
+        "that mention accounts of cleaning.never": count.barred,
     }
     told = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]
     return f"{', '.join(told)} and {count.short:,} short ones left out"
