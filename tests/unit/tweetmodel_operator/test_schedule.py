@@ -26,9 +26,7 @@ class Days:
 
     def look(self, now: str) -> Decision:
         """What the operator decides now; Jobs are made and deleted as it says."""
-        observed = Observed(
-            key=KEY, uid=UID, generation=1, spec=self.spec, status=self.status, jobs=tuple(self.jobs)
-        )
+        observed = Observed(key=KEY, uid=UID, generation=1, spec=self.spec, status=self.status, jobs=tuple(self.jobs))
         decision = decide(observed, now, 5)
         self.status = decision.status or self.status
         self.jobs = [job for job in self.jobs if job.name not in decision.delete]

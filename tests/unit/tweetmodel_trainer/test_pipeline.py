@@ -94,7 +94,8 @@ def test_new_posts_are_counted_by_their_texts_so_a_window_that_moves_on_has_some
     make_plan: MakePlan, run: Any, put: Any
 ) -> None:
     def window(first: int) -> bytes:
-        return zipped({"data/tweets.js": tweets(*(f"gull number {n} has my sandwich" for n in range(first, first + 400)))})
+        texts = (f"gull number {n} has taken my sandwich" for n in range(first, first + 400))
+        return zipped({"data/tweets.js": tweets(*texts)})
 
     put("archive.zip", window(0))
     plan = make_plan()
