@@ -73,13 +73,13 @@ class Evaluation(Model):
     """How well the model predicts held-out posts: mean cross-entropy in nats a token, and its exponential."""
 
     loss_before: Decimal
-    """Loss of the base model."""
+    """Loss of the model that it started from."""
 
     loss: Decimal
     """Loss after training."""
 
     perplexity_before: Decimal
-    """Perplexity of the base model."""
+    """Perplexity of the model that it started from."""
 
     perplexity: Decimal
     """Perplexity after training."""
