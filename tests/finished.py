@@ -36,6 +36,7 @@ def about(
         assessment=assess(before, after, samples, POSTS, ["the tide is late"]),
         run="ab" * 8,
         dataset_digest="cd" * 32,
+        start=None,
         versions={"transformers": "5.23.0", "torch": "2.15.0"},
     )
     return replace(told, **changes)  # type: ignore[arg-type]

@@ -39,6 +39,8 @@ class Plan(Model):
     """Absent while collecting: a run's identity needs the data set."""
     dataset: DatasetReference | None = None
     """Absent while collecting."""
+    known: Identifier | None = None
+    """Digest of the data set that a model was trained on last: collecting counts what is new since."""
     start: Start | None = None
     """The model to start from; the base where absent."""
     beat: Decimal | None = None

@@ -376,7 +376,7 @@ class Schedule(Model):
     """A due time that was missed by more than this is passed over."""
 
     min_new_posts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """Trains again only when so many more posts are kept than the present model learnt from."""
+    """Trains again only when so many posts, by their texts, are new since a model was trained last."""
 
 
 Gpus = Annotated[int, Field(ge=0, le=1)]

@@ -65,18 +65,21 @@ class Dataset(Model):
     held_out: Annotated[int, Field(ge=0)]
     """Kept posts that are set apart to test the model."""
 
+    new: Annotated[int, Field(ge=0)] | None = None
+    """Texts that the last trained model's data set does not have; absent where nothing was compared."""
+
 
 class Evaluation(Model):
     """How well the model predicts held-out posts: mean cross-entropy in nats a token, and its exponential."""
 
     loss_before: Decimal
-    """Loss of the base model."""
+    """Loss of the model that it started from."""
 
     loss: Decimal
     """Loss after training."""
 
     perplexity_before: Decimal
-    """Perplexity of the base model."""
+    """Perplexity of the model that it started from."""
 
     perplexity: Decimal
     """Perplexity after training."""
@@ -199,6 +202,9 @@ class Run(Model):
     posts: Annotated[int, Field(ge=0)] = 0
     """Posts kept in it."""
 
+    sources: Identifier | None = None
+    """Hash of what was collected, whenever that was: only runs of the same sources are compared."""
+
     base: Identifier | None = None
     """Hash of the base model, by which a warm start is told from one across bases."""
 
@@ -229,7 +235,7 @@ class ScheduleStatus(Model):
     """The due time that the present data set is for."""
 
     next_time: Annotated[str, Field(max_length=32)] | None = None
-    """When the sources are looked at next."""
+    """When the sources are looked at next; in the past while something holds that up."""
 
 
 class Summary(Model):
@@ -298,4 +304,4 @@ class TweetModelStatus(Model):
     """Where spec.schedule stands."""
 
     runs: Annotated[tuple[Run, ...], Field(max_length=10)] = ()
-    """The last ten runs, newest first."""
+    """The last ten runs, newest first; the present model's is always among them."""

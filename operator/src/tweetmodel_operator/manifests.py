@@ -14,6 +14,7 @@ from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
 from tweetmodel_api.spec import Source, TweetModelSpec
 from tweetmodel_operator import names
+from tweetmodel_operator.decide.deletion import PURGE_SECONDS
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import JobRequest
 
@@ -53,7 +54,7 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
             **({"suspend": True} if queue else {}),  # until Kueue has room
             **({"ttlSecondsAfterFinished": PURGE_TTL_SECONDS} if purge else {}),
             "backoffLimit": settings.backoff_limit,
-            "activeDeadlineSeconds": settings.active_deadline_seconds,
+            "activeDeadlineSeconds": PURGE_SECONDS if purge else settings.active_deadline_seconds,
             # The default starts the next pod while the last one still uploads: two writers.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": pod_failure_policy(),

@@ -54,7 +54,6 @@ def assemble(
         uid=metadata["uid"],
         generation=metadata["generation"],
         resource_version=metadata.get("resourceVersion", ""),
-        created=metadata.get("creationTimestamp", ""),
         deleted=metadata.get("deletionTimestamp", ""),
         held=names.FINALIZER in metadata.get("finalizers", []),
         retry=metadata.get("annotations", {}).get(names.RETRY, ""),

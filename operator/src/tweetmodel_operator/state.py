@@ -75,8 +75,6 @@ class Observed:
     uid: str
     generation: int
     resource_version: str = ""
-    created: str = ""
-    """When it was made, RFC 3339 in UTC."""
     deleted: str = ""
     """When somebody deleted it; empty while nobody has."""
     held: bool = False

@@ -272,6 +272,7 @@ async def test_a_tweetmodel_that_takes_its_folder_along_goes_once_it_is_purged()
     assert cluster.conditions()["Ready"] == ("Unknown", "Purging")
     purge = cluster.jobs[cluster.created[-1]]
     assert "ownerReferences" not in purge["metadata"]
+    assert purge["spec"]["activeDeadlineSeconds"] == 1800
     assert purge["spec"]["ttlSecondsAfterFinished"]
     assert cluster.held
     cluster.finish("purge", success())
@@ -301,6 +302,25 @@ async def test_a_dead_bucket_holds_it_for_half_an_hour_at_most() -> None:
     assert cluster.events[-1]["reason"] == "PurgeFailed"
 
 
+async def test_a_purge_that_is_given_up_does_not_outlive_its_tweetmodel() -> None:
+    cluster = await kept_until_purged()
+    assert cluster.created[-1] in cluster.jobs
+    await Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z").reconcile(KEY)
+    assert cluster.created[-1] not in cluster.jobs  # or it would delete what the next one of this name writes
+
+
+async def test_an_image_that_is_not_allowed_is_not_handed_the_keys_by_a_purge_either() -> None:
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = await live(Cluster(life))
+    cluster.tweetmodel["spec"]["podTemplate"] = {"image": "evil", "serviceAccountName": "admin"}
+    cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
+    await settle(cluster)
+    pod = cluster.jobs[cluster.created[-1]]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == Settings().trainer_image
+    assert "serviceAccountName" not in pod
+
+
 async def test_a_namespace_that_takes_no_job_any_more_holds_nothing() -> None:
     life = tweetmodel()
     life["spec"]["deletionPolicy"] = "Delete"
@@ -324,6 +344,21 @@ async def test_a_run_is_stopped_before_its_folder_is_purged() -> None:
     assert cluster.created == [collect]
     await settle(cluster)
     assert len(cluster.created) == 2
+
+
+async def test_a_job_on_a_lost_node_that_never_ends_holds_nothing_for_ever() -> None:
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = Cluster(life)
+    await settle(cluster)
+    cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
+    [collect] = cluster.jobs
+    cluster.jobs[collect]["metadata"]["deletionTimestamp"] = NOW
+    assert await operator(cluster).reconcile(KEY)
+    assert cluster.held
+    await Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z").reconcile(KEY)
+    assert not cluster.held
+    assert f"Job {collect} does not end" in cluster.events[-1]["note"]
 
 
 async def test_a_policy_that_is_taken_back_holds_it_no_longer() -> None:

@@ -8,7 +8,7 @@ from makers import KEY, UID, JobMaker, dataset, model, spec, success
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator.decide import decide
-from tweetmodel_operator.decide.schedule import next_time, problem
+from tweetmodel_operator.decide.schedule import is_due_time, next_time, problem
 from tweetmodel_operator.state import Decision, Observed, ObservedJob
 
 DAILY = {"cron": "0 6 * * *"}
@@ -26,9 +26,7 @@ class Days:
 
     def look(self, now: str) -> Decision:
         """What the operator decides now; Jobs are made and deleted as it says."""
-        observed = Observed(
-            key=KEY, uid=UID, generation=1, spec=self.spec, status=self.status, created=NIGHT, jobs=tuple(self.jobs)
-        )
+        observed = Observed(key=KEY, uid=UID, generation=1, spec=self.spec, status=self.status, jobs=tuple(self.jobs))
         decision = decide(observed, now, 5)
         self.status = decision.status or self.status
         self.jobs = [job for job in self.jobs if job.name not in decision.delete]
@@ -38,9 +36,9 @@ class Days:
         ]
         return decision
 
-    def collect(self, now: str, digest: str, kept: int) -> Decision:
+    def collect(self, now: str, digest: str, kept: int, new: int | None = None) -> Decision:
         """The collect Job ends with this data set."""
-        return self._end("collect", now, dataset=dataset(digest=digest * 64, kept=kept))
+        return self._end("collect", now, dataset=dataset(digest=digest * 64, kept=kept, new=new))
 
     def train(self, now: str, loss: str, before: str = "7.6") -> Decision:
         """The train Job ends with a model of this loss."""
@@ -108,12 +106,59 @@ def test_it_trains_once_enough_is_new() -> None:
     days = Days(schedule=DAILY | {"minNewPosts": 50})
     days.first()
     days.look(MONDAY)
-    assert not days.collect(MONDAY, "b", 1030).create
+    assert not days.collect(MONDAY, "b", 1000, new=30).create
     assert days.ready
-    assert days.message == "30 posts are new since the model was trained: it is trained again at 50."
+    assert days.message == "30 posts are new since a model was trained: the next one is trained at 50."
     assert not days.look(MONDAY).create
     days.look(TUESDAY)
-    assert stages(days.collect(TUESDAY, "c", 1050)) == ["train"]
+    assert stages(days.collect(TUESDAY, "c", 1000, new=50)) == ["train"]
+
+
+def test_what_is_new_is_counted_since_a_model_was_trained_last_whether_or_not_it_took_the_place() -> None:
+    days = Days(schedule=DAILY | {"minNewPosts": 50})
+    days.first(loss="3.0")
+    (request,) = days.look(MONDAY).create
+    assert request.plan.known == "a" * 64
+    days.collect(MONDAY, "b", 1000, new=60)
+    days.train(MONDAY, "3.5")
+    (request,) = days.look(TUESDAY).create
+    assert request.plan.known == "b" * 64
+    assert not days.collect(TUESDAY, "c", 1000, new=1).create
+
+
+def test_where_the_data_set_of_the_last_model_is_gone_all_posts_are_new() -> None:
+    days = Days(schedule=DAILY | {"minNewPosts": 50})
+    days.first()
+    days.look(MONDAY)
+    assert stages(days.collect(MONDAY, "b", 1010, new=None)) == ["train"]
+
+
+def test_other_sources_are_trained_however_few_their_posts_and_compared_with_nobody() -> None:
+    days = Days(schedule=DAILY | {"minNewPosts": 50})
+    days.first(loss="3.0")
+    before = days.current
+    others = [{"handle": "bob", "archive": {"uri": "s3://bucket/bob.zip"}}]
+    days.spec = spec(schedule=DAILY | {"minNewPosts": 50}, sources=others)
+    (request,) = days.look(NIGHT).create
+    assert request.plan.known is None
+    assert stages(days.collect(NIGHT, "b", 900, new=0)) == ["train"]
+    days.train(NIGHT, "3.5")
+    assert days.current != before
+
+
+def test_the_present_model_stays_in_the_history_and_in_its_place_however_many_were_no_better() -> None:
+    days = Days(schedule={"cron": "0 * * * *"}, training={"warmStart": True})
+    days.first()
+    before = days.current
+    for hour, digest in enumerate("0123456789bc", 1):
+        now = f"2026-11-23T{hour:02d}:00:00Z"
+        days.look(now)
+        days.collect(now, digest, 1000)
+        days.train(now, "9.0", before="8.0")
+        assert days.current == before
+    assert days.status
+    assert len(days.status.runs) == 10
+    assert days.status.runs[-1].model_uri == before
 
 
 def test_a_better_model_becomes_the_present_one() -> None:
@@ -226,6 +271,51 @@ def test_nothing_is_due_while_it_is_suspended() -> None:
     assert stages(days.look(TUESDAY)) == ["collect"]
 
 
+def test_a_schedule_that_is_held_up_is_not_even_looked_at() -> None:
+    days = Days(schedule=DAILY)
+    days.first()
+    days.spec = spec(schedule=DAILY, suspend=True)
+    days.look(NIGHT)
+    before = days.status
+    assert days.look(TUESDAY).requeue_after is None
+    assert days.look(WEDNESDAY).status == before
+
+
+def test_a_due_time_that_waited_for_a_run_is_taken_when_that_ends_without_another_event() -> None:
+    days = Days(schedule=DAILY)
+    days.look(NIGHT)
+    days.collect(NIGHT, "a", 1000)
+    days.jobs[-1] = JobMaker(days.jobs[-1]).running().obj()
+    assert days.look(MONDAY).requeue_after is None
+    assert days.train(MONDAY, "3.0").requeue_after == 1
+
+
+def test_a_schedule_that_is_added_later_waits_for_its_first_due_time() -> None:
+    days = Days()
+    days.first()
+    days.spec = spec(schedule=DAILY)
+    noon = "2026-11-25T12:00:00Z"
+    assert not days.look(noon).create
+    assert not days.look(noon).create
+    assert stages(days.look("2026-11-26T06:00:00Z")) == ["collect"]
+
+
+def test_a_changed_schedule_forgets_a_due_time_that_it_does_not_have() -> None:
+    days = Days(schedule=DAILY)
+    days.first()
+    days.spec = spec(schedule={"cron": "0 7 * * *"})
+    assert not days.look("2026-11-23T06:30:00Z").create
+    assert stages(days.look("2026-11-23T07:00:00Z")) == ["collect"]
+
+
+def test_it_says_when_it_looks_again() -> None:
+    days = Days(schedule=DAILY)
+    days.first()
+    assert days.status
+    assert days.status.conditions[0].message.endswith(f" It looks for new posts at {MONDAY}.")
+    assert "looks for" not in days.message
+
+
 def test_taking_the_schedule_away_collects_nothing_anew() -> None:
     days = Days(schedule=DAILY)
     days.first()
@@ -234,6 +324,18 @@ def test_taking_the_schedule_away_collects_nothing_anew() -> None:
     days.spec = spec()
     assert not days.look(TUESDAY).create
     assert days.ready
+
+
+@pytest.mark.parametrize("cron", ["30 2 * * *", "0 2 * * *", "*/20 * * * *", "15 2,3 * * 0", "0 3 29 * *"])
+def test_no_due_time_is_lost_when_clocks_change(cron: str) -> None:
+    plan = spec(schedule={"cron": cron, "timeZone": "Europe/Berlin"}).schedule
+    assert plan
+    for day in ("2026-03-28T12:00:00Z", "2026-10-24T12:00:00Z"):
+        moment = next_time(plan, day)
+        for _ in range(120):
+            assert moment
+            assert is_due_time(plan, moment)
+            moment = next_time(plan, moment)
 
 
 def test_a_time_zone_is_followed_over_its_clock_change() -> None:
@@ -282,6 +384,53 @@ def test_a_pinned_run_is_put_back_by_a_pod_without_a_gpu_that_repeats_its_report
     days.spec = spec(training={"epochs": 9})
     (request,) = days.look(MONDAY).create
     assert request.plan.run == newer.id
+
+
+def test_a_run_that_is_pinned_keeps_its_place_in_the_history() -> None:
+    days = two_runs()
+    assert days.status
+    before = [run.id for run in days.status.runs]
+    days.spec = spec(training={"epochs": 9}, pinnedRun=before[1])
+    days.look(MONDAY)
+    days.train(MONDAY, "3.0")
+    assert [run.id for run in days.status.runs] == before
+
+
+def outdone() -> Days:
+    """A present model, and after it a run that was no better."""
+    days = Days(schedule=DAILY)
+    days.first(loss="3.0")
+    days.look(MONDAY)
+    days.collect(MONDAY, "b", 1100)
+    days.train(MONDAY, "3.5")
+    days.jobs = []
+    return days
+
+
+def test_going_back_to_a_spec_whose_last_run_was_outdone_brings_back_its_better_model() -> None:
+    days = outdone()
+    better = days.current
+    days.spec = spec(schedule=DAILY, training={"epochs": 9})
+    days.look(MONDAY)
+    days.train(MONDAY, "3.1")
+    assert days.current != better
+    days.jobs = []
+    days.spec = spec(schedule=DAILY)
+    (request,) = days.look(MONDAY).create
+    assert request.plan.repeat
+    days.train(MONDAY, "3.0")
+    assert days.current == better
+    days.jobs = []
+    assert not days.look(MONDAY).create
+    assert days.ready
+
+
+def test_taking_the_schedule_away_after_a_run_was_outdone_changes_no_model() -> None:
+    days = outdone()
+    before = days.current
+    days.spec = spec()
+    assert not days.look(TUESDAY).create
+    assert days.current == before
 
 
 def test_a_pinned_run_is_not_disturbed_by_the_schedule() -> None:

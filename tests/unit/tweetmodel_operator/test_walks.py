@@ -30,6 +30,7 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"storage": {"uri": "s3://bucket/models", "secretRef": {"name": "other"}}},
     {"schedule": HOURLY},
     {"schedule": HOURLY | {"concurrencyPolicy": "Replace"}, "training": {"warmStart": True}},
+    {"schedule": HOURLY, "sources": [{"handle": "bob", "archive": {"uri": "s3://bucket/bob.zip"}}]},
     {"queueName": "gpus"},
     {"deletionPolicy": "Delete"},
     {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
@@ -59,6 +60,7 @@ class Life(RuleBasedStateMachine):
         self.gone = False
         self.clock = START
         self.ended: dict[str, str] = {}
+        self.last_due = ""
 
     # The cluster
 
@@ -72,7 +74,6 @@ class Life(RuleBasedStateMachine):
             uid=UID,
             generation=self.generation,
             resource_version=str(self.version),
-            created=START.strftime("%Y-%m-%dT%H:%M:%SZ"),
             deleted=self.deleted,
             held=self.held,
             retry=self.retry,
@@ -102,6 +103,7 @@ class Life(RuleBasedStateMachine):
     def _hold(self, held: bool) -> None:
         self.held = held
         if self.deleted and not held:
+            assert not [job for job in self._unfinished() if job.stage == "purge" and not job.deleting]
             self.gone = True
 
     def _delete(self, name: str) -> None:
@@ -233,7 +235,7 @@ class Life(RuleBasedStateMachine):
             "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
         }
         report = {
-            "collect": success(dataset=dataset(digest=f"{posts:064x}", kept=posts)),
+            "collect": success(dataset=dataset(digest=f"{posts:064x}", kept=posts, new=posts - 1000)),
             "train": success(model=made.model_copy(update=known | {"digest": f"{job.id:0>64}"})),
             "purge": success(),
         }[job.stage]
@@ -302,6 +304,26 @@ class Life(RuleBasedStateMachine):
             if self.ended.get(run.id) in ENDED_WELL:
                 assert run.outcome in ENDED_WELL
             self.ended[run.id] = run.outcome
+
+    @invariant()
+    def the_present_model_is_one_of_the_runs(self) -> None:
+        if self.status and self.status.model:
+            assert self.status.model.uri in {run.model_uri for run in self.status.runs}
+
+    @invariant()
+    def a_pin_that_is_ready_shows_its_model(self) -> None:
+        if self.status is None or self.status.observed_generation != self.generation or not self.spec.pinned_run:
+            return
+        ready = next(c for c in self.status.conditions if c.type == "Ready")
+        if ready.status == "True":
+            assert self.status.model
+            assert self.status.model.uri == model(self.spec.pinned_run).uri
+
+    @invariant()
+    def due_times_go_forward(self) -> None:
+        last = (self.status and self.status.schedule and self.status.schedule.last_time) or ""
+        assert self.last_due <= last <= self.now
+        self.last_due = last
 
     @invariant()
     def a_failure_is_not_repeated_unasked(self) -> None:

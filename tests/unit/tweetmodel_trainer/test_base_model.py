@@ -51,6 +51,22 @@ def test_a_model_in_a_bucket_is_loaded(
     assert not list((tmp_path / "base").glob("*.bin"))
 
 
+def test_a_model_that_was_made_here_is_checked_against_its_manifest(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes], storage: Storage, tmp_path: Path
+) -> None:
+    for name, content in saved.items():
+        (tmp_path / "made" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "made" / name).write_bytes(content)
+    uri = f"s3://{bucket}/made"
+    storage.publish(tmp_path / "made", uri)
+    assert load(BaseModelSource(s3=S3Model(uri=f"{uri}/")))
+    weights = bytearray(saved["model.safetensors"])
+    weights[-1] ^= 1
+    put("made/model.safetensors", bytes(weights))
+    with pytest.raises(Failure, match=r"the model is damaged .*model\.safetensors is not what its manifest says"):
+        load(BaseModelSource(s3=S3Model(uri=uri)))
+
+
 def test_code_that_comes_with_a_model_is_not_run(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
     config = json.loads(saved["config.json"]) | {
         "model_type": "stranger",

@@ -45,6 +45,12 @@ def test_what_is_not_known_is_left_out() -> None:
     assert "It started from no other model" in text
 
 
+def test_a_warm_start_is_not_hidden() -> None:
+    said = "by way of the earlier model"
+    assert said not in card(about())
+    assert f"{said} cdcdcdcdcdcdcdcd" in card(about(start="cd" * 32))
+
+
 def test_the_data_table_has_a_column_for_each_account() -> None:
     text = card(about(handles=("bob", "ada")))
     assert "| Posts | @ada | @bob |\n| --- | ---: | ---: |\n| Downloaded | 3,249 | 3,249 |\n" in text

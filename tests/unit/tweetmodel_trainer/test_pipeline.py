@@ -90,6 +90,25 @@ def test_collecting_twice_gives_the_same_data_set_and_writes_nothing(
     assert s3.list_objects_v2(Bucket=bucket)["Contents"] == before
 
 
+def test_new_posts_are_counted_by_their_texts_so_a_window_that_moves_on_has_some(
+    make_plan: MakePlan, run: Any, put: Any
+) -> None:
+    def window(first: int) -> bytes:
+        texts = (f"gull number {n} has taken my sandwich" for n in range(first, first + 400))
+        return zipped({"data/tweets.js": tweets(*texts)})
+
+    put("archive.zip", window(0))
+    plan = make_plan()
+    _, first = run(plan)
+    assert first.dataset.new is None
+    put("archive.zip", window(30))
+    later = plan.model_copy(update={"known": first.dataset.digest})
+    _, second = run(later)
+    assert (second.dataset.kept, second.dataset.new) == (first.dataset.kept, 30)
+    Storage(plan.spec.storage).delete(first.dataset.uri)
+    assert run(later)[1].dataset.new is None
+
+
 def test_several_sources_become_one_data_set(make_plan: MakePlan, run: Any, put: Any, bucket: str) -> None:
     put("archive.zip", MANY)
     put(

@@ -63,6 +63,8 @@ class About:
     assessment: Assessment
     run: str
     dataset_digest: str
+    start: str | None
+    """Digest of the earlier model that it went on from; absent where it started from the base itself."""
     versions: Mapping[str, str]
 
     @property
@@ -82,11 +84,11 @@ class About:
         return ", ".join(f"{name} {number}" for name, number in self.versions.items())
 
     @property
-    def base_name(self) -> str:
-        """What the model started from."""
-        if self.base.hub:
-            return self.base.hub.name
-        return self.base.s3.uri if self.base.s3 else "a new, randomly initialised GPT-2"
+    def started_from(self) -> str:
+        """What the model started from, in a phrase."""
+        hub, s3 = self.base.hub, self.base.s3
+        base = f"{hub.name} at {hub.revision}" if hub else s3.uri if s3 else "a new, randomly initialised GPT-2"
+        return f"{base}, by way of the earlier model {self.start[:16]}" if self.start else base
 
 
 def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
@@ -116,6 +118,7 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         assessment=learnt.assessment,
         run=plan.run,
         dataset_digest=plan.dataset.digest,
+        start=plan.start.digest if plan.start else None,
         versions={name: version(name) for name in SOFTWARE},
     )
 

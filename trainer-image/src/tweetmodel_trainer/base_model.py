@@ -31,7 +31,7 @@ from transformers import (
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.storage import Storage
+from tweetmodel_trainer.storage import Storage, Torn
 from tweetmodel_trainer.tokens import train_tokenizer
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
@@ -111,8 +111,16 @@ def _from_s3(source: S3Model, storage: Storage, folder: Path) -> Path:
     if "config.json" not in names:
         sentence = f"{source.uri} holds no config.json: correct baseModel.s3.uri, or upload the model's folder."
         raise Failure(Reason.BASE_MODEL_MISSING, sentence)
+    uri = source.uri.rstrip("/")
+    if storage.manifest(uri):  # a model that was made here
+        try:
+            storage.fetch(uri, folder)
+        except Torn as error:
+            sentence = f"the model is damaged ({error}): choose another, or set training.warmStart to false."
+            raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
+        return folder
     for name in names:
-        storage.download(f"{source.uri.rstrip('/')}/{name}", folder / name, missing=Reason.BASE_MODEL_MISSING)
+        storage.download(f"{uri}/{name}", folder / name, missing=Reason.BASE_MODEL_MISSING)
     return folder
 
 

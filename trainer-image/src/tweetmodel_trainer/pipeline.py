@@ -58,8 +58,19 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
+        new=_new(plan.layout.dataset(plan.known), workdir, storage) if plan.known else None,
     )
     return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(counts), dataset=made)
+
+
+def _new(known: str, workdir: Path, storage: Storage) -> int | None:
+    """Posts of the data set just made that an earlier one does not have; None where that one is gone."""
+    try:
+        storage.fetch(known, workdir / "known")
+    except Torn as error:
+        logger.warning("nobody can say which posts are new (%s): all count", error)
+        return None
+    return dataset.new_in(workdir / "dataset", workdir / "known")
 
 
 def _gather(

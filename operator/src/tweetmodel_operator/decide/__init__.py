@@ -11,7 +11,7 @@ from dataclasses import replace
 from tweetmodel_api.plan import collection_id, inputs_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset, Run, TweetModelStatus
+from tweetmodel_api.status import Dataset, TweetModelStatus
 from tweetmodel_operator.decide import conditions, deletion, runs, schedule
 from tweetmodel_operator.decide.requests import request
 from tweetmodel_operator.decide.stages import Goal, Pursuit, pursue, settled
@@ -40,14 +40,14 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
         return Decision(status=conditions.stalled(before, observed, Reason.NOT_ALLOWED, observed.forbidden, now))
     if problem := schedule.problem(observed.spec.schedule, now) or runs.problem(observed.spec, before):
         return Decision(status=conditions.stalled(before, observed, Reason.INVALID_SPEC, problem, now))
-    due = schedule.taken(observed, before, now)
+    turned = schedule.turn(observed.spec, before, now)
+    due = (turned and turned.last_time) or ""
     pursuits, dataset = _pursue_in_order(observed, observed.spec, before, due, now)
-    status = conditions.status(before, observed, pursuits, dataset, due, now)
+    status = conditions.status(before, observed, pursuits, dataset, turned, now)
     status, requeue_after = conditions.throttle(before, status, progress_interval)
-    next_time = status.schedule.next_time if status.schedule else None
     moments = [
         requeue_after,
-        schedule.seconds_until(next_time, now) if next_time else None,
+        schedule.wake_after(observed.spec, status, now),
         *(pursuit.verdict.look_again for pursuit in pursuits),
     ]
     wanted = {pursuit.goal for pursuit in pursuits}
@@ -77,12 +77,13 @@ def _pursue_in_order(
 ) -> tuple[tuple[Pursuit, ...], Dataset | None]:
     """The collect stage, and once its data set is known the train stage."""
     collection = collection_id(spec, observed.retry, due)
-    goal = Goal("collect", collection, inputs_id("collect", spec, observed.retry))
+    known = runs.known_dataset(spec, before)
+    goal = Goal("collect", collection, inputs_id("collect", spec, observed.retry), known=known)
     if spec.pinned_run:
         told = f"Run {spec.pinned_run} is pinned by spec.pinnedRun."
         collect = settled(replace(goal, id=before.collection or collection), f"{told} Nothing is collected.")
         goal = runs.pinned(spec, observed.retry)
-        train = settled(goal, told) if runs.is_settled(before, goal) else pursue(goal, observed, now)
+        train = settled(goal, told) if runs.is_settled(spec, before, goal) else pursue(goal, observed, now)
         return (collect, train), before.dataset
     if before.collection == collection and before.dataset:
         collect, dataset = settled(goal, conditions.sentence_of_dataset(before)), before.dataset
@@ -93,16 +94,11 @@ def _pursue_in_order(
             return (collect,), None
         dataset = report.dataset
     goal = runs.wanted(spec, before, dataset, observed.retry)
-    if incumbent := runs.too_few_new(spec, before, dataset):
-        return (collect, settled(replace(goal, id=incumbent.id), _waits(spec, incumbent, dataset))), dataset
-    if runs.is_settled(before, goal):
+    if waits := runs.too_few_new(spec, before, dataset, goal):
+        return (collect, waits), dataset
+    if runs.is_settled(spec, before, goal):
         return (collect, settled(goal, conditions.sentence_of_model(before, goal.id))), dataset
     return (collect, runs.compared(pursue(goal, observed, now))), dataset
-
-
-def _waits(spec: TweetModelSpec, incumbent: Run, dataset: Dataset) -> str:
-    new, needed = dataset.kept - incumbent.posts, spec.schedule.min_new_posts if spec.schedule else 0
-    return f"{max(0, new):,} posts are new since the model was trained: it is trained again at {needed:,}."
 
 
 def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:

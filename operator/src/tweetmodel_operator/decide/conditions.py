@@ -5,11 +5,11 @@ a person must act, Ready when the model of this spec is there. Times come from b
 so the same state gives the same status and no write.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from tweetmodel_api.reasons import FACTS, Reason
-from tweetmodel_api.spec import Schedule
 from tweetmodel_api.status import (
     Attempt,
     Condition,
@@ -21,7 +21,7 @@ from tweetmodel_api.status import (
     TweetModelStatus,
 )
 from tweetmodel_operator.decide import runs
-from tweetmodel_operator.decide.schedule import next_time
+from tweetmodel_operator.decide.schedule import is_held_up
 from tweetmodel_operator.decide.stages import Pursuit, Verdict
 from tweetmodel_operator.state import Observed
 
@@ -37,7 +37,7 @@ def status(
     observed: Observed,
     pursuits: tuple[Pursuit, ...],
     dataset: Dataset | None,
-    due: str,
+    schedule: ScheduleStatus | None,
     now: str,
 ) -> TweetModelStatus:
     """The whole status after the stages were pursued; the last pursuit is the present one."""
@@ -61,17 +61,14 @@ def status(
             "progress": progress,
             "model": model,
             "samples": tuple(s[:MOST_SAMPLE] for s in report.samples[:MOST_SAMPLES]) if report else before.samples,
-            "schedule": _schedule(observed.spec.schedule, due, now),
-            "runs": runs.record(before.runs, train, observed.spec, dataset, now),
-            "conditions": _conditions(before, observed.generation, pursuits, now),
+            "schedule": schedule,
+            "runs": runs.record(before.runs, train, observed.spec, dataset, model, now),
         }
     )
+    again = schedule.next_time if schedule and not working and not is_held_up(observed.spec, after) else None
+    told = f" It looks for new posts at {again}." if again else ""
+    after = after.model_copy(update={"conditions": _conditions(before, observed.generation, pursuits, told, now)})
     return after.model_copy(update={"summary": _summary(observed, after, present.verdict)})
-
-
-def _schedule(schedule: Schedule | None, due: str, now: str) -> ScheduleStatus | None:
-    following = next_time(schedule, now) if schedule else None
-    return ScheduleStatus(last_time=due or None, next_time=following) if due or following else None
 
 
 def stalled(before: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str) -> TweetModelStatus:
@@ -141,13 +138,15 @@ def sentence_of_model(status: TweetModelStatus, run: str) -> str:
 
 
 def _conditions(
-    before: TweetModelStatus, generation: int, pursuits: tuple[Pursuit, ...], now: str
+    before: TweetModelStatus, generation: int, pursuits: tuple[Pursuit, ...], besides: str, now: str
 ) -> tuple[Condition, ...]:
     collect = pursuits[0].verdict
     train = pursuits[1].verdict if len(pursuits) > 1 else None
     waiting = Verdict("Active", Reason.PENDING, "Training waits for its data set.")
+    present = pursuits[-1].verdict
+    overall = replace(present, message=present.message[: MOST_MESSAGE - len(besides)] + besides)
     return (
-        *_overall(before, generation, pursuits[-1].verdict, now, done=bool(train and train.succeeded)),
+        *_overall(before, generation, overall, now, done=bool(train and train.succeeded)),
         _condition(before, generation, "DataReady", _truth(collect), collect, now),
         _condition(before, generation, "Trained", _truth(train or waiting), train or waiting, now),
     )

@@ -18,7 +18,7 @@ from tweetmodel_operator.decide.requests import request
 from tweetmodel_operator.decide.stages import Goal, Verdict, pursue
 from tweetmodel_operator.state import Decision, Observed
 
-PURGE_SECONDS = 1800.0
+PURGE_SECONDS = 1800
 LOOK_AGAIN_SECONDS = 60.0
 
 
@@ -34,19 +34,24 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
         return Decision()
     if observed.spec is None:
         return given_up(observed, observed.spec_error)
+    late = _seconds(observed.deleted, now) > PURGE_SECONDS
     working = [job for job in observed.jobs if job.stage != "purge" and not job.finished]
+    if working and late:  # a node that is lost never says that its pod has ended
+        return given_up(observed, f"Job {working[0].name} does not end")
     if working:  # their pods still write
         verdict = Verdict("Active", Reason.PURGING, "Its Jobs are stopped before its folder is deleted.")
         status = conditions.purging(before, observed, verdict, now)
-        return Decision(delete=tuple(job.name for job in working if not job.deleting), status=status)
-    spec = observed.spec.model_copy(update={"suspend": False})
+        ending = tuple(job.name for job in working if not job.deleting)
+        return Decision(delete=ending, status=status, requeue_after=LOOK_AGAIN_SECONDS)
+    # An image or account that is not allowed gets no keys: the administrator's own purges then.
+    spec = observed.spec.model_copy(update={"suspend": False} | ({"pod_template": None} if observed.forbidden else {}))
     goal = Goal("purge", names.purge_id(observed.uid), inputs_id("purge", spec, observed.retry))
     pursuit = pursue(goal, replace(observed, spec=spec), now)
     if pursuit.verdict.succeeded:
         return Decision(hold=False)
-    late = _seconds(observed.deleted, now) > PURGE_SECONDS
     if late or pursuit.verdict.outcome == "Failed":
-        return given_up(observed, pursuit.verdict.message.rstrip("."))
+        waited = f"after {PURGE_SECONDS // 60} minutes: " if late else ""
+        return given_up(observed, waited + pursuit.verdict.message.rstrip("."))
     return Decision(
         create=(request(observed, spec, pursuit, None),) if pursuit.create is not None else (),
         status=conditions.purging(before, observed, pursuit.verdict, now, pursuit.attempt),
@@ -55,10 +60,14 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
 
 
 def given_up(observed: Observed, why: str) -> Decision:
-    """Lets it go although its folder may still be there, and says so."""
+    """Lets it go although its folder may still be there, and says so.
+
+    A purge that still tries is ended: nobody owns it, and it would delete what the next one of this name writes.
+    """
     layout = Layout(observed.spec.storage.uri, observed.key.namespace, observed.key.name) if observed.spec else None
     left = f"{layout.root} was not deleted" if layout else "its folder in the bucket was not deleted"
-    return Decision(hold=False, farewell=f"{left} ({why}). {FACTS[Reason.PURGE_FAILED].advice}")
+    purges = tuple(job.name for job in observed.jobs if job.stage == "purge" and not (job.finished or job.deleting))
+    return Decision(delete=purges, hold=False, farewell=f"{left} ({why}). {FACTS[Reason.PURGE_FAILED].advice}")
 
 
 def _seconds(earlier: str, later: str) -> float:

@@ -25,6 +25,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
             spec=spec,
             run=goal.id if training else None,
             dataset=DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None,
+            known=goal.known,
             start=goal.start,
             beat=goal.beat,
             repeat=goal.repeat,

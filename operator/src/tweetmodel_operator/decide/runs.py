@@ -6,22 +6,26 @@ present model; else every warm start would be the reason for the next one.
 
 from dataclasses import replace
 
-from tweetmodel_api.plan import base_id, inputs_id, publish_id, run_id
+from tweetmodel_api.plan import base_id, collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset, Run, Start, TweetModelStatus
-from tweetmodel_operator.decide.stages import Goal, Pursuit
+from tweetmodel_api.status import Dataset, Run, Start, TrainedModel, TweetModelStatus
+from tweetmodel_operator.decide.stages import Goal, Pursuit, settled
 
 MOST = 10
+MADE_A_MODEL = ("Succeeded", "Outdone")
 
 
 def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, retry: str) -> Goal:
-    """The run of this spec and data set."""
+    """The run of this spec and data set; where a better one of the same recipe outdid it, that one put back."""
     known = next((run for run in before.runs if _is_of(run, spec, dataset.digest)), None)
+    inputs = inputs_id("train", spec, retry)
+    better = next((run for run in before.runs if run.outcome == "Succeeded" and _is_of_recipe(run, spec)), None)
+    if known and known.outcome == "Outdone" and better and better != _current(before):
+        return Goal("train", better.id, inputs, repeat=True)
     start = known.start if known else _start(spec, before)
     run = run_id(spec, dataset.digest, start)
     incumbent = _incumbent(spec, before)
     beat = incumbent.evaluation.loss if incumbent and incumbent.id != run and incumbent.evaluation else None
-    inputs = inputs_id("train", spec, retry)
     return Goal("train", run, inputs, start=start, beat=beat, publish=publish_id(spec))
 
 
@@ -32,28 +36,38 @@ def pinned(spec: TweetModelSpec, retry: str) -> Goal:
 
 def problem(spec: TweetModelSpec, before: TweetModelStatus) -> str:
     """Why spec.pinnedRun can't be followed, as a sentence without its end; empty where it can."""
-    ended_well = [run.id for run in before.runs if run.outcome in ("Succeeded", "Outdone")]
+    ended_well = [run.id for run in before.runs if run.outcome in MADE_A_MODEL]
     if spec.pinned_run is None or spec.pinned_run in ended_well:
         return ""
     there = f"there are {', '.join(ended_well)}" if ended_well else "there is none yet"
     return f"spec.pinnedRun {spec.pinned_run} is no run in status.runs that made a model: {there}"
 
 
-def too_few_new(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset) -> Run | None:
-    """The run of the present model, where a scheduled look has not found enough for another."""
-    incumbent = _incumbent(spec, before)
-    if not incumbent or not spec.schedule or incumbent.dataset_digest == dataset.digest:
+def known_dataset(spec: TweetModelSpec, before: TweetModelStatus) -> str | None:
+    """Digest of the data set that new posts are counted against: the one that a model was trained on last."""
+    if not _incumbent(spec, before):
         return None
-    return incumbent if dataset.kept - incumbent.posts < spec.schedule.min_new_posts else None
+    return next(r.dataset_digest for r in before.runs if r.outcome in MADE_A_MODEL and _is_of_recipe(r, spec))
 
 
-def is_settled(status: TweetModelStatus, goal: Goal) -> bool:
+def too_few_new(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, goal: Goal) -> Pursuit | None:
+    """The pursuit of a scheduled run that has to wait for more posts; None where it need not."""
+    incumbent, needed = _incumbent(spec, before), spec.schedule.min_new_posts if spec.schedule else 0
+    begun = any(run.id == goal.id for run in before.runs)
+    if not incumbent or begun or dataset.new is None or dataset.new >= needed:
+        return None
+    told = f"{dataset.new:,} posts are new since a model was trained: the next one is trained at {needed:,}."
+    return settled(replace(goal, id=incumbent.id), told)
+
+
+def is_settled(spec: TweetModelSpec, before: TweetModelStatus, goal: Goal) -> bool:
     """Whether the status already holds what came of this run, so that no Job is needed."""
-    entry = next((r for r in status.runs if r.id == goal.id), None)
+    entry = next((run for run in before.runs if run.id == goal.id), None)
+    current = _current(before)
     if entry and entry.outcome == "Outdone" and not goal.repeat:
-        return True
-    held = bool(entry and entry.outcome == "Succeeded" and status.model and status.model.uri == entry.model_uri)
-    return held and goal.is_published(status.model)
+        return current is not None and _is_of_recipe(current, spec)
+    held = entry is not None and entry.outcome == "Succeeded" and entry == current
+    return held and goal.is_published(before.model)
 
 
 def compared(pursuit: Pursuit) -> Pursuit:
@@ -70,11 +84,17 @@ def compared(pursuit: Pursuit) -> Pursuit:
 
 
 def record(
-    runs: tuple[Run, ...], train: Pursuit | None, spec: TweetModelSpec, dataset: Dataset | None, now: str
+    runs: tuple[Run, ...],
+    train: Pursuit | None,
+    spec: TweetModelSpec,
+    dataset: Dataset | None,
+    present: TrainedModel | None,
+    now: str,
 ) -> tuple[Run, ...]:
     """The history with the run of a train pursuit brought up to date and those it overtook marked.
 
-    A run is there once it has a Job; while posts are still collected, `train` is None and no run is at work.
+    A run is there once it has a Job; while posts are still collected, `train` is None and no run is at work. The run
+    of the present model is never forgotten, or nothing could be compared with it.
     """
     run = train.goal.id if train else ""
     marked = tuple(
@@ -87,7 +107,7 @@ def record(
         return marked
     old = next((r for r in runs if r.id == run), None)
     verdict = train.verdict
-    if old and old.outcome in ("Succeeded", "Outdone") and not verdict.succeeded:
+    if old and old.outcome in MADE_A_MODEL and not verdict.succeeded:
         return marked  # it is published again, or repeated: what it made stays made
     model = verdict.report.model if verdict.report else None
     ended = verdict.outcome != "Active"
@@ -95,6 +115,7 @@ def record(
         id=run,
         dataset_digest=dataset.digest if dataset else "",
         posts=dataset.kept if dataset else 0,
+        sources=collection_id(spec),
         base=base_id(spec),
         start=train.goal.start,
         outcome="Active",
@@ -108,11 +129,19 @@ def record(
             "model_uri": model.uri if model else None,
         }
     )
-    return (current, *(r for r in marked if r.id != run))[:MOST]
+    told = tuple(current if r.id == run else r for r in marked) if old else (current, *marked)
+    kept = told[:MOST]
+    last = next((r for r in told[MOST:] if present and r.model_uri == present.uri), None)
+    return (*kept[:-1], last) if last else kept
 
 
 def _is_of(run: Run, spec: TweetModelSpec, dataset_digest: str) -> bool:
     return run.dataset_digest == dataset_digest and run.id == run_id(spec, dataset_digest, run.start)
+
+
+def _is_of_recipe(run: Run, spec: TweetModelSpec) -> bool:
+    """Whether a run differs from what the spec asks for by its posts and start alone: such models can be compared."""
+    return run.sources == collection_id(spec) and _is_of(run, spec, run.dataset_digest)
 
 
 def _current(before: TweetModelStatus) -> Run | None:
@@ -131,4 +160,4 @@ def _start(spec: TweetModelSpec, before: TweetModelStatus) -> Start | None:
 def _incumbent(spec: TweetModelSpec, before: TweetModelStatus) -> Run | None:
     """The run of the present model, where a schedule looks for a better one of the same recipe."""
     current = _current(before)
-    return current if spec.schedule and current and _is_of(current, spec, current.dataset_digest) else None
+    return current if spec.schedule and current and _is_of_recipe(current, spec) else None

@@ -1,17 +1,18 @@
 """When a TweetModel looks at its sources again: spec.schedule, with the meaning that CronJob gives its fields.
 
-A due time is taken once, in the status, and names a collection; from there on all is as ever: equal posts are the
-same data set, and the same data set trains nothing.
+The status says when it is due next, and that stays there until the time is taken or passed over. A due time that is
+taken names a collection; from there on all is as ever: equal posts are the same data set, which trains nothing.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from tweetmodel_api.spec import Schedule
-from tweetmodel_api.status import TweetModelStatus
-from tweetmodel_operator.state import Observed
+from tweetmodel_api.spec import Schedule, TweetModelSpec
+from tweetmodel_api.status import ScheduleStatus, TweetModelStatus
+
+SECOND = timedelta(seconds=1)
 
 
 def problem(schedule: Schedule | None, now: str) -> str:
@@ -26,46 +27,65 @@ def problem(schedule: Schedule | None, now: str) -> str:
     return ""
 
 
-def taken(observed: Observed, before: TweetModelStatus, now: str) -> str:
-    """The due time that the present collection is for; empty before the first.
+def turn(spec: TweetModelSpec, before: TweetModelStatus, now: str) -> ScheduleStatus | None:
+    """Where the schedule stands now: a due time that has come is taken, unless something holds it up.
 
-    While a Job is at work a due time waits (Forbid) or overtakes it (Replace); of several that were missed the last
-    one counts, unless it is too long ago.
+    Of several that were missed the last one counts, unless it is too long ago. Nothing was due before the schedule.
     """
-    spec = observed.spec
-    last = before.schedule.last_time if before.schedule and before.schedule.last_time else ""
-    if spec is None or spec.schedule is None or spec.suspend or spec.pinned_run:
-        return last
-    working = before.attempt is not None and before.attempt.outcome == "Active"
-    if working and spec.schedule.concurrency_policy == "Forbid":
-        return last
-    latest = _latest_time(spec.schedule, now)
-    if latest is None or latest <= _parse(last or observed.created or now):
-        return last
-    deadline = spec.schedule.starting_deadline_seconds
-    late = (_parse(now) - latest).total_seconds()
-    return last if deadline is not None and late > deadline else _format(latest)
+    old, schedule = before.schedule or ScheduleStatus(), spec.schedule
+    if schedule is None:  # what was collected stays known by its due time
+        return ScheduleStatus(last_time=old.last_time) if old.last_time else None
+    due = old.next_time if old.next_time and is_due_time(schedule, old.next_time) else None
+    if due is None or due > now:
+        return ScheduleStatus(last_time=old.last_time, next_time=next_time(schedule, now))
+    if is_held_up(spec, before):
+        return old
+    latest = max(due, _latest_time(schedule, now) or due)
+    deadline = schedule.starting_deadline_seconds
+    missed = deadline is not None and -seconds_until(latest, now) > deadline
+    return ScheduleStatus(last_time=old.last_time if missed else latest, next_time=next_time(schedule, now))
+
+
+def is_held_up(spec: TweetModelSpec, status: TweetModelStatus) -> bool:
+    """Whether a due time would wait: for a person, or with Forbid for the Job at work."""
+    working = status.attempt is not None and status.attempt.outcome == "Active"
+    forbids = spec.schedule is not None and spec.schedule.concurrency_policy == "Forbid"
+    return spec.suspend or spec.pinned_run is not None or (working and forbids)
+
+
+def wake_after(spec: TweetModelSpec, status: TweetModelStatus, now: str) -> float | None:
+    """Seconds until a due time is to be taken; None where nothing is due, or the end of what holds it up wakes it."""
+    following = status.schedule.next_time if status.schedule else None
+    return max(1.0, seconds_until(following, now)) if following and not is_held_up(spec, status) else None
 
 
 def next_time(schedule: Schedule, now: str) -> str | None:
-    """The next due time, RFC 3339 in UTC; None where there is none, such as the 30th of February."""
-    moment = next(CronSim(schedule.cron, _local(schedule, now)), None)
+    """The next due time, RFC 3339 in UTC; None where there is none."""
+    moment = next(CronSim(schedule.cron, _local(schedule, _parse(now))), None)
     return _format(moment) if moment else None
 
 
+def is_due_time(schedule: Schedule, moment: str) -> bool:
+    """Whether the schedule has this due time."""
+    just_before = _local(schedule, _parse(moment) - SECOND)
+    found = next(CronSim(schedule.cron, just_before), None)
+    return found is not None and _format(found) == moment
+
+
 def seconds_until(moment: str, now: str) -> float:
-    """How long it is until then."""
+    """How long it is until then; negative where it is past."""
     return (_parse(moment) - _parse(now)).total_seconds()
 
 
-def _latest_time(schedule: Schedule, now: str) -> datetime | None:
+def _latest_time(schedule: Schedule, now: str) -> str | None:
     """The last due time that has come."""
-    just_after = _local(schedule, now) + timedelta(seconds=1)
-    return next(CronSim(schedule.cron, just_after, reverse=True), None)
+    just_after = _local(schedule, _parse(now) + SECOND)
+    found = next(CronSim(schedule.cron, just_after, reverse=True), None)
+    return _format(found) if found else None
 
 
-def _local(schedule: Schedule, now: str) -> datetime:
-    return _parse(now).astimezone(ZoneInfo(schedule.time_zone))
+def _local(schedule: Schedule, moment: datetime) -> datetime:
+    return moment.astimezone(ZoneInfo(schedule.time_zone))
 
 
 def _parse(moment: str) -> datetime:
@@ -73,4 +93,4 @@ def _parse(moment: str) -> datetime:
 
 
 def _format(moment: datetime) -> str:
-    return moment.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -45,6 +45,8 @@ class Goal:
     stage: Stage
     id: str
     inputs: str
+    known: str | None = None
+    """Digest of the data set that new posts are counted against."""
     start: Start | None = None
     """The model that a run starts from, if that is not the base."""
     beat: str | None = None
