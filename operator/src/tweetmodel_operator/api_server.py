@@ -6,7 +6,7 @@ the operator reads a handful of fields of three kinds and must hold thousands of
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -40,6 +40,8 @@ class ApiServer:
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
+        self.written: Callable[[JsonObject], None] = lambda _: None
+        """Hears what was answered to each write."""
 
     @classmethod
     async def connect(cls) -> "ApiServer":
@@ -111,6 +113,8 @@ class ApiServer:
         if response.status >= 400:
             message = data.get("message") or f"{method} {path} was answered with {response.status}"
             raise ApiError(response.status, data.get("reason", ""), message)
+        if method != "GET":
+            self.written(data)
         return data  # type: ignore[no-any-return]
 
 

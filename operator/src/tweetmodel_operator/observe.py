@@ -1,7 +1,7 @@
-"""API server -> `Observed`: the TweetModel and, by label, its Jobs and pods, all read fresh.
+"""API server -> `Observed`: the TweetModel and, by label, its Jobs and pods.
 
-Nothing is cached, so no decision stands on a stale view; and no raw object leaves this module. The order of the
-reads matters: of a Job that is complete, the pods that are read after it show their reports.
+No raw object goes further than this module and `view.py`. The order of the reads matters: of a Job that is complete,
+the pods that are read after it show their reports.
 """
 
 from typing import Any
@@ -18,13 +18,8 @@ from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs
 from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
 
 
-async def observe(api: ApiServer, key: Key, posted: dict[str, Progress]) -> Observed | None:
-    """Reads a TweetModel with its Jobs and pods; None where it does not exist any more.
-
-    Args:
-        api: where to read.
-        key: which TweetModel.
-        posted: what pods posted last, by the name of their Job.
+async def read(api: ApiServer, key: Key) -> tuple[JsonObject, JsonObject, JsonObject] | None:
+    """A TweetModel and the lists of its Jobs and pods; None where it does not exist any more.
 
     Raises:
         ApiError: the API server refused for another reason than that it is gone.
@@ -38,13 +33,21 @@ async def observe(api: ApiServer, key: Key, posted: dict[str, Progress]) -> Obse
         if error.code == 404:
             return None
         raise
-    return assemble(key, tweetmodel, jobs["items"], pods["items"], posted)
+    return tweetmodel, jobs, pods
 
 
 def assemble(
     key: Key, tweetmodel: JsonObject, jobs: list[JsonObject], pods: list[JsonObject], posted: dict[str, Progress]
 ) -> Observed:
-    """The frozen picture of raw objects; Jobs of an earlier TweetModel of the same name are left out."""
+    """The frozen picture of raw objects; Jobs of an earlier TweetModel of the same name are left out.
+
+    Args:
+        key: which TweetModel.
+        tweetmodel: itself.
+        jobs: its Jobs.
+        pods: its pods.
+        posted: what pods posted last, by the name of their Job.
+    """
     metadata = tweetmodel["metadata"]
     spec, spec_error = _spec(tweetmodel.get("spec", {}))
     status = _status(tweetmodel.get("status"))

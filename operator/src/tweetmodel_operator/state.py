@@ -96,6 +96,14 @@ class Observed:
     progress: Progress | None = None
     """What the pod of the current attempt posted last."""
 
+    proven: bool = False
+    """Whether this was read from the API server for this very pass; else it is what the watches said last."""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a Job is at work, or has ended and waits for its TTL."""
+        return any(not (job.finished and job.has_ttl) for job in self.jobs)
+
     @property
     def deleting(self) -> bool:
         """Whether it is on its way out."""
@@ -134,3 +142,22 @@ class Decision:
     """A warning about a TweetModel that goes although something of it stays: its status goes with it."""
     requeue_after: float | None = field(default=None)
     """Seconds after which to look again without an event."""
+
+    def changes(self, observed: Observed) -> bool:
+        """Whether anything is to be written."""
+        work = (self.delete, self.suspend, self.create, self.expire, self.farewell, self.hold is not None)
+        return any(work) or (self.status is not None and self.status != observed.status)
+
+    def needs_proof(self, observed: Observed) -> bool:
+        """Whether a stale view could make it do harm, so that it must be decided on what was read for it.
+
+        Not so the first Job of a stage, whose name says what it is for, nor the outcome of a Job whose pods have all
+        been seen to end: neither is taken back.
+        """
+        final = bool(self.delete or self.farewell) or self.hold is not None or observed.deleting
+        again = any(request.attempt > 1 for request in self.create)
+        unseen = any(
+            job.finished and not job.has_ttl and not (job.pods and all(p.exit_code is not None for p in job.pods))
+            for job in observed.jobs
+        )
+        return final or again or unseen
