@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubernetes import client, config
-from makers import failure
 from operator_process import WRITES, Operator, operator
 from played_cluster import Client, Namespace, Written, accepting, in_parallel, writes_seen
 
+from makers import failure
 from tweetmodel_api.reasons import Reason
 from tweetmodel_operator.api_server import jobs_path, tweetmodel_path
 
@@ -219,12 +219,11 @@ async def measure(many: int) -> dict[str, float]:
             print(f"{name:>28}  {round(value, 3):g}", flush=True)
         figures.update(found)
 
-    async with watching(api, "bench") as namespace:
-        async with operator("bench", LOG):
-            await namespace.apply("first")
-            await namespace.until(lambda: "first" in namespace.working)
-            written = await Written.read(namespace, "first")
-            told(await latency(namespace))
+    async with watching(api, "bench") as namespace, operator("bench", LOG):
+        await namespace.apply("first")
+        await namespace.until(lambda: "first" in namespace.working)
+        written = await Written.read(namespace, "first")
+        told(await latency(namespace))
     async with watching(api, "bare") as bare:
         told(await bare_latency(bare, written))
     async with watching(api, "bare") as bare:

@@ -13,8 +13,8 @@ from typing import Any
 
 import aiohttp
 from kube import tweetmodel
-from makers import dataset, model, success
 
+from makers import dataset, model, success
 from tweetmodel_api import API_VERSION, PLURAL
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.report import Report, encode

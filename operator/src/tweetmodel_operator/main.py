@@ -49,8 +49,9 @@ class Operator:
         """Starts the workers, the resync, the probes and, where TLS is set up, the progress server."""
         self._tasks = [asyncio.create_task(self.queue.work()) for _ in range(self.settings.workers)]
         self._tasks.append(asyncio.create_task(self._resync()))
-        probes = Probes(lambda: metrics.QUEUE_DEPTH.set(len(self.queue)))
-        await self._serve(probes.application(), self.settings.metrics_port)
+        metrics.QUEUE_DEPTH.set_function(lambda: len(self.queue))
+        metrics.ACTIVE_MODELS.set_function(lambda: len(self.reconciler.jobs))
+        await self._serve(Probes().application(), self.settings.metrics_port)
         if self.settings.tls_directory:
             server = ProgressServer(self._api, self.reconciler.jobs, self.reconciler.posted, self._posted, _now)
             context = tls(self.settings.tls_directory)
@@ -67,6 +68,7 @@ class Operator:
 
     def saw(self, deleted: bool, kind: str, raw: JsonObject) -> None:
         """Takes what a watch says, and wakes the TweetModel that it is news for."""
+        metrics.WATCH_HEARD.labels(kind).set_to_current_time()
         view = self.reconciler.view
         key = key_of(kind, raw)
         if key and (view.drop(kind, raw) if deleted else view.put(kind, raw)):

@@ -118,6 +118,7 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
         inputs=annotations.get(names.INPUTS, ""),
         created=metadata["creationTimestamp"],
         started=status.get("startTime", ""),
+        ended=(failed or conditions.get("Complete", {})).get("lastTransitionTime", ""),
         complete="Complete" in conditions,
         failed_reason=failed.get("reason", "Failed") if failed else "",
         failed_message=failed.get("message", ""),
@@ -138,6 +139,7 @@ def _pod(raw: JsonObject) -> ObservedPod:
     return ObservedPod(
         name=raw["metadata"]["name"],
         created=raw["metadata"]["creationTimestamp"],
+        started=(ended or state.get("running", {})).get("startedAt", ""),
         running="running" in state,
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),

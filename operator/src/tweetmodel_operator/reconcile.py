@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import Progress
 from tweetmodel_operator import metrics, policy
 from tweetmodel_operator.api_server import ApiError, ApiServer
 from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
+from tweetmodel_operator.decide.stages import judge
 from tweetmodel_operator.fill import fill
 from tweetmodel_operator.observe import assemble, read
 from tweetmodel_operator.settings import Settings
@@ -113,6 +115,10 @@ class Reconciler:
             self.jobs.pop(key, None)
         if old and old != self.jobs.get(key):
             self.posted.pop(old, None)
+        for job in (job for job in observed.jobs if job.name in decision.expire):
+            verdict = judge(job, self.now())
+            outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
+            metrics.job_ended(job, outcome, reason, observed.spec.gpus if observed.spec else 0)
         ready = next((c for c in decision.status.conditions if c.type == "Ready"), None) if decision.status else None
         if ready:
             metrics.STATES.put(str(key), ready.reason)

@@ -1,11 +1,17 @@
 """The frozen values that flow through a reconcile: what was observed, and what was decided."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tweetmodel_api.plan import Plan, Stage
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Progress, TweetModelStatus
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Seconds from one RFC 3339 time to another."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class ObservedPod:
 
     name: str
     created: str
+    started: str = ""
+    """When its container began to run; empty while it has not."""
     running: bool = False
     waiting_reason: str = ""
     """Why its container has not started, such as ImagePullBackOff."""
@@ -50,6 +58,7 @@ class ObservedJob:
     created: str
     started: str = ""
     """When the Job controller began to make pods, or began again after a suspension; empty until then."""
+    ended: str = ""
     complete: bool = False
     failed_reason: str = ""
     """Reason of the Job's Failed condition; empty while it has not failed."""

@@ -11,7 +11,7 @@ from makers import KEY, NOW, UID, dataset, failure, spec, success
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, encode
-from tweetmodel_operator import names
+from tweetmodel_operator import metrics, names
 from tweetmodel_operator.api_server import ApiError
 from tweetmodel_operator.reconcile import Reconciler
 from tweetmodel_operator.settings import Settings
@@ -37,6 +37,7 @@ class Cluster:
     """The spec of the namespace's TweetModelDefaults."""
     refuse: ApiError | None = None
     reads: int = 0
+    version: int = 0
     written: Callable[[dict[str, Any]], None] = lambda _: None
 
     def _write(self, kind: str, change: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -45,19 +46,23 @@ class Cluster:
         if dying and not self.crash_after:
             raise Crash
         changed = change()
-        changed["metadata"]["resourceVersion"] = str(self.writes)
+        changed["metadata"]["resourceVersion"] = self._next_version()
         if dying:
             raise Crash
         answer = copy.deepcopy(changed) | {"kind": kind}
         self.written(answer)
         return answer
 
+    def _next_version(self) -> str:
+        self.version += 1
+        return str(self.version)
+
     def _update(self, kind: str, changed: dict[str, Any], part: str, change: dict[str, Any]) -> dict[str, Any]:
         return self._write(kind, lambda: changed.setdefault(part, {}).update(copy.deepcopy(change)) or changed)
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         self.reads += 1
-        metadata = {"resourceVersion": str(self.writes)}
+        metadata = {"resourceVersion": str(self.version)}
         if path.endswith("/jobs"):
             return {"metadata": metadata, "items": copy.deepcopy(list(self.jobs.values()))}
         if path.endswith("/pods"):
@@ -103,6 +108,7 @@ class Cluster:
     def finish(self, stage: str, report: Report, code: int = 0) -> None:
         """The newest Job of a stage ends with a report, as kubelet and Job controller would have it."""
         job = next(j for j in reversed(self.jobs.values()) if j["metadata"]["labels"][names.STAGE] == stage)
+        job["metadata"]["resourceVersion"] = self._next_version()
         job["status"]["conditions"] = [
             {"type": "Failed" if code else "Complete", "status": "True", "reason": "PodFailurePolicy", "message": ""}
         ]
@@ -115,6 +121,7 @@ class Cluster:
                     "namespace": KEY.namespace,
                     "labels": {names.NAME: KEY.name},
                     "creationTimestamp": NOW,
+                    "resourceVersion": self._next_version(),
                     "ownerReferences": [owner],
                 },
                 "status": {"containerStatuses": [{"name": names.CONTAINER, "state": {"terminated": ended}}]},
@@ -359,3 +366,62 @@ async def test_a_policy_that_is_taken_back_holds_it_no_longer() -> None:
     cluster.tweetmodel["spec"]["deletionPolicy"] = "Retain"
     await settle(cluster)
     assert not cluster.held
+
+
+async def test_with_its_watches_a_tweetmodel_is_never_read_while_it_begins() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    reconciler.view.put("TweetModel", copy.deepcopy(cluster.tweetmodel))
+    await settle(cluster, reconciler)
+    assert len(cluster.created) == 1
+    assert cluster.reads == 1, "the defaults of its namespace"
+
+
+async def test_a_job_that_only_the_view_has_lost_is_not_made_again() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    await settle(cluster, reconciler)
+    [job] = cluster.jobs.values()
+    reconciler.view.drop("Job", job)
+    await settle(cluster, reconciler)
+    assert len(cluster.created) == 1
+
+
+async def test_a_complete_job_whose_pods_have_not_been_seen_is_not_run_again() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    await settle(cluster, reconciler)
+    cluster.finish("collect", success(dataset=dataset()))
+    [job] = cluster.jobs.values()
+    reconciler.view.put("Job", copy.deepcopy(job))
+    await settle(cluster, reconciler)
+    assert [j["metadata"]["labels"][names.STAGE] for j in cluster.jobs.values()] == ["collect", "train"]
+
+
+async def test_a_finished_tweetmodel_is_at_rest_and_a_retry_wakes_it() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    for stage, report in (("", None), ("collect", success(dataset=dataset())), ("train", None)):
+        if stage:
+            cluster.finish(stage, report or trained(cluster))
+            reconciler.view.doubt(KEY)
+        await settle(cluster, reconciler)
+    assert reconciler.view.read(KEY) is None
+    cluster.tweetmodel["metadata"] |= {"annotations": {names.RETRY: "now"}, "resourceVersion": cluster._next_version()}
+    assert reconciler.view.put("TweetModel", copy.deepcopy(cluster.tweetmodel))
+    await settle(cluster, reconciler)
+    assert len(cluster.created) == 3
+
+
+async def test_a_life_is_counted_by_how_its_jobs_ended() -> None:
+    def count(outcome: str) -> float:
+        return sum(
+            sample.value
+            for family in metrics.JOBS.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total") and sample.labels["outcome"] == outcome
+        )
+
+    before = count("Succeeded")
+    await live(Cluster(tweetmodel()))
+    assert count("Succeeded") == before + 2
