@@ -23,6 +23,8 @@ from pathlib import Path
 from kubernetes import client, config
 from operator_process import WRITES, Operator, operator
 from played_cluster import Client, Namespace, Written, accepting, in_parallel, writes_seen
+from played_trainers import PORT as TLS_PORT
+from played_trainers import Trainers, certificate
 
 from makers import failure
 from tweetmodel_api.reasons import Reason
@@ -33,6 +35,8 @@ LOG = Path("build/bench-operator.log")
 NODE = f"{os.environ['CLUSTER']}-control-plane"
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 ROUNDS = int(os.environ.get("ROUNDS", 200))
+TRAINERS = 200
+PROGRESS_SECONDS = 60
 FEW = int(os.environ.get("FEW", 1000))
 IDLE_SECONDS = int(os.environ.get("IDLE", 330))
 """Longer than the resync's interval, so that one is in it."""
@@ -161,6 +165,21 @@ async def lives(namespace: Namespace, running: Operator) -> dict[str, float]:
     }
 
 
+async def progress(namespace: Namespace, running: Operator, trainers: Trainers) -> dict[str, float]:
+    """Two hundred trainers report at once."""
+    await in_parallel(namespace.apply, [f"trainer-{number}" for number in range(TRAINERS)])
+    await namespace.until(lambda: len(namespace.working) >= TRAINERS)
+    writes, cpu = await running.requests(("PATCH",)), running.cpu_seconds()
+    await trainers.run(TRAINERS, PROGRESS_SECONDS)
+    return {
+        "progress_age_p50": statistics.median(trainers.ages),
+        "progress_age_max": max(trainers.ages),
+        "progress_writes_per_post": (await running.requests(("PATCH",)) - writes)
+        / sum(len(times) for times in trainers.posted.values()),
+        "progress_cpu_percent": 100 * (running.cpu_seconds() - cpu) / PROGRESS_SECONDS,
+    }
+
+
 async def settle(namespace: Namespace, many: int) -> None:
     """The rest is given the end that the few had, as if their TTLs were over."""
     path = tweetmodel_path(namespace.name, "")
@@ -226,6 +245,10 @@ async def measure(many: int) -> dict[str, float]:
         told(await latency(namespace))
     async with watching(api, "bare") as bare:
         told(await bare_latency(bare, written))
+    tls = certificate(LOG.parent / "bench-tls")
+    live = {"tls_directory": str(tls), "progress_url": f"https://127.0.0.1:{TLS_PORT}", "progress_port": str(TLS_PORT)}
+    async with watching(api, "bench") as namespace, operator("bench", LOG, **live) as running:
+        told(await progress(namespace, running, Trainers(namespace, tls)))
     async with watching(api, "bare") as bare:
         told({"bare_1000_seconds": await seconds_of(bare, FEW, written)})
     async with watching(api, "bench") as namespace, operator("bench", LOG) as running:

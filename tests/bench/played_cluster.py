@@ -99,7 +99,7 @@ class Namespace:
             await self.api.empty(path)
 
     async def watch_tweetmodels(self) -> None:
-        async for event in self.api.watch(tweetmodels_path(self.name)):
+        async for event in self.tweetmodel_events():
             item = event["object"]
             if event["type"] not in ("ADDED", "MODIFIED"):
                 continue
@@ -140,29 +140,36 @@ class Namespace:
         """As a user does."""
         await self.api.create(tweetmodels_path(self.name), tweetmodel(name))
 
-    async def end_pod(self, job: JsonObject, report: Report, code: int = 0) -> None:
-        """A pod of the Job has run and ended, as the kubelet would say it; then the Job has, as its controller does."""
-        metadata = job["metadata"]
-        path, name = pods_path(self.name), f"{metadata['name']}-{code}"
+    def tweetmodel_events(self) -> AsyncIterator[JsonObject]:
+        return self.api.watch(tweetmodels_path(self.name))
+
+    async def start_pod(self, job: JsonObject) -> JsonObject:
+        """A pod of the Job, which is never scheduled."""
+        metadata, template = job["metadata"], job["spec"]["template"]
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
-        template = job["spec"]["template"]
         pod = {
             "metadata": {
-                "name": name,
+                "name": f"{metadata['name']}-0",
                 "labels": template["metadata"]["labels"],
                 "annotations": template["metadata"].get("annotations", {}),
                 "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
             },
             "spec": template["spec"],
         }
-        await self.api.create(path, pod)
+        return await self.api.create(pods_path(self.name), pod)
+
+    async def end_pod(self, job: JsonObject, report: Report, code: int = 0) -> None:
+        """A pod of the Job has run and ended, as the kubelet would say it; then the Job has, as its controller does."""
+        metadata = job["metadata"]
+        name = (await self.start_pod(job))["metadata"]["name"]
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         ended = {"exitCode": code, "reason": "Error" if code else "Completed", "message": encode(report)}
         container = {"name": names.CONTAINER, "image": "none", "imageID": "", "ready": False, "restartCount": 0}
         state = {"terminated": ended | {"startedAt": now, "finishedAt": now, "containerID": ""}}
         phase = "Failed" if code else "Succeeded"
         await self.api.merge(
-            f"{path}/{name}/status", {"status": {"phase": phase, "containerStatuses": [container | {"state": state}]}}
+            f"{pods_path(self.name, name)}/status",
+            {"status": {"phase": phase, "containerStatuses": [container | {"state": state}]}},
         )
         when = {"lastTransitionTime": now, "lastProbeTime": now, "message": "played", "status": "True"}
         kinds = ("FailureTarget", "Failed") if code else ("SuccessCriteriaMet", "Complete")
@@ -251,9 +258,11 @@ async def accepting(code: int, request: Awaitable[JsonObject]) -> None:
 async def writes_seen(api: Client) -> float:
     """Writes to TweetModels, Jobs and events that the API server has counted, whoever made them."""
     kinds = tuple(f'resource="{kind}"' for kind in (PLURAL, "jobs", "events"))
-    total = 0.0
-    for line in (await api.text("/metrics")).splitlines():
-        if line.startswith("apiserver_request_total{") and any(kind in line for kind in kinds):
-            if not any(f'verb="{verb}"' in line for verb in ("GET", "LIST", "WATCH")):
-                total += float(line.rsplit(" ", 1)[1])
-    return total
+    reads = tuple(f'verb="{verb}"' for verb in ("GET", "LIST", "WATCH"))
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in (await api.text("/metrics")).splitlines()
+        if line.startswith("apiserver_request_total{")
+        and any(kind in line for kind in kinds)
+        and not any(verb in line for verb in reads)
+    )

@@ -100,11 +100,11 @@ class Operator:
             await asyncio.sleep(self.settings.resync_seconds)
             try:
                 for namespace in self.settings.watch_namespaces or ("",):
-                    await self._look_over(namespace)
+                    await self.look_over(namespace)
             except Exception as error:  # the next round tries again
                 logger.warning("the resync failed: %s", error)
 
-    async def _look_over(self, namespace: str) -> None:
+    async def look_over(self, namespace: str) -> None:
         """Reads afresh what is at work, and takes from the list what the watches have not told."""
         view, listed = self.reconciler.view, set[Key]()
         async for item in self._api.items(tweetmodels_path(namespace)):

@@ -119,6 +119,7 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
         created=metadata["creationTimestamp"],
         started=status.get("startTime", ""),
         ended=(failed or conditions.get("Complete", {})).get("lastTransitionTime", ""),
+        ended_pods=status.get("succeeded", 0) + status.get("failed", 0),
         complete="Complete" in conditions,
         failed_reason=failed.get("reason", "Failed") if failed else "",
         failed_message=failed.get("message", ""),

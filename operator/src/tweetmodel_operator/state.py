@@ -59,6 +59,8 @@ class ObservedJob:
     started: str = ""
     """When the Job controller began to make pods, or began again after a suspension; empty until then."""
     ended: str = ""
+    ended_pods: int = 0
+    """How many pods the Job controller has counted as ended."""
     complete: bool = False
     failed_reason: str = ""
     """Reason of the Job's Failed condition; empty while it has not failed."""
@@ -166,7 +168,9 @@ class Decision:
         final = bool(self.delete or self.farewell) or self.hold is not None or observed.deleting
         again = any(request.attempt > 1 for request in self.create)
         unseen = any(
-            job.finished and not job.has_ttl and not (job.pods and all(p.exit_code is not None for p in job.pods))
+            job.finished
+            and not job.has_ttl
+            and sum(pod.exit_code is not None for pod in job.pods) < max(1, job.ended_pods)
             for job in observed.jobs
         )
         return final or again or unseen
