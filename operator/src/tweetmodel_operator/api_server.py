@@ -68,11 +68,11 @@ class ApiServer:
         """Reads an object or a list."""
         return await self._request("GET", path, query=query)
 
-    async def items(self, path: str) -> AsyncIterator[JsonObject]:
+    async def items(self, path: str, **query: str) -> AsyncIterator[JsonObject]:
         """The objects of a collection, page by page."""
         token = ""
         while True:
-            page = await self.get(path, limit=str(PAGE), **({"continue": token} if token else {}))
+            page = await self.get(path, limit=str(PAGE), **query, **({"continue": token} if token else {}))
             for item in page["items"]:
                 yield item
             token = page["metadata"].get("continue", "")
@@ -151,10 +151,10 @@ def defaults_path(namespace: str, name: str) -> str:
 
 
 def jobs_path(namespace: str, name: str = "") -> str:
-    """Path of a namespace's Jobs, or of one."""
-    return f"/apis/batch/v1/namespaces/{namespace}/jobs" + (f"/{name}" if name else "")
+    """Path of a namespace's Jobs, of all, or of one."""
+    return "/apis/batch/v1" + (f"/namespaces/{namespace}" if namespace else "") + "/jobs" + (f"/{name}" if name else "")
 
 
 def pods_path(namespace: str, name: str = "") -> str:
-    """Path of a namespace's pods, or of one."""
-    return f"/api/v1/namespaces/{namespace}/pods" + (f"/{name}" if name else "")
+    """Path of a namespace's pods, of all, or of one."""
+    return "/api/v1" + (f"/namespaces/{namespace}" if namespace else "") + "/pods" + (f"/{name}" if name else "")

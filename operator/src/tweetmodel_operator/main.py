@@ -11,7 +11,7 @@ import os
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import kopf
 from aiohttp import web
@@ -19,7 +19,7 @@ from kubernetes.aio.config import ConfigException
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
 from tweetmodel_operator import metrics, names, settings
-from tweetmodel_operator.api_server import PAGE, ApiServer, JsonObject, tweetmodels_path
+from tweetmodel_operator.api_server import PAGE, ApiServer, JsonObject, jobs_path, pods_path, tweetmodels_path
 from tweetmodel_operator.probes import Probes
 from tweetmodel_operator.progress import ProgressServer, certificate_authority, tls
 from tweetmodel_operator.reconcile import Reconciler
@@ -105,24 +105,24 @@ class Operator:
                 logger.warning("the resync failed: %s", error)
 
     async def look_over(self, namespace: str) -> None:
-        """Reads afresh what is at work, and takes from the list what the watches have not told."""
-        view, listed = self.reconciler.view, set[Key]()
-        async for item in self._api.items(tweetmodels_path(namespace)):
-            key = Key(item["metadata"]["namespace"], item["metadata"]["name"])
-            listed.add(key)
-            if _at_work(item):
-                view.doubt(key)
-                self.queue.wake(key)
-            elif view.put(KIND, item):
-                self.queue.wake(key)
-        for key in view.unlisted(namespace, listed):
+        """Lists everything, and takes from it what the watches have not told."""
+        await self._take_list(KIND, namespace, tweetmodels_path(namespace))
+        if self.reconciler.view.unsettled:
+            await self._take_list("Job", namespace, jobs_path(namespace), labelSelector=names.SELECTOR)
+            await self._take_list("Pod", namespace, pods_path(namespace), labelSelector=names.SELECTOR)
+
+    async def _take_list(self, kind: str, namespace: str, path: str, **query: str) -> None:
+        view = self.reconciler.view
+        unlisted = view.held(kind, namespace)
+        async for item in self._api.items(path, **query):
+            key = key_of(kind, item)
+            if key:
+                unlisted.discard((key, item["metadata"]["name"]))
+                if view.put(kind, item):
+                    self.queue.wake(key)
+        for key, _ in unlisted:
             view.doubt(key)
             self.queue.wake(key)
-
-
-def _at_work(tweetmodel: dict[str, Any]) -> bool:
-    attempt = tweetmodel.get("status", {}).get("attempt", {})
-    return attempt.get("outcome") == "Active" or "deletionTimestamp" in tweetmodel["metadata"]
 
 
 def _now() -> str:

@@ -5,7 +5,9 @@ Our own writes are put in as they are answered, so it never lags behind those; b
 version is kept, and of a finished Job that has its TTL nothing, as if the TTL were over.
 """
 
+import json
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tweetmodel_api import KIND
 from tweetmodel_operator import names
@@ -16,15 +18,25 @@ RESTLESS = ("active", "ready", "terminating", "uncountedTerminatedPods")
 """Fields of a Job's status that change with each of its pods, and no decision looks at."""
 
 
+class _Record(NamedTuple):
+    """An object without what no decision looks at; as text, which is a fifth of what it takes as dicts."""
+
+    version: int
+    text: str
+
+    def raw(self) -> JsonObject:
+        raw: JsonObject = json.loads(self.text)
+        raw["metadata"]["resourceVersion"] = str(self.version or "")
+        return raw
+
+
 @dataclass
 class _Seen:
-    """Raw objects by name, without what no decision looks at."""
+    tweetmodel: _Record | None = None
+    jobs: dict[str, _Record] = field(default_factory=dict)
+    pods: dict[str, _Record] = field(default_factory=dict)
 
-    tweetmodel: JsonObject | None = None
-    jobs: dict[str, JsonObject] = field(default_factory=dict)
-    pods: dict[str, JsonObject] = field(default_factory=dict)
-
-    def of(self, kind: str) -> dict[str, JsonObject]:
+    def of(self, kind: str) -> dict[str, _Record]:
         return self.jobs if kind == "Job" else self.pods
 
 
@@ -53,20 +65,20 @@ class View:
                 return False
             self.doubt(key)  # a Job that is at work for a TweetModel at rest
         seen = self._seen.setdefault(key, _Seen())
-        old, new = seen.of(kind).get(name), _essence(kind, raw)
-        if old and _version(old) >= _version(new):
+        old, new = seen.of(kind).get(name), _record(kind, raw)
+        if old and old.version >= new.version:
             return False
         seen.of(kind)[name] = new
         expected = seen.tweetmodel is not None or key in self._doubted  # else the TweetModel's own event is to come
-        return expected and (not old or _said(old) != _said(new))
+        return expected and (not old or old.text != new.text)
 
     def _put_tweetmodel(self, key: Key, raw: JsonObject) -> bool:
         seen = self._seen.get(key)
-        version = _version(seen.tweetmodel) if seen and seen.tweetmodel else self._at_rest.get(key)
+        version = seen.tweetmodel.version if seen and seen.tweetmodel else self._at_rest.get(key)
         if version is not None and version >= _version(raw):
             return False
         self._at_rest.pop(key, None)
-        self._seen.setdefault(key, _Seen()).tweetmodel = _essence(KIND, raw)
+        self._seen.setdefault(key, _Seen()).tweetmodel = _record(KIND, raw)
         return True
 
     def drop(self, kind: str, raw: JsonObject) -> bool:
@@ -94,7 +106,7 @@ class View:
         for kind, found in (("Job", jobs), ("Pod", pods)):
             present = {item["metadata"]["name"] for item in found["items"]}
             held = self._seen.setdefault(key, _Seen()).of(kind)
-            for name in [n for n, raw in held.items() if n not in present and _version(raw) <= _version(found)]:
+            for name in [n for n, record in held.items() if n not in present and record.version <= _version(found)]:
                 del held[name]
             for item in found["items"]:
                 self.put(kind, item)
@@ -104,22 +116,31 @@ class View:
         seen = self._seen.get(key)
         if key in self._doubted or seen is None or seen.tweetmodel is None:
             return None
-        return seen.tweetmodel, list(seen.jobs.values()), list(seen.pods.values())
+        jobs, pods = ([record.raw() for record in held.values()] for held in (seen.jobs, seen.pods))
+        return seen.tweetmodel.raw(), jobs, pods
 
     def doubt(self, key: Key) -> None:
         """Has the key read afresh the next time."""
         self._doubted.add(key)
 
-    def unlisted(self, namespace: str, listed: set[Key]) -> list[Key]:
-        """TweetModels that it holds, of one namespace or of all, and a list of those that there are does not."""
-        known = self._seen.keys() | self._at_rest.keys()
-        return [key for key in known - listed if namespace in ("", key.namespace)]
+    @property
+    def unsettled(self) -> bool:
+        """Whether there is any TweetModel that is not at rest."""
+        return bool(self._seen)
+
+    def held(self, kind: str, namespace: str) -> set[tuple[Key, str]]:
+        """Names of the objects of a kind that it takes for present, in one namespace or (empty) in all."""
+        if kind == KIND:
+            every = ((key, key.name) for key in self._seen.keys() | self._at_rest.keys())
+        else:
+            every = ((key, name) for key, seen in self._seen.items() for name in seen.of(kind))
+        return {(key, name) for key, name in every if namespace in ("", key.namespace)}
 
     def rest(self, key: Key) -> None:
         """Lets go of a TweetModel that nothing is left to do for."""
         seen = self._seen.pop(key, None)
         if seen and seen.tweetmodel:
-            self._at_rest[key] = _version(seen.tweetmodel)
+            self._at_rest[key] = seen.tweetmodel.version
 
     def forget(self, key: Key) -> None:
         """Takes a TweetModel for gone or unknown."""
@@ -150,17 +171,12 @@ def _version(raw: JsonObject) -> int:
     return int(raw["metadata"].get("resourceVersion") or 0)
 
 
-def _essence(kind: str, raw: JsonObject) -> JsonObject:
-    """The object without what is bulky and what no decision looks at."""
-    metadata = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
-    if kind == KIND:
-        return raw | {"metadata": metadata}
-    spec = {} if kind == "Pod" else {name: value for name, value in raw["spec"].items() if name != "template"}
-    metadata["annotations"] = {n: v for n, v in metadata.get("annotations", {}).items() if n != names.PLAN}
-    status = {name: value for name, value in raw.get("status", {}).items() if name not in RESTLESS}
-    return {"metadata": metadata, "spec": spec, "status": status}
-
-
-def _said(raw: JsonObject) -> JsonObject:
-    """What two versions of an object are compared by."""
-    return raw | {"metadata": {name: value for name, value in raw["metadata"].items() if name != "resourceVersion"}}
+def _record(kind: str, raw: JsonObject) -> _Record:
+    metadata = {n: value for n, value in raw["metadata"].items() if n not in ("managedFields", "resourceVersion")}
+    essence = {"metadata": metadata, "spec": raw.get("spec", {}), "status": raw.get("status", {})}
+    if kind != KIND:
+        metadata["annotations"] = {n: v for n, v in metadata.get("annotations", {}).items() if n != names.PLAN}
+        spec = {} if kind == "Pod" else {n: value for n, value in raw["spec"].items() if n != "template"}
+        status = {n: value for n, value in essence["status"].items() if n not in RESTLESS}
+        essence |= {"spec": spec, "status": status}
+    return _Record(_version(raw), json.dumps(essence, separators=(",", ":")))

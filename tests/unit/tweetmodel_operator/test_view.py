@@ -103,7 +103,7 @@ def test_jobs_that_come_before_their_tweetmodel_wait_for_it() -> None:
     assert len(view.read(KEY)[1]) == 1
 
 
-def test_a_tweetmodel_that_a_list_lacks_is_named(view: View) -> None:
-    assert view.unlisted("", set()) == [KEY]
-    assert view.unlisted("other", set()) == []
-    assert view.unlisted("", {KEY}) == []
+def test_it_names_what_it_holds(view: View) -> None:
+    assert view.held("TweetModel", "") == {(KEY, KEY.name)}
+    assert view.held("Job", KEY.namespace) == {(KEY, "ada-train-1")}
+    assert view.held("Job", "other") == set()
