@@ -28,7 +28,7 @@ from played_trainers import Trainers, certificate
 
 from makers import failure
 from tweetmodel_api.reasons import Reason
-from tweetmodel_operator.api_server import jobs_path, tweetmodel_path
+from tweetmodel_operator.api_server import JsonObject, jobs_path, tweetmodel_path
 
 RESULTS = Path(__file__).parent / "results" / "operator.json"
 LOG = Path("build/bench-operator.log")
@@ -69,7 +69,6 @@ async def watching(api: Client, name: str) -> AsyncIterator[Namespace]:
     finally:
         for watch in watches:
             watch.cancel()
-        await namespace.empty()
 
 
 @dataclass
@@ -180,18 +179,17 @@ async def progress(namespace: Namespace, running: Operator, trainers: Trainers) 
     }
 
 
-async def settle(namespace: Namespace, many: int) -> None:
-    """The rest is given the end that the few had, as if their TTLs were over."""
-    path = tweetmodel_path(namespace.name, "")
-    status = (await namespace.api.get(path + "model-0"))["status"]
+async def settle(namespace: Namespace, status: JsonObject, many: int) -> None:
+    """All are given the end that one has come to, as if their TTLs were over."""
 
     async def one(number: int) -> None:
-        name = f"model-{number}"
-        await namespace.api.merge(f"{path}{name}/status", {"status": status})
-        await namespace.api.delete(jobs_path(namespace.name, namespace.jobs[name]["metadata"]["name"]))
+        path = tweetmodel_path(namespace.name, f"model-{number}")
+        await namespace.api.merge(f"{path}/status", {"status": status})
 
-    await in_parallel(one, range(FEW, many))
+    await in_parallel(one, range(many))
     await namespace.until(lambda: len(namespace.ready) >= many)
+    while (await namespace.api.get(jobs_path(namespace.name), limit="1"))["items"]:
+        await namespace.api.empty(jobs_path(namespace.name))
 
 
 async def idle(namespace: Namespace, running: Operator) -> dict[str, float]:
@@ -256,6 +254,7 @@ async def measure(many: int) -> dict[str, float]:
         told({"apply_reads_per_model": await running.requests(("GET",)) / FEW})
         told(await lives(namespace, running))
         told({"writes_per_model": await running.requests(WRITES) / FEW - 2})
+        status = (await api.get(tweetmodel_path("bench", "model-0")))["status"]
     told({"apply_1000_ratio": figures["apply_1000_seconds"] / figures["bare_1000_seconds"]})
     async with watching(api, "bench") as namespace:
         async with operator("bench", LOG) as running:
@@ -263,8 +262,7 @@ async def measure(many: int) -> dict[str, float]:
                 told({"apply_10000_seconds": await seconds_of(namespace, many, None)})
             told({"apply_10000_over_1000": figures["apply_10000_seconds"] / figures["apply_1000_seconds"]})
             told({"foreign_get_p99": percentile(foreigner.seconds, 0.99)})
-            told(await lives(namespace, running))
-            await settle(namespace, many)
+            await settle(namespace, status, many)
             await running.until_quiet(many)
             told(await idle(namespace, running))
         told(await restart(namespace, many))
