@@ -188,8 +188,7 @@ async def settle(namespace: Namespace, status: JsonObject, many: int) -> None:
 
     await in_parallel(one, range(many))
     await namespace.until(lambda: len(namespace.ready) >= many)
-    while (await namespace.api.get(jobs_path(namespace.name), limit="1"))["items"]:
-        await namespace.api.empty(jobs_path(namespace.name))
+    await namespace.api.empty(jobs_path(namespace.name))
 
 
 async def idle(namespace: Namespace, running: Operator) -> dict[str, float]:

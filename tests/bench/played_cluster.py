@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,8 +59,11 @@ class Client(ApiServer):
             return await answer.text()
 
     async def empty(self, path: str) -> None:
-        async with await self.open("DELETE", path + "?propagationPolicy=Background&gracePeriodSeconds=0") as answer:
-            await answer.read()
+        """Deletes a collection, which may take longer than the API server gives one request."""
+        while (await self.get(path, limit="1"))["items"]:
+            with suppress(aiohttp.ClientResponseError):
+                async with await self.open("DELETE", path + "?propagationPolicy=Background&gracePeriodSeconds=0"):
+                    pass
 
     async def watch(self, path: str) -> AsyncIterator[JsonObject]:
         """Events of a collection; objects that are there already come as ADDED."""
