@@ -17,6 +17,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import manifests, metrics, names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, tweetmodel_path
+from tweetmodel_operator.decide.stages import UNDER_WAY
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Decision, Observed
 
@@ -109,17 +110,23 @@ async def write_status(api: ApiServer, observed: Observed, status: TweetModelSta
     await _tell(api, observed, status)
 
 
+ROUTINE = {*UNDER_WAY.values(), Reason.SUCCEEDED}
+
+
 async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
-    """One event for each change of Ready's reason, for `kubectl describe` and `kubectl events`."""
+    """One event for each change of Ready's reason, for `kubectl describe` and `kubectl events`.
+
+    None for a stage that begins as it should: its Job's own events say so.
+    """
     ready = next(c for c in status.conditions if c.type == "Ready")
-    stalled = any(c.type == "Stalled" and c.status == "True" for c in status.conditions)
-    if observed.status and any(
-        c.type == "Ready" and (c.reason, c.observed_generation) == (ready.reason, ready.observed_generation)
-        for c in observed.status.conditions
-    ):
+    before = next((c for c in observed.status.conditions if c.type == "Ready"), None) if observed.status else None
+    if before and (before.reason, before.observed_generation) == (ready.reason, ready.observed_generation):
         return
     metrics.TRANSITIONS.labels(ready.reason).inc()
     logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
+    if ready.reason in UNDER_WAY.values() and (before is None or before.reason in ROUTINE):
+        return
+    stalled = any(c.type == "Stalled" and c.status == "True" for c in status.conditions)
     await _event(api, observed, "Warning" if stalled else "Normal", ready.reason, ready.message)
 
 

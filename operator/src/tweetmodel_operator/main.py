@@ -11,24 +11,27 @@ import os
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import kopf
 from aiohttp import web
 from kubernetes.aio.config import ConfigException
 
-from tweetmodel_api import GROUP, PLURAL, VERSION
+from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
 from tweetmodel_operator import metrics, names, settings
-from tweetmodel_operator.api_server import ApiServer, tweetmodels_path
+from tweetmodel_operator.api_server import PAGE, ApiServer, JsonObject, jobs_path, pods_path, tweetmodels_path
 from tweetmodel_operator.probes import Probes
 from tweetmodel_operator.progress import ProgressServer, certificate_authority, tls
 from tweetmodel_operator.reconcile import Reconciler
 from tweetmodel_operator.state import Key
+from tweetmodel_operator.view import key_of
 from tweetmodel_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
 CERTIFICATE_SECONDS = 60.0
+IDLE_SECONDS = 0.1
+"""How long kopf keeps a task for an object that has nothing new; its default of 5 s makes tens of thousands of them."""
 
 
 class Operator:
@@ -46,8 +49,9 @@ class Operator:
         """Starts the workers, the resync, the probes and, where TLS is set up, the progress server."""
         self._tasks = [asyncio.create_task(self.queue.work()) for _ in range(self.settings.workers)]
         self._tasks.append(asyncio.create_task(self._resync()))
-        probes = Probes(lambda: metrics.QUEUE_DEPTH.set(len(self.queue)))
-        await self._serve(probes.application(), self.settings.metrics_port)
+        metrics.QUEUE_DEPTH.set_function(lambda: len(self.queue))
+        metrics.ACTIVE_MODELS.set_function(lambda: len(self.reconciler.jobs))
+        await self._serve(Probes().application(), self.settings.metrics_port)
         if self.settings.tls_directory:
             server = ProgressServer(self._api, self.reconciler.jobs, self.reconciler.posted, self._posted, _now)
             context = tls(self.settings.tls_directory)
@@ -61,6 +65,14 @@ class Operator:
         for runner in self._runners:
             await runner.cleanup()
         await self._api.close()
+
+    def saw(self, deleted: bool, kind: str, raw: JsonObject) -> None:
+        """Takes what a watch says, and wakes the TweetModel that it is news for."""
+        metrics.WATCH_HEARD.labels(kind).set_to_current_time()
+        view = self.reconciler.view
+        key = key_of(kind, raw)
+        if key and (view.drop(kind, raw) if deleted else view.put(kind, raw)):
+            self.queue.wake(key)
 
     def _posted(self, key: Key) -> None:
         """Looks at a key whose pod has posted no more often than its progress is written."""
@@ -83,29 +95,51 @@ class Operator:
         self._runners.append(runner)
 
     async def _resync(self) -> None:
-        """Wakes unsettled TweetModels now and then: what a watch has lost is found again."""
+        """Looks at everything now and then: what a watch has lost is found again."""
         while True:
             await asyncio.sleep(self.settings.resync_seconds)
             try:
                 for namespace in self.settings.watch_namespaces or ("",):
-                    await self._wake_unsettled(namespace)
+                    await self.look_over(namespace)
             except Exception as error:  # the next round tries again
                 logger.warning("the resync failed: %s", error)
 
-    async def _wake_unsettled(self, namespace: str) -> None:
-        async for item in self._api.items(tweetmodels_path(namespace)):
-            if not _settled(item):
-                self.queue.wake(Key(item["metadata"]["namespace"], item["metadata"]["name"]))
+    async def look_over(self, namespace: str) -> None:
+        """Lists everything, and takes from it what the watches have not told."""
+        await self._take_list(KIND, namespace, tweetmodels_path(namespace))
+        if self.reconciler.view.unsettled:
+            await self._take_list("Job", namespace, jobs_path(namespace), labelSelector=names.SELECTOR)
+            await self._take_list("Pod", namespace, pods_path(namespace), labelSelector=names.SELECTOR)
 
-
-def _settled(tweetmodel: dict[str, Any]) -> bool:
-    status = tweetmodel.get("status", {})
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
-    return ready and status.get("observedGeneration") == tweetmodel["metadata"]["generation"]
+    async def _take_list(self, kind: str, namespace: str, path: str, **query: str) -> None:
+        view = self.reconciler.view
+        unlisted = view.held(kind, namespace)
+        async for item in self._api.items(path, **query):
+            key = key_of(kind, item)
+            if key:
+                unlisted.discard((key, item["metadata"]["name"]))
+                if view.put(kind, item):
+                    self.queue.wake(key)
+        for key, _ in unlisted:
+            view.doubt(key)
+            self.queue.wake(key)
 
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Undiffed(kopf.DiffBaseStorage):
+    """Nothing is compared: event handlers don't ask for it, and kopf would copy each object for it."""
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        return None
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        pass
 
 
 @kopf.on.startup(errors=kopf.ErrorsMode.PERMANENT)
@@ -114,6 +148,9 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     for resource in (("batch", "v1", "jobs"), ("", "v1", "pods")):
         settings.watching.label_selectors[resource] = names.SELECTOR
     settings.watching.client_timeout = 600
+    settings.watching.chunk_size = PAGE
+    settings.queueing.idle_timeout = IDLE_SECONDS
+    settings.persistence.diffbase_storage = Undiffed()
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.persistence.finalizer = f"{GROUP}/kopf"
@@ -141,17 +178,11 @@ async def stop(memo: kopf.Memo, **_: object) -> None:
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)
-async def tweetmodel_changed(namespace: str | None, name: str, memo: kopf.Memo, **_: object) -> None:
-    """A TweetModel was made, changed or deleted."""
-    memo.operator.queue.wake(Key(namespace or "", name))
-
-
 @kopf.on.event("batch", "v1", "jobs")
 @kopf.on.event("", "v1", "pods")
-async def child_changed(namespace: str | None, labels: kopf.Labels, memo: kopf.Memo, **_: object) -> None:
-    """A Job or pod of ours was made, changed or deleted."""
-    if names.NAME in labels:
-        memo.operator.queue.wake(Key(namespace or "", labels[names.NAME]))
+async def changed(event: kopf.RawEvent, resource: kopf.Resource, memo: kopf.Memo, **_: object) -> None:
+    """A TweetModel, or a Job or pod of ours, was made, changed or deleted."""
+    memo.operator.saw(event["type"] == "DELETED", resource.kind or "", cast(JsonObject, event["object"]))
 
 
 def _settings() -> settings.Settings:

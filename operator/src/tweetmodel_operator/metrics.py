@@ -10,6 +10,7 @@ from prometheus_client.metrics import Gauge, Histogram, Info
 from prometheus_client.registry import Collector
 
 from tweetmodel_operator import __version__
+from tweetmodel_operator.state import ObservedJob, seconds_between
 
 RECONCILES = CounterMetric("tweetmodel_reconciles_total", "Reconciles by result.", ["result"])
 RECONCILE_SECONDS = Histogram("tweetmodel_reconcile_seconds", "Time of one reconcile, requests included.")
@@ -17,7 +18,33 @@ API_REQUESTS = CounterMetric("tweetmodel_api_requests_total", "Requests to the A
 TRANSITIONS = CounterMetric("tweetmodel_transitions_total", "Changes of Ready's reason, by the new one.", ["reason"])
 PROGRESS_POSTS = CounterMetric("tweetmodel_progress_posts_total", "Posts of progress, by answer.", ["code"])
 QUEUE_DEPTH = Gauge("tweetmodel_queue_depth", "TweetModels that wait for a reconcile.")
+ACTIVE_MODELS = Gauge("tweetmodel_active_models", "TweetModels that a Job is at work for.")
+WATCH_HEARD = Gauge("tweetmodel_watch_event_timestamp_seconds", "When a watch last told of anything.", ["kind"])
+JOBS = CounterMetric("tweetmodel_jobs_total", "Jobs that ended, by stage.", ["stage", "outcome", "reason"])
+JOB_SECONDS = Histogram(
+    "tweetmodel_job_seconds", "From a Job's start to its end.", ["stage"], buckets=(5, 15, 60, 300, 900, 3600, 14400)
+)
+JOB_WAIT_SECONDS = Histogram(
+    "tweetmodel_job_wait_seconds",
+    "From a Job's creation to its first running container: queue, scheduling and image.",
+    ["stage"],
+    buckets=(1, 5, 15, 60, 300, 900, 3600, 14400),
+)
+GPU_SECONDS = CounterMetric("tweetmodel_gpu_seconds_total", "GPUs asked for, times how long their Jobs took.")
 Info("tweetmodel_build", "The operator's version.").info({"version": __version__})
+
+
+def job_ended(job: ObservedJob, outcome: str, reason: str, gpus: int) -> None:
+    """Counts a Job whose outcome is stored."""
+    JOBS.labels(job.stage, outcome, reason).inc()
+    if job.started and job.ended:
+        seconds = seconds_between(job.started, job.ended)
+        JOB_SECONDS.labels(job.stage).observe(seconds)
+        if job.stage == "train":
+            GPU_SECONDS.inc(gpus * seconds)
+    ran = next((pod.started for pod in job.pods if pod.started), "")
+    if ran:
+        JOB_WAIT_SECONDS.labels(job.stage).observe(seconds_between(job.created, ran))
 
 
 class States(Collector):

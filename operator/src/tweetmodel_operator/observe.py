@@ -1,7 +1,7 @@
-"""API server -> `Observed`: the TweetModel and, by label, its Jobs and pods, all read fresh.
+"""API server -> `Observed`: the TweetModel and, by label, its Jobs and pods.
 
-Nothing is cached, so no decision stands on a stale view; and no raw object leaves this module. The order of the
-reads matters: of a Job that is complete, the pods that are read after it show their reports.
+No raw object goes further than this module and `view.py`. The order of the reads matters: of a Job that is complete,
+the pods that are read after it show their reports.
 """
 
 from typing import Any
@@ -18,13 +18,8 @@ from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs
 from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
 
 
-async def observe(api: ApiServer, key: Key, posted: dict[str, Progress]) -> Observed | None:
-    """Reads a TweetModel with its Jobs and pods; None where it does not exist any more.
-
-    Args:
-        api: where to read.
-        key: which TweetModel.
-        posted: what pods posted last, by the name of their Job.
+async def read(api: ApiServer, key: Key) -> tuple[JsonObject, JsonObject, JsonObject] | None:
+    """A TweetModel and the lists of its Jobs and pods; None where it does not exist any more.
 
     Raises:
         ApiError: the API server refused for another reason than that it is gone.
@@ -38,13 +33,21 @@ async def observe(api: ApiServer, key: Key, posted: dict[str, Progress]) -> Obse
         if error.code == 404:
             return None
         raise
-    return assemble(key, tweetmodel, jobs["items"], pods["items"], posted)
+    return tweetmodel, jobs, pods
 
 
 def assemble(
     key: Key, tweetmodel: JsonObject, jobs: list[JsonObject], pods: list[JsonObject], posted: dict[str, Progress]
 ) -> Observed:
-    """The frozen picture of raw objects; Jobs of an earlier TweetModel of the same name are left out."""
+    """The frozen picture of raw objects; Jobs of an earlier TweetModel of the same name are left out.
+
+    Args:
+        key: which TweetModel.
+        tweetmodel: itself.
+        jobs: its Jobs.
+        pods: its pods.
+        posted: what pods posted last, by the name of their Job.
+    """
     metadata = tweetmodel["metadata"]
     spec, spec_error = _spec(tweetmodel.get("spec", {}))
     status = _status(tweetmodel.get("status"))
@@ -114,6 +117,8 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
         inputs=annotations.get(names.INPUTS, ""),
         created=metadata["creationTimestamp"],
         started=status.get("startTime", ""),
+        ended=(failed or conditions.get("Complete", {})).get("lastTransitionTime", ""),
+        ended_pods=status.get("succeeded", 0) + status.get("failed", 0),
         complete="Complete" in conditions,
         failed_reason=failed.get("reason", "Failed") if failed else "",
         failed_message=failed.get("message", ""),
@@ -134,6 +139,7 @@ def _pod(raw: JsonObject) -> ObservedPod:
     return ObservedPod(
         name=raw["metadata"]["name"],
         created=raw["metadata"]["creationTimestamp"],
+        started=(ended or state.get("running", {})).get("startedAt", ""),
         running="running" in state,
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),

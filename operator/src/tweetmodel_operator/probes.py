@@ -22,8 +22,6 @@ PATIENCE_SECONDS = 60.0
 class Probes:
     """Answers for the kubelet and Prometheus."""
 
-    refresh: Callable[[], None]
-    """Brings gauges up to date before a scrape."""
     clock: Callable[[], float] = time.monotonic
     _seen: set[str] = field(default_factory=set)
     _absent: dict[str, float] = field(default_factory=dict)
@@ -38,7 +36,6 @@ class Probes:
         return application
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        self.refresh()
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _: web.Request) -> web.Response:

@@ -2,6 +2,11 @@
 
 Level-triggered: it looks at the present state alone and never at the event that woke it, so a missed, a
 repeated and a late event all end the same.
+
+The state is what the watches said last (`view.py`), which may lag behind. So a pass on its word does only what is
+harmless then: it makes the first Job of a stage, whose name says what it is for, and writes the status with the
+version that it saw. Before anything else - another attempt, a deletion, the outcome of a Job whose pods have not been
+seen to end - the key is read afresh and decided anew.
 """
 
 import logging
@@ -9,15 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import Progress
 from tweetmodel_operator import metrics, policy
 from tweetmodel_operator.api_server import ApiError, ApiServer
 from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
+from tweetmodel_operator.decide.stages import judge
 from tweetmodel_operator.fill import fill
-from tweetmodel_operator.observe import observe
+from tweetmodel_operator.observe import assemble, read
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Decision, Key, Observed
+from tweetmodel_operator.view import View
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +38,14 @@ class Reconciler:
     settings: Settings
     now: Callable[[], str]
     progress_ca: str = ""
+    view: View = field(default_factory=View)
     posted: dict[str, Progress] = field(default_factory=dict)
     """What the progress server heard last, by Job."""
     jobs: dict[Key, str] = field(default_factory=dict)
     """The Job at work for each TweetModel: the progress server listens to its pods alone."""
+
+    def __post_init__(self) -> None:
+        self.api.written = self.view.answered
 
     async def reconcile(self, key: Key) -> float | None:
         """Brings one TweetModel a step on; returns the seconds after which to look again, if any.
@@ -44,16 +56,17 @@ class Reconciler:
         started = time.perf_counter()
         result = "error"
         try:
-            observed = await observe(self.api, key, self.posted)
-            if observed and await fill(self.api, observed, self.settings):
-                observed = await observe(self.api, key, self.posted)
+            observed = await self._observe(key)
             if observed is None:
                 self._forget(key)
                 result = "gone"
                 return None
-            if observed.spec:
-                observed = replace(observed, forbidden=policy.forbidden(observed.spec, self.settings))
+            if await fill(self.api, observed, self.settings):
+                return 0.0
             decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
+            if not observed.proven and decision.needs_proof(observed):
+                self.view.doubt(key)
+                return 0.0
             try:
                 await apply(self.api, observed, decision, self.settings, self.progress_ca)
             except JobRefused as refusal:
@@ -61,16 +74,37 @@ class Reconciler:
                 await apply(self.api, observed, decision, self.settings, self.progress_ca)
             self._remember(key, observed, decision)
             result = "success"
+            if decision.changes(observed):
+                return 0.0  # what follows from it, such as a TTL once the status holds the outcome
+            if decision.requeue_after is None and not observed.at_work:
+                self.view.rest(key)
             return decision.requeue_after
         except ApiError as error:
+            self.view.doubt(key)
             logger.warning("%s: the API server answered %s (%s): it is tried again", key, error.code, error)
             raise
         except Exception:
+            self.view.doubt(key)
             logger.exception("%s: reconcile failed", key)
             raise
         finally:
             metrics.RECONCILES.labels(result).inc()
             metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
+
+    async def _observe(self, key: Key) -> Observed | None:
+        seen = self.view.read(key)
+        if seen:
+            return self._ruled(assemble(key, *seen, self.posted))
+        found = await read(self.api, key)
+        if found is None:
+            return None
+        self.view.renew(key, *found)
+        tweetmodel, jobs, pods = found
+        return replace(self._ruled(assemble(key, tweetmodel, jobs["items"], pods["items"], self.posted)), proven=True)
+
+    def _ruled(self, observed: Observed) -> Observed:
+        forbidden = policy.forbidden(observed.spec, self.settings) if observed.spec else ""
+        return replace(observed, forbidden=forbidden)
 
     def _remember(self, key: Key, observed: Observed, decision: Decision) -> None:
         attempt = decision.status.attempt if decision.status else None
@@ -81,10 +115,15 @@ class Reconciler:
             self.jobs.pop(key, None)
         if old and old != self.jobs.get(key):
             self.posted.pop(old, None)
+        for job in (job for job in observed.jobs if job.name in decision.expire):
+            verdict = judge(job, self.now())
+            outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
+            metrics.job_ended(job, outcome, reason, observed.spec.gpus if observed.spec else 0)
         ready = next((c for c in decision.status.conditions if c.type == "Ready"), None) if decision.status else None
         if ready:
             metrics.STATES.put(str(key), ready.reason)
 
     def _forget(self, key: Key) -> None:
+        self.view.forget(key)
         self.posted.pop(self.jobs.pop(key, ""), None)
         metrics.STATES.drop(str(key))

@@ -1,11 +1,17 @@
 """The frozen values that flow through a reconcile: what was observed, and what was decided."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from tweetmodel_api.plan import Plan, Stage
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Progress, TweetModelStatus
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Seconds from one RFC 3339 time to another."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class ObservedPod:
 
     name: str
     created: str
+    started: str = ""
+    """When its container began to run; empty while it has not."""
     running: bool = False
     waiting_reason: str = ""
     """Why its container has not started, such as ImagePullBackOff."""
@@ -50,6 +58,9 @@ class ObservedJob:
     created: str
     started: str = ""
     """When the Job controller began to make pods, or began again after a suspension; empty until then."""
+    ended: str = ""
+    ended_pods: int = 0
+    """How many pods the Job controller has counted as ended."""
     complete: bool = False
     failed_reason: str = ""
     """Reason of the Job's Failed condition; empty while it has not failed."""
@@ -94,6 +105,14 @@ class Observed:
     progress: Progress | None = None
     """What the pod of the current attempt posted last."""
 
+    proven: bool = False
+    """Whether this was read from the API server for this very pass; else it is what the watches said last."""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a Job is at work, or has ended and waits for its TTL."""
+        return any(not (job.finished and job.has_ttl) for job in self.jobs)
+
     @property
     def deleting(self) -> bool:
         """Whether it is on its way out."""
@@ -132,3 +151,24 @@ class Decision:
     """A warning about a TweetModel that goes although something of it stays: its status goes with it."""
     requeue_after: float | None = field(default=None)
     """Seconds after which to look again without an event."""
+
+    def changes(self, observed: Observed) -> bool:
+        """Whether anything is to be written."""
+        work = (self.delete, self.suspend, self.create, self.expire, self.farewell, self.hold is not None)
+        return any(work) or (self.status is not None and self.status != observed.status)
+
+    def needs_proof(self, observed: Observed) -> bool:
+        """Whether a stale view could make it do harm, so that it must be decided on what was read for it.
+
+        Not so the first Job of a stage, whose name says what it is for, nor the outcome of a Job whose pods have all
+        been seen to end: neither is taken back.
+        """
+        final = bool(self.delete or self.farewell) or self.hold is not None or observed.deleting
+        again = any(request.attempt > 1 for request in self.create)
+        unseen = any(
+            job.finished
+            and not job.has_ttl
+            and sum(pod.exit_code is not None for pod in job.pods) < max(1, job.ended_pods)
+            for job in observed.jobs
+        )
+        return final or again or unseen

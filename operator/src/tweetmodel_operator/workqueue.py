@@ -54,6 +54,7 @@ class WorkQueue(Generic[K]):
         """One worker: runs until cancelled."""
         while True:
             await self._work_once(await self._ready.get())
+            await asyncio.sleep(0)  # many reconciles wait for nothing, and others have a turn between them
 
     async def _work_once(self, key: K) -> None:
         self._waiting.discard(key)

@@ -5,7 +5,7 @@ from makers import KEY, UID, failure, spec
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import encode
 from tweetmodel_operator import names
-from tweetmodel_operator.observe import assemble, observe
+from tweetmodel_operator.observe import assemble, read
 
 
 def tweetmodel(**changes: Any) -> dict[str, Any]:
@@ -92,5 +92,5 @@ async def test_pods_are_read_after_the_jobs_they_belong_to() -> None:
             asked.append(f"{kind} answered")
             return tweetmodel() if kind == KEY.name else {"items": []}
 
-    await observe(Slow(), KEY, {})
+    await read(Slow(), KEY)
     assert asked.index("jobs answered") < asked.index("pods asked")

@@ -24,7 +24,7 @@ class Asked:
 @pytest.fixture
 async def probes() -> AsyncIterator[Asked]:
     time = [0.0]
-    async with TestClient(TestServer(Probes(lambda: None, lambda: time[0]).application())) as client:
+    async with TestClient(TestServer(Probes(lambda: time[0]).application())) as client:
         yield Asked(client, time)
 
 

@@ -7,7 +7,6 @@ results in S3 and repeats the report.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Literal
 
 from tweetmodel_api.plan import Stage
@@ -15,7 +14,7 @@ from tweetmodel_api.reasons import FACTS, PERMANENT, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.status import Attempt, Start, TrainedModel
 from tweetmodel_operator import names
-from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod
+from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod, seconds_between
 
 MOST_LOST_REPORTS = 5
 PODLESS_SECONDS = 30.0
@@ -202,15 +201,11 @@ def judge(job: ObservedJob, now: str) -> Verdict | None:
 
 def _podless(job: ObservedJob, now: str) -> Verdict:
     """A Job that has made no pod: it is about to, or it is not allowed to."""
-    waited = _seconds_between(job.started, now) if job.started else 0.0
+    waited = seconds_between(job.started, now) if job.started else 0.0
     if waited < PODLESS_SECONDS:
         return replace(_working(job.stage), look_again=PODLESS_SECONDS - waited)
     why = f"Job {job.name} may make no pod; `kubectl describe job {job.name}` says which rule forbids it."
     return Verdict("Active", Reason.POD_REFUSED, f"{FACTS[Reason.POD_REFUSED].meaning} {why}")
-
-
-def _seconds_between(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def _failure(job: ObservedJob) -> Verdict:

@@ -1,0 +1,272 @@
+"""A cluster in which nothing runs: what the Job controller and the kubelet would write is written from here.
+
+API server and etcd are real; controller manager and scheduler are stopped, so that their work is neither in the
+operator's figures nor in the bare client's.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from kube import tweetmodel
+
+from makers import dataset, model, success
+from tweetmodel_api import API_VERSION, PLURAL
+from tweetmodel_api.plan import Plan
+from tweetmodel_api.report import Report, encode
+from tweetmodel_operator import names
+from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
+
+AT_ONCE = 8
+"""Requests of a client at a time; the operator has as many workers."""
+
+
+def tweetmodels_path(namespace: str) -> str:
+    return tweetmodel_path(namespace, "").rstrip("/")
+
+
+async def in_parallel(work: Callable[[Any], Awaitable[object]], items: Iterable[Any]) -> None:
+    """Works through the items, as many at a time as the operator does."""
+    rest = iter(items)
+
+    async def worker() -> None:
+        for item in rest:
+            await work(item)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(worker())
+
+
+class Client(ApiServer):
+    """The operator's own client, which can also watch, empty a collection, and read plain text."""
+
+    async def open(self, method: str, path: str) -> aiohttp.ClientResponse:
+        headers = {"Accept": "application/json"}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        url = self._client.configuration.host + path
+        answer = await self._client.call_api(method, url, headers, _request_timeout=86400)
+        answer.response.raise_for_status()
+        return answer.response
+
+    async def text(self, path: str) -> str:
+        async with await self.open("GET", path) as answer:
+            return await answer.text()
+
+    async def empty(self, path: str) -> None:
+        """Deletes a collection, which may take longer than the API server gives one request."""
+        while (await self.get(path, limit="1"))["items"]:
+            with suppress(aiohttp.ClientResponseError):
+                async with await self.open("DELETE", path + "?propagationPolicy=Background&gracePeriodSeconds=0"):
+                    pass
+
+    async def watch(self, path: str) -> AsyncIterator[JsonObject]:
+        """Events of a collection; objects that are there already come as ADDED."""
+        async with await self.open("GET", path + "?watch=true") as answer:
+            buffer = b""
+            async for chunk in answer.content.iter_any():
+                *lines, buffer = (buffer + chunk).split(b"\n")
+                for line in lines:
+                    yield json.loads(line)
+
+
+@dataclass
+class Namespace:
+    """A namespace of TweetModels, and who writes there."""
+
+    api: Client
+    name: str
+    working: set[str] = field(default_factory=set)
+    """TweetModels that have a status and a Job."""
+    ready: set[str] = field(default_factory=set)
+    """TweetModels that are Ready."""
+    stalled: dict[str, float] = field(default_factory=dict)
+    """When a TweetModel was first seen to wait for a person."""
+    jobs: dict[str, JsonObject] = field(default_factory=dict)
+    """The newest Job of each TweetModel."""
+    seen: dict[str, float] = field(default_factory=dict)
+    """When a TweetModel's first Job was seen."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    finishing: asyncio.Queue[JsonObject] | None = None
+    """Jobs to be finished, while lives are played to their end."""
+    _statuses: set[str] = field(default_factory=set)
+
+    async def empty(self) -> None:
+        """Deletes what is in it: no garbage collector runs."""
+        events_path = f"/apis/events.k8s.io/v1/namespaces/{self.name}/events"
+        for path in (tweetmodels_path(self.name), jobs_path(self.name), pods_path(self.name), events_path):
+            await self.api.empty(path)
+
+    async def watch_tweetmodels(self) -> None:
+        async for event in self.tweetmodel_events():
+            item = event["object"]
+            if event["type"] not in ("ADDED", "MODIFIED"):
+                continue
+            name, status = item["metadata"]["name"], item.get("status", {})
+            conditions = {c["type"]: c["status"] for c in status.get("conditions", ())}
+            if conditions:
+                self._statuses.add(name)
+                if name in self.jobs:
+                    self.working.add(name)
+            if conditions.get("Ready") == "True":
+                self.ready.add(name)
+            if conditions.get("Stalled") == "True":
+                self.stalled.setdefault(name, time.perf_counter())
+            self.changed.set()
+
+    async def watch_jobs(self) -> None:
+        async for event in self.api.watch(jobs_path(self.name)):
+            if event["type"] != "ADDED":
+                continue
+            job = event["object"]
+            name = job["metadata"]["labels"][names.NAME]
+            self.jobs[name] = job
+            self.seen.setdefault(name, time.perf_counter())
+            if name in self._statuses:
+                self.working.add(name)
+            if self.finishing:
+                self.finishing.put_nowait(job)
+            self.changed.set()
+
+    async def until(self, true: Callable[[], object], seconds: float = 1800) -> None:
+        """Waits until something that the watches show is true."""
+        async with asyncio.timeout(seconds):
+            while not true():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def apply(self, name: str) -> None:
+        """As a user does."""
+        await self.api.create(tweetmodels_path(self.name), tweetmodel(name))
+
+    def tweetmodel_events(self) -> AsyncIterator[JsonObject]:
+        return self.api.watch(tweetmodels_path(self.name))
+
+    async def start_pod(self, job: JsonObject) -> JsonObject:
+        """A pod of the Job, which is never scheduled."""
+        metadata, template = job["metadata"], job["spec"]["template"]
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+        pod = {
+            "metadata": {
+                "name": f"{metadata['name']}-0",
+                "labels": template["metadata"]["labels"],
+                "annotations": template["metadata"].get("annotations", {}),
+                "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
+            },
+            "spec": template["spec"],
+        }
+        return await self.api.create(pods_path(self.name), pod)
+
+    async def end_pod(self, job: JsonObject, report: Report, code: int = 0) -> None:
+        """A pod of the Job has run and ended, as the kubelet would say it; then the Job has, as its controller does."""
+        metadata = job["metadata"]
+        name = (await self.start_pod(job))["metadata"]["name"]
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ended = {"exitCode": code, "reason": "Error" if code else "Completed", "message": encode(report)}
+        container = {"name": names.CONTAINER, "image": "none", "imageID": "", "ready": False, "restartCount": 0}
+        state = {"terminated": ended | {"startedAt": now, "finishedAt": now, "containerID": ""}}
+        phase = "Failed" if code else "Succeeded"
+        await self.api.merge(
+            f"{pods_path(self.name, name)}/status",
+            {"status": {"phase": phase, "containerStatuses": [container | {"state": state}]}},
+        )
+        when = {"lastTransitionTime": now, "lastProbeTime": now, "message": "played", "status": "True"}
+        kinds = ("FailureTarget", "Failed") if code else ("SuccessCriteriaMet", "Complete")
+        reason = "PodFailurePolicy" if code else "CompletionsReached"
+        status: JsonObject = {
+            "startTime": now,
+            "conditions": [when | {"type": kind, "reason": reason} for kind in kinds],
+            "failed" if code else "succeeded": 1,
+        }
+        if not code:
+            status["completionTime"] = now
+        await self.api.merge(f"{jobs_path(self.name, metadata['name'])}/status", {"status": status})
+
+    async def finish(self, job: JsonObject) -> None:
+        """The stage succeeds, with a report as long as a trainer's."""
+        plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN])
+        if plan.stage == "collect":
+            await self.end_pod(job, success(dataset=dataset()))
+            return
+        assert plan.run
+        samples = [f"{number} " + "a tweet as people write them, " * 5 for number in range(10)]
+        await self.end_pod(job, success(model=model(plan.run), samples=samples))
+
+    async def finish_some(self, chosen: set[str]) -> None:
+        """Finishes each Job of these TweetModels that is there and each that comes, until cancelled."""
+        self.finishing = asyncio.Queue()
+        for job in self.jobs.values():
+            self.finishing.put_nowait(job)
+
+        async def player() -> None:
+            assert self.finishing
+            while True:
+                job = await self.finishing.get()
+                if job["metadata"]["labels"][names.NAME] in chosen:
+                    await self.finish(job)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(player())
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the operator writes at first for a TweetModel, to be written again by a client without an operator."""
+
+    job: JsonObject
+    status: JsonObject
+
+    @classmethod
+    async def read(cls, namespace: Namespace, name: str) -> "Written":
+        api = namespace.api
+        return cls(
+            await api.get(jobs_path(namespace.name, namespace.jobs[name]["metadata"]["name"])),
+            (await api.get(tweetmodel_path(namespace.name, name)))["status"],
+        )
+
+    async def write(self, namespace: Namespace, name: str) -> None:
+        """TweetModel, Job and status of one name."""
+        api = namespace.api
+        made = await api.create(tweetmodels_path(namespace.name), tweetmodel(name))
+        own = {"name": name, "namespace": namespace.name, "uid": made["metadata"]["uid"]}
+        old = self.job["metadata"]
+        metadata = {
+            "name": f"{name}-collect-00000000",
+            "labels": old["labels"] | {names.NAME: name},
+            "annotations": old["annotations"],
+            "ownerReferences": [old["ownerReferences"][0] | {"name": name, "uid": own["uid"]}],
+        }
+        template = self.job["spec"]["template"]
+        labels = {k: v for k, v in template["metadata"]["labels"].items() if "job" not in k and "controller" not in k}
+        pod = {"metadata": template["metadata"] | {"labels": labels}, "spec": template["spec"]}
+        spec = {k: v for k, v in self.job["spec"].items() if k != "selector"} | {"template": pod}
+        await api.create(jobs_path(namespace.name), {"metadata": metadata, "spec": spec})
+        body = {"apiVersion": API_VERSION, "kind": "TweetModel", "metadata": own, "status": self.status}
+        await api.apply(tweetmodel_path(namespace.name, name) + "/status", body, names.OPERATOR)
+
+
+async def accepting(code: int, request: Awaitable[JsonObject]) -> None:
+    try:
+        await request
+    except ApiError as error:
+        if error.code != code:
+            raise
+
+
+async def writes_seen(api: Client) -> float:
+    """Writes to TweetModels, Jobs and events that the API server has counted, whoever made them."""
+    kinds = tuple(f'resource="{kind}"' for kind in (PLURAL, "jobs", "events"))
+    reads = tuple(f'verb="{verb}"' for verb in ("GET", "LIST", "WATCH"))
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in (await api.text("/metrics")).splitlines()
+        if line.startswith("apiserver_request_total{")
+        and any(kind in line for kind in kinds)
+        and not any(verb in line for verb in reads)
+    )
