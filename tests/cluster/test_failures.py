@@ -13,7 +13,7 @@ from kube import BUCKET, Kubectl, tweetmodel
         ({"baseModel": {}}, "baseModel needs exactly one of hub, s3 or scratch: keep one and remove the rest"),
         (
             {"sources": [{"handle": "ada"}]},
-            "a source needs exactly one of archive, s3, https, huggingFace or xAPI: keep one",
+            "a source needs exactly one of archive, s3, https, huggingFace, tweetModel or xAPI",
         ),
         ({"podTemplate": {"labels": {"tweetmodel.dev/name": "eve"}}}, "podTemplate.labels can't set tweetmodel.dev/"),
         ({"training": {"epochs": 0}}, "spec.training.epochs"),

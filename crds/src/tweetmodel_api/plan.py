@@ -8,6 +8,8 @@ import hashlib
 import json
 from typing import Any, Literal
 
+from pydantic import Field
+
 from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.spec import TweetModelSpec
@@ -39,6 +41,8 @@ class Plan(Model):
     """Absent while collecting: a run's identity needs the data set."""
     dataset: DatasetReference | None = None
     """Absent while collecting."""
+    borrowed: dict[str, DatasetReference] = Field(default_factory=dict)
+    """Data sets of other TweetModels that sources name, by their names."""
     known: Identifier | None = None
     """Digest of the data set that a model was trained on last: collecting counts what is new since."""
     start: Start | None = None

@@ -115,7 +115,7 @@ class HubDataset(Model):
 class Source(Model):
     """One account and where its posts come from."""
 
-    model_config = rules(_exactly_one("a source", "archive", "s3", "https", "huggingFace", "xAPI"))
+    model_config = rules(_exactly_one("a source", "archive", "s3", "https", "huggingFace", "tweetModel", "xAPI"))
 
     handle: Handle
     """The account's handle on X, without the @."""
@@ -135,6 +135,9 @@ class Source(Model):
 
     hugging_face: HubDataset | None = None
     """Posts in a data set on the Hugging Face Hub."""
+
+    tweet_model: LocalReference | None = None
+    """The posts that another TweetModel of this namespace has cleaned, in the same storage service."""
 
     x_api: Annotated[XApi | None, Field(alias="xAPI")] = None
     """The account's timeline at X."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tweetmodel_api import KIND
 from tweetmodel_api.defaults import FIELDS
+from tweetmodel_api.plan import DatasetReference
 from tweetmodel_api.report import decode
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import UNSEEN, Progress, TweetModelStatus
@@ -77,6 +78,28 @@ def assemble(
 def _is_of(job: JsonObject, uid: str) -> bool:
     """Whether a Job is this TweetModel's: owned by it, or its purge, which outlives it and so has no owner."""
     return _owner(job, KIND) == uid or job["metadata"]["labels"].get(names.ID) == names.purge_id(uid)
+
+
+async def borrowed(api: ApiServer, observed: Observed) -> dict[str, DatasetReference | None]:
+    """The data sets of the TweetModels that sources name; None where one has none yet.
+
+    Raises:
+        ApiError: the API server refused.
+    """
+    sources = observed.spec.sources if observed.spec else ()
+    names_ = [source.tweet_model.name for source in sources if source.tweet_model]
+    return {name: await _dataset(api, Key(observed.key.namespace, name)) for name in names_}
+
+
+async def _dataset(api: ApiServer, key: Key) -> DatasetReference | None:
+    try:
+        raw = await api.get(tweetmodel_path(key.namespace, key.name))
+    except ApiError as error:
+        if error.code == 404:
+            return None
+        raise
+    status = _status(raw.get("status"))
+    return DatasetReference(uri=status.dataset.uri, digest=status.dataset.digest) if status and status.dataset else None
 
 
 def _spec(raw: JsonObject) -> tuple[TweetModelSpec | None, str]:

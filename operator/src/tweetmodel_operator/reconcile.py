@@ -22,7 +22,7 @@ from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
 from tweetmodel_operator.decide.stages import judge
 from tweetmodel_operator.fill import fill
-from tweetmodel_operator.observe import assemble, read
+from tweetmodel_operator.observe import assemble, borrowed, read
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Decision, Key, Observed
 from tweetmodel_operator.view import View
@@ -63,6 +63,7 @@ class Reconciler:
                 return None
             if await fill(self.api, observed, self.settings):
                 return 0.0
+            observed = replace(observed, borrowed=await borrowed(self.api, observed))
             decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
             if not observed.proven and decision.needs_proof(observed):
                 self.view.doubt(key)

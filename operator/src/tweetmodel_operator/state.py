@@ -1,9 +1,10 @@
 """The frozen values that flow through a reconcile: what was observed, and what was decided."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tweetmodel_api.plan import Plan, Stage
+from tweetmodel_api.plan import DatasetReference, Plan, Stage
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Progress, TweetModelStatus
@@ -102,6 +103,8 @@ class Observed:
     status: TweetModelStatus | None = None
     """None where there is none yet, or none that this version can read."""
     jobs: tuple[ObservedJob, ...] = ()
+    borrowed: Mapping[str, DatasetReference | None] = field(default_factory=dict)
+    """Data sets of the TweetModels that sources name; None where one has none yet."""
     progress: Progress | None = None
     """What the pod of the current attempt posted last."""
 

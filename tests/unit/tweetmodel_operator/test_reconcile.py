@@ -33,6 +33,8 @@ class Cluster:
     writes: int = 0
     crash_at: int = -1
     crash_after: bool = False
+    lent: dict[str, Any] | None = None
+    """The data set in the status of the TweetModel bob."""
     defaults: dict[str, Any] | None = None
     """The spec of the namespace's TweetModelDefaults."""
     refuse: ApiError | None = None
@@ -69,7 +71,9 @@ class Cluster:
             return {"metadata": metadata, "items": copy.deepcopy(self.pods)}
         if "/tweetmodeldefaults/" in path and self.defaults is not None:
             return {"spec": copy.deepcopy(self.defaults)}
-        if self.tweetmodel is None or "/tweetmodeldefaults/" in path:
+        if path.endswith("/tweetmodels/bob") and self.lent is not None:
+            return {"status": {"observedGeneration": 1, "dataset": self.lent}}
+        if self.tweetmodel is None or "/tweetmodeldefaults/" in path or path.endswith("/tweetmodels/bob"):
             raise ApiError(404, "NotFound", "gone")
         return copy.deepcopy(self.tweetmodel)
 
@@ -460,3 +464,18 @@ async def test_a_life_is_counted_by_how_its_jobs_ended() -> None:
     before = count("Succeeded")
     await live(Cluster(tweetmodel()))
     assert count("Succeeded") == before + 2
+
+
+async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_set_handed_on() -> None:
+    mix = tweetmodel()
+    mix["spec"]["sources"].append({"handle": "bob", "tweetModel": {"name": "bob"}})
+    cluster = Cluster(mix)
+    assert await operator(cluster).reconcile(KEY) is not None
+    assert not cluster.created
+    assert cluster.conditions()["Ready"] == ("Unknown", "Pending")
+    assert "waits for the data set of TweetModel bob" in mix["status"]["conditions"][0]["message"]
+    cluster.lent = dataset().wire()
+    await settle(cluster)
+    [collect] = cluster.jobs.values()
+    plan = Plan.model_validate_json(collect["spec"]["template"]["metadata"]["annotations"][names.PLAN])
+    assert plan.borrowed["bob"].digest == dataset().digest

@@ -121,6 +121,19 @@ def test_several_sources_become_one_data_set(make_plan: MakePlan, run: Any, put:
     assert report.dataset.kept == 800
 
 
+def test_another_tweetmodels_posts_are_a_source(make_plan: MakePlan, run: Any, put: Any) -> None:
+    put("archive.zip", MANY)
+    _, lent = run(make_plan())
+    plan = make_plan(sources=[{"handle": "bob", "tweetModel": {"name": "ada"}}])
+    reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
+    code, report = run(plan.model_copy(update={"name": "bob", "borrowed": {"ada": reference}}))
+    assert code == ExitCode.DONE
+    assert (report.dataset.kept, report.dataset.held_out) == (lent.dataset.kept, lent.dataset.held_out)
+    Storage(plan.spec.storage).delete(lent.dataset.uri)
+    code, report = run(plan.model_copy(update={"name": "bob", "borrowed": {"ada": reference}}))
+    assert (code, report.reason) == (ExitCode.SOURCE, Reason.SOURCE_MISSING)
+
+
 def test_an_unpacked_archive_is_read_from_its_folder_in_the_bucket(
     make_plan: MakePlan, run: Any, put: Any, bucket: str
 ) -> None:

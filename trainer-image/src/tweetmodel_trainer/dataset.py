@@ -131,7 +131,7 @@ def write(
     check(counts)
     if not (train.posts and held_out.posts):
         whole = (folder / (TRAIN if train.posts else EVAL)).rename(folder / "whole.jsonl")
-        train, held_out, _ = _split(_lines(whole), seed, where, folder)
+        train, held_out, _ = _split(lines(whole), seed, where, folder)
         whole.unlink()
     if not held_out.posts:
         raise Failure(
@@ -197,7 +197,8 @@ def _split(posts: Iterable[Post], seed: int, below: float, folder: Path) -> tupl
     return train, held_out, cut(lowest, highest)
 
 
-def _lines(path: Path) -> Iterator[Post]:
+def lines(path: Path) -> Iterator[Post]:
+    """The posts of train.jsonl or eval.jsonl, in their order, one at a time."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield Post(**json.loads(line))
@@ -207,11 +208,11 @@ def new_in(folder: Path, known: Path) -> int:
     """Texts of a data set that an earlier one does not have, at sixteen bytes of memory each."""
     seen = Seen()
     for name in (TRAIN, EVAL):
-        for post in _lines(known / name):
+        for post in lines(known / name):
             seen.again(post.text)
-    return sum(not seen.again(post.text) for name in (TRAIN, EVAL) for post in _lines(folder / name))
+    return sum(not seen.again(post.text) for name in (TRAIN, EVAL) for post in lines(folder / name))
 
 
 def read(path: Path) -> list[Post]:
     """The posts of train.jsonl or eval.jsonl, in their order."""
-    return list(_lines(path))
+    return list(lines(path))

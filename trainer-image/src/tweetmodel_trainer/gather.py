@@ -4,28 +4,28 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
-from tweetmodel_api.layout import Layout
-from tweetmodel_api.plan import token_variable
+from tweetmodel_api.plan import DatasetReference, Plan, token_variable
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Source
-from tweetmodel_trainer import web
+from tweetmodel_trainer import dataset, web
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.sources import archive, posts, x_api
-from tweetmodel_trainer.storage import Storage
+from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
 
 
-def gather(source: Source, layout: Layout, folder: Path, storage: Storage, tell: Callable[..., None]) -> Iterator[Post]:
+def gather(source: Source, plan: Plan, folder: Path, storage: Storage, tell: Callable[..., None]) -> Iterator[Post]:
     """The posts of one source, as they were written.
 
     Args:
         source: what to read.
-        layout: of the TweetModel, for what is kept beside its data sets.
+        plan: whose source it is.
         folder: an empty folder, for files on the way.
         storage: where s3:// URIs lie.
         tell: told numbers by name on the way, for the progress.
@@ -41,12 +41,25 @@ def gather(source: Source, layout: Layout, folder: Path, storage: Storage, tell:
 
         return hub_dataset.read(source.hugging_face, source.handle, token, folder)
     if source.x_api:
-        raw = layout.raw_x(source.handle)
+        raw = plan.layout.raw_x(source.handle)
         return x_api.read(source.x_api, source.handle, token, raw, folder, storage, tell)
+    if source.tweet_model:
+        return _lent(plan.borrowed[source.tweet_model.name], source, folder, storage)
     file = source.s3 or source.https
     if file is None:
         raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no place to read from: add one.")
     return posts.read(_fetch(file.uri, folder, storage), source.handle, file.text_field, file.format)
+
+
+def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage) -> Iterator[Post]:
+    """The posts of another TweetModel's data set, as this source's account's."""
+    try:
+        storage.fetch(lent.uri, folder)
+    except Torn as error:
+        sentence = f"the data set of the TweetModel behind @{source.handle} is not whole ({error}): make it anew."
+        raise Failure(Reason.SOURCE_MISSING, sentence) from None
+    every = chain.from_iterable(dataset.lines(folder / name) for name in (dataset.TRAIN, dataset.EVAL))
+    return (post._replace(handle=source.handle) for post in every)
 
 
 def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:

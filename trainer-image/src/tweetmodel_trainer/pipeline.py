@@ -83,7 +83,7 @@ def _gather(
         logger.info("gathering @%s", source.handle)
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
-            posts = gather(source, plan.layout, Path(folder), storage, tell)
+            posts = gather(source, plan, Path(folder), storage, tell)
             yield from cleaned(posts, counts[source.handle], plan.spec.cleaning)
 
 

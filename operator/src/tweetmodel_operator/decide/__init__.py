@@ -14,10 +14,11 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, TweetModelStatus
 from tweetmodel_operator.decide import conditions, deletion, runs, schedule
 from tweetmodel_operator.decide.requests import request
-from tweetmodel_operator.decide.stages import Goal, Pursuit, pursue, settled
+from tweetmodel_operator.decide.stages import Goal, Pursuit, Verdict, pursue, settled
 from tweetmodel_operator.state import Decision, Observed
 
 REFUSED_SECONDS = 60.0
+BORROW_SECONDS = 15.0
 
 NOTHING_YET = TweetModelStatus(observed_generation=0)
 
@@ -88,7 +89,7 @@ def _pursue_in_order(
     if before.collection == collection and before.dataset:
         collect, dataset = settled(goal, conditions.sentence_of_dataset(before)), before.dataset
     else:
-        collect = pursue(goal, observed, now)
+        collect = _lent(pursue(goal, observed, now), observed)
         report = collect.verdict.report
         if not (collect.verdict.succeeded and report and report.dataset):
             return (collect,), None
@@ -99,6 +100,15 @@ def _pursue_in_order(
     if runs.is_settled(spec, before, goal):
         return (collect, settled(goal, conditions.sentence_of_model(before, goal.id))), dataset
     return (collect, runs.compared(pursue(goal, observed, now))), dataset
+
+
+def _lent(collect: Pursuit, observed: Observed) -> Pursuit:
+    """The pursuit of a collection, whose Job is not made before the TweetModels that sources name have their posts."""
+    missing = [name for name, found in observed.borrowed.items() if found is None]
+    if collect.create is None or not missing:
+        return collect
+    told = f"Collecting waits for the data set of TweetModel {', '.join(missing)}."
+    return Pursuit(collect.goal, Verdict("Active", Reason.PENDING, told, look_again=BORROW_SECONDS))
 
 
 def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
             run=goal.id if training else None,
             dataset=DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None,
             known=goal.known,
+            borrowed={name: found for name, found in observed.borrowed.items() if found},
             start=goal.start,
             beat=goal.beat,
             repeat=goal.repeat,
