@@ -73,13 +73,23 @@ class Layout:
         """Everything of this TweetModel."""
         return f"{self.storage_uri.rstrip('/')}/{self.namespace}/{self.name}"
 
+    @property
+    def raw(self) -> str:
+        """Posts as they were bought."""
+        return f"{self.root}/raw"
+
     def raw_x(self, handle: str) -> str:
         """What was read of an account from the X API."""
-        return f"{self.root}/raw/x/{handle.lower()}"
+        return f"{self.raw}/x/{handle.lower()}"
+
+    @property
+    def datasets(self) -> str:
+        """All data sets."""
+        return f"{self.root}/datasets"
 
     def dataset(self, digest: str) -> str:
         """A data set."""
-        return f"{self.root}/datasets/{digest[:16]}"
+        return f"{self.datasets}/{digest[:16]}"
 
     def checkpoints(self, run: str) -> str:
         """All checkpoints of a run."""

@@ -167,6 +167,14 @@ class Cleaning(Model):
     never: Annotated[tuple[Handle, ...], Field(max_length=256, json_schema_extra=a_set), _sorted] = ()
     """Accounts that must not appear: posts that mention them are left out."""
 
+    forget: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[0-9]{1,20}$", max_length=20)], ...],
+        Field(max_length=1000, json_schema_extra=a_set),
+        _sorted,
+    ] = ()
+    """Ids of posts that were deleted since: they are left out and removed from what is kept, and runs that learnt
+    from them are marked as stale."""
+
     languages: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$", max_length=3)], ...],
         Field(max_length=16, json_schema_extra=a_set),

@@ -68,6 +68,9 @@ class Dataset(Model):
     new: Annotated[int, Field(ge=0)] | None = None
     """Texts that the last trained model's data set does not have; absent where nothing was compared."""
 
+    forgot_in: Annotated[tuple[Identifier, ...], Field(max_length=100)] = ()
+    """Earlier data sets that held posts of spec.cleaning.forget, and were deleted."""
+
 
 class Evaluation(Model):
     """How well the model predicts held-out posts: mean cross-entropy in nats a token, and its exponential."""
@@ -214,6 +217,9 @@ class Run(Model):
     outcome: Literal["Active", "Succeeded", "Failed", "Superseded", "Outdone"]
     """How it ended. A run that a later spec overtook is Superseded, and its checkpoints stay; one whose model is no
     better than the one before it is Outdone."""
+
+    stale: bool = False
+    """Whether it learnt from a post that was forgotten since."""
 
     start_time: Annotated[str, Field(max_length=32)]
     """When its first Job was made."""

@@ -47,6 +47,10 @@ class Days:
         evaluation = made.evaluation.model_copy(update={"loss": loss, "loss_before": before})
         return self._end("train", now, model=made.model_copy(update={"evaluation": evaluation}))
 
+    def end_collect(self, now: str, **report: Any) -> Decision:
+        """The collect Job ends with this report."""
+        return self._end("collect", now, **report)
+
     def _end(self, stage: str, now: str, **report: Any) -> Decision:
         job = self.jobs[-1]
         assert job.stage == stage
@@ -460,3 +464,15 @@ def test_a_collection_that_failed_is_looked_at_again_at_the_next_due_time() -> N
     days.jobs[-1] = JobMaker(days.jobs[-1]).pod_ended(1).failed("BackoffLimitExceeded").obj()
     assert not days.look(NIGHT).create
     assert stages(days.look(MONDAY)) == ["collect"]
+
+
+def test_a_run_that_learnt_from_a_forgotten_post_is_stale_and_nothing_starts_from_it() -> None:
+    days = Days(training={"warmStart": True})
+    days.first()
+    days.spec = spec(training={"warmStart": True}, cleaning={"forget": ["17"]})
+    days.look(NIGHT)
+    decision = days.end_collect(NIGHT, dataset=dataset(digest="b" * 64, forgot_in=["a" * 16]))
+    (request,) = decision.create
+    assert request.plan.start is None
+    assert days.status
+    assert [run.stale for run in days.status.runs] == [False, True]

@@ -134,6 +134,29 @@ def test_another_tweetmodels_posts_are_a_source(make_plan: MakePlan, run: Any, p
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.SOURCE_MISSING)
 
 
+def test_a_forgotten_post_is_gone_from_all_that_is_kept(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str
+) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan()
+    _, before = run(plan)
+    page = f"{plan.layout.raw_x('ada')}/500-0.jsonl"
+    Storage(plan.spec.storage).write(page, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
+    code, after = run(make_plan(cleaning={"forget": ["17"]}))
+    assert code == ExitCode.DONE
+    assert after.dataset.kept == before.dataset.kept - 1
+    assert after.dataset.forgot_in == (before.dataset.digest[:16],)
+    assert "1 forgotten" in after.message
+    left = s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]
+    bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in left]
+    assert not any(b'"id": "17"' in body for body in bodies)
+    assert any(body == b'{"id": "18", "text": "b"}\n' for body in bodies)
+
+    again = run(make_plan(cleaning={"forget": ["17"]}))[1]
+    assert again.dataset.digest == after.dataset.digest
+    assert again.dataset.forgot_in == ()
+
+
 def test_an_unpacked_archive_is_read_from_its_folder_in_the_bucket(
     make_plan: MakePlan, run: Any, put: Any, bucket: str
 ) -> None:

@@ -118,6 +118,7 @@ class Counts:
     foreign: int = 0
     duplicates: int = 0
     similar: int = 0
+    forgotten: int = 0
     barred: int = 0
     """Posts that mention an account of cleaning.never."""
     first: str = ""
@@ -127,7 +128,7 @@ class Counts:
     @property
     def other(self) -> int:
         """Posts dropped by rules that huggingtweets has not."""
-        return self.replies + self.foreign + self.duplicates + self.similar + self.barred
+        return self.replies + self.foreign + self.duplicates + self.similar + self.barred + self.forgotten
 
     def keep(self, text: str, created: str) -> None:
         """Counts a post that stays."""
@@ -168,6 +169,8 @@ def _first(drops: Drops[T], value: T) -> str | None:
 def _raw_drops(how: Cleaning) -> Drops[Post]:
     """Rules that ask the post as it was written."""
     drops: Drops[Post] = []
+    if how.forget:
+        drops.append(("forgotten", lambda post: post.id in how.forget))
     if "Retweets" in how.drop:
         drops.append(("retweets", lambda post: is_retweet(post.text)))
     if "Replies" in how.drop:

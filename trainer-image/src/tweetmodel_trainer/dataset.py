@@ -97,6 +97,7 @@ def _left_out(count: Counts) -> str:
         "in other languages": count.foreign,
         "duplicates": count.duplicates,
         "near duplicates": count.similar,
+        "forgotten": count.forgotten,
         "that mention accounts of cleaning.never": count.barred,
     }
     told = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]

@@ -24,6 +24,7 @@ from tweetmodel_trainer import dataset
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.forget import forget
 from tweetmodel_trainer.gather import gather
 from tweetmodel_trainer.originality import best
 from tweetmodel_trainer.post import Post
@@ -31,6 +32,9 @@ from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
+
+MOST_FORGOT_IN = 50
+"""So many names of data sets fit into the report."""
 
 REPORT, SAMPLES, METRICS, EVALUATION = "report.json", "samples.jsonl", "metrics.jsonl", "evaluation.json"
 
@@ -47,6 +51,8 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.spec.cleaning)
     uri = plan.layout.dataset(written.digest)
     storage.publish(written.folder, uri)
+    forgotten = plan.spec.cleaning.forget
+    forgot_in = forget(forgotten, plan.layout, uri, workdir, storage) if forgotten else []
     total = written.total
     made = Dataset(
         digest=written.digest,
@@ -58,6 +64,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
+        forgot_in=tuple(forgot_in[:MOST_FORGOT_IN]),
         new=_new(plan.layout.dataset(plan.known), workdir, storage) if plan.known else None,
     )
     return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(counts), dataset=made)

@@ -22,7 +22,7 @@ def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, ret
     better = next((run for run in before.runs if run.outcome == "Succeeded" and _is_of_recipe(run, spec)), None)
     if known and known.outcome == "Outdone" and better and better != _current(before):
         return Goal("train", better.id, inputs, repeat=True)
-    start = known.start if known else _start(spec, before)
+    start = known.start if known else _start(spec, before, dataset)
     run = run_id(spec, dataset.digest, start)
     incumbent = _incumbent(spec, before)
     beat = incumbent.evaluation.loss if incumbent and incumbent.id != run and incumbent.evaluation else None
@@ -97,9 +97,12 @@ def record(
     of the present model is never forgotten, or nothing could be compared with it.
     """
     run = train.goal.id if train else ""
+    forgot_in = dataset.forgot_in if dataset else ()
     marked = tuple(
         r.model_copy(update={"outcome": "Superseded", "completion_time": now})
         if r.outcome == "Active" and r.id != run
+        else r.model_copy(update={"stale": True})
+        if r.dataset_digest[:16] in forgot_in
         else r
         for r in runs
     )
@@ -149,11 +152,13 @@ def _current(before: TweetModelStatus) -> Run | None:
     return next((run for run in before.runs if before.model and run.model_uri == before.model.uri), None)
 
 
-def _start(spec: TweetModelSpec, before: TweetModelStatus) -> Start | None:
+def _start(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset) -> Start | None:
     """What a new run starts from, if that is not the base."""
     current = _current(before)
     if not spec.training.warm_start or not before.model or not current or current.base != base_id(spec):
         return None
+    if current.stale or current.dataset_digest[:16] in dataset.forgot_in:
+        return None  # what was forgotten would live on in it
     return Start(uri=before.model.uri, digest=before.model.digest)
 
 
