@@ -29,6 +29,9 @@ from tweetmodel_operator.view import View
 
 logger = logging.getLogger(__name__)
 
+LONG_SECONDS = 300.0
+"""What is looked at again only after this long is worth three reads then, and no memory until then."""
+
 
 @dataclass
 class Reconciler:
@@ -77,9 +80,10 @@ class Reconciler:
             result = "success"
             if decision.changes(observed):
                 return 0.0  # what follows from it, such as a TTL once the status holds the outcome
-            if decision.requeue_after is None and not observed.at_work:
+            again = decision.requeue_after
+            if not observed.at_work and (again is None or again > LONG_SECONDS):
                 self.view.rest(key)
-            return decision.requeue_after
+            return again
         except ApiError as error:
             self.view.doubt(key)
             logger.warning("%s: the API server answered %s (%s): it is tried again", key, error.code, error)

@@ -437,14 +437,33 @@ async def test_a_complete_job_whose_pods_have_not_been_seen_is_not_run_again() -
     assert [j["metadata"]["labels"][names.STAGE] for j in cluster.jobs.values()] == ["collect", "train"]
 
 
-async def test_a_finished_tweetmodel_is_at_rest_and_a_retry_wakes_it() -> None:
-    cluster = Cluster(tweetmodel())
+async def finished(cluster: Cluster) -> Reconciler:
+    """The operator that saw the whole life of a TweetModel."""
     reconciler = operator(cluster)
     for stage, report in (("", None), ("collect", success(dataset=dataset())), ("train", None)):
         if stage:
             cluster.finish(stage, report or trained(cluster))
             reconciler.view.doubt(KEY)
         await settle(cluster, reconciler)
+    return reconciler
+
+
+async def test_a_scheduled_tweetmodel_rests_until_it_is_due() -> None:
+    life = tweetmodel()
+    life["spec"]["schedule"] = {"cron": "0 18 * * *"}
+    cluster = Cluster(life)
+    reconciler = await finished(cluster)
+    assert reconciler.view.read(KEY) is None
+    assert await reconciler.reconcile(KEY) == 6 * 3600
+    assert reconciler.view.read(KEY) is None
+    reconciler.now = lambda: "2026-11-23T18:00:00Z"
+    await settle(cluster, reconciler)
+    assert len(cluster.created) == 3
+
+
+async def test_a_finished_tweetmodel_is_at_rest_and_a_retry_wakes_it() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = await finished(cluster)
     assert reconciler.view.read(KEY) is None
     cluster.tweetmodel["metadata"] |= {"annotations": {names.RETRY: "now"}, "resourceVersion": cluster._next_version()}
     assert reconciler.view.put("TweetModel", copy.deepcopy(cluster.tweetmodel))
