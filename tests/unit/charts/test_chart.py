@@ -76,6 +76,18 @@ def test_watched_namespaces_replace_the_cluster_wide_role():
     assert environment("watchNamespaces={a,b}")["TWEETMODEL_WATCH_NAMESPACES"] == "a,b"
 
 
+def test_an_operator_of_some_namespaces_can_do_with_roles_alone():
+    documents = render("watchNamespaces={a}", "progress.enabled=false", "rbac.aggregate=false", "crds.enabled=false")
+    kinds = {document["kind"] for document in documents}
+    assert not any(kind.startswith(("Cluster", "Custom")) for kind in kinds)
+    assert "Secret" not in kinds
+    [deployment] = of_kind("Deployment", documents)
+    spec = deployment["spec"]["template"]["spec"]
+    assert "tls" not in json.dumps([spec["volumes"], spec["containers"][0]["volumeMounts"]])
+    given = {variable["name"] for variable in spec["containers"][0]["env"]}
+    assert not given & {"TWEETMODEL_PROGRESS_URL", "TWEETMODEL_TLS_DIRECTORY"}
+
+
 def test_the_pod_keeps_to_the_restricted_pod_security_standard():
     spec = pod()
     [container] = spec["containers"]
