@@ -19,6 +19,9 @@ from tweetmodel_operator import metrics
 
 JsonObject = dict[str, Any]
 
+JSON = "application/json"
+METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Of a list's objects their metadata alone: a fraction of the size."""
 APPLY = "application/apply-patch+yaml; charset=utf-8"
 MERGE = "application/merge-patch+json"
 TIMEOUT_SECONDS = 30
@@ -64,15 +67,15 @@ class ApiServer:
         """Closes the connection."""
         await self._client.close()
 
-    async def get(self, path: str, **query: str) -> JsonObject:
+    async def get(self, path: str, accept: str = JSON, **query: str) -> JsonObject:
         """Reads an object or a list."""
-        return await self._request("GET", path, query=query)
+        return await self._request("GET", path, query=query, accept=accept)
 
-    async def items(self, path: str, **query: str) -> AsyncIterator[JsonObject]:
+    async def items(self, path: str, accept: str = JSON, **query: str) -> AsyncIterator[JsonObject]:
         """The objects of a collection, page by page."""
         token = ""
         while True:
-            page = await self.get(path, limit=str(PAGE), **query, **({"continue": token} if token else {}))
+            page = await self.get(path, accept, limit=str(PAGE), **query, **({"continue": token} if token else {}))
             for item in page["items"]:
                 yield item
             token = page["metadata"].get("continue", "")
@@ -100,10 +103,11 @@ class ApiServer:
         method: str,
         path: str,
         body: JsonObject | bytes | None = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
         query: dict[str, str] | None = None,
+        accept: str = JSON,
     ) -> JsonObject:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:

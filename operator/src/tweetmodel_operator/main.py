@@ -19,7 +19,7 @@ from kubernetes.aio.config import ConfigException
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
 from tweetmodel_operator import metrics, names, settings
-from tweetmodel_operator.api_server import PAGE, ApiServer, JsonObject, jobs_path, pods_path, tweetmodels_path
+from tweetmodel_operator.api_server import METADATA, PAGE, ApiServer, JsonObject, jobs_path, pods_path, tweetmodels_path
 from tweetmodel_operator.probes import Probes
 from tweetmodel_operator.progress import ProgressServer, certificate_authority, tls
 from tweetmodel_operator.reconcile import Reconciler
@@ -67,8 +67,7 @@ class Operator:
         await self._api.close()
 
     def saw(self, deleted: bool, kind: str, raw: JsonObject) -> None:
-        """Takes what a watch says, and wakes the TweetModel that it is news for."""
-        metrics.WATCH_HEARD.labels(kind).set_to_current_time()
+        """Takes what a watch or a list says, and wakes the TweetModel that it is news for."""
         view = self.reconciler.view
         key = key_of(kind, raw)
         if key and (view.drop(kind, raw) if deleted else view.put(kind, raw)):
@@ -105,24 +104,29 @@ class Operator:
                 logger.warning("the resync failed: %s", error)
 
     async def look_over(self, namespace: str) -> None:
-        """Lists everything, and takes from it what the watches have not told."""
-        await self._take_list(KIND, namespace, tweetmodels_path(namespace))
-        if self.reconciler.view.unsettled:
-            await self._take_list("Job", namespace, jobs_path(namespace), labelSelector=names.SELECTOR)
-            await self._take_list("Pod", namespace, pods_path(namespace), labelSelector=names.SELECTOR)
-
-    async def _take_list(self, kind: str, namespace: str, path: str, **query: str) -> None:
+        """Lists everything, and has looked at what the watches have not told."""
         view = self.reconciler.view
-        unlisted = view.held(kind, namespace)
-        async for item in self._api.items(path, **query):
-            key = key_of(kind, item)
-            if key:
-                unlisted.discard((key, item["metadata"]["name"]))
-                if view.put(kind, item):
-                    self.queue.wake(key)
+        unlisted = view.held(KIND, namespace)
+        async for item in self._api.items(tweetmodels_path(namespace), METADATA):
+            key = Key(item["metadata"]["namespace"], item["metadata"]["name"])
+            unlisted.discard((key, key.name))
+            if not view.knows(key, item):
+                self._doubt(key)
+        children = (("Job", jobs_path(namespace)), ("Pod", pods_path(namespace))) if view.unsettled else ()
+        for kind, path in children:
+            held = view.held(kind, namespace)
+            async for item in self._api.items(path, labelSelector=names.SELECTOR):
+                self.saw(False, kind, item)
+                key = Key(item["metadata"]["namespace"], item["metadata"]["labels"].get(names.NAME, ""))
+                held.discard((key, item["metadata"]["name"]))
+            unlisted |= held
         for key, _ in unlisted:
-            view.doubt(key)
-            self.queue.wake(key)
+            self._doubt(key)
+
+    def _doubt(self, key: Key) -> None:
+        """Has a TweetModel read afresh."""
+        self.reconciler.view.doubt(key)
+        self.queue.wake(key)
 
 
 def _now() -> str:
@@ -182,6 +186,7 @@ async def stop(memo: kopf.Memo, **_: object) -> None:
 @kopf.on.event("", "v1", "pods")
 async def changed(event: kopf.RawEvent, resource: kopf.Resource, memo: kopf.Memo, **_: object) -> None:
     """A TweetModel, or a Job or pod of ours, was made, changed or deleted."""
+    metrics.WATCH_HEARD.labels(resource.kind).set_to_current_time()
     memo.operator.saw(event["type"] == "DELETED", resource.kind or "", cast(JsonObject, event["object"]))
 
 

@@ -73,13 +73,17 @@ class View:
         return expected and (not old or old.text != new.text)
 
     def _put_tweetmodel(self, key: Key, raw: JsonObject) -> bool:
-        seen = self._seen.get(key)
-        version = seen.tweetmodel.version if seen and seen.tweetmodel else self._at_rest.get(key)
-        if version is not None and version >= _version(raw):
+        if self.knows(key, raw):
             return False
         self._at_rest.pop(key, None)
         self._seen.setdefault(key, _Seen()).tweetmodel = _record(KIND, raw)
         return True
+
+    def knows(self, key: Key, tweetmodel: JsonObject) -> bool:
+        """Whether it has seen a TweetModel in this version, of which the metadata is enough."""
+        seen = self._seen.get(key)
+        version = seen.tweetmodel.version if seen and seen.tweetmodel else self._at_rest.get(key)
+        return version is not None and version >= _version(tweetmodel)
 
     def drop(self, kind: str, raw: JsonObject) -> bool:
         """Takes an object that is gone; whether that is news for its TweetModel."""

@@ -42,7 +42,7 @@ class Listing:
     def __init__(self, **items: list[dict[str, Any]]) -> None:
         self._items = items
 
-    async def items(self, path: str, **_: str) -> AsyncIterator[dict[str, Any]]:
+    async def items(self, path: str, *_: str, **__: str) -> AsyncIterator[dict[str, Any]]:
         for item in self._items.get(path.rsplit("/", 1)[-1], []):
             yield item
 
