@@ -20,6 +20,7 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_trainer import base_model, lora
 from tweetmodel_trainer.about import licence_of
 from tweetmodel_trainer.assessment import Assessment, assess
+from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.evaluate import evaluate_each
 from tweetmodel_trainer.failure import Failure
@@ -29,7 +30,6 @@ from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.scores import total
 from tweetmodel_trainer.storage import Storage
-from tweetmodel_trainer.tokens import blocks
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ def learn(
         logger.warning("%d GPUs were asked for and CUDA can use none: it trains on the CPU", spec.gpus)
     context = getattr(model.config, "max_position_embeddings", training.block_size)
     size = min(training.block_size, context)
-    tokens = blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
-    logger.info("%d posts make %d blocks of %d tokens", len(posts), *tokens.shape)
+    blocks = Blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
+    logger.info("%d posts make %d blocks of %d tokens", len(posts), len(blocks), size)
     before = evaluate_each(model, tokenizer, unseen)
     if not math.isfinite(loss := total(before.values()).loss):
         sentence = f"the base model's loss is {loss} before any training, so it is broken: choose another."
@@ -100,7 +100,7 @@ def learn(
     logger.info("going on from step %d", step) if step else logger.info("starting at step 0")
     trained = finetune(
         model,
-        tokens,
+        blocks,
         training,
         workdir / "checkpoints",
         workdir / "resume" if step else None,
