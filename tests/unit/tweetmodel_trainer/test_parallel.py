@@ -4,7 +4,7 @@ import operator
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Training
 from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.finetune import Trained, finetune
+from tweetmodel_trainer.finetune import finetune
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.parallel import agree, processes
 from tweetmodel_trainer.post import Post
@@ -43,22 +43,14 @@ def small_model(dropout: float) -> GPT2LMHeadModel:
     return GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0, **shape, **drop))
 
 
-def trained(
-    model: GPT2LMHeadModel,
-    folder: Path,
-    gpus: int,
-    batch_size: int,
-    publish: Callable[[int, Path], None] = lambda *_: None,
-    resume: Path | None = None,
-) -> Trained:
-    training = TRAINING.model_copy(update={"batch_size": batch_size, "checkpoint_seconds": 9999})
-    return finetune(model, TWELVE, training, folder, resume, publish, Progress({}), (0, 100), gpus)
-
-
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     """Eight blocks a step of twelve: in the last step each process has a part that is full and one that is empty."""
     one, two, new = (small_model(dropout=0.0) for _ in range(3))
-    logs = [trained(one, tmp_path, 1, 8).log, trained(two, tmp_path, 2, 8).log]
+    training = TRAINING.model_copy(update={"batch_size": 8})
+    logs = [
+        finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100), gpus).log
+        for gpus, model in enumerate((one, two), 1)
+    ]
     for row, same in zip(*logs, strict=True):
         assert same["loss"] == pytest.approx(row["loss"], rel=1e-5)
     learnt = False
@@ -68,27 +60,28 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     assert learnt
 
 
-def test_a_stop_ends_all_processes_at_a_checkpoint_from_which_they_go_on_exactly(tmp_path: Path) -> None:
-    calm, stopped, resumed = (small_model(dropout=0.1) for _ in range(3))
-    trained(calm, tmp_path / "calm", 2, 2)
-    kept: list[int] = []
-
-    def keep(step: int, folder: Path) -> None:
-        kept.append(step)
-        shutil.copytree(folder, tmp_path / "kept")
+def test_a_stop_ends_all_processes_at_a_checkpoint_and_they_resume_exactly(tmp_path: Path) -> None:
+    """One run goes through, the other takes up its second checkpoint and is stopped at the fourth."""
+    training = TRAINING.model_copy(update={"batch_size": 2, "checkpoint_seconds": 0})
 
     class StopAtThree(Progress):
         def say(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
             if percentage == 50:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    training = TRAINING.model_copy(update={"batch_size": 2})
+    def run(name: str, progress: Progress, resume: Path | None = None) -> None:
+        def keep(step: int, folder: Path) -> None:
+            shutil.copytree(folder, tmp_path / name / "kept" / str(step))
+
+        finetune(small_model(dropout=0.1), TWELVE, training, tmp_path / name, resume, keep, progress, (0, 100), gpus=2)
+
+    run("calm", Progress({}))
     with pytest.raises(Interrupted):
-        finetune(stopped, TWELVE, training, tmp_path / "stopped", None, keep, StopAtThree({}), (0, 100), gpus=2)
-    assert kept == [4], "asked for during step 3, saved at the end of the next"
-    assert trained(resumed, tmp_path / "resumed", 2, 2, resume=tmp_path / "kept").steps == 6
-    for weight, same in zip(calm.parameters(), resumed.parameters(), strict=True):
-        assert torch.equal(weight, same)
+        run("stopped", StopAtThree({}), tmp_path / "calm" / "kept" / "2")
+    calm, stopped = (tmp_path / name / "kept" for name in ("calm", "stopped"))
+    assert sorted(path.name for path in stopped.iterdir()) == ["3"], "the signal came before the checkpoint was written"
+    for file in ("model.safetensors", "optimizer.pt", "rng_state_0.pth", "rng_state_1.pth"):
+        assert (stopped / "3" / file).read_bytes() == (calm / "3" / file).read_bytes(), file
 
 
 def test_a_process_that_fails_ends_the_others_with_a_sentence() -> None:

@@ -82,10 +82,11 @@ def learn(
     training, unseen = spec.training, by_account(held_out)
     set_seed(training.seed)
     model, tokenizer = base_model.load(spec.base_model, storage, [post.text for post in posts], workdir / "base")
-    gpu = torch.cuda.is_available()
-    model.to(torch.device("cuda" if gpu else "cpu"))
-    if spec.gpus and not gpu:
-        logger.warning("%d GPUs were asked for and CUDA can use none: it trains on the CPU", spec.gpus)
+    there = torch.cuda.device_count()
+    gpus = spec.gpus if there >= spec.gpus else min(there, 1)  # a step's blocks may not fit another number
+    model.to(torch.device("cuda" if there else "cpu"))
+    if gpus < spec.gpus:
+        logger.warning("%d GPUs were asked for and CUDA can use %d: it trains on %d", spec.gpus, there, gpus)
     context = getattr(model.config, "max_position_embeddings", training.block_size)
     size = min(training.block_size, context)
     blocks = Blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
@@ -107,6 +108,7 @@ def learn(
         checkpoints.publish,
         progress,
         share=(5, 90),
+        gpus=max(gpus, 1),
     )
     shutil.rmtree(workdir / "resume", ignore_errors=True)  # room for the model
     if training.method == "LoRA":
@@ -122,14 +124,15 @@ def learn(
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
     licence = licence_of(workdir / "base")
-    remark = _remark(spec.gpus, gpu)
+    remark = _remark(spec.gpus, gpus)
     return Learnt(assessment, model.num_parameters(), licence, trained.steps, trained.log, step, remark)
 
 
-def _remark(asked: int, gpu: bool) -> str:
-    if asked and not gpu:
-        return " No GPU could be used (does the node's driver fit?), so it trained on the CPU."
-    return ""
+def _remark(asked: int, used: int) -> str:
+    if used == asked:
+        return ""
+    what, where = ("No GPU", "the CPU") if not used else (f"Fewer than {asked} GPUs", "one")
+    return f" {what} could be used (does the node's driver fit?), so it trained on {where}."
 
 
 def by_account(posts: Sequence[Post]) -> dict[str, list[str]]:
