@@ -5,11 +5,13 @@ looks sees what is in force, and a default that changes later trains nothing ane
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from tweetmodel_api.fields import Model
 from tweetmodel_api.pod_template import PodTemplate
-from tweetmodel_api.spec import BaseModelSource, Gpus, QueueName, Resources, Storage
+from tweetmodel_api.spec import BaseModelSource, QueueName, Resources, Storage
 
 NAME = "default"
 """The TweetModelDefaults of a namespace that counts."""
@@ -24,8 +26,8 @@ class DefaultsSpec(Model):
     base_model: BaseModelSource | None = None
     """The model to start from."""
 
-    gpus: Gpus | None = None
-    """GPUs of the training pod."""
+    gpus: Annotated[int, Field(ge=0, le=1)] | None = None
+    """1 trains on a GPU, 0 on the CPU; more must fit a TweetModel's own batchSize, so they are for it to ask for."""
 
     resources: Resources | None = None
     """CPU and memory of the training pod."""

@@ -390,7 +390,7 @@ class Schedule(Model):
     """Trains again only when so many posts, by their texts, are new since a model was trained last."""
 
 
-Gpus = Annotated[int, Field(ge=0, le=1)]
+Gpus = Annotated[int, Field(ge=0, le=8)]
 
 QueueName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)]
 
@@ -402,7 +402,13 @@ class TweetModelSpec(Model):
         rule(
             "!has(oldSelf.storage) || has(self.storage)",
             "storage can't be taken away while runs lie there: make another TweetModel",
-        )
+        ),
+        rule(
+            "!has(self.gpus) || self.gpus < 2 || "
+            "self.training.batchSize % (self.gpus * self.training.gradientAccumulation) == 0",
+            "gpus share the blocks of a step: training.batchSize must be a multiple of gpus times "
+            "training.gradientAccumulation",
+        ),
     )
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16, json_schema_extra=map_list("handle"))]
@@ -427,7 +433,8 @@ class TweetModelSpec(Model):
     """Where results go; needed unless the administrator has set a default."""
 
     gpus: Gpus = 1
-    """1 trains on a GPU, 0 on the CPU; 1 when absent. Collecting and cleaning never hold one."""
+    """GPUs of the training pod, which share the blocks of each step: the result does not depend on their number. 0
+    trains on the CPU; 1 when absent. Collecting and cleaning never hold one."""
 
     resources: Resources | None = None
     """CPU and memory of the training pod; the chart's `train.resources` when absent."""

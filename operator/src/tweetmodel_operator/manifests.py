@@ -68,6 +68,11 @@ def _trains(plan: Plan) -> bool:
     return plan.stage == "train" and not plan.repeat
 
 
+def _shares_memory(plan: Plan) -> bool:
+    """Whether GPUs exchange gradients: NCCL does so by /dev/shm, where a container has 64 MiB."""
+    return _trains(plan) and plan.spec.gpus > 1
+
+
 def _owner(request: JobRequest) -> JsonObject:
     return {
         "apiVersion": API_VERSION,
@@ -129,7 +134,7 @@ def _pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> 
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(request, settings, live)],
-        "volumes": _volumes(live),
+        "volumes": _volumes(live, _shares_memory(plan)),
         **_identity(chosen, settings),
         **(_placement(chosen, settings) if _trains(plan) else settings.collect_placement),
     }
@@ -149,6 +154,8 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
         {"name": "work", "mountPath": "/work"},
         {"name": "tmp", "mountPath": "/tmp"},
     ]
+    if _shares_memory(plan):
+        mounts.append({"name": "shm", "mountPath": "/dev/shm"})
     if live:
         mounts.append({"name": "progress", "mountPath": "/var/run/tweetmodel", "readOnly": True})
     return {
@@ -206,12 +213,14 @@ def _token(source: Source) -> list[JsonObject]:
     return [{"name": token_variable(source.handle), "valueFrom": {"secretKeyRef": reference}}]
 
 
-def _volumes(live: bool) -> list[JsonObject]:
+def _volumes(live: bool, shares_memory: bool) -> list[JsonObject]:
     volumes: list[JsonObject] = [
         {"name": "plan", "downwardAPI": {"items": [_from_annotation("plan.json", names.PLAN)]}},
         {"name": "work", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
     ]
+    if shares_memory:
+        volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}})
     if live:
         token = {"audience": names.AUDIENCE, "expirationSeconds": 3600, "path": "token"}
         ca = {"items": [_from_annotation("ca.crt", names.PROGRESS_CA)]}

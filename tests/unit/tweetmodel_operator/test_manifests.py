@@ -84,6 +84,16 @@ def test_a_spec_without_gpus_asks_for_none() -> None:
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
 
 
+def test_gpus_that_exchange_gradients_have_room_in_shared_memory() -> None:
+    def mounts(**changes: Any) -> list[str]:
+        pod = made("train", spec(**changes))["spec"]["template"]["spec"]
+        assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in pod["containers"][0]["volumeMounts"]}
+        return [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+
+    assert "/dev/shm" in mounts(gpus=2, training={"batchSize": 2})
+    assert "/dev/shm" not in mounts()
+
+
 def test_the_users_resources_replace_the_administrators() -> None:
     container = made("train", spec(resources={"requests": {"cpu": 2}}, gpus=0))["spec"]["template"]["spec"][
         "containers"

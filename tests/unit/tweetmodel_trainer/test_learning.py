@@ -1,9 +1,8 @@
-"""Tokens, training, evaluation and generation on a model small enough for seconds."""
+"""Training, evaluation and generation on a model small enough for seconds."""
 
 import hashlib
 import math
 import os
-import random
 import shutil
 import signal
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments, set_seed
 
@@ -20,6 +19,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Generation, Training
 from tweetmodel_trainer import finetune as finetune_module
 from tweetmodel_trainer import lora
+from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.evaluate import evaluate
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Saving, finetune
@@ -27,13 +27,13 @@ from tweetmodel_trainer.generate import generate, is_blocked, printable
 from tweetmodel_trainer.interrupt import Interrupted, Request
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.tokens import blocks, encode, epoch, train_tokenizer
+from tweetmodel_trainer.tokens import encode, train_tokenizer
 
 TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
 POSTS = [Post("ada", str(n), text) for n, text in enumerate(TEXTS)]
 TOKENIZER = train_tokenizer(TEXTS, 320)
 TRAINING = Training(batch_size=1, learning_rate="1e-3")
-TWELVE = blocks(POSTS, TOKENIZER, 3, 64, 1)[:12]
+TWELVE = Blocks(POSTS[:33], TOKENIZER, 3, 64, 1)
 
 
 def small_model(dropout: float = 0.1) -> GPT2LMHeadModel:
@@ -43,51 +43,6 @@ def small_model(dropout: float = 0.1) -> GPT2LMHeadModel:
     drop = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
     config = GPT2Config(bos_token_id=end, eos_token_id=end, **shape, **drop)
     return GPT2LMHeadModel(config)
-
-
-def test_every_post_is_read_once_an_epoch_in_another_order() -> None:
-    end = TOKENIZER.eos_token_id
-    stream = blocks(POSTS, TOKENIZER, 2, 8, 1).flatten().tolist()
-    written = TOKENIZER.decode([token if token != end else 0 for token in stream])
-    assert all(written.count(text) >= 1 for text in TEXTS[:50])
-    orders = [epoch(POSTS, random.Random(f"1/{n}")) for n in range(2)]
-    assert sorted(orders[0]) == sorted(orders[1]) == list(range(60))
-    assert orders[0] != orders[1]
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 3), st.integers(2, 60), st.integers(0, 99))
-def test_packing_loses_less_than_a_block_and_pads_nothing(epochs: int, size: int, seed: int) -> None:
-    tokens = blocks(POSTS, TOKENIZER, epochs, size, seed)
-    needed = epochs * sum(len(ids) + 1 for ids in encode(TOKENIZER, TEXTS)) + 1
-    assert tokens.shape[1] == size
-    assert 0 <= needed - tokens.numel() < size
-    assert torch.equal(tokens, blocks(POSTS, TOKENIZER, epochs, size, seed))
-
-
-def test_text_that_does_not_fill_a_block_is_repeated() -> None:
-    assert blocks(POSTS[:1], TOKENIZER, 1, 500, 1).shape == (1, 500)
-
-
-def test_a_shorter_account_is_repeated_up_to_the_longest() -> None:
-    posts = [Post("ada", str(n), "x") for n in range(30)] + [Post("bob", str(n), "x") for n in range(7)]
-    order = epoch(posts, random.Random(1))
-    assert sum(index < 30 for index in order) == sum(index >= 30 for index in order) == 30
-
-
-@given(
-    st.dictionaries(st.sampled_from("abc"), st.integers(1, 30), min_size=1),
-    st.dictionaries(st.sampled_from("abc"), st.integers(1, 9)),
-)
-def test_accounts_are_read_by_their_weights_and_every_post_at_least_once(
-    written: dict[str, int], weights: dict[str, int]
-) -> None:
-    posts = [Post(handle, str(n), "x") for handle, count in written.items() for n in range(count)]
-    order = epoch(posts, random.Random(1), weights)
-    assert set(order) == set(range(len(posts)))
-    read = {handle: sum(posts[index].handle == handle for index in order) for handle in written}
-    shares = [read[handle] / weights.get(handle, 1) for handle in written]
-    assert max(shares) - min(shares) <= 1
 
 
 def test_equal_texts_train_equal_tokenizers() -> None:
@@ -269,11 +224,11 @@ def test_a_checkpoint_that_was_handed_on_takes_no_room(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_run_at_once(tmp_path: Path) -> None:
-    model, tokens = small_model(), blocks(POSTS, TOKENIZER, 1, 64, 1)[:12]
+    model = small_model()
     with torch.no_grad():
         next(model.parameters()).fill_(math.nan)
     with pytest.raises(Failure, match=r"at step 1\): lower training\.learningRate") as failure:
-        finetune(model, tokens, TRAINING, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
+        finetune(model, TWELVE, TRAINING, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
     assert failure.value.reason is Reason.DIVERGED
 
 

@@ -1,11 +1,13 @@
 """The training loop: transformers' Trainer over blocks in a fixed order, stopped and resumed exactly.
 
 Blocks are read one after the other and every random state is in the checkpoint, so a run that is killed after
-a checkpoint ends in the same weights as one that is not (on the same hardware and software).
+a checkpoint ends in the same weights as one that is not (on the same hardware and software). Several GPUs share the
+blocks of a step: the result is the same up to rounding.
 """
 
 import logging
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedConfig,
     PreTrainedModel,
     PrinterCallback,
     Trainer,
@@ -24,11 +28,16 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.integrations import KubeflowCallback
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Training
+from tweetmodel_trainer import lora
+from tweetmodel_trainer.blocks import Blocks
+from tweetmodel_trainer.evaluate import IGNORED
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Request, deferred
+from tweetmodel_trainer.parallel import agree, processes
 from tweetmodel_trainer.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -37,18 +46,21 @@ LOGGED = 50
 """Lines of metrics in a run."""
 
 
-class Blocks(Dataset[dict[str, torch.Tensor]]):
-    """Blocks of tokens, each its own target: the model shifts them."""
+@dataclass(frozen=True)
+class Even(Dataset[dict[str, torch.Tensor]]):
+    """Blocks, and after them such as nothing is learnt from, so that all processes read equally many."""
 
-    def __init__(self, tokens: torch.Tensor) -> None:
-        self._tokens = tokens
+    blocks: Blocks
+    multiple: int
 
     def __len__(self) -> int:
-        return len(self._tokens)
+        return math.ceil(len(self.blocks) / self.multiple) * self.multiple
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        block = self._tokens[index].long()
-        return {"input_ids": block, "labels": block}
+        if index < len(self.blocks):
+            return self.blocks[index]
+        block = torch.zeros(self.blocks.size, dtype=torch.long)
+        return {"input_ids": block, "labels": torch.full_like(block, IGNORED)}
 
 
 class InOrder(Trainer):  # type: ignore[misc]  # transformers is not typed
@@ -60,7 +72,10 @@ class InOrder(Trainer):  # type: ignore[misc]  # transformers is not typed
 
 @dataclass
 class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """Asks for checkpoints by time, when a stop is asked for, and at the end; hands them on; tells progress."""
+    """Asks for checkpoints by time, when a stop is asked for, and at the end; hands them on; tells progress.
+
+    Of several processes the first one decides, and hands on what all have written.
+    """
 
     every: float
     """Seconds between checkpoints."""
@@ -79,9 +94,9 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
 
     def on_step_end(self, _: TrainingArguments, state: TrainerState, control: TrainerControl, **__: object) -> None:
         now, last = self.clock(), state.global_step >= state.max_steps
-        if self.stop.asked or last or now - self._saved >= self.every:
-            control.should_save = True
-        control.should_training_stop = control.should_training_stop or self.stop.asked
+        stop, due = agree(self.stop.asked, now - self._saved >= self.every)
+        control.should_save = stop or due or last
+        control.should_training_stop = control.should_training_stop or stop
         done = state.global_step - self._first
         remaining = (now - self._began) / done * (state.max_steps - state.global_step)
         self.progress(state.global_step / state.max_steps, remaining, self._loss)
@@ -99,7 +114,15 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
         logger.info("step %d of %d: loss %.4f", state.global_step, state.max_steps, self._loss)
 
     def on_save(self, arguments: TrainingArguments, state: TrainerState, control: TrainerControl, **__: object) -> None:
-        folder = Path(arguments.output_dir) / f"checkpoint-{state.global_step}"
+        agree(False)  # all have written their part
+        if state.is_world_process_zero:
+            self._hand_on(Path(arguments.output_dir) / f"checkpoint-{state.global_step}", state)
+        self._saved = self.clock()
+        [stop] = agree(self.stop.asked)
+        if stop:  # asked for during the upload: this checkpoint is the one to stop at
+            control.should_training_stop = True
+
+    def _hand_on(self, folder: Path, state: TrainerState) -> None:
         try:
             self.publish(state.global_step, folder)
         except Failure as failure:
@@ -108,9 +131,6 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
                 raise
             logger.warning("the checkpoint of step %d is passed over: %s", state.global_step, failure)
         shutil.rmtree(folder, ignore_errors=True)
-        self._saved = self.clock()
-        if self.stop.asked:  # during the upload: this checkpoint is the one to stop at
-            control.should_training_stop = True
 
 
 @dataclass(frozen=True)
@@ -124,28 +144,30 @@ class Trained:
 
 def finetune(
     model: PreTrainedModel,
-    tokens: torch.Tensor,
+    blocks: Blocks,
     training: Training,
     workdir: Path,
     resume_from: Path | None,
     publish: Callable[[int, Path], None],
     progress: Progress,
     share: tuple[float, float],
+    gpus: int = 1,
 ) -> Trained:
     """Trains `model` in place.
 
     Args:
         model: to train; where `resume_from` is given its weights are replaced.
-        tokens: blocks, int32 of shape (blocks, size), in the order in which to read them.
+        blocks: what it reads.
         training: spec.training.
         workdir: where checkpoints are written before they are handed on.
         resume_from: a checkpoint's folder.
         publish: takes (step, folder) of each checkpoint; the folder is deleted afterwards.
         progress: told after each step.
         share: the percentages at which the loop begins and ends.
+        gpus: that share the blocks of each step, one process for each; the first is the one that the model is on.
 
     Raises:
-        Failure: Diverged.
+        Failure: Diverged, or InternalError where the process of another GPU failed.
         Interrupted: a stop was asked for; the checkpoint of that step was handed on.
     """
     begin, end = share
@@ -153,20 +175,53 @@ def finetune(
     def tell(done: float, remaining: float, loss: float) -> None:
         progress.say(begin + done * (end - begin), remaining, **({"loss": loss} if loss == loss else {}))
 
-    arguments = _arguments(training, len(tokens), workdir)
-    with deferred() as stop:
-        trainer = InOrder(
-            model=model,
-            args=arguments,
-            train_dataset=Blocks(tokens),
-            callbacks=[Saving(training.checkpoint_seconds, stop, publish, tell)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.remove_callback(KubeflowCallback)  # it says 100 % when the loop is stopped: we tell ourselves
-        trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    rest = blocks, training, workdir, resume_from, gpus
+    with deferred() as stop, processes(gpus, follow, model.config, *rest):
+        trainer = _train(model, *rest, Saving(training.checkpoint_seconds, stop, publish, tell))
         trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else it stays in mixed precision
     log = [row for row in trainer.state.log_history if "loss" in row]
     return Trained(trainer.state.global_step, log)
+
+
+def follow(
+    rank: int,
+    config: PreTrainedConfig,
+    blocks: Blocks,
+    training: Training,
+    workdir: Path,
+    resume_from: Path | None,
+    gpus: int,
+) -> None:
+    """What the process of another GPU does: the same steps, with weights that the first one hands it."""
+    disable_progress_bar()
+    set_verbosity_error()
+    with torch.device(f"cuda:{rank}" if torch.cuda.is_available() else "cpu"):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        if training.method == "LoRA":
+            model = lora.attach(model, training.lora_rank)
+    silent = Saving(math.inf, Request(), lambda *_: None, lambda *_: None)
+    _train(model, blocks, training, workdir, resume_from, gpus, silent)
+
+
+def _train(
+    model: PreTrainedModel,
+    blocks: Blocks,
+    training: Training,
+    workdir: Path,
+    resume_from: Path | None,
+    gpus: int,
+    saving: Saving,
+) -> Trainer:
+    trainer = InOrder(
+        model=model,
+        args=_arguments(training, len(blocks), workdir, gpus),
+        train_dataset=Even(blocks, training.batch_size) if gpus > 1 else blocks,
+        callbacks=[saving],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(KubeflowCallback)  # it says 100 % when the loop is stopped: we tell ourselves
+    trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    return trainer
 
 
 def computes_in_bfloat16() -> bool:
@@ -176,21 +231,21 @@ def computes_in_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _arguments(training: Training, blocks: int, workdir: Path) -> TrainingArguments:
+def _arguments(training: Training, blocks: int, workdir: Path, gpus: int) -> TrainingArguments:
     steps = math.ceil(blocks / training.batch_size)
     gpu = torch.cuda.is_available()
     mixed = training.precision == "BFloat16" or (training.precision == "Auto" and computes_in_bfloat16())
     arguments = TrainingArguments(
         output_dir=str(workdir),
         num_train_epochs=1,  # the epochs are laid out in the blocks
-        per_device_train_batch_size=training.batch_size // training.gradient_accumulation,
+        per_device_train_batch_size=training.batch_size // training.gradient_accumulation // gpus,
         gradient_accumulation_steps=training.gradient_accumulation,
         activation_checkpointing=training.gradient_checkpointing,
         learning_rate=float(training.learning_rate),
         lr_scheduler_type="cosine",
         bf16=mixed,
         use_cpu=not gpu,
-        seed=training.seed,
+        seed=training.seed + int(os.environ.get("RANK", 0)),  # dropout differs between the parts of a step
         save_strategy="no",  # `Saving` asks for checkpoints
         logging_steps=max(1, steps // LOGGED),
         logging_nan_inf_filter=False,  # else a loss that is no number is logged as the last good one

@@ -20,6 +20,7 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_trainer import base_model, lora
 from tweetmodel_trainer.about import licence_of
 from tweetmodel_trainer.assessment import Assessment, assess
+from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.evaluate import evaluate_each
 from tweetmodel_trainer.failure import Failure
@@ -29,7 +30,6 @@ from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.scores import total
 from tweetmodel_trainer.storage import Storage
-from tweetmodel_trainer.tokens import blocks
 
 logger = logging.getLogger(__name__)
 
@@ -82,14 +82,15 @@ def learn(
     training, unseen = spec.training, by_account(held_out)
     set_seed(training.seed)
     model, tokenizer = base_model.load(spec.base_model, storage, [post.text for post in posts], workdir / "base")
-    gpu = torch.cuda.is_available()
-    model.to(torch.device("cuda" if gpu else "cpu"))
-    if spec.gpus and not gpu:
-        logger.warning("%d GPUs were asked for and CUDA can use none: it trains on the CPU", spec.gpus)
+    there = torch.cuda.device_count()
+    gpus = spec.gpus if there >= spec.gpus else min(there, 1)  # a step's blocks may not fit another number
+    model.to(torch.device("cuda" if there else "cpu"))
+    if gpus < spec.gpus:
+        logger.warning("%d GPUs were asked for and CUDA can use %d: it trains on %d", spec.gpus, there, gpus)
     context = getattr(model.config, "max_position_embeddings", training.block_size)
     size = min(training.block_size, context)
-    tokens = blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
-    logger.info("%d posts make %d blocks of %d tokens", len(posts), *tokens.shape)
+    blocks = Blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
+    logger.info("%d posts make %d blocks of %d tokens", len(posts), len(blocks), size)
     before = evaluate_each(model, tokenizer, unseen)
     if not math.isfinite(loss := total(before.values()).loss):
         sentence = f"the base model's loss is {loss} before any training, so it is broken: choose another."
@@ -100,13 +101,14 @@ def learn(
     logger.info("going on from step %d", step) if step else logger.info("starting at step 0")
     trained = finetune(
         model,
-        tokens,
+        blocks,
         training,
         workdir / "checkpoints",
         workdir / "resume" if step else None,
         checkpoints.publish,
         progress,
         share=(5, 90),
+        gpus=max(gpus, 1),
     )
     shutil.rmtree(workdir / "resume", ignore_errors=True)  # room for the model
     if training.method == "LoRA":
@@ -122,14 +124,15 @@ def learn(
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
     licence = licence_of(workdir / "base")
-    remark = _remark(spec.gpus, gpu)
+    remark = _remark(spec.gpus, gpus)
     return Learnt(assessment, model.num_parameters(), licence, trained.steps, trained.log, step, remark)
 
 
-def _remark(asked: int, gpu: bool) -> str:
-    if asked and not gpu:
-        return " No GPU could be used (does the node's driver fit?), so it trained on the CPU."
-    return ""
+def _remark(asked: int, used: int) -> str:
+    if used == asked:
+        return ""
+    what, where = ("No GPU", "the CPU") if not used else (f"Fewer than {asked} GPUs", "one")
+    return f" {what} could be used (does the node's driver fit?), so it trained on {where}."
 
 
 def by_account(posts: Sequence[Post]) -> dict[str, list[str]]:

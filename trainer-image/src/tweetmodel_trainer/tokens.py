@@ -1,23 +1,11 @@
-"""Lays the text of all epochs out beforehand, as blocks of tokens that are then read in order.
+"""From texts to tokens: a tokenizer of one's own, and how any tokenizer reads a text here."""
 
-As in huggingtweets each epoch shuffles the posts anew and writes them one after the other with the end-of-text
-token between them, so no token is padding. The order is a pure function of (seed, posts): whoever resumes at
-block n reads what the interrupted run would have read.
-"""
+from collections.abc import Iterable, Sequence
 
-import random
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from tweetmodel_trainer.clean import END_OF_TEXT
-from tweetmodel_trainer.post import Post
-
-EQUAL: Mapping[str, int] = {}
-"""No account weighs more than another."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -42,62 +30,3 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[lis
         "input_ids"
     ]
     return ids
-
-
-def epoch(posts: Sequence[Post], generator: random.Random, weights: Mapping[str, int] = EQUAL) -> list[int]:
-    """Indices of the posts in the order of one epoch.
-
-    Of several accounts of one weight each gets as many posts as the longest: the shorter ones are repeated, as
-    huggingtweets did, with the last, partial repetition drawn at random. Other weights are shares of that: each post
-    is read once at least.
-    """
-    accounts: dict[str, list[int]] = {}
-    for index, post in enumerate(posts):
-        accounts.setdefault(post.handle, []).append(index)
-    unit = max(len(indices) / weights.get(handle, 1) for handle, indices in accounts.items())
-    order: list[int] = []
-    for handle, indices in accounts.items():
-        whole, part = divmod(round(unit * weights.get(handle, 1)), len(indices))
-        order += indices * whole + generator.sample(indices, part)
-    generator.shuffle(order)
-    return order
-
-
-def blocks(
-    posts: Sequence[Post],
-    tokenizer: PreTrainedTokenizerBase,
-    epochs: int,
-    size: int,
-    seed: int,
-    weights: Mapping[str, int] = EQUAL,
-) -> torch.Tensor:
-    """The text of all epochs in blocks.
-
-    Args:
-        posts: to train on, at least one.
-        tokenizer: with an end-of-text token.
-        epochs: how often each post of the longest account is read.
-        size: tokens in a block.
-        seed: of the order.
-        weights: of the accounts, by handle; 1 where one is missing.
-
-    Returns:
-        int32 of shape (blocks, size). The rest that fills no block is left out; where not even one is filled,
-        the text is repeated until it fills one.
-    """
-    ids = encode(tokenizer, [post.text for post in posts])
-    end = tokenizer.eos_token_id
-    orders = (epoch(posts, random.Random(f"{seed}/{number}"), weights) for number in range(epochs))
-    stream = array("i", _stream(orders, ids, end))
-    if len(stream) < size:
-        stream *= size // len(stream) + 1
-    count = len(stream) // size
-    return torch.frombuffer(stream, dtype=torch.int32)[: count * size].view(count, size)
-
-
-def _stream(orders: Iterable[list[int]], ids: list[list[int]], end: int) -> Iterator[int]:
-    yield end
-    for order in orders:
-        for index in order:
-            yield from ids[index]
-            yield end
