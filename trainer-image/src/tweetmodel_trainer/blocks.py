@@ -34,9 +34,7 @@ def epoch(
     return order
 
 
-def _chosen(
-    by_account: Mapping[str, Sequence[int]], generator: random.Random, weights: Mapping[str, int]
-) -> list[int]:
+def _chosen(by_account: Mapping[str, Sequence[int]], generator: random.Random, weights: Mapping[str, int]) -> list[int]:
     """The posts of one epoch, one account after the other.
 
     Of several accounts of one weight each gets as many posts as the longest: the shorter ones are repeated, as

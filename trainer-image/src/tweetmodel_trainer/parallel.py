@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -29,7 +28,7 @@ SECONDS_TO_SAY_WHY = 10
 
 
 @contextmanager
-def processes(count: int, follow: Callable[..., None], *arguments: Any) -> Iterator[None]:
+def processes(count: int, follow: Callable[..., None], *arguments: object) -> Iterator[None]:
     """Within it this process is the first of `count`; the others do `follow(rank, *arguments)`.
 
     Args:
@@ -45,7 +44,8 @@ def processes(count: int, follow: Callable[..., None], *arguments: Any) -> Itera
         yield
         return
     meeting = Path(tempfile.mkdtemp()) / "meeting"
-    others = spawn(_other, (count, meeting, follow, arguments), nprocs=count - 1, join=False, daemon=True)
+    what = _other, (count, meeting, follow, arguments)
+    others = spawn(*what, nprocs=count - 1, join=False, daemon=True)  # type: ignore[no-untyped-call]
     try:
         with _member(0, count, meeting):
             yield
@@ -75,7 +75,7 @@ def agree(*said: bool) -> list[bool]:
     return [bool(vote) for vote in votes]
 
 
-def _other(index: int, count: int, meeting: Path, follow: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _other(index: int, count: int, meeting: Path, follow: Callable[..., None], arguments: tuple[object, ...]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
     with _member(index + 1, count, meeting):
         follow(index + 1, *arguments)
