@@ -222,6 +222,13 @@ class BaseModelSource(Model):
     """A new model."""
 
 
+class EarlyStopping(Model):
+    """When to stop before the last epoch."""
+
+    patience: Annotated[int, Field(ge=1, le=100)] = 1
+    """Stops after so many epochs in a row that did not lower the held-out loss."""
+
+
 class Training(Model):
     """How the model is fine-tuned."""
 
@@ -259,6 +266,10 @@ class Training(Model):
 
     precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
     """Of the arithmetic in training; weights stay Float32. Auto takes BFloat16 where the device computes in it."""
+
+    early_stopping: EarlyStopping | None = None
+    """Scores the held-out posts after each epoch, stops when they are predicted no better, and keeps the best weights.
+    The learning rate falls as if all epochs were read."""
 
     warm_start: bool = False
     """Starts from the present model instead of the base, where both come from the same base."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments, set_seed
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import Generation, Training
+from tweetmodel_api.spec import EarlyStopping, Generation, Training
 from tweetmodel_trainer import finetune as finetune_module
 from tweetmodel_trainer import lora
 from tweetmodel_trainer.blocks import Blocks
@@ -85,6 +85,43 @@ def test_a_run_killed_after_any_checkpoint_ends_in_the_same_weights(tmp_path: Pa
             run(tmp_path / f"killed-{step}", kill, method=method)
         resumed = run(tmp_path / f"resumed-{step}", lambda *_: None, tmp_path / f"kept-{step}", method)
         assert digest(resumed) == calm, f"resumed at step {step}"
+
+
+@pytest.mark.parametrize("method", ["Full", "LoRA"])
+def test_a_run_that_stops_early_keeps_its_best_weights_wherever_it_was_killed(tmp_path: Path, method: str) -> None:
+    """Epochs end at steps 5, 9 and 12; the second one makes it worse."""
+    training = TRAINING.model_copy(update={"checkpoint_seconds": 0, "early_stopping": EarlyStopping(patience=1)})
+
+    def run(name: str, publish: Callable[[int, Path], None], resume: Path | None = None) -> tuple[GPT2LMHeadModel, Any]:
+        model = small_model() if method == "Full" else lora.attach(small_model(), 4)
+        losses = {5: 3.0, 9: 3.5}  # by what was learnt, not by how often it was asked
+        steps = [0]
+
+        def at(step: int, folder: Path) -> None:
+            steps[0] = step
+            publish(step, folder)
+
+        def score() -> float:
+            evaluate(model, TOKENIZER, TEXTS[:5])  # must not disturb dropout
+            return losses[steps[0] + 1]
+
+        if resume:
+            steps[0] = int(resume.name)
+        trained = finetune(model, TWELVE, training, tmp_path / name, resume, at, Progress({}), (0, 100), score=score)
+        return model, trained
+
+    def keep(step: int, folder: Path) -> None:
+        shutil.copytree(folder, tmp_path / "kept" / str(step))
+
+    calm, trained = run("calm", keep)
+    assert (trained.steps, trained.planned, trained.kept) == (9, 12, 5)
+    assert [row["step"] for row in trained.log if "heldout_loss" in row] == [5, 9]
+    assert sorted(int(path.name) for path in (tmp_path / "kept").iterdir()) == list(range(1, 10))
+    for step in range(1, 10):
+        resumed, again = run(f"resumed-{step}", lambda *_: None, tmp_path / "kept" / str(step))
+        assert digest(resumed) == digest(calm), f"resumed at step {step}"
+        assert (again.steps, again.kept) == (9, 5)
+        assert [row["step"] for row in again.log if "heldout_loss" in row] == [5, 9]
 
 
 @pytest.mark.parametrize("change", [{"gradient_accumulation": 4}, {"gradient_checkpointing": True}])

@@ -114,7 +114,7 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         training=plan.spec.training,
         generation=plan.spec.generation,
         steps=learnt.steps,
-        losses=tuple((int(row["step"]), row["loss"]) for row in learnt.log),
+        losses=tuple((int(row["step"]), row["loss"]) for row in learnt.log if "loss" in row),
         assessment=learnt.assessment,
         run=plan.run,
         dataset_digest=plan.dataset.digest,

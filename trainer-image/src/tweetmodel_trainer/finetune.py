@@ -28,11 +28,13 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.integrations import KubeflowCallback
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Training
 from tweetmodel_trainer import lora
+from tweetmodel_trainer.best import Best
 from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.evaluate import IGNORED
 from tweetmodel_trainer.failure import Failure
@@ -82,6 +84,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
     stop: Request
     publish: Callable[[int, Path], None]
     progress: Callable[[float, float, float], None]
+    best: Best | None = None
     clock: Callable[[], float] = time.monotonic
     _saved: float = 0.0
     _began: float = 0.0
@@ -94,12 +97,20 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
 
     def on_step_end(self, _: TrainingArguments, state: TrainerState, control: TrainerControl, **__: object) -> None:
         now, last = self.clock(), state.global_step >= state.max_steps
-        stop, due = agree(self.stop.asked, now - self._saved >= self.every)
+        enough = self.best is not None and self._enough(self.best, state)
+        stop, due = agree(self.stop.asked or enough, now - self._saved >= self.every)
         control.should_save = stop or due or last
         control.should_training_stop = control.should_training_stop or stop
         done = state.global_step - self._first
         remaining = (now - self._began) / done * (state.max_steps - state.global_step)
         self.progress(state.global_step / state.max_steps, remaining, self._loss)
+
+    def _enough(self, best: Best, state: TrainerState) -> bool:
+        loss = best.look(state.global_step)
+        if loss is not None:
+            state.log_history.append({"heldout_loss": loss, "step": state.global_step, "time": round(time.time(), 1)})
+            logger.info("step %d of %d: held-out loss %.4f", state.global_step, state.max_steps, loss)
+        return best.over
 
     def on_log(
         self, _: TrainingArguments, state: TrainerState, __: TrainerControl, logs: dict[str, float], **___: object
@@ -123,6 +134,8 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
             control.should_training_stop = True
 
     def _hand_on(self, folder: Path, state: TrainerState) -> None:
+        if self.best:
+            self.best.save(folder)
         try:
             self.publish(state.global_step, folder)
         except Failure as failure:
@@ -138,8 +151,13 @@ class Trained:
     """What the loop leaves besides the model, which it changes in place."""
 
     steps: int
+    planned: int
+    """Steps that all epochs take."""
+    kept: int
+    """The step that the weights are of."""
     log: list[dict[str, float]]
-    """A row every so many steps: step, loss, learning_rate, grad_norm, time (seconds since 1970)."""
+    """A row every so many steps: step, loss, learning_rate, grad_norm, time (seconds since 1970); with early stopping
+    one for each epoch too: step, heldout_loss, time."""
 
 
 def finetune(
@@ -152,6 +170,7 @@ def finetune(
     progress: Progress,
     share: tuple[float, float],
     gpus: int = 1,
+    score: Callable[[], float] | None = None,
 ) -> Trained:
     """Trains `model` in place.
 
@@ -165,6 +184,7 @@ def finetune(
         progress: told after each step.
         share: the percentages at which the loop begins and ends.
         gpus: that share the blocks of each step, one process for each; the first is the one that the model is on.
+        score: the model's loss on held-out posts, for early stopping.
 
     Raises:
         Failure: Diverged, or InternalError where the process of another GPU failed.
@@ -175,12 +195,22 @@ def finetune(
     def tell(done: float, remaining: float, loss: float) -> None:
         progress.say(begin + done * (end - begin), remaining, **({"loss": loss} if loss == loss else {}))
 
-    rest = blocks, training, workdir, resume_from, gpus
-    with deferred() as stop, processes(gpus, follow, model.config, *rest):
-        trainer = _train(model, *rest, Saving(training.checkpoint_seconds, stop, publish, tell))
-        trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else it stays in mixed precision
-    log = [row for row in trainer.state.log_history if "loss" in row]
-    return Trained(trainer.state.global_step, log)
+    planned, best = math.ceil(len(blocks) / training.batch_size), None
+    if training.early_stopping and score:
+        ends = frozenset(math.ceil(end / training.batch_size) for end in blocks.ends)
+        best = Best(model, score, training.early_stopping.patience, ends, workdir / "best")
+        if resume_from:
+            best.restore(resume_from)
+    if best and best.over:  # stopped early, then interrupted
+        state = TrainerState.load_from_json(str(resume_from / TRAINER_STATE_NAME))
+    else:
+        rest = blocks, training, workdir, resume_from, gpus
+        with deferred() as stop, processes(gpus, follow, model.config, *rest):
+            state = _train(model, *rest, Saving(training.checkpoint_seconds, stop, publish, tell, best))
+    if best:
+        best.take()
+    log = [row for row in state.log_history if {"loss", "heldout_loss"} & row.keys()]
+    return Trained(state.global_step, planned, best.step if best else state.global_step, log)
 
 
 def follow(
@@ -211,7 +241,7 @@ def _train(
     resume_from: Path | None,
     gpus: int,
     saving: Saving,
-) -> Trainer:
+) -> TrainerState:
     trainer = InOrder(
         model=model,
         args=_arguments(training, len(blocks), workdir, gpus),
@@ -221,7 +251,8 @@ def _train(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(KubeflowCallback)  # it says 100 % when the loop is stopped: we tell ourselves
     trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    return trainer
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else it stays in mixed precision
+    return trainer.state
 
 
 def computes_in_bfloat16() -> bool:

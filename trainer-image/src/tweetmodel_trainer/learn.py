@@ -24,7 +24,7 @@ from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.evaluate import evaluate_each
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.finetune import finetune
+from tweetmodel_trainer.finetune import Trained, finetune
 from tweetmodel_trainer.generate import generate
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
@@ -109,6 +109,7 @@ def learn(
         progress,
         share=(5, 90),
         gpus=max(gpus, 1),
+        score=lambda: total(evaluate_each(model, tokenizer, unseen).values()).loss,
     )
     shutil.rmtree(workdir / "resume", ignore_errors=True)  # room for the model
     if training.method == "LoRA":
@@ -124,15 +125,21 @@ def learn(
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
     licence = licence_of(workdir / "base")
-    remark = _remark(spec.gpus, gpus)
+    remark = _device(spec.gpus, gpus) + _early(trained)
     return Learnt(assessment, model.num_parameters(), licence, trained.steps, trained.log, step, remark)
 
 
-def _remark(asked: int, used: int) -> str:
+def _device(asked: int, used: int) -> str:
     if used == asked:
         return ""
     what, where = ("No GPU", "the CPU") if not used else (f"Fewer than {asked} GPUs", "one")
     return f" {what} could be used (does the node's driver fit?), so it trained on {where}."
+
+
+def _early(trained: Trained) -> str:
+    if trained.kept == trained.planned:
+        return ""
+    return f" Its weights are those of step {trained.kept} of {trained.planned}, which predicted held-out posts best."
 
 
 def by_account(posts: Sequence[Post]) -> dict[str, list[str]]:

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -45,9 +44,8 @@ def processes(count: int, follow: Callable[..., None], *arguments: object) -> It
         yield
         return
     meeting = Path(tempfile.mkdtemp()) / "meeting"
-    others = spawn(  # type: ignore[no-untyped-call]
-        _other, (count, meeting, follow, arguments), nprocs=count - 1, join=False, daemon=True
-    )
+    what = _other, (count, meeting, follow, arguments)
+    others = spawn(*what, nprocs=count - 1, join=False, daemon=True)  # type: ignore[no-untyped-call]
     try:
         with _member(0, count, meeting):
             yield
@@ -77,7 +75,7 @@ def agree(*said: bool) -> list[bool]:
     return [bool(vote) for vote in votes]
 
 
-def _other(index: int, count: int, meeting: Path, follow: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _other(index: int, count: int, meeting: Path, follow: Callable[..., None], arguments: tuple[object, ...]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
     with _member(index + 1, count, meeting):
         follow(index + 1, *arguments)
