@@ -3,7 +3,7 @@
     CLUSTER=… KUBECONFIG=… python tests/bench/operator_bench.py [TWEETMODELS]
 
 The operator runs as a process of this machine against a kind cluster of its own, in which no pod runs
-(`played_cluster.py`). Beside it, in the same run, a bare asyncio client writes the same objects: the floor that no
+(`played_cluster.py`). ROUNDS, FEW and IDLE in the environment make it shorter. Beside it, in the same run, a bare asyncio client writes the same objects: the floor that no
 operator can go below.
 """
 
