@@ -374,5 +374,4 @@ TestLife = Life.TestCase
 TestLife.settings = settings(
     max_examples=int(os.environ.get("WALKS", "60")),
     stateful_step_count=40,
-    deadline=None,
 )

@@ -52,7 +52,7 @@ def test_a_shorter_account_is_repeated_up_to_the_longest() -> None:
     assert sum(n in by_account["ada"] for n in order) == sum(n in by_account["bob"] for n in order) == 30
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(accounts, weights, st.integers(1, 4), st.integers(2, 80), st.integers(0, 99))
 def test_blocks_hold_the_posts_of_all_epochs_one_after_the_other(
     written: dict[str, int], weights: dict[str, int], epochs: int, size: int, seed: int
@@ -73,7 +73,7 @@ def test_blocks_hold_the_posts_of_all_epochs_one_after_the_other(
     assert torch.cat([blocks.tokens(n) for n in range(len(blocks))]).tolist() == text[: len(blocks) * size]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 80), st.randoms(use_true_random=False))
 def test_a_block_is_the_same_whichever_was_read_before(size: int, generator: random.Random) -> None:
     blocks, again = (Blocks(posts_of({"ada": 30, "bob": 7}), tokenizer(), 3, size, 1) for _ in range(2))
