@@ -3,8 +3,8 @@
     CLUSTER=… KUBECONFIG=… python tests/bench/operator_bench.py [TWEETMODELS]
 
 The operator runs as a process of this machine against a kind cluster of its own, in which no pod runs
-(`played_cluster.py`). ROUNDS, FEW and IDLE in the environment make it shorter. Beside it, in the same run, a bare asyncio client writes the same objects: the floor that no
-operator can go below.
+(`played_cluster.py`). ROUNDS, FEW and IDLE in the environment make it shorter. Beside it, in the same run, a bare
+asyncio client writes the same objects: the floor that no operator can go below.
 """
 
 import asyncio

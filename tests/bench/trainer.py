@@ -8,6 +8,9 @@ are scored on the same held-out posts, in one process, one after the other.
 import json
 import logging
 import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,13 +26,16 @@ import yaml
 from moto.server import ThreadedMotoServer
 from rich.console import Console
 from rich.table import Table
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
 
 from tweetmodel_api.plan import DatasetReference, Plan, run_id
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_trainer import base_model, dataset, learn, pipeline, tokens
+from tweetmodel_trainer import base_model, dataset, learn, pipeline
+from tweetmodel_trainer.blocks import Blocks
+from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.evaluate import evaluate
-from tweetmodel_trainer.finetune import Blocks
+from tweetmodel_trainer.generate import SHORTEST_TOKENS, TOP_K
+from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
 
@@ -37,7 +43,10 @@ ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results" / "trainer.json"
 HUGGINGTWEETS = {"learning_rate": 1.372e-4, "lr_scheduler_type": "cosine", "per_device_train_batch_size": 1}
 
-STAGES = {"blocks": "tokens", "evaluate": "evaluate", "finetune": "train", "generate": "generate"}
+PADDED_POSTS = 400
+"""Enough of them to tell their speed."""
+
+STAGES = {"Blocks": "tokens", "evaluate": "evaluate", "finetune": "train", "generate": "generate"}
 """Functions of `learn` and what the table calls them."""
 
 Times = dict[str, float]
@@ -95,7 +104,7 @@ def stock(spec: TweetModelSpec, data: Path, workdir: Path) -> tuple[float, int, 
     storage = Storage(spec.storage)
     model, tokenizer = base_model.load(spec.base_model, storage, [p.text for p in posts], workdir)
     size = min(1024, model.config.max_position_embeddings)
-    blocks = tokens.blocks(posts, tokenizer, spec.training.epochs, size, spec.training.seed)
+    blocks = Blocks(posts, tokenizer, spec.training.epochs, size, spec.training.seed)
     arguments = TrainingArguments(
         output_dir=str(workdir),
         num_train_epochs=1,
@@ -104,11 +113,77 @@ def stock(spec: TweetModelSpec, data: Path, workdir: Path) -> tuple[float, int, 
         disable_tqdm=True,
         **HUGGINGTWEETS,
     )
-    trainer = Trainer(model=model, args=arguments, train_dataset=Blocks(blocks))
+    trainer = Trainer(model=model, args=arguments, train_dataset=blocks)
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
-    return seconds, blocks.numel(), evaluate(model, tokenizer, [p.text for p in held_out]).loss
+    return seconds, len(blocks) * size, evaluate(model, tokenizer, [p.text for p in held_out]).loss
+
+
+def padded(spec: TweetModelSpec, data: Path, workdir: Path) -> tuple[float, int]:
+    """An epoch of the stock recipe with a post a row, each padded to the model's context, as most tutorials train.
+
+    Returns:
+        Seconds, and the tokens of posts that were read in them.
+    """
+    posts = dataset.read(data / dataset.TRAIN)[:PADDED_POSTS]
+    model, tokenizer = base_model.load(spec.base_model, Storage(spec.storage), [p.text for p in posts], workdir)
+    size = min(1024, model.config.max_position_embeddings)
+    ids = [[*row, tokenizer.eos_token_id][:size] for row in tokenizer([p.text for p in posts])["input_ids"]]
+    end = tokenizer.eos_token_id
+    rows = [
+        {
+            "input_ids": torch.tensor(row + [end] * (size - len(row))),
+            "attention_mask": torch.tensor([1] * len(row) + [0] * (size - len(row))),
+            "labels": torch.tensor(row + [-100] * (size - len(row))),
+        }
+        for row in ids
+    ]
+    arguments = TrainingArguments(
+        output_dir=str(workdir),
+        num_train_epochs=1,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        **HUGGINGTWEETS,
+    )
+    started = time.perf_counter()
+    Trainer(model=model, args=arguments, train_dataset=rows).train()
+    return time.perf_counter() - started, sum(map(len, ids))
+
+
+def ten_samples() -> float:
+    """Seconds for ten samples of 160 tokens from a model of GPT-2's size, whose weights don't matter for it."""
+    model = GPT2LMHeadModel(GPT2Config()).eval()
+    start = torch.full((10, 1), model.config.eos_token_id)
+    started = time.perf_counter()
+    model.generate(
+        start,
+        attention_mask=torch.ones_like(start),
+        do_sample=True,
+        max_new_tokens=160,
+        min_new_tokens=SHORTEST_TOKENS,
+        top_p=0.95,
+        top_k=TOP_K,
+        pad_token_id=model.config.eos_token_id,
+    )
+    return time.perf_counter() - started
+
+
+def imports() -> float:
+    """Seconds until a new process has imported what training needs."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import tweetmodel_trainer.learn"], check=True)
+    return time.perf_counter() - started
+
+
+def cleaning() -> float:
+    """Posts a second that one core cleans."""
+    posts = [Post("ada", str(n), str(tweet["full_text"])) for n, tweet in enumerate(archive.tweets(1))] * 30
+    started = time.process_time()
+    for _ in cleaned(posts, Counts()):
+        pass
+    return len(posts) / (time.process_time() - started)
 
 
 def per_post(loss: float, data: Path, model: Path) -> tuple[float, float]:
@@ -138,6 +213,7 @@ def main() -> None:
         times, report = ours(spec, workdir)
         data = workdir / "train" / "dataset"
         stock_seconds, stock_tokens, stock_loss = stock(spec, data, workdir / "stock")
+        padded_seconds, padded_tokens = padded(spec, data, workdir / "padded")
         loss = float(report.model.evaluation.loss)
         nats, floor = per_post(loss, data, workdir / "train" / "model")
     server.stop()
@@ -148,7 +224,13 @@ def main() -> None:
         "seconds": {name: round(value, 2) for name, value in times.items()},
         "tokens_per_second_ours": round(trained / times["train"]),
         "tokens_per_second_stock": round(stock_tokens / stock_seconds),
-        "tokens_per_second_ratio": round(trained / times["train"] / (stock_tokens / stock_seconds), 2),
+        "tokens_per_second_padded": round(padded_tokens / padded_seconds),
+        "tokens_per_second_ratio_cpu": round(trained / times["train"] / (stock_tokens / stock_seconds), 2),
+        "tokens_per_second_ratio_padded": round(trained / times["train"] / (padded_tokens / padded_seconds), 1),
+        "imports_seconds": round(imports(), 1),
+        "clean_posts_per_second": round(cleaning()),
+        "ten_samples_seconds": round(ten_samples(), 1),
+        "train_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "heldout_loss_ours": loss,
         "heldout_loss_stock": round(stock_loss, 4),
         "nats_per_post_ours": round(nats, 2),
@@ -158,11 +240,13 @@ def main() -> None:
     for name, value in times.items():
         table.add_row(name, f"{value:.2f}")
     Console().print(table)
-    table = Table("", "quickstart", "stock recipe")
-    table.add_row("tokens/s", str(figures["tokens_per_second_ours"]), str(figures["tokens_per_second_stock"]))
+    table = Table("", "quickstart", "stock recipe", "a padded post a row")
+    table.add_row("tokens/s", *(str(figures[f"tokens_per_second_{name}"]) for name in ("ours", "stock", "padded")))
     table.add_row("training seconds", f"{times['train']:.1f}", f"{stock_seconds:.1f}")
     table.add_row("held-out loss, nats/token", f"{loss:.4g}", f"{stock_loss:.4g}")
     Console().print(table)
+    for name in ("imports_seconds", "clean_posts_per_second", "ten_samples_seconds", "train_peak_mib"):
+        Console().print(f"{name}: {figures[name]}")
     Console().print(f"A held-out post costs {nats:.2f} nats; the grammar that wrote it needs {floor:.2f}.")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
