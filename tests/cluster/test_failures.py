@@ -21,7 +21,7 @@ from kube import BUCKET, Kubectl, tweetmodel
         ({"sources": []}, "spec.sources"),
         ({"storage": {"uri": "https://bucket"}}, "spec.storage.uri"),
         ({"gpus": 1.5}, "spec.gpus"),
-        ({"gpus": 2}, "training.batchSize must be a multiple of gpus"),
+        ({"gpus": 3}, "training.batchSize must be a multiple of gpus"),
     ],
 )
 def test_a_bad_spec_is_refused_at_apply_with_the_field_and_what_to_do(
