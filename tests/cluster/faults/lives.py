@@ -91,22 +91,17 @@ async def another_hour(world: World) -> None:
     await world.apply(schedule=HOURLY)
     await world.until_ready()
     await world.until_quiet()
-    first = (await world.conditions())["Ready"]
     world.operator.pass_time(timedelta(hours=1))
+    await world.touch()  # an operator that sleeps does not know that its clock was put forward
 
     async def has_a_second_run() -> bool:
         found = await world.tweetmodel()
         runs = found["status"].get("runs", []) if found else []
         return len(runs) == 2 and all("completionTime" in run for run in runs)
 
-    async def looks_up() -> bool:
-        await world.touch()  # its clock was put forward: an operator that sleeps does not know
-        return await has_a_second_run()
-
-    await world.until(looks_up)
+    await world.until(has_a_second_run)
     await world.until_ready()
     await world.until_quiet()
-    assert first[0] == "True"
 
 
 LIVES: dict[str, Life] = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import kube
 from client import Client
 from faults.kubelet import Kubelet
@@ -26,6 +27,7 @@ NOBODY = '{"schedulerName": "nobody"}'
 QUIET_SECONDS = 1.5
 """The Job controller looks at a pod's end once a second."""
 
+PROBE_SECONDS, PROBE_FAILURES = 10, 3
 ASKED = ("suspend", "ttlSecondsAfterFinished")
 """Of a Job's spec, what the operator changes."""
 
@@ -45,6 +47,8 @@ class World:
     """Stage, identity and attempt of each Job that was ever made."""
     events: list[tuple[str, str]] = field(default_factory=list)
     """Reason and note of each event that was told of the TweetModel."""
+    at_rest: bool = False
+    """Whether the operator is not to be started again."""
 
     async def apply(self, **changes: Any) -> None:
         """As a user does; `changes` replace whole fields of the spec."""
@@ -160,11 +164,35 @@ class World:
                 self.events.append((told["reason"], told["note"]))
 
     async def keep_running(self) -> None:
-        """Starts the operator again whenever it has ended, as the kubelet does."""
+        """Starts the operator again whenever it has ended, unless it is told to rest."""
         while True:
-            if not self.operator.alive:
+            if not (self.operator.alive or self.at_rest):
                 self.operator.start()
             await asyncio.sleep(0.05)
+
+    async def probe(self) -> None:
+        """Kills the operator when its liveness probe fails, as the kubelet does (the chart leaves its defaults)."""
+        failures, url = 0, f"http://127.0.0.1:{self.operator.settings['metrics_port']}/healthz"
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while True:
+                await asyncio.sleep(PROBE_SECONDS)
+                try:
+                    async with session.get(url) as answer:
+                        failures = 0 if answer.status < 400 else failures + 1
+                except (aiohttp.ClientError, TimeoutError):
+                    failures += 1
+                if failures >= PROBE_FAILURES:
+                    failures = 0
+                    self.operator.kill()
+
+    def rest(self) -> None:
+        """Ends the operator until `wake`."""
+        self.at_rest = True
+        self.operator.kill()
+
+    def wake(self) -> None:
+        """Lets it run again."""
+        self.at_rest = False
 
 
 @asynccontextmanager
@@ -187,16 +215,24 @@ async def world(folder: Path, fault: Fault | None = None, **settings: str) -> As
         own = {"watch_namespaces": namespace, "metrics_port": str(await _free_port()), "collect_placement": NOBODY}
         operator = Process(kubeconfig, folder / "operator.log", own | {"train_placement": NOBODY} | settings)
         operator.log.touch()
+        operator.start()  # the first one of a process waits for all that it imports
         this = World(api, namespace, made, operator, Kubelet(api, namespace))
         tasks = [
             asyncio.create_task(work)
-            for work in (this.kubelet.work(), this.watch_jobs(), this.watch_events(), this.keep_running())
+            for work in (
+                this.kubelet.work(),
+                this.watch_jobs(),
+                this.watch_events(),
+                this.keep_running(),
+                this.probe(),
+            )
         ]
         try:
             yield this
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             operator.kill()
             await api.delete(f"/api/v1/namespaces/{namespace}")
             await api.close()
