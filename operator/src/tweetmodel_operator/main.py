@@ -18,7 +18,7 @@ from aiohttp import web
 from kubernetes.aio.config import ConfigException
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
-from tweetmodel_operator import metrics, names, settings
+from tweetmodel_operator import logs, metrics, names, settings
 from tweetmodel_operator.api_server import METADATA, PAGE, ApiServer, JsonObject, jobs_path, pods_path, tweetmodels_path
 from tweetmodel_operator.probes import Probes
 from tweetmodel_operator.progress import ProgressServer, certificate_authority, tls
@@ -160,6 +160,7 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     settings.persistence.finalizer = f"{GROUP}/kopf"
     settings.networking.request_timeout = 60
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for every event handled
+    logs.install()
     config = memo.get("config") or _settings()
     try:
         api = await ApiServer.connect()

@@ -11,7 +11,7 @@ from makers import KEY, NOW, UID, dataset, failure, spec, success
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, encode
-from tweetmodel_operator import metrics, names
+from tweetmodel_operator import logs, metrics, names
 from tweetmodel_operator.api_server import ApiError
 from tweetmodel_operator.reconcile import Reconciler
 from tweetmodel_operator.settings import Settings
@@ -498,3 +498,30 @@ async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_se
     [collect] = cluster.jobs.values()
     plan = Plan.model_validate_json(collect["spec"]["template"]["metadata"]["annotations"][names.PLAN])
     assert plan.borrowed["bob"].digest == dataset().digest
+
+
+async def test_what_is_logged_of_a_tweetmodel_is_marked_with_its_run_and_job(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    logs.install()
+    cluster = await live(Cluster(tweetmodel()))
+    told = caplog.records[-1]
+    assert told.getMessage().startswith("default/ada: Succeeded: ")
+    assert (told.namespace, told.tweetmodel) == (KEY.namespace, KEY.name)
+    assert (told.run, told.job) == (cluster.tweetmodel["status"]["run"], cluster.created[-1])
+
+
+async def test_an_error_is_logged_with_the_tweetmodel_it_befell(caplog: pytest.LogCaptureFixture) -> None:
+    logs.install()
+    with pytest.raises(ApiError):
+        await operator(Cluster(tweetmodel(), refuse=ApiError(503, "", "try later"))).reconcile(KEY)
+    [told] = caplog.records
+    assert (told.levelname, told.tweetmodel) == ("WARNING", KEY.name)
+
+
+async def test_a_pass_that_only_looks_again_is_no_error() -> None:
+    def count() -> float:
+        return metrics.RECONCILES.labels("error")._value.get()
+
+    before = count()
+    await live(Cluster(short(), defaults={"storage": spec().wire()["storage"]}))
+    assert count() == before
