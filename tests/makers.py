@@ -83,8 +83,8 @@ class JobMaker:
     def unschedulable(self, message: str) -> "JobMaker":
         return self._pod(unschedulable=message)
 
-    def pod_ended(self, code: int, report: Report | None = None, reason: str = "Error") -> "JobMaker":
-        return self._pod(exit_code=code, exit_reason=reason, report=report)
+    def pod_ended(self, code: int, report: Report | None = None, reason: str = "Error", memory: str = "") -> "JobMaker":
+        return self._pod(exit_code=code, exit_reason=reason, report=report, memory_limit=memory)
 
     def complete(self, report: Report | None) -> "JobMaker":
         return self.pod_ended(0, report, "Completed")._with(complete=True)

@@ -169,5 +169,14 @@ def _pod(raw: JsonObject) -> ObservedPod:
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
         exit_code=ended.get("exitCode"),
         exit_reason=ended.get("reason", ""),
+        memory_limit=_limits(raw).get("memory", ""),
         report=decode(ended.get("message", "")) if ended else None,
     )
+
+
+def _limits(pod: JsonObject) -> JsonObject:
+    containers = pod.get("spec", {}).get("containers", [])
+    limits: JsonObject = next(
+        (c["resources"].get("limits", {}) for c in containers if c["name"] == names.CONTAINER), {}
+    )
+    return limits

@@ -43,6 +43,8 @@ class ObservedPod:
     exit_code: int | None = None
     exit_reason: str = ""
     """The kubelet's word for how the container ended, such as OOMKilled."""
+    memory_limit: str = ""
+    """The most memory that its container may use, such as 12Gi; empty where there is no limit."""
     report: Report | None = None
 
 

@@ -180,7 +180,17 @@ def _record(kind: str, raw: JsonObject) -> _Record:
     essence = {"metadata": metadata, "spec": raw.get("spec", {}), "status": raw.get("status", {})}
     if kind != KIND:
         metadata["annotations"] = {n: v for n, v in metadata.get("annotations", {}).items() if n != names.PLAN}
-        spec = {} if kind == "Pod" else {n: value for n, value in raw["spec"].items() if n != "template"}
+        spec = _of_pod(raw) if kind == "Pod" else {n: value for n, value in raw["spec"].items() if n != "template"}
         status = {n: value for n, value in essence["status"].items() if n not in RESTLESS}
         essence |= {"spec": spec, "status": status}
     return _Record(_version(raw), json.dumps(essence, separators=(",", ":")))
+
+
+def _of_pod(raw: JsonObject) -> JsonObject:
+    """Of a pod's spec only what our container may use."""
+    containers = raw.get("spec", {}).get("containers", [])
+    return {
+        "containers": [
+            {n: c.get(n, {}) for n in ("name", "resources")} for c in containers if c["name"] == names.CONTAINER
+        ]
+    }

@@ -367,6 +367,23 @@ def test_what_is_wrong_with_a_pod_is_told_by_reason(state: object, reason: str, 
     assert message(decision)
 
 
+def test_a_pod_that_ran_out_of_memory_says_how_much_it_had_and_what_to_lower() -> None:
+    killed = {"code": 137, "report": None, "reason": "OOMKilled"}
+    training = after(observed(job("train").pod_ended(**killed, memory="12Gi"), status=collected()))
+    assert "needed more memory than its limit of 12Gi. Raise spec.resources.limits.memory" in message(training)
+    assert "lower training.blockSize" in message(training)
+    collecting = after(observed(job().pod_ended(**killed, memory="2Gi")))
+    assert "its limit of 2Gi. Raise the chart's collect.resources.limits.memory." in message(collecting)
+    assert "training." not in message(collecting)
+    assert "it has no limit" in message(after(observed(job().pod_ended(**killed))))
+
+
+def test_a_pod_without_a_node_is_told_what_to_compare_the_nodes_with() -> None:
+    full = "0/1 nodes are available: 1 Insufficient memory."
+    assert "the chart's collect.resources" in message(after(observed(job().unschedulable(full))))
+    assert "spec.gpus" in message(after(observed(job("train").unschedulable(full), status=collected())))
+
+
 def test_the_schedulers_sentence_is_passed_on() -> None:
     decision = after(observed(job().unschedulable("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")))
     assert "Insufficient nvidia.com/gpu" in message(decision)

@@ -54,6 +54,13 @@ def test_a_termination_message_that_is_no_report_counts_as_none() -> None:
     assert (pod.exit_reason, pod.report) == ("OOMKilled", None)
 
 
+def test_a_pods_memory_limit_is_its_containers() -> None:
+    pod = raw_pod(**container(terminated={"exitCode": 137, "reason": "OOMKilled"}))
+    assert assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0].memory_limit == ""
+    pod["spec"] = {"containers": [{"name": names.CONTAINER, "resources": {"limits": {"memory": "12Gi"}}}]}
+    assert assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0].memory_limit == "12Gi"
+
+
 def test_pods_come_oldest_first() -> None:
     pods = [raw_pod("new", "2026-11-23T12:00:09Z"), raw_pod("old", "2026-11-23T12:00:02Z")]
     seen = assemble(KEY, tweetmodel(), [raw_job()], pods, {}).jobs[0].pods

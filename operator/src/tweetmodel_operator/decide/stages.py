@@ -215,17 +215,18 @@ def _failure(job: ObservedJob) -> Verdict:
     elif ended is None:
         reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failed_message}"
     else:
-        reason, message = _ending(ended)
+        reason, message = _ending(ended, job.stage)
     return Verdict("Failed", reason, message, needs_person=True)
 
 
-def _ending(pod: ObservedPod) -> tuple[Reason, str]:
+def _ending(pod: ObservedPod, stage: Stage) -> tuple[Reason, str]:
     """Why a container ended with a code that is not zero."""
     if pod.report:
         return pod.report.reason, pod.report.message
     if pod.exit_reason == "OOMKilled":
-        fact = FACTS[Reason.OUT_OF_MEMORY]
-        return Reason.OUT_OF_MEMORY, f"Pod {pod.name}: {fact.meaning} {fact.advice}"
+        had = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its node had left; it has no limit"
+        needed = f"Pod {pod.name} needed more memory than {had}."
+        return Reason.OUT_OF_MEMORY, f"{needed} {FACTS[Reason.OUT_OF_MEMORY].advise(stage)}"
     message = f"Pod {pod.name} ended with exit code {pod.exit_code} and no report. {_advice(Reason.INTERNAL_ERROR)}"
     return Reason.INTERNAL_ERROR, message
 
@@ -233,13 +234,14 @@ def _ending(pod: ObservedPod) -> tuple[Reason, str]:
 def _under_way(job: ObservedJob, pod: ObservedPod) -> Verdict:
     if pod.unschedulable:
         fact = FACTS[Reason.UNSCHEDULABLE]
-        return Verdict("Active", Reason.UNSCHEDULABLE, f"{fact.meaning} {fact.advice} {pod.unschedulable}")
+        told = f"{fact.meaning} {fact.advise(job.stage)} {pod.unschedulable}"
+        return Verdict("Active", Reason.UNSCHEDULABLE, told)
     if pod.waiting_reason in WAITING:
         reason = WAITING[pod.waiting_reason]
         lasting = pod.waiting_reason not in PASSING
         return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=lasting)
     if pod.exit_code and pod.exit_code not in PERMANENT:  # at a permanent one the Job is about to fail, and says so
-        reason, message = _ending(pod)
+        reason, message = _ending(pod, job.stage)
         if reason is Reason.INTERRUPTED:
             return Verdict("Active", UNDER_WAY[job.stage], f"{message} The next pod goes on from there.")
         return Verdict("Active", reason, f"{message} It is tried again.")
