@@ -77,6 +77,14 @@ class JobMaker:
     def running(self) -> "JobMaker":
         return self._pod(running=True)
 
+    def unheard(self) -> "JobMaker":
+        """Its node does not answer, says the control plane."""
+        return self._pod(running=True, unheard=True, node="n1")
+
+    def pod_deleted(self, due: str, unheard: bool = True) -> "JobMaker":
+        """Its pod was to have ended by then."""
+        return self._pod(running=True, unheard=unheard, due=due, node="n1")
+
     def waiting(self, reason: str, message: str = "") -> "JobMaker":
         return self._pod(waiting_reason=reason, waiting_message=message)
 

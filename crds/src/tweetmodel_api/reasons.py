@@ -42,6 +42,7 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     SECRET_INVALID = "SecretInvalid"
     POD_REFUSED = "PodRefused"
+    NODE_LOST = "NodeLost"
 
     INVALID_SPEC = "InvalidSpec"
     NOT_ALLOWED = "NotAllowed"
@@ -122,6 +123,12 @@ FACTS: dict[Reason, Fact] = {
     Reason.POD_REFUSED: Fact(
         "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
         "The message says which; change it or ask your cluster's administrator.",
+    ),
+    Reason.NODE_LOST: Fact(
+        "The pod's node does not answer. No other pod starts before this one is known to have ended, since two would "
+        "write to the same folder.",
+        "Bring the node back; if it is gone for good, delete its Node object, or taint it with "
+        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute. The next pod goes on from the last checkpoint.",
     ),
     Reason.INVALID_SPEC: Fact(
         "The spec or the plan made of it can't be read.",

@@ -154,14 +154,16 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
 
 
 def _pod(raw: JsonObject) -> ObservedPod:
-    status = raw.get("status", {})
+    metadata, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
     container: JsonObject = next((c for c in status.get("containerStatuses", []) if c["name"] == names.CONTAINER), {})
     state: dict[str, Any] = container.get("state", {})
     ended, waiting = state.get("terminated", {}), state.get("waiting", {})
-    scheduled: JsonObject = next((c for c in status.get("conditions", []) if c["type"] == "PodScheduled"), {})
+    conditions = {c["type"]: c for c in status.get("conditions", [])}
+    scheduled: JsonObject = conditions.get("PodScheduled", {})
+    over = bool(ended) or status.get("phase") in ("Succeeded", "Failed")
     return ObservedPod(
-        name=raw["metadata"]["name"],
-        created=raw["metadata"]["creationTimestamp"],
+        name=metadata["name"],
+        created=metadata["creationTimestamp"],
         started=(ended or state.get("running", {})).get("startedAt", ""),
         running="running" in state,
         waiting_reason=waiting.get("reason", ""),
@@ -169,13 +171,25 @@ def _pod(raw: JsonObject) -> ObservedPod:
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
         exit_code=ended.get("exitCode"),
         exit_reason=ended.get("reason", ""),
-        memory_limit=_limits(raw).get("memory", ""),
+        memory_limit=_limits(spec).get("memory", ""),
+        node=spec.get("nodeName", ""),
+        unheard=not over and "running" in state and _is_unheard(conditions.get("Ready", {})),
+        due="" if over else metadata.get("deletionTimestamp", ""),
         report=decode(ended.get("message", "")) if ended else None,
     )
 
 
-def _limits(pod: JsonObject) -> JsonObject:
-    containers = pod.get("spec", {}).get("containers", [])
+def _is_unheard(ready: JsonObject) -> bool:
+    """Whether the control plane has taken Ready away, 50 s after a node was heard of last.
+
+    It writes the status alone (kubernetes pkg/controller/util/node, MarkPodsNotReady); a kubelet that says False says
+    why, and one that answers again writes its own.
+    """
+    return ready.get("status") == "False" and not ready.get("reason")
+
+
+def _limits(spec: JsonObject) -> JsonObject:
+    containers = spec.get("containers", [])
     limits: JsonObject = next(
         (c["resources"].get("limits", {}) for c in containers if c["name"] == names.CONTAINER), {}
     )

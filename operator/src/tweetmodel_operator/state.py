@@ -45,6 +45,12 @@ class ObservedPod:
     """The kubelet's word for how the container ended, such as OOMKilled."""
     memory_limit: str = ""
     """The most memory that its container may use, such as 12Gi; empty where there is no limit."""
+    node: str = ""
+    """Where it runs; empty while the scheduler has found no node."""
+    unheard: bool = False
+    """Whether the control plane says that the node of its running container does not answer."""
+    due: str = ""
+    """When it must have ended, because it was deleted; empty where it was not, or has ended."""
     report: Report | None = None
 
 

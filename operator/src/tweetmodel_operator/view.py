@@ -187,10 +187,11 @@ def _record(kind: str, raw: JsonObject) -> _Record:
 
 
 def _of_pod(raw: JsonObject) -> JsonObject:
-    """Of a pod's spec only what our container may use."""
-    containers = raw.get("spec", {}).get("containers", [])
-    return {
-        "containers": [
-            {n: c.get(n, {}) for n in ("name", "resources")} for c in containers if c["name"] == names.CONTAINER
-        ]
-    }
+    """Of a pod's spec only its node and what our container may use."""
+    spec = raw.get("spec", {})
+    containers = [
+        {n: c.get(n, {}) for n in ("name", "resources")}
+        for c in spec.get("containers", [])
+        if c["name"] == names.CONTAINER
+    ]
+    return {"nodeName": spec.get("nodeName", ""), "containers": containers}

@@ -384,6 +384,41 @@ def test_a_pod_without_a_node_is_told_what_to_compare_the_nodes_with() -> None:
     assert "spec.gpus" in message(after(observed(job("train").unschedulable(full), status=collected())))
 
 
+def test_a_node_that_does_not_answer_is_told_at_once_and_waited_for() -> None:
+    unheard = job("train").unheard()
+    decision = after(observed(unheard, status=collected()))
+    assert condition(decision, "Ready") == ("Unknown", "NodeLost")
+    assert condition(decision, "Stalled")[0] == "False", "the node may come back"
+    assert message(decision).startswith(f"Node n1 does not answer for pod {unheard.obj().name}-0: ")
+    assert "delete its Node object" in message(decision)
+    back = after(observed(job("train").running(), status=decision.status))
+    assert condition(back, "Ready") == ("Unknown", "Training")
+
+
+def test_a_pod_that_was_to_have_ended_but_never_says_so_needs_a_person() -> None:
+    """The Job makes no other before (podReplacementPolicy: Failed), and neither does the operator."""
+    deleted = job("train").pod_deleted(due="2026-11-23T12:02:00Z", unheard=False)
+    within = after(observed(deleted, status=collected()))
+    assert condition(within, "Ready") == ("Unknown", "Training")
+    assert within.requeue_after == 150
+    lost = after(observed(deleted, status=within.status), "2026-11-23T12:02:30Z")
+    assert condition(lost, "Stalled") == ("True", "NodeLost")
+    assert not lost.create
+    assert not lost.delete
+    later = after(observed(deleted, status=lost.status), LATER)
+    assert (later.status, later.requeue_after) == (lost.status, None)
+    replaced = after(observed(deleted.running(), status=lost.status), LATER)
+    assert condition(replaced, "Ready") == ("Unknown", "Training")
+
+
+def test_a_job_that_can_not_go_because_its_node_is_lost_says_so() -> None:
+    lost = job("train").pod_deleted(due=NOW).deleting()
+    decision = after(observed(lost, of=spec(gpus=0), status=collected()), LATER)
+    assert condition(decision, "Stalled") == ("True", "NodeLost")
+    on_its_way_out = observed(lost, of=spec(deletionPolicy="Delete"), status=collected(), deleted=LATER, held=True)
+    assert condition(after(on_its_way_out, LATER), "Ready") == ("False", "NodeLost")
+
+
 def test_the_schedulers_sentence_is_passed_on() -> None:
     decision = after(observed(job().unschedulable("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")))
     assert "Insufficient nvidia.com/gpu" in message(decision)

@@ -6,6 +6,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import encode
 from tweetmodel_operator import names
 from tweetmodel_operator.observe import assemble, read
+from tweetmodel_operator.state import ObservedPod
 
 
 def tweetmodel(**changes: Any) -> dict[str, Any]:
@@ -59,6 +60,27 @@ def test_a_pods_memory_limit_is_its_containers() -> None:
     assert assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0].memory_limit == ""
     pod["spec"] = {"containers": [{"name": names.CONTAINER, "resources": {"limits": {"memory": "12Gi"}}}]}
     assert assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0].memory_limit == "12Gi"
+
+
+def pod_on_a_node(ready: dict[str, str], phase: str = "Running", **state: Any) -> ObservedPod:
+    pod = raw_pod(phase=phase, conditions=[{"type": "Ready", **ready}], **container(**state))
+    pod["spec"] = {"nodeName": "n1", "containers": []}
+    pod["metadata"]["deletionTimestamp"] = "2026-11-23T12:02:00Z"
+    return assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0]
+
+
+def test_a_running_pod_that_only_the_control_plane_calls_unready_is_unheard_of() -> None:
+    lost = pod_on_a_node({"status": "False"}, running={})
+    assert (lost.node, lost.unheard, lost.due) == ("n1", True, "2026-11-23T12:02:00Z")
+    assert not pod_on_a_node({"status": "True"}, running={}).unheard
+    assert not pod_on_a_node({"status": "False", "reason": "ContainersNotReady"}, running={}).unheard
+    assert not pod_on_a_node({"status": "False"}, waiting={"reason": "ContainerCreating"}).unheard
+
+
+def test_a_pod_that_has_ended_or_was_given_up_is_not_waited_for() -> None:
+    ended = pod_on_a_node({"status": "False", "reason": "PodFailed"}, terminated={"exitCode": 143})
+    given_up = pod_on_a_node({"status": "False"}, phase="Failed", running={})  # by the control plane: its node is gone
+    assert [(pod.unheard, pod.due) for pod in (ended, given_up)] == [(False, "")] * 2
 
 
 def test_pods_come_oldest_first() -> None:

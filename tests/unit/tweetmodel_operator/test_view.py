@@ -103,13 +103,15 @@ def test_jobs_that_come_before_their_tweetmodel_wait_for_it() -> None:
     assert len(view.read(KEY)[1]) == 1
 
 
-def test_of_a_pods_spec_it_keeps_what_our_container_may_use(view: View) -> None:
+def test_of_a_pods_spec_it_keeps_the_node_and_what_our_container_may_use(view: View) -> None:
     sidecar, ours = {"name": "proxy", "image": "proxy"}, {"name": names.CONTAINER, "image": "trainer", "env": [{}]}
     limits = {"limits": {"memory": "12Gi"}}
-    pod = child(3, "pod", spec={"containers": [sidecar, ours | {"resources": limits}], "volumes": [{}]})
+    pod = child(
+        3, "pod", spec={"nodeName": "n1", "containers": [sidecar, ours | {"resources": limits}], "volumes": [{}]}
+    )
     view.put("Pod", pod | {"kind": "Pod"})
     [kept] = view.read(KEY)[2]
-    assert kept["spec"] == {"containers": [{"name": names.CONTAINER, "resources": limits}]}
+    assert kept["spec"] == {"nodeName": "n1", "containers": [{"name": names.CONTAINER, "resources": limits}]}
 
 
 def test_it_names_what_it_holds(view: View) -> None:

@@ -15,7 +15,7 @@ from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import conditions
 from tweetmodel_operator.decide.requests import request
-from tweetmodel_operator.decide.stages import Goal, Verdict, pursue
+from tweetmodel_operator.decide.stages import Goal, Verdict, pursue, waited_for
 from tweetmodel_operator.state import Decision, Observed
 
 PURGE_SECONDS = 1800
@@ -40,7 +40,7 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
         return given_up(observed, f"Job {working[0].name} does not end")
     if working:  # their pods still write
         verdict = Verdict("Active", Reason.PURGING, "Its Jobs are stopped before its folder is deleted.")
-        status = conditions.purging(before, observed, verdict, now)
+        status = conditions.purging(before, observed, waited_for(working[0], now, verdict), now)
         ending = tuple(job.name for job in working if not job.deleting)
         return Decision(delete=ending, status=status, requeue_after=LOOK_AGAIN_SECONDS)
     # An image or account that is not allowed gets no keys: the administrator's own purges then.

@@ -19,6 +19,8 @@ from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod, second
 MOST_LOST_REPORTS = 5
 PODLESS_SECONDS = 30.0
 """How long a Job may have no pod before it is told: a quota or a policy refuses pods, not Jobs."""
+LOST_SECONDS = 30.0
+"""How long after it is due a pod is taken for lost: a kubelet that answers kills it then, and says so at once."""
 
 UNDER_WAY: dict[Stage, Reason] = {"collect": Reason.COLLECTING, "train": Reason.TRAINING, "purge": Reason.PURGING}
 
@@ -124,6 +126,7 @@ def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
 def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, lost_reports: int) -> Pursuit:
     if job.deleting and not job.finished:
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
+        waiting = waited_for(job, now, waiting)
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting))
     verdict = judge(job, now)
     if verdict is None:  # complete, but no report left
@@ -196,7 +199,25 @@ def judge(job: ObservedJob, now: str) -> Verdict | None:
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
         return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}")
-    return _under_way(job, latest) if latest else _podless(job, now)
+    return waited_for(job, now, _under_way(job, latest)) if latest else _podless(job, now)
+
+
+def waited_for(job: ObservedJob, now: str, verdict: Verdict) -> Verdict:
+    """The verdict on a Job at work, or that its pod is lost with its node.
+
+    Kubernetes deletes a pod five minutes after its node was heard of last, but the pod stays until the node says that
+    it has ended, and until then podReplacementPolicy Failed has the Job wait (Kueue's KEP-6757 tells it all).
+    """
+    pod = job.pods[-1] if job.pods else None
+    if pod is None or not (pod.unheard or pod.due):
+        return verdict
+    left = LOST_SECONDS - seconds_between(pod.due, now) if pod.due else None
+    overdue = left is not None and left <= 0
+    if pod.unheard or overdue:
+        told = f"Node {pod.node} does not answer for pod {pod.name}: whether it still runs is not known, and the next"
+        message = f"{told} one waits for its end. {_advice(Reason.NODE_LOST)}"
+        verdict = Verdict("Active", Reason.NODE_LOST, message, needs_person=overdue)
+    return verdict if overdue else replace(verdict, look_again=left)
 
 
 def _podless(job: ObservedJob, now: str) -> Verdict:
