@@ -103,8 +103,8 @@ class JobMaker:
     def suspended(self, by_us: bool = False) -> "JobMaker":
         return self._with(suspended=True, suspended_by_us=by_us)
 
-    def podless(self, since: str) -> "JobMaker":
-        return self._with(pods=(), started=since)
+    def podless(self, since: str, started: str = "") -> "JobMaker":
+        return self._with(pods=(), started=started or since, idle_since=since)
 
     def deleting(self) -> "JobMaker":
         return self._with(deleting=True)

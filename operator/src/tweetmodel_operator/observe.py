@@ -141,6 +141,7 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
         created=metadata["creationTimestamp"],
         started=status.get("startTime", ""),
         ended=(failed or conditions.get("Complete", {})).get("lastTransitionTime", ""),
+        idle_since=_idle_since(raw),
         ended_pods=status.get("succeeded", 0) + status.get("failed", 0),
         complete="Complete" in conditions,
         failed_reason=failed.get("reason", "Failed") if failed else "",
@@ -151,6 +152,30 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
         has_ttl="ttlSecondsAfterFinished" in spec,
         pods=tuple(sorted(mine, key=lambda pod: pod.created)),
     )
+
+
+def _idle_since(job: JsonObject) -> str:
+    if not is_idle(job):
+        return ""
+    written = [entry["time"] for entry in job["metadata"].get("managedFields", []) if is_of_status(entry)]
+    latest: str = max([job["status"]["startTime"], *written])
+    return latest
+
+
+def is_idle(job: JsonObject) -> bool:
+    """Whether the Job controller says that no pod of a Job it has begun with is there.
+
+    It says so in the very pass in which it has tried to make one (kubernetes pkg/controller/job, syncJob): such a Job
+    was refused its pod, or pauses after one that is gone.
+    """
+    status = job.get("status", {})
+    held = any(c["type"] == "Suspended" and c["status"] == "True" for c in status.get("conditions", []))  # or was
+    return "startTime" in status and not (held or status.get("active") or status.get("terminating"))
+
+
+def is_of_status(entry: JsonObject) -> bool:
+    """Whether an entry of managedFields tells when the status was written."""
+    return entry.get("subresource") == "status" and "time" in entry
 
 
 def _pod(raw: JsonObject) -> ObservedPod:

@@ -9,6 +9,9 @@ from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Progress, TweetModelStatus
 
+SLOWEST_REFUSAL_SECONDS = 30.0
+"""An admission webhook must answer by then."""
+
 
 def seconds_between(earlier: str, later: str) -> float:
     """Seconds from one RFC 3339 time to another."""
@@ -68,6 +71,8 @@ class ObservedJob:
     started: str = ""
     """When the Job controller began to make pods, or began again after a suspension; empty until then."""
     ended: str = ""
+    idle_since: str = ""
+    """When the Job controller said last that no pod of it is there; empty while one is, or it has not begun."""
     ended_pods: int = 0
     """How many pods the Job controller has counted as ended."""
     complete: bool = False
@@ -85,6 +90,11 @@ class ObservedJob:
     def finished(self) -> bool:
         """Whether it will do no more work."""
         return self.complete or bool(self.failed_reason)
+
+    @property
+    def has_made_pods(self) -> bool:
+        """Whether a pod of it was there before, so that it may only pause before it makes the next one."""
+        return self.ended_pods > 0 or seconds_between(self.started, self.idle_since) > SLOWEST_REFUSAL_SECONDS
 
 
 @dataclass(frozen=True)

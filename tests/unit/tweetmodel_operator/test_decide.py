@@ -171,14 +171,33 @@ def test_an_older_attempt_whose_job_is_left_does_not_bring_back_a_newer_one_that
     assert condition(decision, "Ready") == ("False", "AccessDenied")
 
 
-def test_a_job_that_may_make_no_pod_is_told() -> None:
+def test_a_job_that_may_make_no_pod_is_told_within_seconds() -> None:
     young = after(observed(job().podless(since=NOW)))
     assert condition(young, "Ready") == ("Unknown", "Collecting")
-    assert young.requeue_after == 30
-    old = after(observed(job().podless(since=NOW)), LATER)
+    assert young.requeue_after == 5
+    old = after(observed(job().podless(since=NOW), status=young.status), "2026-11-23T12:00:05Z")
     assert condition(old, "Ready") == ("Unknown", "PodRefused")
     assert condition(old, "Stalled")[0] == "False", "a quota may have room later"
     assert "kubectl describe job" in message(old)
+    later = after(observed(job().podless(since=NOW), status=old.status), LATER)
+    assert (later.status, later.requeue_after) == (old.status, None)
+
+
+def test_a_job_that_a_busy_job_controller_has_not_come_to_is_not_taken_for_refused() -> None:
+    waiting, made_one = job(), job().podless(since="")
+    for late in (waiting, made_one):
+        decision = after(observed(late), LATER)
+        assert condition(decision, "Ready") == ("Unknown", "Collecting")
+        assert decision.requeue_after is None
+
+
+def test_a_job_that_pauses_after_its_pod_was_evicted_is_not_taken_for_refused() -> None:
+    evicted = job().podless(since="2026-11-23T12:30:00Z", started=NOW)
+    paused = after(observed(evicted), "2026-11-23T12:30:10Z")
+    assert condition(paused, "Ready") == ("Unknown", "Pending")
+    assert paused.requeue_after == 590
+    refused = after(observed(evicted, status=paused.status), LATER)
+    assert condition(refused, "Ready") == ("Unknown", "PodRefused")
 
 
 def test_a_registry_that_hiccups_does_not_stall_and_one_that_lasts_is_told_once() -> None:

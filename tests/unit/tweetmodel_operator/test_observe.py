@@ -62,6 +62,24 @@ def test_a_pods_memory_limit_is_its_containers() -> None:
     assert assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0].memory_limit == "12Gi"
 
 
+def test_a_job_is_idle_once_its_controller_has_tried_and_no_pod_is_there() -> None:
+    def idle_since(**status: Any) -> str:
+        raw = raw_job(**status)
+        raw["metadata"]["managedFields"] = [
+            {"manager": "tweetmodel-operator", "time": "2026-11-23T13:00:00Z"},
+            {"manager": "kube-controller-manager", "subresource": "status", "time": "2026-11-23T12:30:00Z"},
+        ]
+        (job,) = assemble(KEY, tweetmodel(), [raw], [], {}).jobs
+        return job.idle_since
+
+    begun = {"startTime": "2026-11-23T12:00:00Z"}
+    assert idle_since() == ""
+    assert idle_since(**begun, active=1) == ""
+    assert idle_since(**begun, terminating=1) == ""
+    assert idle_since(**begun, conditions=[{"type": "Suspended", "status": "True"}]) == "", "it is to begin again"
+    assert idle_since(**begun, terminating=0) == "2026-11-23T12:30:00Z"
+
+
 def pod_on_a_node(ready: dict[str, str], phase: str = "Running", **state: Any) -> ObservedPod:
     pod = raw_pod(phase=phase, conditions=[{"type": "Ready", **ready}], **container(**state))
     pod["spec"] = {"nodeName": "n1", "containers": []}

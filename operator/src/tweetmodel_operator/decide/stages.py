@@ -17,8 +17,12 @@ from tweetmodel_operator import names
 from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod, seconds_between
 
 MOST_LOST_REPORTS = 5
-PODLESS_SECONDS = 30.0
-"""How long a Job may have no pod before it is told: a quota or a policy refuses pods, not Jobs."""
+PODLESS_SECONDS = 5.0
+"""How long a Job may have no pod before it is told: a quota or a policy refuses pods, not Jobs. The Job controller says
+that it could make none only after it has tried; it tries again after 1, 2, 4 … s, so a server that was busy is given
+two more chances."""
+LONGEST_PAUSE_SECONDS = 600.0
+"""How long the Job controller waits before it makes another pod, where several have failed or were evicted."""
 LOST_SECONDS = 30.0
 """How long after it is due a pod is taken for lost: a kubelet that answers kills it then, and says so at once."""
 
@@ -221,11 +225,17 @@ def waited_for(job: ObservedJob, now: str, verdict: Verdict) -> Verdict:
 
 
 def _podless(job: ObservedJob, now: str) -> Verdict:
-    """A Job that has made no pod: it is about to, or it is not allowed to."""
-    waited = seconds_between(job.started, now) if job.started else 0.0
-    if waited < PODLESS_SECONDS:
-        return replace(_working(job.stage), look_again=PODLESS_SECONDS - waited)
-    why = f"Job {job.name} may make no pod; `kubectl describe job {job.name}` says which rule forbids it."
+    """A Job without a pod: it is about to make one, pauses before it makes another, or is not allowed to."""
+    idle = seconds_between(job.idle_since, now) if job.idle_since else 0.0
+    if idle < PODLESS_SECONDS:
+        return replace(_working(job.stage), look_again=PODLESS_SECONDS - idle if job.idle_since else None)
+    describe = f"`kubectl describe job {job.name}` says"
+    if job.has_made_pods and idle < LONGEST_PAUSE_SECONDS:
+        told = (
+            f"The pod of Job {job.name} is gone, and another follows after a pause, if no rule forbids it; {describe}."
+        )
+        return Verdict("Active", Reason.PENDING, told, look_again=LONGEST_PAUSE_SECONDS - idle)
+    why = f"Job {job.name} may make no pod; {describe} which rule forbids it."
     return Verdict("Active", Reason.POD_REFUSED, f"{FACTS[Reason.POD_REFUSED].meaning} {why}")
 
 
