@@ -146,6 +146,14 @@ def test_the_operator_reads_every_variable_and_the_defaults_are_its_own():
     }
 
 
+def test_the_administrators_limits_reach_the_operator():
+    limits = ("trainer.allowed.baseModels={openai-community/*}", "trainer.allowed.gpus=0", "trainer.allowed.epochs=10")
+    read = from_environment(environment(*limits))
+    assert (read.allowed_base_models, read.allowed_gpus, read.allowed_epochs) == (("openai-community/*",), 0, 10)
+    nothing = from_environment(environment("trainer.allowed.baseModels=null", "trainer.allowed.serviceAccounts=null"))
+    assert nothing.allowed_base_models == nothing.allowed_service_accounts == ()
+
+
 def test_before_it_is_uninstalled_the_operator_lets_go_of_what_it_holds():
     documents = render("watchNamespaces={a,b}")
     hooks = [d for d in documents if d["metadata"].get("annotations", {}).get("helm.sh/hook") == "pre-delete"]
