@@ -107,6 +107,7 @@ async def write_status(api: ApiServer, observed: Observed, status: TweetModelSta
     key = observed.key
     body = _head(observed) | {"status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
     await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
+    metrics.runs_ended(observed.status, status)
     await _tell(api, observed, status)
 
 

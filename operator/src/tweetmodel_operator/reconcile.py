@@ -126,10 +126,14 @@ class Reconciler:
             self.jobs.pop(key, None)
         if old and old != self.jobs.get(key):
             self.posted.pop(old, None)
-        for job in (job for job in observed.jobs if job.name in decision.expire):
-            verdict = judge(job, self.now())
-            outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
-            metrics.job_ended(job, outcome, reason, observed.spec.gpus if observed.spec else 0)
+        gpus = observed.spec.gpus if observed.spec and not observed.spec.pinned_run else 0
+        for job in observed.jobs:
+            if job.name in decision.expire:
+                verdict = judge(job, self.now())
+                outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
+                metrics.job_ended(job, outcome, reason, gpus)
+            elif job.name in decision.delete:
+                metrics.job_ended(replace(job, ended=self.now()), "Deleted", "Deleted", gpus)
         ready = next((c for c in decision.status.conditions if c.type == "Ready"), None) if decision.status else None
         if ready:
             metrics.STATES.put(str(key), ready.reason)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from makers import KEY, NOW, UID, dataset, failure, spec, success
 from tweetmodel_api.plan import Plan
@@ -483,6 +484,24 @@ async def test_a_life_is_counted_by_how_its_jobs_ended() -> None:
     before = count("Succeeded")
     await live(Cluster(tweetmodel()))
     assert count("Succeeded") == before + 2
+
+
+async def test_a_run_and_a_job_that_are_cut_short_are_counted_with_their_gpus() -> None:
+    def told(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"tweetmodel_{name}", labels) or 0.0
+
+    cut_short = {"stage": "train", "outcome": "Deleted", "reason": "Deleted"}
+    superseded = {"outcome": "Superseded", "reason": "Superseded"}
+    before = told("jobs_total", **cut_short), told("runs_total", **superseded), told("gpu_seconds_total")
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    cluster.finish("collect", success(dataset=dataset()))
+    await settle(cluster)
+    cluster.jobs[cluster.created[-1]]["status"]["startTime"] = NOW
+    cluster.tweetmodel["spec"]["training"] = {"epochs": 9}
+    await settle(cluster, Reconciler(cluster, Settings(), lambda: "2026-11-23T12:01:00Z"))
+    after = told("jobs_total", **cut_short), told("runs_total", **superseded), told("gpu_seconds_total")
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 60]
 
 
 async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_set_handed_on() -> None:
