@@ -48,8 +48,14 @@ class ObservedPod:
     """The kubelet's word for how the container ended, such as OOMKilled."""
     memory_limit: str = ""
     """The most memory that its container may use, such as 12Gi; empty where there is no limit."""
+    failure: str = ""
+    """Why its node has ended it, or not taken it, in the kubelet's words; empty where it has not."""
+    scheduled: str = ""
+    """When a node was found for it; empty until then."""
     node: str = ""
     """Where it runs; empty while the scheduler has found no node."""
+    unprepared: bool = False
+    """Whether the kubelet says that it has no network and volumes yet."""
     unheard: bool = False
     """Whether the control plane says that the node of its running container does not answer."""
     due: str = ""

@@ -59,6 +59,16 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
     )
 
 
+def refused(observed: Observed, before: TweetModelStatus, message: str, now: str) -> Decision:
+    """What follows when the cluster does not allow the Job that purges: where that may pass, it is tried again."""
+    if not conditions.may_pass(message):
+        return given_up(observed, message)
+    verdict = Verdict("Active", Reason.POD_REFUSED, f"Its folder can't be deleted yet: {message}.")
+    return Decision(
+        status=conditions.purging(before, observed, verdict, now, before.attempt), requeue_after=LOOK_AGAIN_SECONDS
+    )
+
+
 def given_up(observed: Observed, why: str) -> Decision:
     """Lets it go although its folder may still be there, and says so.
 

@@ -23,6 +23,8 @@ that it could make none only after it has tried; it tries again after 1, 2, 4 â€
 two more chances."""
 LONGEST_PAUSE_SECONDS = 600.0
 """How long the Job controller waits before it makes another pod, where several have failed or were evicted."""
+SLOW_START_SECONDS = 60.0
+"""How long a pod may take to find a node, and then to start there, before it is told what that waits for."""
 LOST_SECONDS = 30.0
 """How long after it is due a pod is taken for lost: a kubelet that answers kills it then, and says so at once."""
 
@@ -203,7 +205,7 @@ def judge(job: ObservedJob, now: str) -> Verdict | None:
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
         return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}")
-    return waited_for(job, now, _under_way(job, latest)) if latest else _podless(job, now)
+    return waited_for(job, now, _under_way(job, latest, now)) if latest else _podless(job, now)
 
 
 def waited_for(job: ObservedJob, now: str, verdict: Verdict) -> Verdict:
@@ -221,7 +223,7 @@ def waited_for(job: ObservedJob, now: str, verdict: Verdict) -> Verdict:
         told = f"Node {pod.node} does not answer for pod {pod.name}: whether it still runs is not known, and the next"
         message = f"{told} one waits for its end. {_advice(Reason.NODE_LOST)}"
         verdict = Verdict("Active", Reason.NODE_LOST, message, needs_person=overdue)
-    return verdict if overdue else replace(verdict, look_again=left)
+    return verdict if overdue or left is None else replace(verdict, look_again=left)
 
 
 def _podless(job: ObservedJob, now: str) -> Verdict:
@@ -240,7 +242,7 @@ def _podless(job: ObservedJob, now: str) -> Verdict:
 
 
 def _failure(job: ObservedJob) -> Verdict:
-    ended = next((pod for pod in reversed(job.pods) if pod.exit_code), None)
+    ended = next((pod for pod in reversed(job.pods) if pod.exit_code or pod.failure), None)
     if job.failed_reason == "DeadlineExceeded":
         reason, message = Reason.DEADLINE_EXCEEDED, f"{job.failed_message}. {_advice(Reason.DEADLINE_EXCEEDED)}"
     elif ended is None:
@@ -251,9 +253,13 @@ def _failure(job: ObservedJob) -> Verdict:
 
 
 def _ending(pod: ObservedPod, stage: Stage) -> tuple[Reason, str]:
-    """Why a container ended with a code that is not zero."""
+    """Why a container ended with a code that is not zero, or never began."""
     if pod.report:
         return pod.report.reason, pod.report.message
+    if pod.failure:
+        reason = _by_its_node(pod.failure)
+        told = f"Node {pod.node} has ended pod {pod.name}: {pod.failure.rstrip('. ')}."
+        return reason, told if reason is Reason.INTERRUPTED else f"{told} {FACTS[reason].advise(stage)}"
     if pod.exit_reason == "OOMKilled":
         had = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its node had left; it has no limit"
         needed = f"Pod {pod.name} needed more memory than {had}."
@@ -262,21 +268,50 @@ def _ending(pod: ObservedPod, stage: Stage) -> tuple[Reason, str]:
     return Reason.INTERNAL_ERROR, message
 
 
-def _under_way(job: ObservedJob, pod: ObservedPod) -> Verdict:
+def _by_its_node(said: str) -> Reason:
+    """What a kubelet's sentence on an evicted, rejected or preempted pod comes to."""
+    words = said.lower()
+    if "memory" in words:
+        return Reason.OUT_OF_MEMORY
+    if "ephemeral" in words or "disk" in words:
+        return Reason.DISK_FULL
+    return Reason.INTERRUPTED if "shutdown" in words or "preempt" in words else Reason.POD_REFUSED
+
+
+def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
     if pod.unschedulable:
         fact = FACTS[Reason.UNSCHEDULABLE]
         told = f"{fact.meaning} {fact.advise(job.stage)} {pod.unschedulable}"
         return Verdict("Active", Reason.UNSCHEDULABLE, told)
     if pod.waiting_reason in WAITING:
         reason = WAITING[pod.waiting_reason]
+        if reason is Reason.SECRET_INVALID and "secret" not in pod.waiting_message.lower():
+            reason = Reason.POD_REFUSED  # what the chart's trainer.env names
         lasting = pod.waiting_reason not in PASSING
         return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=lasting)
-    if pod.exit_code and pod.exit_code not in PERMANENT:  # at a permanent one the Job is about to fail, and says so
+    if (pod.exit_code and pod.exit_code not in PERMANENT) or (
+        pod.failure and pod.exit_code is None
+    ):  # at a permanent one the Job is about to fail, and says so
         reason, message = _ending(pod, job.stage)
         if reason is Reason.INTERRUPTED:
             return Verdict("Active", UNDER_WAY[job.stage], f"{message} The next pod goes on from there.")
         return Verdict("Active", reason, f"{message} It is tried again.")
-    return _working(job.stage)
+    started = pod.running or pod.exit_code is not None
+    return _working(job.stage) if started else _starting(job.stage, pod, now)
+
+
+def _starting(stage: Stage, pod: ObservedPod, now: str) -> Verdict:
+    """A pod on its way to its start: only one that takes long is worth a word, and a write."""
+    left = SLOW_START_SECONDS - seconds_between(pod.scheduled or pod.created, now)
+    if left > 0:
+        return replace(_working(stage), look_again=left)
+    if not pod.node:
+        told = f"No scheduler has looked for a node for pod {pod.name} yet."
+    elif pod.unprepared:
+        told = f"Node {pod.node} has not set pod {pod.name} up yet, with its network, volumes and runtime class."
+    else:
+        told = f"Node {pod.node} is still pulling the image of pod {pod.name}."
+    return Verdict("Active", Reason.PENDING, f"{told} `kubectl describe pod {pod.name}` says more.")
 
 
 def _working(stage: Stage) -> Verdict:
