@@ -194,11 +194,19 @@ def _condition(
     brief: bool = False,
 ) -> Condition:
     old = next((c for c in before.conditions if c.type == kind), None)
+    message = "" if brief else verdict.message[:MOST_MESSAGE]
+    if old and (old.status, old.reason, old.message, old.observed_generation) == (
+        truth,
+        verdict.reason,
+        message,
+        generation,
+    ):
+        return old
     return Condition(
         type=kind,
         status=truth,
         reason=verdict.reason,
-        message="" if brief else verdict.message[:MOST_MESSAGE],
+        message=message,
         last_transition_time=old.last_transition_time if old and old.status == truth else now,
         observed_generation=generation,
     )
