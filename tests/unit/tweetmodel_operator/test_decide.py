@@ -482,8 +482,10 @@ def test_a_hundred_percent_is_not_believed_before_the_report() -> None:
 
 def test_the_time_of_a_condition_is_when_its_status_changed() -> None:
     first = after(observed())
-    second = after(observed(job().running(), status=first.status), LATER)
+    retried = job().pod_ended(75, failure(Reason.STORAGE_UNREACHABLE, "No answer."))
+    second = after(observed(retried, status=first.status), LATER)
     assert second.status
+    assert "No answer." in message(second)
     assert {c.last_transition_time for c in second.status.conditions} == {NOW}
 
 

@@ -68,6 +68,7 @@ class Life(RuleBasedStateMachine):
         self.held = False
         self.gone = False
         self.clock = START
+        self.awake = self.roomy = True
         self.ended: dict[str, str] = {}
         self.last_due = self.latest = ""
 
@@ -167,6 +168,22 @@ class Life(RuleBasedStateMachine):
     def apply_first(self, change: dict[str, Any]) -> None:
         self.spec = spec(**change)
 
+    @rule()
+    def the_operator_falls_asleep_or_wakes(self) -> None:
+        self.awake = not self.awake
+
+    @rule()
+    def the_cluster_fills_up_or_has_room(self) -> None:
+        self.roomy = not self.roomy
+
+    @invariant()
+    def operator_and_cluster_do_their_work(self) -> None:
+        """After each event the operator looks, while it is awake, and pods start, while there is room."""
+        if self.awake and not self.gone:
+            self.look()
+        for job in [job for job in self.jobs.values() if self.roomy and may_run(job) and not may_write(job)]:
+            self.jobs[job.name] = JobMaker(replace(job, started=self.now)).running().obj()
+
     @precondition(lambda self: not self.gone)
     @rule()
     def look(self) -> None:
@@ -213,7 +230,7 @@ class Life(RuleBasedStateMachine):
         self.version += 1
 
     @precondition(lambda self: not self.gone and not self.deleted)
-    @rule(after_all=st.integers(0, 19))
+    @rule(after_all=st.integers(0, 9))
     def delete(self, after_all: int) -> None:
         if after_all != 7:  # rarely, since little happens afterwards
             return
@@ -261,11 +278,6 @@ class Life(RuleBasedStateMachine):
         self.jobs[job.name] = JobMaker(job).complete(report).obj()
 
     @rule(data=st.data())
-    def pod_starts(self, data: st.DataObject) -> None:
-        for job in self._pick(data, lambda job: may_run(job) and not may_write(job)):
-            self.jobs[job.name] = JobMaker(replace(job, started=self.now)).running().obj()
-
-    @rule(data=st.data())
     def a_node_stops_answering(self, data: st.DataObject) -> None:
         for job in self._pick(data, may_write):
             self._pod(job, unheard=True, node="n1")
@@ -290,11 +302,17 @@ class Life(RuleBasedStateMachine):
         for job in self._pick(data, may_run):
             self._succeed(job, posts, loss)
 
-    @rule(data=st.data(), code=st.integers(1, 255), told=st.booleans())
+    @rule(
+        data=st.data(),
+        code=st.sampled_from([*map(int, PERMANENT), 75, 137, 143]) | st.integers(1, 255),
+        told=st.booleans(),
+    )
     def pod_fails(self, data: st.DataObject, code: int, told: bool) -> None:
-        for job in self._pick(data, may_run):
-            ended = JobMaker(job).pod_ended(code, failure(Reason.STORAGE_UNREACHABLE) if told else None)
-            self.jobs[job.name] = (ended.failed() if code in PERMANENT else ended).obj()
+        for job in self._pick(data, lambda job: may_run(job) and may_write(job)):
+            report = failure(Reason.STORAGE_UNREACHABLE) if told else None
+            self._pod(job, running=False, exit_code=code, exit_reason="Error", report=report)
+            if code in PERMANENT:
+                self.jobs[job.name] = JobMaker(self.jobs[job.name]).failed().obj()
 
     @rule(data=st.data())
     def retries_run_out(self, data: st.DataObject) -> None:
@@ -393,9 +411,12 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def it_comes_to_rest(self) -> None:
-        """Looked at again and again with nothing else happening, it writes no more."""
+        """Looked at again and again with nothing else happening, it writes no more, as seconds go by either."""
         twin = self.twin()
-        twin.rest()
+        for _ in range(3):
+            looks = twin.rest()
+            twin.clock += timedelta(seconds=1)
+        assert looks <= 1
 
     def teardown(self) -> None:
         """Where all goes well from here on, it ends ready, or says what it waits for."""
@@ -414,14 +435,15 @@ class Life(RuleBasedStateMachine):
         other.jobs = dict(self.jobs)
         return other
 
-    def rest(self) -> None:
-        for _ in range(MOST_LOOKS):
+    def rest(self) -> int:
+        """Looks until nothing is to be written; how often it did."""
+        for looks in range(MOST_LOOKS):
             if self.gone:
-                return
+                return looks
             seen = self.view()
             decision = decide(seen, self.now, 5)
             if not self.apply(seen, decision):
-                return
+                return looks + 1
         raise AssertionError(f"it does not come to rest: {decision}")
 
 
