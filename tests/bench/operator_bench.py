@@ -20,9 +20,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from client import Client
 from kubernetes import client, config
 from operator_process import WRITES, Operator, operator
-from played_cluster import Client, Namespace, Written, accepting, in_parallel, writes_seen
+from played_cluster import Namespace, Written, accepting, in_parallel, writes_seen
 from played_trainers import PORT as TLS_PORT
 from played_trainers import Trainers, certificate
 

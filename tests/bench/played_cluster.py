@@ -5,14 +5,12 @@ operator's figures nor in the bare client's.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
+from client import Client
 from kube import tweetmodel
 
 from makers import dataset, model, success
@@ -20,7 +18,7 @@ from tweetmodel_api import API_VERSION, PLURAL
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.report import Report, encode
 from tweetmodel_operator import names
-from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
+from tweetmodel_operator.api_server import ApiError, JsonObject, jobs_path, pods_path, tweetmodel_path
 
 AT_ONCE = 8
 """Requests of a client at a time; the operator has as many workers."""
@@ -41,38 +39,6 @@ async def in_parallel(work: Callable[[Any], Awaitable[object]], items: Iterable[
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(worker())
-
-
-class Client(ApiServer):
-    """The operator's own client, which can also watch, empty a collection, and read plain text."""
-
-    async def open(self, method: str, path: str) -> aiohttp.ClientResponse:
-        headers = {"Accept": "application/json"}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
-        url = self._client.configuration.host + path
-        answer = await self._client.call_api(method, url, headers, _request_timeout=86400)
-        answer.response.raise_for_status()
-        return answer.response
-
-    async def text(self, path: str) -> str:
-        async with await self.open("GET", path) as answer:
-            return await answer.text()
-
-    async def empty(self, path: str) -> None:
-        """Deletes a collection, which may take longer than the API server gives one request."""
-        while (await self.get(path, limit="1"))["items"]:
-            with suppress(aiohttp.ClientResponseError):
-                async with await self.open("DELETE", path + "?propagationPolicy=Background&gracePeriodSeconds=0"):
-                    pass
-
-    async def watch(self, path: str) -> AsyncIterator[JsonObject]:
-        """Events of a collection; objects that are there already come as ADDED."""
-        async with await self.open("GET", path + "?watch=true") as answer:
-            buffer = b""
-            async for chunk in answer.content.iter_any():
-                *lines, buffer = (buffer + chunk).split(b"\n")
-                for line in lines:
-                    yield json.loads(line)
 
 
 @dataclass

@@ -6,9 +6,11 @@ of our own, because kopf never retries event handlers. `python -m tweetmodel_ope
 """
 
 import asyncio
+import itertools
 import logging
 import os
 import ssl
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -19,7 +21,16 @@ from kubernetes.aio.config import ConfigException
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
 from tweetmodel_operator import logs, metrics, names, settings
-from tweetmodel_operator.api_server import METADATA, PAGE, ApiServer, JsonObject, jobs_path, pods_path, tweetmodels_path
+from tweetmodel_operator.api_server import (
+    METADATA,
+    PAGE,
+    TIMEOUT_SECONDS,
+    ApiServer,
+    JsonObject,
+    jobs_path,
+    pods_path,
+    tweetmodels_path,
+)
 from tweetmodel_operator.probes import Probes
 from tweetmodel_operator.progress import ProgressServer, certificate_authority, tls
 from tweetmodel_operator.reconcile import Reconciler
@@ -32,6 +43,13 @@ logger = logging.getLogger(__name__)
 CERTIFICATE_SECONDS = 60.0
 IDLE_SECONDS = 0.1
 """How long kopf keeps a task for an object that has nothing new; its default of 5 s makes tens of thousands of them."""
+SILENT_SECONDS = 65.0
+"""A watch that says nothing for this long is dead: the API server sends a bookmark each minute."""
+AGAIN_SECONDS = 5.0
+"""Between two tries to list or watch. kopf's own grow, and end after a minute, and the watch with them."""
+RESYNC_SHARE = 0.01
+"""Of the operator's time that looking everything over may take, where that means less often than is set."""
+LONGEST_RESYNC_SECONDS = 300.0
 
 
 class Operator:
@@ -66,11 +84,11 @@ class Operator:
             await runner.cleanup()
         await self._api.close()
 
-    def saw(self, deleted: bool, kind: str, raw: JsonObject) -> None:
-        """Takes what a watch or a list says, and wakes the TweetModel that it is news for."""
+    def saw(self, kind: str, raw: JsonObject, told: str | None = None) -> None:
+        """Takes what a watch (`told` is its word for it) or a list says, and wakes the TweetModel it is news for."""
         view = self.reconciler.view
         key = key_of(kind, raw)
-        if key and (view.drop(kind, raw) if deleted else view.put(kind, raw)):
+        if key and (view.drop(kind, raw) if told == "DELETED" else view.put(kind, raw, listed=told is None)):
             self.queue.wake(key)
 
     def _posted(self, key: Key) -> None:
@@ -95,13 +113,17 @@ class Operator:
 
     async def _resync(self) -> None:
         """Looks at everything now and then: what a watch has lost is found again."""
+        took = 0.0
         while True:
-            await asyncio.sleep(self.settings.resync_seconds)
+            pause = max(self.settings.resync_seconds, min(took / RESYNC_SHARE, LONGEST_RESYNC_SECONDS))
+            await asyncio.sleep(pause)
+            began = time.monotonic()
             try:
                 for namespace in self.settings.watch_namespaces or ("",):
                     await self.look_over(namespace)
             except Exception as error:  # the next round tries again
                 logger.warning("the resync failed: %s", error)
+            took = time.monotonic() - began
 
     async def look_over(self, namespace: str) -> None:
         """Lists everything, and has looked at what the watches have not told."""
@@ -116,7 +138,7 @@ class Operator:
         for kind, path in children:
             held = view.held(kind, namespace)
             async for item in self._api.items(path, labelSelector=names.SELECTOR):
-                self.saw(False, kind, item)
+                self.saw(kind, item)
                 key = Key(item["metadata"]["namespace"], item["metadata"]["labels"].get(names.NAME, ""))
                 held.discard((key, item["metadata"]["name"]))
             unlisted |= held
@@ -152,13 +174,15 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     for resource in (("batch", "v1", "jobs"), ("", "v1", "pods")):
         settings.watching.label_selectors[resource] = names.SELECTOR
     settings.watching.client_timeout = 600
+    settings.watching.inactivity_timeout = SILENT_SECONDS
     settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = IDLE_SECONDS
     settings.persistence.diffbase_storage = Undiffed()
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.persistence.finalizer = f"{GROUP}/kopf"
-    settings.networking.request_timeout = 60
+    settings.networking.request_timeout = TIMEOUT_SECONDS
+    settings.networking.error_backoffs = itertools.repeat(AGAIN_SECONDS)
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for every event handled
     logs.install()
     config = memo.get("config") or _settings()
@@ -188,7 +212,7 @@ async def stop(memo: kopf.Memo, **_: object) -> None:
 async def changed(event: kopf.RawEvent, resource: kopf.Resource, memo: kopf.Memo, **_: object) -> None:
     """A TweetModel, or a Job or pod of ours, was made, changed or deleted."""
     metrics.WATCH_HEARD.labels(resource.kind).set_to_current_time()
-    memo.operator.saw(event["type"] == "DELETED", resource.kind or "", cast(JsonObject, event["object"]))
+    memo.operator.saw(resource.kind or "", cast(JsonObject, event["object"]), event["type"])
 
 
 def _settings() -> settings.Settings:

@@ -105,7 +105,7 @@ class Reconciler:
     async def _observe(self, key: Key) -> Observed | None:
         seen = self.view.read(key)
         if seen:
-            return self._ruled(assemble(key, *seen, self.posted))
+            return replace(self._ruled(assemble(key, *seen, self.posted)), hearsay=self.view.is_hearsay(key))
         found = await read(self.api, key)
         if found is None:
             return None

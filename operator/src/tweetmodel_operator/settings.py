@@ -106,8 +106,8 @@ class Settings:
     workers: int = 8
     """TweetModels that are reconciled at the same time."""
 
-    resync_seconds: int = 300
-    """Unsettled TweetModels are looked at this often even if no watch event came."""
+    resync_seconds: int = 60
+    """Everything is listed this often, for what no watch has told of; less often where that takes long."""
 
     metrics_port: int = 8080
     """Port of /metrics, /healthz and /readyz."""

@@ -135,6 +135,9 @@ class Observed:
     proven: bool = False
     """Whether this was read from the API server for this very pass; else it is what the watches said last."""
 
+    hearsay: bool = False
+    """Whether the TweetModel is as a list has it that may be of the past."""
+
     @property
     def at_work(self) -> bool:
         """Whether a Job is at work, or has ended and waits for its TTL."""
@@ -188,10 +191,11 @@ class Decision:
         """Whether a stale view could make it do harm, so that it must be decided on what was read for it.
 
         Not so the first Job of a stage, whose name says what it is for, nor the outcome of a Job whose pods have all
-        been seen to end: neither is taken back.
+        been seen to end: neither is taken back. Where a list alone has told of the TweetModel, a first Job needs proof
+        too: in a list from the past, the Job may have come, been done and gone since.
         """
         final = bool(self.delete or self.farewell) or self.hold is not None or observed.deleting
-        again = any(request.attempt > 1 for request in self.create)
+        again = any(request.attempt > 1 or observed.hearsay for request in self.create)
         unseen = any(
             job.finished
             and not job.has_ttl

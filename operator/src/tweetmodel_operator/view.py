@@ -49,14 +49,16 @@ class View:
     _at_rest: dict[Key, int] = field(default_factory=dict)
     """The version of a TweetModel at which nothing was left to do."""
     _doubted: set[Key] = field(default_factory=set)
+    _hearsay: set[Key] = field(default_factory=set)
+    """TweetModels that a list alone has told of, which may be of the past."""
 
-    def put(self, kind: str, raw: JsonObject) -> bool:
-        """Takes an object as it is now; whether that is news for its TweetModel."""
+    def put(self, kind: str, raw: JsonObject, listed: bool = False) -> bool:
+        """Takes an object as it is now, or as a list says; whether that is news for its TweetModel."""
         key = key_of(kind, raw)
         if key is None:
             return False
         if kind == KIND:
-            return self._put_tweetmodel(key, raw)
+            return self._put_tweetmodel(key, raw, listed)
         name = raw["metadata"]["name"]
         if kind == "Job" and _is_over(raw):
             seen = self._seen.get(key)
@@ -73,9 +75,10 @@ class View:
         expected = seen.tweetmodel is not None or key in self._doubted  # else the TweetModel's own event is to come
         return expected and (not old or old.text != new.text)
 
-    def _put_tweetmodel(self, key: Key, raw: JsonObject) -> bool:
+    def _put_tweetmodel(self, key: Key, raw: JsonObject, listed: bool) -> bool:
         if self.knows(key, raw):
             return False
+        (self._hearsay.add if listed else self._hearsay.discard)(key)
         self._at_rest.pop(key, None)
         self._seen.setdefault(key, _Seen()).tweetmodel = _record(KIND, raw)
         return True
@@ -106,6 +109,7 @@ class View:
     def renew(self, key: Key, tweetmodel: JsonObject, jobs: JsonObject, pods: JsonObject) -> None:
         """Takes what was read afresh: what is not in it is gone, unless a watch has told of it since."""
         self._doubted.discard(key)
+        self._hearsay.discard(key)
         self._at_rest.pop(key, None)
         self.put(KIND, tweetmodel)
         for kind, found in (("Job", jobs), ("Pod", pods)):
@@ -123,6 +127,10 @@ class View:
             return None
         jobs, pods = ([record.raw() for record in held.values()] for held in (seen.jobs, seen.pods))
         return seen.tweetmodel.raw(), jobs, pods
+
+    def is_hearsay(self, key: Key) -> bool:
+        """Whether a list alone has told of a TweetModel as it is here."""
+        return key in self._hearsay
 
     def doubt(self, key: Key) -> None:
         """Has the key read afresh the next time."""
@@ -144,6 +152,7 @@ class View:
     def rest(self, key: Key) -> None:
         """Lets go of a TweetModel that nothing is left to do for."""
         seen = self._seen.pop(key, None)
+        self._hearsay.discard(key)
         if seen and seen.tweetmodel:
             self._at_rest[key] = seen.tweetmodel.version
 
@@ -152,6 +161,7 @@ class View:
         self._seen.pop(key, None)
         self._at_rest.pop(key, None)
         self._doubted.discard(key)
+        self._hearsay.discard(key)
 
 
 def key_of(kind: str, raw: JsonObject) -> Key | None:

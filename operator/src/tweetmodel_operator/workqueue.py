@@ -1,7 +1,7 @@
 """A queue of keys: each is worked on by one worker at a time, however often it is woken.
 
 kopf never retries event handlers, so retries stand here: a key whose reconcile raised comes back after
-1, 2, 4 … 300 s, a key that asked for it after the time it named. The shape is client-go's workqueue.
+1, 2, 4 … 60 s, a key that asked for it after the time it named. The shape is client-go's workqueue.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 FIRST_BACKOFF = 1.0
-LONGEST_BACKOFF = 300.0
+LONGEST_BACKOFF = 60.0
 
 K = TypeVar("K")
 

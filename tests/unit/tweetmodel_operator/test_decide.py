@@ -347,11 +347,13 @@ def test_suspend_stops_the_job_and_resume_goes_on_with_it() -> None:
     held = spec(suspend=True)
     decision = after(observed(running, of=held, status=collected()))
     assert decision.suspend == ((running.obj().name, True),)
+    assert condition(decision, "Ready") == ("False", "Suspended")
     suspended = after(observed(job("train").suspended(by_us=True), of=held, status=decision.status))
-    assert condition(suspended, "Ready") == ("False", "Suspended")
+    assert suspended.status == decision.status
     assert condition(suspended, "Stalled")[0] == "False"
     resumed = after(observed(job("train").suspended(by_us=True), status=suspended.status))
     assert resumed.suspend == ((running.obj().name, False),)
+    assert condition(resumed, "Ready") == ("Unknown", "Training")
 
 
 def test_a_suspended_tweetmodel_makes_no_job() -> None:

@@ -83,7 +83,7 @@ async def test_what_has_vanished_unseen_is_read_afresh(listed: dict[str, Any]) -
 async def test_what_a_watch_repeats_wakes_nothing() -> None:
     operator = Operator(Listing(), Settings())
     for event in (tweetmodel(1), tweetmodel(1)):
-        operator.saw(False, "TweetModel", event)
+        operator.saw("TweetModel", event, "MODIFIED")
     assert len(operator.queue) == 1
-    operator.saw(True, "Pod", {"metadata": {"name": "pod", "namespace": KEY.namespace, "labels": {}}})
+    operator.saw("Pod", {"metadata": {"name": "pod", "namespace": KEY.namespace, "labels": {}}}, "DELETED")
     assert len(operator.queue) == 1

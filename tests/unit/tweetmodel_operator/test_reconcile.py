@@ -538,6 +538,19 @@ async def test_with_its_watches_a_tweetmodel_is_never_read_while_it_begins() -> 
     assert cluster.reads == 1, "the defaults of its namespace"
 
 
+async def test_a_list_from_the_past_does_not_bring_back_a_job_that_was_done_and_went() -> None:
+    cluster = Cluster(tweetmodel())
+    as_it_was = copy.deepcopy(cluster.tweetmodel)
+    await finished(cluster)
+    cluster.jobs.clear()
+    cluster.pods.clear()
+    restarted = operator(cluster)
+    restarted.view.put("TweetModel", as_it_was, listed=True)
+    await settle(cluster, restarted)
+    assert not cluster.jobs
+    assert cluster.conditions()["Ready"] == ("True", "Succeeded")
+
+
 async def test_a_job_that_only_the_view_has_lost_is_not_made_again() -> None:
     cluster = Cluster(tweetmodel())
     reconciler = operator(cluster)

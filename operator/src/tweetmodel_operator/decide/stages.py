@@ -126,7 +126,18 @@ def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
     if newest is None:
         return _begin(goal, observed, 1)
     lost = sum(1 for job in jobs if job.complete and judge(job, now) is None)
-    return _pursue_with(newest, goal, observed, now, lost)
+    return _pursue_with(_steered(newest, observed), goal, observed, now, lost)
+
+
+def _steered(job: ObservedJob, observed: Observed) -> ObservedJob:
+    """A Job as this very pass leaves it where spec.suspend has changed; what another manager holds back stays so."""
+    if job.finished or observed.spec is None:
+        return job
+    if observed.spec.suspend and not job.suspended:
+        return replace(job, suspended=True, suspended_by_us=True)
+    if not observed.spec.suspend and job.suspended_by_us:
+        return replace(job, suspended=False, suspended_by_us=False)
+    return job
 
 
 def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, lost_reports: int) -> Pursuit:

@@ -1,0 +1,230 @@
+"""A namespace with an operator of its own behind a proxy, a played kubelet, and a record of every Job that was made."""
+
+import asyncio
+import itertools
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import kube
+from client import Client
+from faults.kubelet import Kubelet
+from faults.operators import Process
+from faults.proxy import Fault, Proxy, proxy
+
+from tweetmodel_operator import names
+from tweetmodel_operator.api_server import ApiError, JsonObject, jobs_path, tweetmodel_path, tweetmodels_path
+
+NAME = "ada"
+NOBODY = '{"schedulerName": "nobody"}'
+"""Placement by which no real node takes a pod."""
+QUIET_SECONDS = 1.5
+"""The Job controller looks at a pod's end once a second."""
+
+ASKED = ("suspend", "ttlSecondsAfterFinished")
+"""Of a Job's spec, what the operator changes."""
+
+_numbers = itertools.count()
+
+
+@dataclass
+class World:
+    """What a test does to a TweetModel and its operator, and what it sees of them."""
+
+    api: Client
+    namespace: str
+    proxy: Proxy
+    operator: Process
+    kubelet: Kubelet
+    made: list[tuple[str, str, str]] = field(default_factory=list)
+    """Stage, identity and attempt of each Job that was ever made."""
+    events: list[tuple[str, str]] = field(default_factory=list)
+    """Reason and note of each event that was told of the TweetModel."""
+
+    async def apply(self, **changes: Any) -> None:
+        """As a user does; `changes` replace whole fields of the spec."""
+        document = kube.tweetmodel(NAME)
+        document["spec"] |= {"resources": {}} | changes
+        try:
+            await self.api.create(tweetmodels_path(self.namespace), document)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            await self.patch({"spec": changes})
+
+    async def patch(self, body: JsonObject) -> None:
+        """A merge patch of the TweetModel."""
+        await self.api.merge(tweetmodel_path(self.namespace, NAME), body)
+
+    async def touch(self) -> None:
+        """Changes something that nobody minds: whoever watches hears of it."""
+        await self.patch({"metadata": {"annotations": {"somebody": str(next(_numbers))}}})
+
+    async def tweetmodel(self) -> JsonObject | None:
+        """The TweetModel; None where it is gone."""
+        try:
+            return await self.api.get(tweetmodel_path(self.namespace, NAME))
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def conditions(self) -> dict[str, tuple[str, str]]:
+        """Status and reason of each condition, where it speaks of the present spec."""
+        found = await self.tweetmodel() or {"metadata": {}}
+        status = found.get("status", {})
+        if status.get("observedGeneration") != found["metadata"].get("generation"):
+            return {}
+        return {c["type"]: (c["status"], c["reason"]) for c in status.get("conditions", [])}
+
+    async def jobs(self) -> list[JsonObject]:
+        """The Jobs that are there."""
+        items: list[JsonObject] = (await self.api.get(jobs_path(self.namespace)))["items"]
+        return items
+
+    async def until(self, true: Callable[[], Awaitable[object]], seconds: float = 60) -> float:
+        """Waits until something is true; returns how long that took."""
+        began = time.monotonic()
+        while not await true():
+            if time.monotonic() - began > seconds:
+                raise AssertionError(f"not so after {seconds} s: {await self.story()}")
+            await asyncio.sleep(0.1)
+        return time.monotonic() - began
+
+    async def until_ready(self, seconds: float = 60) -> float:
+        """Waits until the model of the present spec is there."""
+        return await self.until(self._is_ready, seconds)
+
+    async def _is_ready(self) -> bool:
+        return (await self.conditions()).get("Ready", ("", ""))[0] == "True"
+
+    async def until_reason(self, reason: str, seconds: float = 60) -> float:
+        """Waits until Ready says why it is not."""
+
+        async def said() -> bool:
+            return (await self.conditions()).get("Ready", ("", ""))[1] == reason
+
+        return await self.until(said, seconds)
+
+    async def until_running(self, stage: str, seconds: float = 60) -> float:
+        """Waits until a pod of a stage runs."""
+
+        async def runs() -> bool:
+            return self.kubelet.runs(stage)
+
+        return await self.until(runs, seconds)
+
+    async def until_quiet(self, seconds: float = 60) -> None:
+        """Waits until all Jobs that have ended have their TTL and the operator has written nothing for a while."""
+
+        async def is_quiet() -> bool:
+            settled = all("ttlSecondsAfterFinished" in job["spec"] for job in await self.jobs() if _has_ended(job))
+            return settled and self.operator.alive and time.monotonic() - self.proxy.wrote > QUIET_SECONDS
+
+        await self.until(is_quiet, seconds)
+
+    async def story(self) -> JsonObject:
+        """How it stands, for whoever reads why a test failed."""
+        found = await self.tweetmodel()
+        log = self.operator.log.read_text().splitlines()[-5:]
+        return {"status": found and found.get("status"), "made": self.made, "writes": self.proxy.writes, "log": log}
+
+    async def essence(self) -> JsonObject:
+        """What is the same in every world that this was done to: without times, uids and what is named after them."""
+        found = await self.tweetmodel()
+        kept = {"spec": found["spec"], "status": found.get("status")} if found else {}
+        jobs = [(*_labels(job), *(job["spec"].get(n) for n in ASKED), _has_ended(job)) for job in await self.jobs()]
+        return {
+            "tweetmodel": _timeless(kept, self.namespace),
+            "held": found["metadata"].get("finalizers", []) if found else None,
+            "jobs": sorted(jobs),
+            "made": sorted(self.made),
+        }
+
+    async def watch_jobs(self) -> None:
+        """Keeps the record of Jobs until cancelled."""
+        async for event in self.api.watch(jobs_path(self.namespace)):
+            if event["type"] == "ADDED":
+                self.made.append(_labels(event["object"]))
+
+    async def watch_events(self) -> None:
+        """Keeps the record of events until cancelled."""
+        async for event in self.api.watch(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"):
+            told = event["object"]
+            if event["type"] == "ADDED" and told["regarding"]["kind"] == "TweetModel":
+                self.events.append((told["reason"], told["note"]))
+
+    async def keep_running(self) -> None:
+        """Starts the operator again whenever it has ended, as the kubelet does."""
+        while True:
+            if not self.operator.alive:
+                self.operator.start()
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def world(folder: Path, fault: Fault | None = None, **settings: str) -> AsyncIterator[World]:
+    """A new world; its operator starts with it.
+
+    Args:
+        folder: for the kubeconfig and the operator's log.
+        fault: that is there from the beginning.
+        settings: of the operator.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    api = await Client.connect()
+    namespace = f"faults-{os.getpid()}-{time.time_ns() // 10**6 % 10**7}-{next(_numbers)}"
+    await api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    async with proxy() as made:
+        made.fault = fault or Fault()
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(made.kubeconfig())
+        own = {"watch_namespaces": namespace, "metrics_port": str(await _free_port()), "collect_placement": NOBODY}
+        operator = Process(kubeconfig, folder / "operator.log", own | {"train_placement": NOBODY} | settings)
+        operator.log.touch()
+        this = World(api, namespace, made, operator, Kubelet(api, namespace))
+        tasks = [
+            asyncio.create_task(work)
+            for work in (this.kubelet.work(), this.watch_jobs(), this.watch_events(), this.keep_running())
+        ]
+        try:
+            yield this
+        finally:
+            for task in tasks:
+                task.cancel()
+            operator.kill()
+            await api.delete(f"/api/v1/namespaces/{namespace}")
+            await api.close()
+
+
+async def _free_port() -> int:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    async with server:
+        port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+def _labels(job: JsonObject) -> tuple[str, str, str]:
+    labels = job["metadata"]["labels"]
+    identity = "of its uid" if labels[names.STAGE] == "purge" else labels[names.ID]
+    return labels[names.STAGE], identity, labels[names.ATTEMPT]
+
+
+def _has_ended(job: JsonObject) -> str:
+    conditions = job.get("status", {}).get("conditions", [])
+    return next((c["type"] for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"), "")
+
+
+def _timeless(value: Any, namespace: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _timeless(v, namespace) for k, v in value.items() if not k.endswith("Time") and k != "job"}
+    if isinstance(value, list):
+        return [_timeless(v, namespace) for v in value]
+    if isinstance(value, str):
+        return re.sub(rf"{NAME}-(collect|train|purge)-[0-9a-f]{{10}}", r"\1", value).replace(namespace, "NAMESPACE")
+    return value
