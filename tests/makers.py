@@ -77,14 +77,22 @@ class JobMaker:
     def running(self) -> "JobMaker":
         return self._pod(running=True)
 
+    def unheard(self) -> "JobMaker":
+        """Its node does not answer, says the control plane."""
+        return self._pod(running=True, unheard=True, node="n1")
+
+    def pod_deleted(self, due: str, unheard: bool = True) -> "JobMaker":
+        """Its pod was to have ended by then."""
+        return self._pod(running=True, unheard=unheard, due=due, node="n1")
+
     def waiting(self, reason: str, message: str = "") -> "JobMaker":
         return self._pod(waiting_reason=reason, waiting_message=message)
 
     def unschedulable(self, message: str) -> "JobMaker":
         return self._pod(unschedulable=message)
 
-    def pod_ended(self, code: int, report: Report | None = None, reason: str = "Error") -> "JobMaker":
-        return self._pod(exit_code=code, exit_reason=reason, report=report)
+    def pod_ended(self, code: int, report: Report | None = None, reason: str = "Error", memory: str = "") -> "JobMaker":
+        return self._pod(exit_code=code, exit_reason=reason, report=report, memory_limit=memory)
 
     def complete(self, report: Report | None) -> "JobMaker":
         return self.pod_ended(0, report, "Completed")._with(complete=True)
@@ -95,8 +103,8 @@ class JobMaker:
     def suspended(self, by_us: bool = False) -> "JobMaker":
         return self._with(suspended=True, suspended_by_us=by_us)
 
-    def podless(self, since: str) -> "JobMaker":
-        return self._with(pods=(), started=since)
+    def podless(self, since: str, started: str = "") -> "JobMaker":
+        return self._with(pods=(), started=started or since, idle_since=since)
 
     def deleting(self) -> "JobMaker":
         return self._with(deleting=True)

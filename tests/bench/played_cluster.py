@@ -128,19 +128,24 @@ class Namespace:
         }
         return await self.api.create(pods_path(self.name), pod)
 
+    async def run_pod(self, job: JsonObject) -> JsonObject:
+        """A pod of the Job, which runs."""
+        pod = await self.start_pod(job)
+        await self._say(pod, "Running", {"running": {"startedAt": _now()}})
+        return pod
+
+    async def _say(self, pod: JsonObject, phase: str, state: JsonObject) -> None:
+        container = {"name": names.CONTAINER, "image": "none", "imageID": "", "ready": False, "restartCount": 0}
+        status = {"phase": phase, "containerStatuses": [container | {"state": state}]}
+        await self.api.merge(f"{pods_path(self.name, pod['metadata']['name'])}/status", {"status": status})
+
     async def end_pod(self, job: JsonObject, report: Report, code: int = 0) -> None:
         """A pod of the Job has run and ended, as the kubelet would say it; then the Job has, as its controller does."""
         metadata = job["metadata"]
-        name = (await self.start_pod(job))["metadata"]["name"]
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        now = _now()
         ended = {"exitCode": code, "reason": "Error" if code else "Completed", "message": encode(report)}
-        container = {"name": names.CONTAINER, "image": "none", "imageID": "", "ready": False, "restartCount": 0}
         state = {"terminated": ended | {"startedAt": now, "finishedAt": now, "containerID": ""}}
-        phase = "Failed" if code else "Succeeded"
-        await self.api.merge(
-            f"{pods_path(self.name, name)}/status",
-            {"status": {"phase": phase, "containerStatuses": [container | {"state": state}]}},
-        )
+        await self._say(await self.start_pod(job), "Failed" if code else "Succeeded", state)
         when = {"lastTransitionTime": now, "lastProbeTime": now, "message": "played", "status": "True"}
         kinds = ("FailureTarget", "Failed") if code else ("SuccessCriteriaMet", "Complete")
         reason = "PodFailurePolicy" if code else "CompletionsReached"
@@ -236,3 +241,7 @@ async def writes_seen(api: Client) -> float:
         and any(kind in line for kind in kinds)
         and not any(verb in line for verb in reads)
     )
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -40,7 +40,7 @@ class Trainers:
 
     async def start(self, name: str) -> None:
         """The pod of a TweetModel's Job runs and has its token."""
-        pod = await self.namespace.start_pod(self.namespace.jobs[name])
+        pod = await self.namespace.run_pod(self.namespace.jobs[name])
         bound = {"apiVersion": "v1", "kind": "Pod", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
         path = f"/api/v1/namespaces/{self.namespace.name}/serviceaccounts/default/token"
         wish = {"audiences": [names.AUDIENCE], "boundObjectRef": bound}

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     SECRET_INVALID = "SecretInvalid"
     POD_REFUSED = "PodRefused"
+    NODE_LOST = "NodeLost"
 
     INVALID_SPEC = "InvalidSpec"
     NOT_ALLOWED = "NotAllowed"
@@ -83,6 +84,12 @@ class Fact:
     meaning: str
     advice: str
     exit_code: ExitCode | None = None
+    advice_collecting: str = ""
+    """What to do instead where no training pod is concerned: the others' resources are the administrator's."""
+
+    def advise(self, stage: str) -> str:
+        """What to do about it in this stage."""
+        return self.advice if stage == "train" or not self.advice_collecting else self.advice_collecting
 
 
 _NOTHING = "Nothing: it goes on by itself."
@@ -101,8 +108,8 @@ FACTS: dict[Reason, Fact] = {
     Reason.SUCCEEDED: Fact("The model of this spec is there.", "Use it: status.model.uri says where it lies."),
     Reason.UNSCHEDULABLE: Fact(
         "No node has room for the pod.",
-        "Compare the nodes with spec.gpus, spec.resources and spec.podTemplate, or, while collecting, with the "
-        "chart's collect.resources.",
+        "Compare the nodes with spec.gpus, spec.resources and spec.podTemplate.",
+        advice_collecting="Compare the nodes with the chart's collect.resources and collect.placement.",
     ),
     Reason.IMAGE_PULL_FAILED: Fact(
         "A node can't pull the trainer image.",
@@ -116,6 +123,12 @@ FACTS: dict[Reason, Fact] = {
     Reason.POD_REFUSED: Fact(
         "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
         "The message says which; change it or ask your cluster's administrator.",
+    ),
+    Reason.NODE_LOST: Fact(
+        "The pod's node does not answer. No other pod starts before this one is known to have ended, since two would "
+        "write to the same folder.",
+        "Bring the node back; if it is gone for good, delete its Node object, or taint it with "
+        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute. The next pod goes on from the last checkpoint.",
     ),
     Reason.INVALID_SPEC: Fact(
         "The spec or the plan made of it can't be read.",
@@ -225,9 +238,10 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.OUT_OF_MEMORY: Fact(
         "The pod needed more memory than its limit.",
-        "Raise spec.resources.limits.memory (while collecting: the chart's collect.resources), or set training.method "
-        "to LoRA or training.gradientCheckpointing.",
+        "Raise spec.resources.limits.memory, or make do with less: lower training.blockSize, raise "
+        "training.gradientAccumulation, set training.gradientCheckpointing, or set training.method to LoRA.",
         ExitCode.CONFIGURATION,
+        advice_collecting="Raise the chart's collect.resources.limits.memory.",
     ),
     Reason.DISK_FULL: Fact(
         "The pod's disk is full: sources, base model and a checkpoint must fit it together.",

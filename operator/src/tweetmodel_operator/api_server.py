@@ -111,8 +111,9 @@ class ApiServer:
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
-            response = await self._client.call_api(method, url, headers, body, _request_timeout=TIMEOUT_SECONDS)
-            data = json.loads(await response.read() or b"{}")
+            with metrics.API_REQUEST_SECONDS.labels(method).time():
+                response = await self._client.call_api(method, url, headers, body, _request_timeout=TIMEOUT_SECONDS)
+                data = json.loads(await response.read() or b"{}")
         except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
             metrics.API_REQUESTS.labels(method, "none").inc()
             raise ApiError(0, "Unreachable", f"{method} {path}: no usable answer ({error!r})") from error

@@ -17,6 +17,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import manifests, metrics, names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, tweetmodel_path
+from tweetmodel_operator.decide.conditions import UNANSWERED
 from tweetmodel_operator.decide.stages import UNDER_WAY
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Decision, Observed
@@ -97,7 +98,7 @@ async def _create(api: ApiServer, namespace: str, job: JsonObject) -> None:
     try:
         await _ignoring(409, api.create(jobs_path(namespace), job))
     except ApiError as error:
-        if error.code in REFUSALS:
+        if error.code in REFUSALS or UNANSWERED in str(error):  # the latter with code 500
             raise JobRefused(str(error)) from error
         raise
 
@@ -107,10 +108,11 @@ async def write_status(api: ApiServer, observed: Observed, status: TweetModelSta
     key = observed.key
     body = _head(observed) | {"status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
     await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
+    metrics.runs_ended(observed.status, status)
     await _tell(api, observed, status)
 
 
-ROUTINE = {*UNDER_WAY.values(), Reason.SUCCEEDED}
+ROUTINE = {*UNDER_WAY.values(), Reason.PENDING, Reason.SUCCEEDED}
 
 
 async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:

@@ -20,7 +20,7 @@ from aiohttp import web
 from kubernetes.aio.config import ConfigException
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
-from tweetmodel_operator import metrics, names, settings
+from tweetmodel_operator import logs, metrics, names, settings
 from tweetmodel_operator.api_server import (
     METADATA,
     PAGE,
@@ -184,6 +184,7 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     settings.networking.request_timeout = TIMEOUT_SECONDS
     settings.networking.error_backoffs = itertools.repeat(AGAIN_SECONDS)
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for every event handled
+    logs.install()
     config = memo.get("config") or _settings()
     try:
         api = await ApiServer.connect()

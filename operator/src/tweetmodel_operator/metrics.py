@@ -9,42 +9,64 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics import Gauge, Histogram, Info
 from prometheus_client.registry import Collector
 
+from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import __version__
 from tweetmodel_operator.state import ObservedJob, seconds_between
 
 RECONCILES = CounterMetric("tweetmodel_reconciles_total", "Reconciles by result.", ["result"])
 RECONCILE_SECONDS = Histogram("tweetmodel_reconcile_seconds", "Time of one reconcile, requests included.")
 API_REQUESTS = CounterMetric("tweetmodel_api_requests_total", "Requests to the API server.", ["verb", "code"])
+API_REQUEST_SECONDS = Histogram("tweetmodel_api_request_seconds", "Time until they were answered.", ["verb"])
 TRANSITIONS = CounterMetric("tweetmodel_transitions_total", "Changes of Ready's reason, by the new one.", ["reason"])
 PROGRESS_POSTS = CounterMetric("tweetmodel_progress_posts_total", "Posts of progress, by answer.", ["code"])
 QUEUE_DEPTH = Gauge("tweetmodel_queue_depth", "TweetModels that wait for a reconcile.")
 ACTIVE_MODELS = Gauge("tweetmodel_active_models", "TweetModels that a Job is at work for.")
 WATCH_HEARD = Gauge("tweetmodel_watch_event_timestamp_seconds", "When a watch last told of anything.", ["kind"])
+RUNS = CounterMetric("tweetmodel_runs_total", "Runs that ended, as status.runs tells it.", ["outcome", "reason"])
 JOBS = CounterMetric("tweetmodel_jobs_total", "Jobs that ended, by stage.", ["stage", "outcome", "reason"])
 JOB_SECONDS = Histogram(
     "tweetmodel_job_seconds", "From a Job's start to its end.", ["stage"], buckets=(5, 15, 60, 300, 900, 3600, 14400)
+)
+WAITS = (1, 5, 15, 60, 300, 900, 3600, 14400)
+JOB_QUEUE_SECONDS = Histogram(
+    "tweetmodel_job_queue_seconds",
+    "From a Job's creation to its start: how long Kueue, or whoever else suspended it, held it back.",
+    ["stage"],
+    buckets=WAITS,
 )
 JOB_WAIT_SECONDS = Histogram(
     "tweetmodel_job_wait_seconds",
     "From a Job's creation to its first running container: queue, scheduling and image.",
     ["stage"],
-    buckets=(1, 5, 15, 60, 300, 900, 3600, 14400),
+    buckets=WAITS,
 )
 GPU_SECONDS = CounterMetric("tweetmodel_gpu_seconds_total", "GPUs asked for, times how long their Jobs took.")
 Info("tweetmodel_build", "The operator's version.").info({"version": __version__})
 
 
 def job_ended(job: ObservedJob, outcome: str, reason: str, gpus: int) -> None:
-    """Counts a Job whose outcome is stored."""
+    """Counts a Job whose outcome is stored, or that was deleted before it had one."""
     JOBS.labels(job.stage, outcome, reason).inc()
+    first = next((pod for pod in job.pods if pod.started), None)
+    if job.started:
+        begun = min(job.started, first.created) if first else job.started  # a Job that is resumed starts anew
+        JOB_QUEUE_SECONDS.labels(job.stage).observe(seconds_between(job.created, begun))
+    if first:
+        JOB_WAIT_SECONDS.labels(job.stage).observe(seconds_between(job.created, first.started))
     if job.started and job.ended:
         seconds = seconds_between(job.started, job.ended)
         JOB_SECONDS.labels(job.stage).observe(seconds)
         if job.stage == "train":
             GPU_SECONDS.inc(gpus * seconds)
-    ran = next((pod.started for pod in job.pods if pod.started), "")
-    if ran:
-        JOB_WAIT_SECONDS.labels(job.stage).observe(seconds_between(job.created, ran))
+
+
+def runs_ended(before: TweetModelStatus | None, after: TweetModelStatus) -> None:
+    """Counts the runs that a status, which was just written, tells the end of."""
+    known = {run.id: run.outcome for run in before.runs} if before else {}
+    for run in after.runs:
+        if run.outcome != "Active" and known.get(run.id, "Active") == "Active":
+            failed = after.attempt if run.outcome == "Failed" else None
+            RUNS.labels(run.outcome, (failed and failed.reason) or run.outcome).inc()
 
 
 class States(Collector):

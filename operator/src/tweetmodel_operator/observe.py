@@ -141,6 +141,7 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
         created=metadata["creationTimestamp"],
         started=status.get("startTime", ""),
         ended=(failed or conditions.get("Complete", {})).get("lastTransitionTime", ""),
+        idle_since=_idle_since(raw),
         ended_pods=status.get("succeeded", 0) + status.get("failed", 0),
         complete="Complete" in conditions,
         failed_reason=failed.get("reason", "Failed") if failed else "",
@@ -153,15 +154,41 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
     )
 
 
+def _idle_since(job: JsonObject) -> str:
+    if not is_idle(job):
+        return ""
+    written = [entry["time"] for entry in job["metadata"].get("managedFields", []) if is_of_status(entry)]
+    latest: str = max([job["status"]["startTime"], *written])
+    return latest
+
+
+def is_idle(job: JsonObject) -> bool:
+    """Whether the Job controller says that no pod of a Job it has begun with is there.
+
+    It says so in the very pass in which it has tried to make one (kubernetes pkg/controller/job, syncJob): such a Job
+    was refused its pod, or pauses after one that is gone.
+    """
+    status = job.get("status", {})
+    held = any(c["type"] == "Suspended" and c["status"] == "True" for c in status.get("conditions", []))  # or was
+    return "startTime" in status and not (held or status.get("active") or status.get("terminating"))
+
+
+def is_of_status(entry: JsonObject) -> bool:
+    """Whether an entry of managedFields tells when the status was written."""
+    return entry.get("subresource") == "status" and "time" in entry
+
+
 def _pod(raw: JsonObject) -> ObservedPod:
-    status = raw.get("status", {})
+    metadata, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
     container: JsonObject = next((c for c in status.get("containerStatuses", []) if c["name"] == names.CONTAINER), {})
     state: dict[str, Any] = container.get("state", {})
     ended, waiting = state.get("terminated", {}), state.get("waiting", {})
-    scheduled: JsonObject = next((c for c in status.get("conditions", []) if c["type"] == "PodScheduled"), {})
+    conditions = {c["type"]: c for c in status.get("conditions", [])}
+    scheduled: JsonObject = conditions.get("PodScheduled", {})
+    over = bool(ended) or status.get("phase") in ("Succeeded", "Failed")
     return ObservedPod(
-        name=raw["metadata"]["name"],
-        created=raw["metadata"]["creationTimestamp"],
+        name=metadata["name"],
+        created=metadata["creationTimestamp"],
         started=(ended or state.get("running", {})).get("startedAt", ""),
         running="running" in state,
         waiting_reason=waiting.get("reason", ""),
@@ -169,5 +196,29 @@ def _pod(raw: JsonObject) -> ObservedPod:
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
         exit_code=ended.get("exitCode"),
         exit_reason=ended.get("reason", ""),
+        failure=status.get("message", "") if status.get("phase") == "Failed" else "",
+        scheduled=scheduled.get("lastTransitionTime", "") if scheduled.get("status") == "True" else "",
+        unprepared=conditions.get("PodReadyToStartContainers", {}).get("status") == "False",
+        memory_limit=_limits(spec).get("memory", ""),
+        node=spec.get("nodeName", ""),
+        unheard=not over and "running" in state and _is_unheard(conditions.get("Ready", {})),
+        due="" if over else metadata.get("deletionTimestamp", ""),
         report=decode(ended.get("message", "")) if ended else None,
     )
+
+
+def _is_unheard(ready: JsonObject) -> bool:
+    """Whether the control plane has taken Ready away, 50 s after a node was heard of last.
+
+    It writes the status alone (kubernetes pkg/controller/util/node, MarkPodsNotReady); a kubelet that says False says
+    why, and one that answers again writes its own.
+    """
+    return ready.get("status") == "False" and not ready.get("reason")
+
+
+def _limits(spec: JsonObject) -> JsonObject:
+    containers = spec.get("containers", [])
+    limits: JsonObject = next(
+        (c["resources"].get("limits", {}) for c in containers if c["name"] == names.CONTAINER), {}
+    )
+    return limits

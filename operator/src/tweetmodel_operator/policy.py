@@ -1,7 +1,9 @@
 """What the administrator allows a TweetModel to ask for."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_operator.settings import Settings
@@ -9,22 +11,48 @@ from tweetmodel_operator.settings import Settings
 
 def forbidden(spec: TweetModelSpec, settings: Settings) -> str:
     """Why the spec is not allowed, as a sentence without its end; empty where it is."""
+    return next(chain(_of_sources(spec, settings), _of_training(spec, settings), _of_pods(spec, settings)), "")
+
+
+def _of_sources(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
     never = {handle.lower().removeprefix("@") for handle in settings.never}
     for source in spec.sources:
         if source.handle.lower() in never:
-            return f"spec.sources names @{source.handle}, an account that this cluster never learns from"
+            yield f"spec.sources names @{source.handle}, an account that this cluster never learns from"
     if any(source.x_api for source in spec.sources) and not settings.x_api_enabled:
-        return "spec.sources reads the X API, which this cluster does not allow"
-    template = spec.pod_template
-    if template is None:
-        return ""
-    image, account = template.image, template.service_account_name
+        yield "spec.sources reads the X API, which this cluster does not allow"
+
+
+def _of_training(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
+    hub, epochs = spec.base_model.hub, spec.training.epochs
+    if hub and not _matches(hub.name, settings.allowed_base_models):
+        yield f"spec.baseModel.hub.name {hub.name} is not one of the base models that this cluster allows"
+    if epochs > settings.allowed_epochs:
+        yield f"spec.training.epochs {epochs} is more than the {settings.allowed_epochs} that this cluster allows"
+    if spec.gpus > settings.allowed_gpus:
+        yield f"spec.gpus {spec.gpus} is more than the {settings.allowed_gpus} that this cluster allows"
+    for kind, amounts in (spec.resources.model_dump(exclude_none=True) if spec.resources else {}).items():
+        if _count(amounts.get(settings.gpu_resource, 0)) > settings.allowed_gpus:
+            name = f"spec.resources.{kind} of {settings.gpu_resource}"
+            yield f"{name} is more than the {settings.allowed_gpus} that this cluster allows"
+
+
+def _of_pods(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
+    image = spec.pod_template.image if spec.pod_template else None
+    account = spec.pod_template.service_account_name if spec.pod_template else None
     if image and not _matches(image, (settings.trainer_image, *settings.allowed_images)):
-        return f"spec.podTemplate.image {image} is not one of the images that this cluster allows"
+        yield f"spec.podTemplate.image {image} is not one of the images that this cluster allows"
     if account and not _matches(account, settings.allowed_service_accounts):
-        return f"spec.podTemplate.serviceAccountName {account} is not one that this cluster allows"
-    return ""
+        yield f"spec.podTemplate.serviceAccountName {account} is not one that this cluster allows"
 
 
 def _matches(value: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _count(quantity: int | str) -> float:
+    """How many GPUs a quantity is; one with a suffix counts as too many, whatever it says."""
+    try:
+        return float(quantity)
+    except ValueError:
+        return math.inf

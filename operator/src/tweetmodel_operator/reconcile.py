@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.status import Progress
-from tweetmodel_operator import metrics, policy
+from tweetmodel_api.status import Progress, TweetModelStatus
+from tweetmodel_operator import logs, metrics, policy
 from tweetmodel_operator.api_server import ApiError, ApiServer
 from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
@@ -58,43 +58,49 @@ class Reconciler:
         """
         started = time.perf_counter()
         result = "error"
-        try:
-            observed = await self._observe(key)
-            if observed is None:
-                self._forget(key)
-                result = "gone"
-                return None
-            if await fill(self.api, observed, self.settings):
-                return 0.0
-            observed = replace(observed, borrowed=await borrowed(self.api, observed))
-            decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
-            if not observed.proven and decision.needs_proof(observed):
-                self.view.doubt(key)
-                return 0.0
+        with logs.about(key):
             try:
-                await apply(self.api, observed, decision, self.settings, self.progress_ca)
-            except JobRefused as refusal:
-                decision = refused(observed, decision, str(refusal), self.now())
-                await apply(self.api, observed, decision, self.settings, self.progress_ca)
-            self._remember(key, observed, decision)
-            result = "success"
-            if decision.changes(observed):
-                return 0.0  # what follows from it, such as a TTL once the status holds the outcome
-            again = decision.requeue_after
-            if not observed.at_work and (again is None or again > LONG_SECONDS):
-                self.view.rest(key)
-            return again
-        except ApiError as error:
+                again = await self._step(key)
+                result = "success"
+                return again
+            except ApiError as error:
+                self.view.doubt(key)
+                logger.warning("%s: the API server answered %s (%s): it is tried again", key, error.code, error)
+                raise
+            except Exception:
+                self.view.doubt(key)
+                logger.exception("%s: reconcile failed", key)
+                raise
+            finally:
+                metrics.RECONCILES.labels(result).inc()
+                metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
+
+    async def _step(self, key: Key) -> float | None:
+        observed = await self._observe(key)
+        if observed is None:
+            self._forget(key)
+            return None
+        _log(observed.status)
+        if await fill(self.api, observed, self.settings):
+            return 0.0
+        observed = replace(observed, borrowed=await borrowed(self.api, observed))
+        decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
+        if not observed.proven and decision.needs_proof(observed):
             self.view.doubt(key)
-            logger.warning("%s: the API server answered %s (%s): it is tried again", key, error.code, error)
-            raise
-        except Exception:
-            self.view.doubt(key)
-            logger.exception("%s: reconcile failed", key)
-            raise
-        finally:
-            metrics.RECONCILES.labels(result).inc()
-            metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
+            return 0.0
+        _log(decision.status)
+        try:
+            await apply(self.api, observed, decision, self.settings, self.progress_ca)
+        except JobRefused as refusal:
+            decision = refused(observed, decision, str(refusal), self.now())
+            await apply(self.api, observed, decision, self.settings, self.progress_ca)
+        self._remember(key, observed, decision)
+        if decision.changes(observed):
+            return 0.0  # what follows from it, such as a TTL once the status holds the outcome
+        again = decision.requeue_after
+        if not observed.at_work and (again is None or again > LONG_SECONDS):
+            self.view.rest(key)
+        return again
 
     async def _observe(self, key: Key) -> Observed | None:
         seen = self.view.read(key)
@@ -120,10 +126,14 @@ class Reconciler:
             self.jobs.pop(key, None)
         if old and old != self.jobs.get(key):
             self.posted.pop(old, None)
-        for job in (job for job in observed.jobs if job.name in decision.expire):
-            verdict = judge(job, self.now())
-            outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
-            metrics.job_ended(job, outcome, reason, observed.spec.gpus if observed.spec else 0)
+        gpus = observed.spec.gpus if observed.spec and not observed.spec.pinned_run else 0
+        for job in observed.jobs:
+            if job.name in decision.expire:
+                verdict = judge(job, self.now())
+                outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
+                metrics.job_ended(job, outcome, reason, gpus)
+            elif job.name in decision.delete:
+                metrics.job_ended(replace(job, ended=self.now()), "Deleted", "Deleted", gpus)
         ready = next((c for c in decision.status.conditions if c.type == "Ready"), None) if decision.status else None
         if ready:
             metrics.STATES.put(str(key), ready.reason)
@@ -132,3 +142,9 @@ class Reconciler:
         self.view.forget(key)
         self.posted.pop(self.jobs.pop(key, ""), None)
         metrics.STATES.drop(str(key))
+
+
+def _log(status: TweetModelStatus | None) -> None:
+    """Has the lines that follow tell the run and the Job that a status speaks of."""
+    if status:
+        logs.known(status.run, status.attempt.job if status.attempt else None)

@@ -36,6 +36,15 @@ class Settings:
     allowed_service_accounts: tuple[str, ...] = ("default",)
     """ServiceAccounts that podTemplate.serviceAccountName may name; * stands for anything."""
 
+    allowed_base_models: tuple[str, ...] = ("*",)
+    """Models of the Hugging Face Hub that baseModel.hub may name; * stands for anything, and none are for none."""
+
+    allowed_gpus: int = 8
+    """The most GPUs that a TweetModel may ask for."""
+
+    allowed_epochs: int = 1000
+    """The most epochs that it may train for."""
+
     never: tuple[str, ...] = ()
     """Handles of accounts that nobody may learn from, such as of people who asked for it."""
 
@@ -136,10 +145,8 @@ def _parse(name: str, text: str, default: object) -> object:
         return int(text)
     if name == "defaults":
         return DefaultsSpec.model_validate_json(text).wire()
-    if name == "trainer_env":
-        return tuple(json.loads(text))
     if isinstance(default, tuple):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        return tuple(json.loads(text) if text.startswith("[") else filter(None, map(str.strip, text.split(","))))
     if isinstance(default, dict):
         return json.loads(text)
     return text

@@ -9,6 +9,9 @@ from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Progress, TweetModelStatus
 
+SLOWEST_REFUSAL_SECONDS = 30.0
+"""An admission webhook must answer by then."""
+
 
 def seconds_between(earlier: str, later: str) -> float:
     """Seconds from one RFC 3339 time to another."""
@@ -43,6 +46,20 @@ class ObservedPod:
     exit_code: int | None = None
     exit_reason: str = ""
     """The kubelet's word for how the container ended, such as OOMKilled."""
+    memory_limit: str = ""
+    """The most memory that its container may use, such as 12Gi; empty where there is no limit."""
+    failure: str = ""
+    """Why its node has ended it, or not taken it, in the kubelet's words; empty where it has not."""
+    scheduled: str = ""
+    """When a node was found for it; empty until then."""
+    node: str = ""
+    """Where it runs; empty while the scheduler has found no node."""
+    unprepared: bool = False
+    """Whether the kubelet says that it has no network and volumes yet."""
+    unheard: bool = False
+    """Whether the control plane says that the node of its running container does not answer."""
+    due: str = ""
+    """When it must have ended, because it was deleted; empty where it was not, or has ended."""
     report: Report | None = None
 
 
@@ -60,6 +77,8 @@ class ObservedJob:
     started: str = ""
     """When the Job controller began to make pods, or began again after a suspension; empty until then."""
     ended: str = ""
+    idle_since: str = ""
+    """When the Job controller said last that no pod of it is there; empty while one is, or it has not begun."""
     ended_pods: int = 0
     """How many pods the Job controller has counted as ended."""
     complete: bool = False
@@ -77,6 +96,11 @@ class ObservedJob:
     def finished(self) -> bool:
         """Whether it will do no more work."""
         return self.complete or bool(self.failed_reason)
+
+    @property
+    def has_made_pods(self) -> bool:
+        """Whether a pod of it was there before, so that it may only pause before it makes the next one."""
+        return self.ended_pods > 0 or seconds_between(self.started, self.idle_since) > SLOWEST_REFUSAL_SECONDS
 
 
 @dataclass(frozen=True)

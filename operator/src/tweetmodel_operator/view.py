@@ -12,10 +12,11 @@ from typing import NamedTuple
 from tweetmodel_api import KIND
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import JsonObject
+from tweetmodel_operator.observe import is_idle, is_of_status
 from tweetmodel_operator.state import Key
 
-RESTLESS = ("active", "ready", "terminating", "uncountedTerminatedPods")
-"""Fields of a Job's status that change with each of its pods, and no decision looks at."""
+RESTLESS = ("ready", "uncountedTerminatedPods")
+"""Fields of a Job's status that change with its pods, and no decision looks at."""
 
 
 class _Record(NamedTuple):
@@ -190,7 +191,21 @@ def _record(kind: str, raw: JsonObject) -> _Record:
     essence = {"metadata": metadata, "spec": raw.get("spec", {}), "status": raw.get("status", {})}
     if kind != KIND:
         metadata["annotations"] = {n: v for n, v in metadata.get("annotations", {}).items() if n != names.PLAN}
-        spec = {} if kind == "Pod" else {n: value for n, value in raw["spec"].items() if n != "template"}
+        spec = _of_pod(raw) if kind == "Pod" else {n: value for n, value in raw["spec"].items() if n != "template"}
         status = {n: value for n, value in essence["status"].items() if n not in RESTLESS}
+        if kind == "Job" and is_idle(raw):  # how long it has been, may matter
+            written = filter(is_of_status, raw["metadata"].get("managedFields", []))
+            metadata["managedFields"] = [{n: entry[n] for n in ("subresource", "time")} for entry in written]
         essence |= {"spec": spec, "status": status}
     return _Record(_version(raw), json.dumps(essence, separators=(",", ":")))
+
+
+def _of_pod(raw: JsonObject) -> JsonObject:
+    """Of a pod's spec only its node and what our container may use."""
+    spec = raw.get("spec", {})
+    containers = [
+        {n: c.get(n, {}) for n in ("name", "resources")}
+        for c in spec.get("containers", [])
+        if c["name"] == names.CONTAINER
+    ]
+    return {"nodeName": spec.get("nodeName", ""), "containers": containers}

@@ -54,15 +54,30 @@ def environment(*settings):
 
 
 EVERYTHING = ("metrics.serviceMonitor.enabled=true", "watchNamespaces={a,b}")
+ALONE = ("watchNamespaces={a}", "progress.enabled=false", "rbac.aggregate=false", "crds.enabled=false")
+"""What leaves Roles alone."""
 
 
-@pytest.mark.parametrize("settings", [(), EVERYTHING])
-def test_no_role_touches_secrets_or_has_a_wildcard(settings):
+@pytest.mark.parametrize("settings", [(), EVERYTHING, ALONE], ids=["default", "everything", "alone"])
+def test_no_role_has_a_verb_on_secrets_or_a_wildcard(settings):
     roles = [document for document in render(*settings) if document["kind"] in ("Role", "ClusterRole")]
+    assert roles
     for role in roles:
+        assert "aggregationRule" not in role, "it would take in what others grant"
         for rule in role["rules"]:
-            assert "secrets" not in rule["resources"]
+            assert not any(resource.split("/")[0] in ("secrets", "*") for resource in rule["resources"])
             assert not any("*" in values for values in rule.values())
+
+
+@pytest.mark.parametrize("settings", [(), EVERYTHING, ALONE], ids=["default", "everything", "alone"])
+def test_each_binding_is_of_a_role_of_the_chart_to_the_operator(settings):
+    """Else a ClusterRole of the cluster, such as edit, could bring rights on Secrets along."""
+    documents = render(*settings)
+    roles = {(d["kind"], d["metadata"]["name"]) for d in documents if d["kind"] in ("Role", "ClusterRole")}
+    account = {"kind": "ServiceAccount", "name": "tm-tweetmodel-operator", "namespace": "system"}
+    for binding in of_kind("RoleBinding", documents) + of_kind("ClusterRoleBinding", documents):
+        assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in roles
+        assert binding["subjects"] == [account]
 
 
 def test_watched_namespaces_replace_the_cluster_wide_role():
@@ -77,7 +92,7 @@ def test_watched_namespaces_replace_the_cluster_wide_role():
 
 
 def test_an_operator_of_some_namespaces_can_do_with_roles_alone():
-    documents = render("watchNamespaces={a}", "progress.enabled=false", "rbac.aggregate=false", "crds.enabled=false")
+    documents = render(*ALONE)
     kinds = {document["kind"] for document in documents}
     assert not any(kind.startswith(("Cluster", "Custom")) for kind in kinds)
     assert "Secret" not in kinds
@@ -144,6 +159,14 @@ def test_the_operator_reads_every_variable_and_the_defaults_are_its_own():
     assert {name: vars(rendered)[name] for name in given - of_the_chart} == {
         name: vars(own)[name] for name in given - of_the_chart
     }
+
+
+def test_the_administrators_limits_reach_the_operator():
+    limits = ("trainer.allowed.baseModels={openai-community/*}", "trainer.allowed.gpus=0", "trainer.allowed.epochs=10")
+    read = from_environment(environment(*limits))
+    assert (read.allowed_base_models, read.allowed_gpus, read.allowed_epochs) == (("openai-community/*",), 0, 10)
+    nothing = from_environment(environment("trainer.allowed.baseModels=null", "trainer.allowed.serviceAccounts=null"))
+    assert nothing.allowed_base_models == nothing.allowed_service_accounts == ()
 
 
 def test_before_it_is_uninstalled_the_operator_lets_go_of_what_it_holds():

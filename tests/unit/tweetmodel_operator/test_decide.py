@@ -171,14 +171,33 @@ def test_an_older_attempt_whose_job_is_left_does_not_bring_back_a_newer_one_that
     assert condition(decision, "Ready") == ("False", "AccessDenied")
 
 
-def test_a_job_that_may_make_no_pod_is_told() -> None:
+def test_a_job_that_may_make_no_pod_is_told_within_seconds() -> None:
     young = after(observed(job().podless(since=NOW)))
     assert condition(young, "Ready") == ("Unknown", "Collecting")
-    assert young.requeue_after == 30
-    old = after(observed(job().podless(since=NOW)), LATER)
+    assert young.requeue_after == 5
+    old = after(observed(job().podless(since=NOW), status=young.status), "2026-11-23T12:00:05Z")
     assert condition(old, "Ready") == ("Unknown", "PodRefused")
     assert condition(old, "Stalled")[0] == "False", "a quota may have room later"
     assert "kubectl describe job" in message(old)
+    later = after(observed(job().podless(since=NOW), status=old.status), LATER)
+    assert (later.status, later.requeue_after) == (old.status, None)
+
+
+def test_a_job_that_a_busy_job_controller_has_not_come_to_is_not_taken_for_refused() -> None:
+    waiting, made_one = job(), job().podless(since="")
+    for late in (waiting, made_one):
+        decision = after(observed(late), LATER)
+        assert condition(decision, "Ready") == ("Unknown", "Collecting")
+        assert decision.requeue_after is None
+
+
+def test_a_job_that_pauses_after_its_pod_was_evicted_is_not_taken_for_refused() -> None:
+    evicted = job().podless(since="2026-11-23T12:30:00Z", started=NOW)
+    paused = after(observed(evicted), "2026-11-23T12:30:10Z")
+    assert condition(paused, "Ready") == ("Unknown", "Pending")
+    assert paused.requeue_after == 590
+    refused = after(observed(evicted, status=paused.status), LATER)
+    assert condition(refused, "Ready") == ("Unknown", "PodRefused")
 
 
 def test_a_registry_that_hiccups_does_not_stall_and_one_that_lasts_is_told_once() -> None:
@@ -369,6 +388,58 @@ def test_what_is_wrong_with_a_pod_is_told_by_reason(state: object, reason: str, 
     assert message(decision)
 
 
+def test_a_pod_that_ran_out_of_memory_says_how_much_it_had_and_what_to_lower() -> None:
+    killed = {"code": 137, "report": None, "reason": "OOMKilled"}
+    training = after(observed(job("train").pod_ended(**killed, memory="12Gi"), status=collected()))
+    assert "needed more memory than its limit of 12Gi. Raise spec.resources.limits.memory" in message(training)
+    assert "lower training.blockSize" in message(training)
+    collecting = after(observed(job().pod_ended(**killed, memory="2Gi")))
+    assert "its limit of 2Gi. Raise the chart's collect.resources.limits.memory." in message(collecting)
+    assert "training." not in message(collecting)
+    assert "it has no limit" in message(after(observed(job().pod_ended(**killed))))
+
+
+def test_a_pod_without_a_node_is_told_what_to_compare_the_nodes_with() -> None:
+    full = "0/1 nodes are available: 1 Insufficient memory."
+    assert "the chart's collect.resources" in message(after(observed(job().unschedulable(full))))
+    assert "spec.gpus" in message(after(observed(job("train").unschedulable(full), status=collected())))
+
+
+def test_a_node_that_does_not_answer_is_told_at_once_and_waited_for() -> None:
+    unheard = job("train").unheard()
+    decision = after(observed(unheard, status=collected()))
+    assert condition(decision, "Ready") == ("Unknown", "NodeLost")
+    assert condition(decision, "Stalled")[0] == "False", "the node may come back"
+    assert message(decision).startswith(f"Node n1 does not answer for pod {unheard.obj().name}-0: ")
+    assert "delete its Node object" in message(decision)
+    back = after(observed(job("train").running(), status=decision.status))
+    assert condition(back, "Ready") == ("Unknown", "Training")
+
+
+def test_a_pod_that_was_to_have_ended_but_never_says_so_needs_a_person() -> None:
+    """The Job makes no other before (podReplacementPolicy: Failed), and neither does the operator."""
+    deleted = job("train").pod_deleted(due="2026-11-23T12:02:00Z", unheard=False)
+    within = after(observed(deleted, status=collected()))
+    assert condition(within, "Ready") == ("Unknown", "Training")
+    assert within.requeue_after == 150
+    lost = after(observed(deleted, status=within.status), "2026-11-23T12:02:30Z")
+    assert condition(lost, "Stalled") == ("True", "NodeLost")
+    assert not lost.create
+    assert not lost.delete
+    later = after(observed(deleted, status=lost.status), LATER)
+    assert (later.status, later.requeue_after) == (lost.status, None)
+    replaced = after(observed(deleted.running(), status=lost.status), LATER)
+    assert condition(replaced, "Ready") == ("Unknown", "Training")
+
+
+def test_a_job_that_can_not_go_because_its_node_is_lost_says_so() -> None:
+    lost = job("train").pod_deleted(due=NOW).deleting()
+    decision = after(observed(lost, of=spec(gpus=0), status=collected()), LATER)
+    assert condition(decision, "Stalled") == ("True", "NodeLost")
+    on_its_way_out = observed(lost, of=spec(deletionPolicy="Delete"), status=collected(), deleted=LATER, held=True)
+    assert condition(after(on_its_way_out, LATER), "Ready") == ("False", "NodeLost")
+
+
 def test_the_schedulers_sentence_is_passed_on() -> None:
     decision = after(observed(job().unschedulable("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")))
     assert "Insufficient nvidia.com/gpu" in message(decision)
@@ -413,8 +484,10 @@ def test_a_hundred_percent_is_not_believed_before_the_report() -> None:
 
 def test_the_time_of_a_condition_is_when_its_status_changed() -> None:
     first = after(observed())
-    second = after(observed(job().running(), status=first.status), LATER)
+    retried = job().pod_ended(75, failure(Reason.STORAGE_UNREACHABLE, "No answer."))
+    second = after(observed(retried, status=first.status), LATER)
     assert second.status
+    assert "No answer." in message(second)
     assert {c.last_transition_time for c in second.status.conditions} == {NOW}
 
 

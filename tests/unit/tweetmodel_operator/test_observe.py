@@ -6,6 +6,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import encode
 from tweetmodel_operator import names
 from tweetmodel_operator.observe import assemble, read
+from tweetmodel_operator.state import ObservedPod
 
 
 def tweetmodel(**changes: Any) -> dict[str, Any]:
@@ -52,6 +53,52 @@ def test_a_termination_message_that_is_no_report_counts_as_none() -> None:
     ended = raw_pod(**container(terminated={"exitCode": 137, "reason": "OOMKilled", "message": "Killed"}))
     (pod,) = assemble(KEY, tweetmodel(), [raw_job()], [ended], {}).jobs[0].pods
     assert (pod.exit_reason, pod.report) == ("OOMKilled", None)
+
+
+def test_a_pods_memory_limit_is_its_containers() -> None:
+    pod = raw_pod(**container(terminated={"exitCode": 137, "reason": "OOMKilled"}))
+    assert assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0].memory_limit == ""
+    pod["spec"] = {"containers": [{"name": names.CONTAINER, "resources": {"limits": {"memory": "12Gi"}}}]}
+    assert assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0].memory_limit == "12Gi"
+
+
+def test_a_job_is_idle_once_its_controller_has_tried_and_no_pod_is_there() -> None:
+    def idle_since(**status: Any) -> str:
+        raw = raw_job(**status)
+        raw["metadata"]["managedFields"] = [
+            {"manager": "tweetmodel-operator", "time": "2026-11-23T13:00:00Z"},
+            {"manager": "kube-controller-manager", "subresource": "status", "time": "2026-11-23T12:30:00Z"},
+        ]
+        (job,) = assemble(KEY, tweetmodel(), [raw], [], {}).jobs
+        return job.idle_since
+
+    begun = {"startTime": "2026-11-23T12:00:00Z"}
+    assert idle_since() == ""
+    assert idle_since(**begun, active=1) == ""
+    assert idle_since(**begun, terminating=1) == ""
+    assert idle_since(**begun, conditions=[{"type": "Suspended", "status": "True"}]) == "", "it is to begin again"
+    assert idle_since(**begun, terminating=0) == "2026-11-23T12:30:00Z"
+
+
+def pod_on_a_node(ready: dict[str, str], phase: str = "Running", **state: Any) -> ObservedPod:
+    pod = raw_pod(phase=phase, conditions=[{"type": "Ready", **ready}], **container(**state))
+    pod["spec"] = {"nodeName": "n1", "containers": []}
+    pod["metadata"]["deletionTimestamp"] = "2026-11-23T12:02:00Z"
+    return assemble(KEY, tweetmodel(), [raw_job()], [pod], {}).jobs[0].pods[0]
+
+
+def test_a_running_pod_that_only_the_control_plane_calls_unready_is_unheard_of() -> None:
+    lost = pod_on_a_node({"status": "False"}, running={})
+    assert (lost.node, lost.unheard, lost.due) == ("n1", True, "2026-11-23T12:02:00Z")
+    assert not pod_on_a_node({"status": "True"}, running={}).unheard
+    assert not pod_on_a_node({"status": "False", "reason": "ContainersNotReady"}, running={}).unheard
+    assert not pod_on_a_node({"status": "False"}, waiting={"reason": "ContainerCreating"}).unheard
+
+
+def test_a_pod_that_has_ended_or_was_given_up_is_not_waited_for() -> None:
+    ended = pod_on_a_node({"status": "False", "reason": "PodFailed"}, terminated={"exitCode": 143})
+    given_up = pod_on_a_node({"status": "False"}, phase="Failed", running={})  # by the control plane: its node is gone
+    assert [(pod.unheard, pod.due) for pod in (ended, given_up)] == [(False, "")] * 2
 
 
 def test_pods_come_oldest_first() -> None:

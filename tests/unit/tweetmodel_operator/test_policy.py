@@ -49,3 +49,41 @@ def test_nobody_learns_from_an_account_that_has_opted_out() -> None:
     settings = replace(SETTINGS, never=("@Ada", "bob"))
     assert "@ada, an account that this cluster never learns from" in forbidden(spec(), settings)
     assert forbidden(spec(sources=[{"handle": "eve", "s3": {"uri": "s3://bucket/eve"}}]), settings) == ""
+
+
+LIMITED = replace(SETTINGS, allowed_base_models=("openai-community/*",), allowed_gpus=2, allowed_epochs=10)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"gpus": 2, "training": {"epochs": 10, "batchSize": 2}},
+        {"baseModel": {"hub": {"name": "openai-community/gpt2"}}},
+        {"baseModel": {"s3": {"uri": "s3://bucket/model"}}},
+        {"resources": {"limits": {"nvidia.com/gpu": 2}}},
+    ],
+)
+def test_what_keeps_within_the_limits_may_be_asked_for(asked: dict[str, object]) -> None:
+    assert forbidden(spec(**asked), LIMITED) == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"gpus": 4, "training": {"batchSize": 4}}, "spec.gpus 4 is more than the 2 that this cluster allows"),
+        ({"training": {"epochs": 11}}, "spec.training.epochs 11 is more than the 10 that this cluster allows"),
+        ({"baseModel": {"hub": {"name": "else/gpt2"}}}, "spec.baseModel.hub.name else/gpt2 is not one of the base mod"),
+        ({"resources": {"limits": {"nvidia.com/gpu": "8"}}}, "spec.resources.limits of nvidia.com/gpu is more than"),
+        (
+            {"resources": {"requests": {"nvidia.com/gpu": "8k"}}},
+            "spec.resources.requests of nvidia.com/gpu is more than",
+        ),
+    ],
+)
+def test_what_goes_beyond_them_is_refused_with_what_is_allowed(asked: dict[str, object], sentence: str) -> None:
+    assert forbidden(spec(**asked), LIMITED).startswith(sentence)
+
+
+def test_a_cluster_without_the_hub_allows_none_of_its_models() -> None:
+    asked = spec(baseModel={"hub": {"name": "openai-community/gpt2"}})
+    assert "is not one of the base models" in forbidden(asked, replace(SETTINGS, allowed_base_models=()))

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from makers import KEY, NOW, UID, dataset, failure, spec, success
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, encode
-from tweetmodel_operator import metrics, names
+from tweetmodel_operator import logs, metrics, names
 from tweetmodel_operator.api_server import ApiError
 from tweetmodel_operator.reconcile import Reconciler
 from tweetmodel_operator.settings import Settings
@@ -120,17 +121,20 @@ class Cluster:
         owner = {"kind": "Job", "uid": job["metadata"]["uid"], "controller": True}
         self.pods.append(
             {
-                "metadata": {
-                    "name": f"{job['metadata']['name']}-pod",
-                    "namespace": KEY.namespace,
-                    "labels": {names.NAME: KEY.name},
-                    "creationTimestamp": NOW,
-                    "resourceVersion": self._next_version(),
-                    "ownerReferences": [owner],
-                },
+                "metadata": self.head(f"{job['metadata']['name']}-pod") | {"ownerReferences": [owner]},
                 "status": {"containerStatuses": [{"name": names.CONTAINER, "state": {"terminated": ended}}]},
             }
         )
+
+    def head(self, name: str) -> dict[str, Any]:
+        """The metadata of a pod that was made an hour ago."""
+        return {
+            "name": name,
+            "namespace": KEY.namespace,
+            "labels": {names.NAME: KEY.name},
+            "creationTimestamp": "2026-11-23T11:00:00Z",
+            "resourceVersion": self._next_version(),
+        }
 
     @property
     def held(self) -> bool:
@@ -230,13 +234,40 @@ async def test_a_failure_is_told_once_by_an_event_and_stays() -> None:
     assert len(cluster.created) == 1
 
 
-async def test_a_job_that_the_cluster_forbids_is_told_in_the_status_and_tried_again() -> None:
-    cluster = Cluster(tweetmodel(), refuse=ApiError(403, "Forbidden", "exceeded quota: jobs"))
-    assert await settle(cluster) == 60
-    assert cluster.conditions()["Stalled"] == ("True", "PodRefused")
+@pytest.mark.parametrize(
+    ("refusal", "stalled"),
+    [
+        (ApiError(403, "Forbidden", 'admission webhook "policy" denied the request: no GPUs at night'), "True"),
+        (ApiError(403, "Forbidden", "jobs.batch is forbidden: exceeded quota: jobs, requested: 1"), "False"),
+        (ApiError(500, "InternalError", 'failed calling webhook "policy": context deadline exceeded'), "False"),
+    ],
+    ids=["denied", "quota", "no answer"],
+)
+async def test_a_job_that_the_cluster_forbids_is_told_once_and_tried_again(refusal: ApiError, stalled: str) -> None:
+    cluster = Cluster(tweetmodel(), refuse=refusal)
+    for _ in range(3):
+        assert await settle(cluster) == 60
+    assert cluster.conditions()["Stalled"] == (stalled, "PodRefused")
+    assert [(e["reason"], str(refusal) in e["note"]) for e in cluster.events] == [("PodRefused", True)]
     cluster.refuse = None
     await settle(cluster)
     assert cluster.conditions()["Ready"] == ("Unknown", "Collecting")
+
+
+async def test_a_purge_that_a_full_quota_refuses_is_tried_again() -> None:
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = await live(Cluster(life))
+    cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
+    cluster.refuse = ApiError(403, "Forbidden", "exceeded quota: jobs")
+    assert await settle(cluster) == 60
+    assert cluster.conditions()["Ready"] == ("Unknown", "PodRefused")
+    cluster.refuse = None
+    await settle(cluster)
+    cluster.finish("purge", success())
+    await settle(cluster)
+    assert not cluster.held
+    assert all(e["type"] == "Normal" for e in cluster.events)
 
 
 async def test_an_api_server_that_fails_is_asked_again_later() -> None:
@@ -244,6 +275,97 @@ async def test_an_api_server_that_fails_is_asked_again_later() -> None:
     with pytest.raises(ApiError):
         await operator(cluster).reconcile(KEY)
     assert "status" not in (cluster.tweetmodel or {})
+
+
+def pod(**status: Any) -> dict[str, Any]:
+    """What kubelet, scheduler and control plane say of a pod on node n1, an hour after it was scheduled there."""
+    placed = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-23T11:00:00Z"}
+    conditions = [placed, *status.pop("conditions", [])]
+    return {"spec": {"nodeName": "n1"}, "status": {"phase": "Pending", "conditions": conditions, **status}}
+
+
+def waits(reason: str, message: str = "") -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
+
+
+RUNS = {"containerStatuses": [{"name": names.CONTAINER, "state": {"running": {"startedAt": NOW}}}]}
+NOWHERE = {"spec": {}, "status": {"phase": "Pending"}}
+NO_ROOM = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available."}
+UNREADY = {"type": "Ready", "status": "False"}
+UNPREPARED = {"type": "PodReadyToStartContainers", "status": "False"}
+BEGUN = {"startTime": "2026-11-23T11:00:00Z"}
+LATE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "Job was active too long"}
+
+
+@pytest.mark.parametrize(
+    ("job", "seen", "reason", "stalled", "words"),
+    [
+        (BEGUN, None, "PodRefused", "False", "`kubectl describe job"),
+        ({"spec": {"suspend": True}}, None, "Queued", "False", "until there is room"),
+        ({}, NOWHERE | {"status": {"conditions": [NO_ROOM]}}, "Unschedulable", "False", "0/1 nodes are available."),
+        ({}, NOWHERE, "Pending", "False", "No scheduler has looked for a node"),
+        ({}, pod(**waits("ContainerCreating")), "Pending", "False", "Node n1 is still pulling the image"),
+        ({}, pod(**waits("ContainerCreating"), conditions=[UNPREPARED]), "Pending", "False", "network, volumes"),
+        ({}, pod(**waits("ErrImagePull", "timeout")), "ImagePullFailed", "False", "timeout"),
+        ({}, pod(**waits("ImagePullBackOff", "no such image")), "ImagePullFailed", "True", "no such image"),
+        ({}, pod(**waits("InvalidImageName", "bad name")), "ImagePullFailed", "True", "bad name"),
+        (
+            {},
+            pod(**waits("CreateContainerConfigError", 'secret "s3" not found')),
+            "SecretInvalid",
+            "True",
+            'secret "s3" not found',
+        ),
+        (
+            {},
+            pod(**waits("CreateContainerConfigError", "couldn't find key accessKeyID in Secret default/s3")),
+            "SecretInvalid",
+            "True",
+            "couldn't find key accessKeyID in Secret default/s3",
+        ),
+        (
+            {},
+            pod(**waits("CreateContainerConfigError", 'configmap "proxy" not found')),
+            "PodRefused",
+            "True",
+            'configmap "proxy" not found',
+        ),
+        ({}, pod(**waits("RunContainerError", "no such device")), "PodRefused", "True", "no such device"),
+        ({}, pod(**RUNS, phase="Running", conditions=[UNREADY]), "NodeLost", "False", "Node n1 does not answer"),
+        (
+            {},
+            pod(phase="Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage. "),
+            "DiskFull",
+            "False",
+            "low on resource: ephemeral-storage. Choose a smaller base model",
+        ),
+        (
+            {},
+            pod(phase="Failed", reason="UnexpectedAdmissionError", message="Allocate failed: no healthy device"),
+            "PodRefused",
+            "False",
+            "no healthy device. The message says which",
+        ),
+        (BEGUN | {"conditions": [LATE]}, None, "DeadlineExceeded", "True", "too long. Train for fewer epochs"),
+    ],
+)
+async def test_what_waits_says_for_what_by_one_event(
+    job: dict[str, Any], seen: dict[str, Any] | None, reason: str, stalled: str, words: str
+) -> None:
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    [made] = cluster.jobs.values()
+    made["spec"] |= job.get("spec", {})
+    made["status"] |= {name: value for name, value in job.items() if name != "spec"}
+    if seen:
+        owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
+        cluster.pods.append({"metadata": cluster.head("pod") | {"ownerReferences": [owner]}} | seen)
+    for _ in range(3):
+        await settle(cluster)
+    assert cluster.conditions()["Stalled"] == (stalled, reason)
+    assert words in cluster.tweetmodel["status"]["conditions"][0]["message"]
+    assert [e["reason"] for e in cluster.events] == [reason]
 
 
 async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:
@@ -498,6 +620,24 @@ async def test_a_life_is_counted_by_how_its_jobs_ended() -> None:
     assert count("Succeeded") == before + 2
 
 
+async def test_a_run_and_a_job_that_are_cut_short_are_counted_with_their_gpus() -> None:
+    def told(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"tweetmodel_{name}", labels) or 0.0
+
+    cut_short = {"stage": "train", "outcome": "Deleted", "reason": "Deleted"}
+    superseded = {"outcome": "Superseded", "reason": "Superseded"}
+    before = told("jobs_total", **cut_short), told("runs_total", **superseded), told("gpu_seconds_total")
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    cluster.finish("collect", success(dataset=dataset()))
+    await settle(cluster)
+    cluster.jobs[cluster.created[-1]]["status"]["startTime"] = NOW
+    cluster.tweetmodel["spec"]["training"] = {"epochs": 9}
+    await settle(cluster, Reconciler(cluster, Settings(), lambda: "2026-11-23T12:01:00Z"))
+    after = told("jobs_total", **cut_short), told("runs_total", **superseded), told("gpu_seconds_total")
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 60]
+
+
 async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_set_handed_on() -> None:
     mix = tweetmodel()
     mix["spec"]["sources"].append({"handle": "bob", "tweetModel": {"name": "bob"}})
@@ -511,3 +651,30 @@ async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_se
     [collect] = cluster.jobs.values()
     plan = Plan.model_validate_json(collect["spec"]["template"]["metadata"]["annotations"][names.PLAN])
     assert plan.borrowed["bob"].digest == dataset().digest
+
+
+async def test_what_is_logged_of_a_tweetmodel_is_marked_with_its_run_and_job(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    logs.install()
+    cluster = await live(Cluster(tweetmodel()))
+    told = caplog.records[-1]
+    assert told.getMessage().startswith("default/ada: Succeeded: ")
+    assert (told.namespace, told.tweetmodel) == (KEY.namespace, KEY.name)
+    assert (told.run, told.job) == (cluster.tweetmodel["status"]["run"], cluster.created[-1])
+
+
+async def test_an_error_is_logged_with_the_tweetmodel_it_befell(caplog: pytest.LogCaptureFixture) -> None:
+    logs.install()
+    with pytest.raises(ApiError):
+        await operator(Cluster(tweetmodel(), refuse=ApiError(503, "", "try later"))).reconcile(KEY)
+    [told] = caplog.records
+    assert (told.levelname, told.tweetmodel) == ("WARNING", KEY.name)
+
+
+async def test_a_pass_that_only_looks_again_is_no_error() -> None:
+    def count() -> float:
+        return metrics.RECONCILES.labels("error")._value.get()
+
+    before = count()
+    await live(Cluster(short(), defaults={"storage": spec().wire()["storage"]}))
+    assert count() == before

@@ -320,6 +320,18 @@ def test_it_says_when_it_looks_again() -> None:
     assert "looks for" not in days.message
 
 
+def test_a_clock_that_is_set_back_brings_no_due_time_back() -> None:
+    days = Days(schedule=DAILY)
+    days.first()
+    days.look(TUESDAY)
+    days.collect(TUESDAY, "a", 1000, new=0)
+    for earlier in (NIGHT, MONDAY, TUESDAY):
+        assert not days.look(earlier).create
+    assert days.status
+    assert days.status.schedule
+    assert (days.status.schedule.last_time, days.status.schedule.next_time) == (TUESDAY, WEDNESDAY)
+
+
 def test_taking_the_schedule_away_collects_nothing_anew() -> None:
     days = Days(schedule=DAILY)
     days.first()

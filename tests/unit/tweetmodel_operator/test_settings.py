@@ -22,6 +22,12 @@ def test_each_variable_is_read_by_the_kind_of_its_field() -> None:
     assert str(settings.tls_directory) == "/tls"
 
 
+def test_a_list_may_be_empty_and_hold_anything() -> None:
+    settings = from_environment({"TWEETMODEL_ALLOWED_BASE_MODELS": "[]", "TWEETMODEL_TRAINER_ENV": '[{"name": "A"}]'})
+    assert settings.allowed_base_models == ()
+    assert settings.trainer_env == ({"name": "A"},)
+
+
 def test_a_value_that_cannot_be_read_is_named() -> None:
     with pytest.raises(ValueError, match="TWEETMODEL_BACKOFF_LIMIT='many' can't be read"):
         from_environment({"TWEETMODEL_BACKOFF_LIMIT": "many"})

@@ -60,8 +60,22 @@ def test_a_late_event_does_not_take_back_what_came_after_it(view: View) -> None:
 
 
 def test_of_a_job_only_what_a_decision_looks_at_is_news(view: View) -> None:
-    assert not view.put("Job", child(3, active=1, ready=1))
+    assert not view.put("Job", child(3, ready=1))
     assert view.put("Job", child(4, conditions=COMPLETE))
+
+
+def test_since_when_a_job_has_no_pod_is_kept_and_no_news_while_it_has_one(view: View) -> None:
+    def written(version: int, second: int, **status: Any) -> dict[str, Any]:
+        job = child(version, startTime="2026-11-23T12:00:00Z", **status)
+        fields = {"manager": "m", "subresource": "status", "time": f"2026-11-23T12:00:{second:02d}Z", "fieldsV1": {}}
+        job["metadata"]["managedFields"] = [fields]
+        return job
+
+    assert view.put("Job", written(3, 1, active=1))
+    assert not view.put("Job", written(4, 2, active=1, ready=1))
+    assert view.put("Job", written(5, 3))
+    [kept] = view.read(KEY)[1]
+    assert kept["metadata"]["managedFields"] == [{"subresource": "status", "time": "2026-11-23T12:00:03Z"}]
 
 
 def test_a_finished_job_with_its_ttl_is_let_go(view: View) -> None:
@@ -101,6 +115,17 @@ def test_jobs_that_come_before_their_tweetmodel_wait_for_it() -> None:
     assert not view.put("Job", child(2))
     assert view.put("TweetModel", tweetmodel(1))
     assert len(view.read(KEY)[1]) == 1
+
+
+def test_of_a_pods_spec_it_keeps_the_node_and_what_our_container_may_use(view: View) -> None:
+    sidecar, ours = {"name": "proxy", "image": "proxy"}, {"name": names.CONTAINER, "image": "trainer", "env": [{}]}
+    limits = {"limits": {"memory": "12Gi"}}
+    pod = child(
+        3, "pod", spec={"nodeName": "n1", "containers": [sidecar, ours | {"resources": limits}], "volumes": [{}]}
+    )
+    view.put("Pod", pod | {"kind": "Pod"})
+    [kept] = view.read(KEY)[2]
+    assert kept["spec"] == {"nodeName": "n1", "containers": [{"name": names.CONTAINER, "resources": limits}]}
 
 
 def test_it_names_what_it_holds(view: View) -> None:

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
 from tweetmodel_api.plan import publish_id
-from tweetmodel_api.reasons import Reason
+from tweetmodel_api.reasons import PERMANENT, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
@@ -42,8 +42,17 @@ MOST_JOBS = 8
 
 
 def may_run(job: ObservedJob) -> bool:
-    """Whether its pods may be there."""
-    return not (job.finished or job.suspended or job.deleting)
+    """Whether its pods may be there, and their node tells of them."""
+    return not (job.finished or job.suspended or job.deleting or is_lost(job))
+
+
+def may_write(job: ObservedJob) -> bool:
+    """Whether a pod of it is there that is not known to have ended."""
+    return not job.finished and bool(job.pods) and job.pods[-1].exit_code is None
+
+
+def is_lost(job: ObservedJob) -> bool:
+    return may_write(job) and job.pods[-1].unheard
 
 
 class Life(RuleBasedStateMachine):
@@ -59,8 +68,9 @@ class Life(RuleBasedStateMachine):
         self.held = False
         self.gone = False
         self.clock = START
+        self.awake = self.roomy = True
         self.ended: dict[str, str] = {}
-        self.last_due = ""
+        self.last_due = self.latest = ""
 
     # The cluster
 
@@ -140,6 +150,10 @@ class Life(RuleBasedStateMachine):
         self.status = status
         self.version += 1
 
+    def _pod(self, job: ObservedJob, **changes: Any) -> None:
+        """Its newest pod changes."""
+        self.jobs[job.name] = replace(job, pods=(*job.pods[:-1], replace(job.pods[-1], **changes)))
+
     def _unfinished(self) -> list[ObservedJob]:
         return [job for job in self.jobs.values() if not job.finished]
 
@@ -153,6 +167,22 @@ class Life(RuleBasedStateMachine):
     @initialize(change=st.sampled_from(SPECS))
     def apply_first(self, change: dict[str, Any]) -> None:
         self.spec = spec(**change)
+
+    @rule()
+    def the_operator_falls_asleep_or_wakes(self) -> None:
+        self.awake = not self.awake
+
+    @rule()
+    def the_cluster_fills_up_or_has_room(self) -> None:
+        self.roomy = not self.roomy
+
+    @invariant()
+    def operator_and_cluster_do_their_work(self) -> None:
+        """After each event the operator looks, while it is awake, and pods start, while there is room."""
+        if self.awake and not self.gone:
+            self.look()
+        for job in [job for job in self.jobs.values() if self.roomy and may_run(job) and not may_write(job)]:
+            self.jobs[job.name] = JobMaker(replace(job, started=self.now)).running().obj()
 
     @precondition(lambda self: not self.gone)
     @rule()
@@ -200,7 +230,7 @@ class Life(RuleBasedStateMachine):
         self.version += 1
 
     @precondition(lambda self: not self.gone and not self.deleted)
-    @rule(after_all=st.integers(0, 19))
+    @rule(after_all=st.integers(0, 9))
     def delete(self, after_all: int) -> None:
         if after_all != 7:  # rarely, since little happens afterwards
             return
@@ -212,9 +242,15 @@ class Life(RuleBasedStateMachine):
     def time_passes(self, minutes: int) -> None:
         self.clock += timedelta(minutes=minutes)
 
+    @rule(minutes=st.sampled_from([-3000, -240, -31, -1, 3000, 600_000]))
+    def the_clock_jumps(self, minutes: int) -> None:
+        self.clock += timedelta(minutes=minutes)
+
     @rule()
     def all_goes_well(self) -> None:
         """Pods of deleted Jobs end, queues admit, Jobs succeed, until there is nothing left to do."""
+        for job in filter(is_lost, list(self.jobs.values())):
+            self.jobs[job.name] = replace(job, pods=())
         for _ in range(MOST_JOBS):
             self.rest()
             self.jobs = {name: job for name, job in self.jobs.items() if not job.deleting}
@@ -242,20 +278,41 @@ class Life(RuleBasedStateMachine):
         self.jobs[job.name] = JobMaker(job).complete(report).obj()
 
     @rule(data=st.data())
-    def pod_starts(self, data: st.DataObject) -> None:
-        for job in self._pick(data, may_run):
-            self.jobs[job.name] = JobMaker(replace(job, started=self.now)).running().obj()
+    def a_node_stops_answering(self, data: st.DataObject) -> None:
+        for job in self._pick(data, may_write):
+            self._pod(job, unheard=True, node="n1")
+
+    @rule(data=st.data())
+    def the_pod_of_a_lost_node_is_deleted(self, data: st.DataObject) -> None:
+        for job in self._pick(data, is_lost):
+            self._pod(job, due=self.now)
+
+    @rule(data=st.data())
+    def a_node_answers_again(self, data: st.DataObject) -> None:
+        for job in self._pick(data, is_lost):
+            self._pod(job, unheard=False, due="")
+
+    @rule(data=st.data())
+    def a_lost_node_is_given_up(self, data: st.DataObject) -> None:
+        for job in self._pick(data, is_lost):
+            self.jobs[job.name] = replace(job, pods=())
 
     @rule(data=st.data(), posts=st.sampled_from([1000, 1005, 1020]), loss=st.sampled_from(["3.1", "3.0", "2.9"]))
     def job_succeeds(self, data: st.DataObject, posts: int, loss: str) -> None:
         for job in self._pick(data, may_run):
             self._succeed(job, posts, loss)
 
-    @rule(data=st.data(), code=st.sampled_from([1, 65, 66, 75, 77, 78, 137, 143]), told=st.booleans())
+    @rule(
+        data=st.data(),
+        code=st.sampled_from([*map(int, PERMANENT), 75, 137, 143]) | st.integers(1, 255),
+        told=st.booleans(),
+    )
     def pod_fails(self, data: st.DataObject, code: int, told: bool) -> None:
-        for job in self._pick(data, may_run):
-            ended = JobMaker(job).pod_ended(code, failure(Reason.STORAGE_UNREACHABLE) if told else None)
-            self.jobs[job.name] = (ended.failed() if code in (65, 66, 77, 78) else ended).obj()
+        for job in self._pick(data, lambda job: may_run(job) and may_write(job)):
+            report = failure(Reason.STORAGE_UNREACHABLE) if told else None
+            self._pod(job, running=False, exit_code=code, exit_reason="Error", report=report)
+            if code in PERMANENT:
+                self.jobs[job.name] = JobMaker(self.jobs[job.name]).failed().obj()
 
     @rule(data=st.data())
     def retries_run_out(self, data: st.DataObject) -> None:
@@ -263,7 +320,7 @@ class Life(RuleBasedStateMachine):
             self.jobs[job.name] = JobMaker(job).failed("BackoffLimitExceeded").obj()
 
     @rule(data=st.data())
-    def node_is_lost_with_its_reports(self, data: st.DataObject) -> None:
+    def pods_vanish_with_their_reports(self, data: st.DataObject) -> None:
         for job in self._pick(data, lambda _: True):
             self.jobs[job.name] = replace(job, pods=())
 
@@ -278,7 +335,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def pods_of_deleted_jobs_are_gone(self) -> None:
-        self.jobs = {name: job for name, job in self.jobs.items() if not job.deleting}
+        self.jobs = {name: job for name, job in self.jobs.items() if not job.deleting or is_lost(job)}
 
     @rule(data=st.data(), to=st.booleans())
     def queue_suspends_or_admits(self, data: st.DataObject, to: bool) -> None:
@@ -297,6 +354,23 @@ class Life(RuleBasedStateMachine):
             active = {job.name for job in staying if job.stage == stage}
             active |= {request.name for request in decision.create if request.plan.stage == stage}
             assert len(active) <= 1
+
+    @invariant()
+    def nobody_writes_where_another_pod_may_still_write(self) -> None:
+        writing = {(job.stage, job.id) for job in self.jobs.values() if may_write(job)}
+        for request in [] if self.gone else decide(self.view(), self.now, 5).create:
+            assert (request.plan.stage, request.id) not in writing
+
+    @invariant()
+    def each_write_changes_something(self) -> None:
+        if self.gone:
+            return
+        decision = decide(self.view(), self.now, 5)
+        assert not any(self.jobs[name].deleting for name in decision.delete)
+        assert all(self.jobs[name].suspended != to for name, to in decision.suspend)
+        assert not any(self.jobs[name].has_ttl for name in decision.expire)
+        assert decision.hold is None or decision.hold != self.held
+        assert not any(request.name in self.jobs for request in decision.create)
 
     @invariant()
     def what_ended_well_stays(self) -> None:
@@ -322,7 +396,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def due_times_go_forward(self) -> None:
         last = (self.status and self.status.schedule and self.status.schedule.last_time) or ""
-        assert self.last_due <= last <= self.now
+        self.latest = max(self.latest, self.now)
+        assert self.last_due <= last <= self.latest
         self.last_due = last
 
     @invariant()
@@ -336,9 +411,12 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def it_comes_to_rest(self) -> None:
-        """Looked at again and again with nothing else happening, it writes no more."""
+        """Looked at again and again with nothing else happening, it writes no more, as seconds go by either."""
         twin = self.twin()
-        twin.rest()
+        for _ in range(3):
+            looks = twin.rest()
+            twin.clock += timedelta(seconds=1)
+        assert looks <= 1
 
     def teardown(self) -> None:
         """Where all goes well from here on, it ends ready, or says what it waits for."""
@@ -357,14 +435,15 @@ class Life(RuleBasedStateMachine):
         other.jobs = dict(self.jobs)
         return other
 
-    def rest(self) -> None:
-        for _ in range(MOST_LOOKS):
+    def rest(self) -> int:
+        """Looks until nothing is to be written; how often it did."""
+        for looks in range(MOST_LOOKS):
             if self.gone:
-                return
+                return looks
             seen = self.view()
             decision = decide(seen, self.now, 5)
             if not self.apply(seen, decision):
-                return
+                return looks + 1
         raise AssertionError(f"it does not come to rest: {decision}")
 
 

@@ -82,7 +82,7 @@ def _run(stage: str, plan_file: Path, workdir: Path) -> Report:
         return _failed(failure.reason, str(failure))
     except MemoryError:
         fact = FACTS[Reason.OUT_OF_MEMORY]
-        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advice}")
+        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advise(stage)}")
     except Exception as error:
         if _is_full_disk(error):
             fact = FACTS[Reason.DISK_FULL]

@@ -65,9 +65,9 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
 
 def refused(observed: Observed, decision: Decision, message: str, now: str) -> Decision:
     """What follows when the cluster did not allow a Job of `decision`: the status says why, and it is tried again."""
-    if observed.deleting:
-        return deletion.given_up(observed, message)
     before = observed.status or NOTHING_YET
+    if observed.deleting:
+        return deletion.refused(observed, before, message, now)
     decided = (decision.status or before).model_copy(update={"attempt": before.attempt})
     status = conditions.refused(before, decided, observed, message, now)
     return Decision(status=status, requeue_after=REFUSED_SECONDS)

@@ -27,6 +27,8 @@ from tweetmodel_operator.state import Observed
 
 Truth = Literal["True", "False", "Unknown"]
 
+FULL, UNANSWERED = "exceeded quota", "failed calling webhook"
+"""The API server's words for an object that it refuses now and may take later, without anybody's doing."""
 MOST_MESSAGE = 1024
 MOST_SAMPLES = 10
 MOST_SAMPLE = 1024
@@ -91,13 +93,24 @@ def refused(
     before: TweetModelStatus, decided: TweetModelStatus, observed: Observed, message: str, now: str
 ) -> TweetModelStatus:
     """The status `decided`, where the cluster does not allow the Job."""
-    return _stalled(before, decided, observed, Reason.POD_REFUSED, message, now)
+    return _stalled(before, decided, observed, Reason.POD_REFUSED, message, now, needs_person=not may_pass(message))
+
+
+def may_pass(refusal: str) -> bool:
+    """Whether a Job that was refused may be allowed later, without anybody's doing."""
+    return FULL in refusal or UNANSWERED in refusal
 
 
 def _stalled(
-    before: TweetModelStatus, decided: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str
+    before: TweetModelStatus,
+    decided: TweetModelStatus,
+    observed: Observed,
+    reason: Reason,
+    message: str,
+    now: str,
+    needs_person: bool = True,
 ) -> TweetModelStatus:
-    verdict = Verdict("Failed", reason, f"{message}. {FACTS[reason].advice}", needs_person=True)
+    verdict = Verdict("Failed", reason, f"{message}. {FACTS[reason].advice}", needs_person=needs_person)
     overall = _overall(before, observed.generation, verdict, now)
     kinds = {condition.type for condition in overall}
     stages = tuple(condition for condition in decided.conditions if condition.type not in kinds)
@@ -181,11 +194,19 @@ def _condition(
     brief: bool = False,
 ) -> Condition:
     old = next((c for c in before.conditions if c.type == kind), None)
+    message = "" if brief else verdict.message[:MOST_MESSAGE]
+    if old and (old.status, old.reason, old.message, old.observed_generation) == (
+        truth,
+        verdict.reason,
+        message,
+        generation,
+    ):
+        return old
     return Condition(
         type=kind,
         status=truth,
         reason=verdict.reason,
-        message="" if brief else verdict.message[:MOST_MESSAGE],
+        message=message,
         last_transition_time=old.last_transition_time if old and old.status == truth else now,
         observed_generation=generation,
     )

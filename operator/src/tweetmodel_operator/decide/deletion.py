@@ -15,7 +15,7 @@ from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import conditions
 from tweetmodel_operator.decide.requests import request
-from tweetmodel_operator.decide.stages import Goal, Verdict, pursue
+from tweetmodel_operator.decide.stages import Goal, Verdict, pursue, waited_for
 from tweetmodel_operator.state import Decision, Observed
 
 PURGE_SECONDS = 1800
@@ -40,7 +40,7 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
         return given_up(observed, f"Job {working[0].name} does not end")
     if working:  # their pods still write
         verdict = Verdict("Active", Reason.PURGING, "Its Jobs are stopped before its folder is deleted.")
-        status = conditions.purging(before, observed, verdict, now)
+        status = conditions.purging(before, observed, waited_for(working[0], now, verdict), now)
         ending = tuple(job.name for job in working if not job.deleting)
         return Decision(delete=ending, status=status, requeue_after=LOOK_AGAIN_SECONDS)
     # An image or account that is not allowed gets no keys: the administrator's own purges then.
@@ -56,6 +56,16 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
         create=(request(observed, spec, pursuit, None),) if pursuit.create is not None else (),
         status=conditions.purging(before, observed, pursuit.verdict, now, pursuit.attempt),
         requeue_after=LOOK_AGAIN_SECONDS,
+    )
+
+
+def refused(observed: Observed, before: TweetModelStatus, message: str, now: str) -> Decision:
+    """What follows when the cluster does not allow the Job that purges: where that may pass, it is tried again."""
+    if not conditions.may_pass(message):
+        return given_up(observed, message)
+    verdict = Verdict("Active", Reason.POD_REFUSED, f"Its folder can't be deleted yet: {message}.")
+    return Decision(
+        status=conditions.purging(before, observed, verdict, now, before.attempt), requeue_after=LOOK_AGAIN_SECONDS
     )
 
 

@@ -37,7 +37,8 @@ def turn(spec: TweetModelSpec, before: TweetModelStatus, now: str) -> ScheduleSt
         return ScheduleStatus(last_time=old.last_time) if old.last_time else None
     due = old.next_time if old.next_time and is_due_time(schedule, old.next_time) else None
     if due is None or due > now:
-        return ScheduleStatus(last_time=old.last_time, next_time=next_time(schedule, now))
+        after = max(now, old.last_time or now)  # a clock that is set back brings no due time back
+        return ScheduleStatus(last_time=old.last_time, next_time=next_time(schedule, after))
     if is_held_up(spec, before):
         return old
     latest = max(due, _latest_time(schedule, now) or due)

@@ -17,8 +17,16 @@ from tweetmodel_operator import names
 from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod, seconds_between
 
 MOST_LOST_REPORTS = 5
-PODLESS_SECONDS = 30.0
-"""How long a Job may have no pod before it is told: a quota or a policy refuses pods, not Jobs."""
+PODLESS_SECONDS = 5.0
+"""How long a Job may have no pod before it is told: a quota or a policy refuses pods, not Jobs. The Job controller says
+that it could make none only after it has tried; it tries again after 1, 2, 4 … s, so a server that was busy is given
+two more chances."""
+LONGEST_PAUSE_SECONDS = 600.0
+"""How long the Job controller waits before it makes another pod, where several have failed or were evicted."""
+SLOW_START_SECONDS = 60.0
+"""How long a pod may take to find a node, and then to start there, before it is told what that waits for."""
+LOST_SECONDS = 30.0
+"""How long after it is due a pod is taken for lost: a kubelet that answers kills it then, and says so at once."""
 
 UNDER_WAY: dict[Stage, Reason] = {"collect": Reason.COLLECTING, "train": Reason.TRAINING, "purge": Reason.PURGING}
 
@@ -135,6 +143,7 @@ def _steered(job: ObservedJob, observed: Observed) -> ObservedJob:
 def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, lost_reports: int) -> Pursuit:
     if job.deleting and not job.finished:
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
+        waiting = waited_for(job, now, waiting)
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting))
     verdict = judge(job, now)
     if verdict is None:  # complete, but no report left
@@ -207,54 +216,113 @@ def judge(job: ObservedJob, now: str) -> Verdict | None:
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
         return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}")
-    return _under_way(job, latest) if latest else _podless(job, now)
+    return waited_for(job, now, _under_way(job, latest, now)) if latest else _podless(job, now)
+
+
+def waited_for(job: ObservedJob, now: str, verdict: Verdict) -> Verdict:
+    """The verdict on a Job at work, or that its pod is lost with its node.
+
+    Kubernetes deletes a pod five minutes after its node was heard of last, but the pod stays until the node says that
+    it has ended, and until then podReplacementPolicy Failed has the Job wait (Kueue's KEP-6757 tells it all).
+    """
+    pod = job.pods[-1] if job.pods else None
+    if pod is None or not (pod.unheard or pod.due):
+        return verdict
+    left = LOST_SECONDS - seconds_between(pod.due, now) if pod.due else None
+    overdue = left is not None and left <= 0
+    if pod.unheard or overdue:
+        told = f"Node {pod.node} does not answer for pod {pod.name}: whether it still runs is not known, and the next"
+        message = f"{told} one waits for its end. {_advice(Reason.NODE_LOST)}"
+        verdict = Verdict("Active", Reason.NODE_LOST, message, needs_person=overdue)
+    return verdict if overdue or left is None else replace(verdict, look_again=left)
 
 
 def _podless(job: ObservedJob, now: str) -> Verdict:
-    """A Job that has made no pod: it is about to, or it is not allowed to."""
-    waited = seconds_between(job.started, now) if job.started else 0.0
-    if waited < PODLESS_SECONDS:
-        return replace(_working(job.stage), look_again=PODLESS_SECONDS - waited)
-    why = f"Job {job.name} may make no pod; `kubectl describe job {job.name}` says which rule forbids it."
+    """A Job without a pod: it is about to make one, pauses before it makes another, or is not allowed to."""
+    idle = seconds_between(job.idle_since, now) if job.idle_since else 0.0
+    if idle < PODLESS_SECONDS:
+        return replace(_working(job.stage), look_again=PODLESS_SECONDS - idle if job.idle_since else None)
+    describe = f"`kubectl describe job {job.name}` says"
+    if job.has_made_pods and idle < LONGEST_PAUSE_SECONDS:
+        told = (
+            f"The pod of Job {job.name} is gone, and another follows after a pause, if no rule forbids it; {describe}."
+        )
+        return Verdict("Active", Reason.PENDING, told, look_again=LONGEST_PAUSE_SECONDS - idle)
+    why = f"Job {job.name} may make no pod; {describe} which rule forbids it."
     return Verdict("Active", Reason.POD_REFUSED, f"{FACTS[Reason.POD_REFUSED].meaning} {why}")
 
 
 def _failure(job: ObservedJob) -> Verdict:
-    ended = next((pod for pod in reversed(job.pods) if pod.exit_code), None)
+    ended = next((pod for pod in reversed(job.pods) if pod.exit_code or pod.failure), None)
     if job.failed_reason == "DeadlineExceeded":
         reason, message = Reason.DEADLINE_EXCEEDED, f"{job.failed_message}. {_advice(Reason.DEADLINE_EXCEEDED)}"
     elif ended is None:
         reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failed_message}"
     else:
-        reason, message = _ending(ended)
+        reason, message = _ending(ended, job.stage)
     return Verdict("Failed", reason, message, needs_person=True)
 
 
-def _ending(pod: ObservedPod) -> tuple[Reason, str]:
-    """Why a container ended with a code that is not zero."""
+def _ending(pod: ObservedPod, stage: Stage) -> tuple[Reason, str]:
+    """Why a container ended with a code that is not zero, or never began."""
     if pod.report:
         return pod.report.reason, pod.report.message
+    if pod.failure:
+        reason = _by_its_node(pod.failure)
+        told = f"Node {pod.node} has ended pod {pod.name}: {pod.failure.rstrip('. ')}."
+        return reason, told if reason is Reason.INTERRUPTED else f"{told} {FACTS[reason].advise(stage)}"
     if pod.exit_reason == "OOMKilled":
-        fact = FACTS[Reason.OUT_OF_MEMORY]
-        return Reason.OUT_OF_MEMORY, f"Pod {pod.name}: {fact.meaning} {fact.advice}"
+        had = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its node had left; it has no limit"
+        needed = f"Pod {pod.name} needed more memory than {had}."
+        return Reason.OUT_OF_MEMORY, f"{needed} {FACTS[Reason.OUT_OF_MEMORY].advise(stage)}"
     message = f"Pod {pod.name} ended with exit code {pod.exit_code} and no report. {_advice(Reason.INTERNAL_ERROR)}"
     return Reason.INTERNAL_ERROR, message
 
 
-def _under_way(job: ObservedJob, pod: ObservedPod) -> Verdict:
+def _by_its_node(said: str) -> Reason:
+    """What a kubelet's sentence on an evicted, rejected or preempted pod comes to."""
+    words = said.lower()
+    if "memory" in words:
+        return Reason.OUT_OF_MEMORY
+    if "ephemeral" in words or "disk" in words:
+        return Reason.DISK_FULL
+    return Reason.INTERRUPTED if "shutdown" in words or "preempt" in words else Reason.POD_REFUSED
+
+
+def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
     if pod.unschedulable:
         fact = FACTS[Reason.UNSCHEDULABLE]
-        return Verdict("Active", Reason.UNSCHEDULABLE, f"{fact.meaning} {fact.advice} {pod.unschedulable}")
+        told = f"{fact.meaning} {fact.advise(job.stage)} {pod.unschedulable}"
+        return Verdict("Active", Reason.UNSCHEDULABLE, told)
     if pod.waiting_reason in WAITING:
         reason = WAITING[pod.waiting_reason]
+        if reason is Reason.SECRET_INVALID and "secret" not in pod.waiting_message.lower():
+            reason = Reason.POD_REFUSED  # what the chart's trainer.env names
         lasting = pod.waiting_reason not in PASSING
         return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=lasting)
-    if pod.exit_code and pod.exit_code not in PERMANENT:  # at a permanent one the Job is about to fail, and says so
-        reason, message = _ending(pod)
+    if (pod.exit_code and pod.exit_code not in PERMANENT) or (
+        pod.failure and pod.exit_code is None
+    ):  # at a permanent one the Job is about to fail, and says so
+        reason, message = _ending(pod, job.stage)
         if reason is Reason.INTERRUPTED:
             return Verdict("Active", UNDER_WAY[job.stage], f"{message} The next pod goes on from there.")
         return Verdict("Active", reason, f"{message} It is tried again.")
-    return _working(job.stage)
+    started = pod.running or pod.exit_code is not None
+    return _working(job.stage) if started else _starting(job.stage, pod, now)
+
+
+def _starting(stage: Stage, pod: ObservedPod, now: str) -> Verdict:
+    """A pod on its way to its start: only one that takes long is worth a word, and a write."""
+    left = SLOW_START_SECONDS - seconds_between(pod.scheduled or pod.created, now)
+    if left > 0:
+        return replace(_working(stage), look_again=left)
+    if not pod.node:
+        told = f"No scheduler has looked for a node for pod {pod.name} yet."
+    elif pod.unprepared:
+        told = f"Node {pod.node} has not set pod {pod.name} up yet, with its network, volumes and runtime class."
+    else:
+        told = f"Node {pod.node} is still pulling the image of pod {pod.name}."
+    return Verdict("Active", Reason.PENDING, f"{told} `kubectl describe pod {pod.name}` says more.")
 
 
 def _working(stage: Stage) -> Verdict:

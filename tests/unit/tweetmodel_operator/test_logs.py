@@ -1,0 +1,69 @@
+"""What a log store can filter by."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import kopf
+import pytest
+
+from makers import KEY
+from tweetmodel_operator import logs
+
+logger = logging.getLogger("tweetmodel_operator.test")
+JOB = "ada-train-1234"
+
+
+@pytest.fixture(autouse=True)
+def _kopfs_handler_is_taken_off_again() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def lines(capsys: pytest.CaptureFixture[str], log_format: kopf.LogFormat) -> Iterator[str]:
+    """What is written, line by line, once something was logged."""
+    kopf.configure(log_format=log_format)
+    logs.install()
+    yield ""
+    while True:
+        yield from capsys.readouterr().err.splitlines()
+
+
+def fields(line: str) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(line).items() if name in ("namespace", "name", "run", "job")}
+
+
+def test_each_json_line_about_a_tweetmodel_says_which_and_its_run_and_job(capsys: pytest.CaptureFixture[str]) -> None:
+    line = lines(capsys, kopf.LogFormat.JSON)
+    next(line)
+    with logs.about(KEY):
+        logger.info("begun")
+        assert fields(next(line)) == {"namespace": "default", "name": "ada", "run": None}
+        logs.known("abcd", JOB)
+        logger.warning("%s: %s", KEY, "Training")
+        written = next(line)
+        assert fields(written) == {"namespace": "default", "name": "ada", "run": "abcd", "job": JOB}
+        assert json.loads(written)["message"] == "default/ada: Training"
+    logger.info("of nobody")
+    assert fields(next(line)) == {}
+
+
+def test_kopfs_own_lines_say_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    line = lines(capsys, kopf.LogFormat.JSON)
+    next(line)
+    reference = {"kind": "TweetModel", "namespace": "default", "name": "ada"}
+    logger.warning("a handler failed", extra={"k8s_ref": reference})
+    assert fields(next(line)) == {"namespace": "default", "name": "ada", "run": None}
+
+
+def test_plain_lines_read_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    line = lines(capsys, kopf.LogFormat.PLAIN)
+    next(line)
+    with logs.about(KEY):
+        logs.known("abcd", JOB)
+        logger.info("%s: %s", KEY, "Training")
+    assert next(line) == "default/ada: Training"
