@@ -5,6 +5,7 @@ What goes wrong is written to a file in a few words of our own, since a library'
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,7 @@ def main(kind: Kind, to: AnyTracker, run: Run, folder: Path, events: Path) -> No
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # what a library prints may hold an address or a key
         os.dup2(nothing, stream)
+    sys.stdout = sys.stderr = os.fdopen(nothing, "w")
     own = environment(kind, os.environ, folder)
     os.environ.clear()
     os.environ |= own

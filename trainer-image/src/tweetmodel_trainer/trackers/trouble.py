@@ -1,28 +1,39 @@
 """What went wrong with a tracker, in a few words that quote nothing: a library's own may hold an address or a key."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 _REFUSED = {401, 403}
-_ABSENT = ("ConnectError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "CommError", "Timeout", "NotSent")
-_MLFLOW_STATUS = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
+_KEY_ERRORS = {"AuthenticationError", "LocalTokenNotFoundError"}
+_ABSENT = {"ConnectError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "CommError", "Timeout", "NotSent"}
+_MLFLOW = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
+"""Its words for a status."""
 
 
 def words(error: Exception) -> str:
     """What an error comes to."""
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None) or _MLFLOW_STATUS.get(getattr(error, "error_code", ""))
-    name = type(error).__name__
-    if status in _REFUSED or name in ("AuthenticationError", "LocalTokenNotFoundError"):
+    name, status = type(error).__name__, _status(error)
+    if status in _REFUSED or name in _KEY_ERRORS:
         return "it refuses the key"
-    if name in _ABSENT or _is_unanswered(error):
-        return "it does not answer"
-    return f"{name}, {status}" if isinstance(status, int) else name
+    if status:
+        return f"{name}, {status}"
+    return "it does not answer" if any(type(cause).__name__ in _ABSENT for cause in _causes(error)) else name
 
 
-def _is_unanswered(error: Exception) -> bool:
-    """Whether the cause is one; MLflow and httpx wrap what their transport raised."""
-    cause = error.__cause__ or error.__context__
-    return isinstance(cause, Exception) and (type(cause).__name__ in _ABSENT or _is_unanswered(cause))
+def _status(error: Exception) -> int | None:
+    """The HTTP status behind an error; W&B has it in its text alone."""
+    response = getattr(error, "response", None)
+    told = re.search(r"\b(?:error|HTTP) (\d{3})\b", str(error)) if type(error).__name__ == "CommError" else None
+    known = getattr(response, "status_code", None) or _MLFLOW.get(getattr(error, "error_code", ""))
+    return int(told[1]) if told else known
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it was raised from: MLflow and httpx wrap what their transport raised."""
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def told(folder: Path, what: str) -> None:
@@ -33,8 +44,6 @@ def told(folder: Path, what: str) -> None:
 
 def heard(folder: Path) -> str | None:
     """The first trouble of a tracker; None where there is none."""
-    try:
-        first, *_ = (folder / "trouble").read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, ValueError):
-        return None
-    return first
+    file = folder / "trouble"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return lines[0] if lines else None
