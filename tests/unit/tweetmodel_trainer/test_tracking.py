@@ -208,12 +208,16 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def trained(
-    folder: Path, callbacks: list[TrainerCallback], resume: Path | None, keep: Callable[[int, Path], None]
+    folder: Path,
+    callbacks: list[TrainerCallback],
+    resume: Path | None,
+    keep: Callable[[int, Path], None],
+    patience: int = 9,
 ) -> Any:
     set_seed(7)
     shape = {"vocab_size": len(TOKENIZER), "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64}
     model = GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0, **shape))
-    training = Training(learning_rate="1e-3", checkpoint_seconds=5, early_stopping=EarlyStopping(patience=9))
+    training = Training(learning_rate="1e-3", early_stopping=EarlyStopping(patience=patience))
     training = training.model_copy(update={"checkpoint_seconds": 0})
     rest = (keep, Progress({}), (0, 100))
     return finetune(model, TWELVE, training, folder, resume, *rest, score=lambda: 2.0, callbacks=callbacks)
@@ -246,6 +250,19 @@ def test_the_loop_tells_each_row_of_its_log_once_and_a_resumed_one_has_the_whole
     assert DATASET.uri in told["lineage/made of/text_summary"]
     assert "<script>" not in told["samples/text_summary"]
     assert json.loads(told["args/text_summary"])["spec.training.epochs"] == 4
+
+
+def test_an_attempt_that_has_nothing_left_to_train_tells_the_whole_curve(tmp_path: Path) -> None:
+    def keep_the_last(step: int, folder: Path) -> None:
+        if step == 9:
+            shutil.copytree(folder, tmp_path / "ninth")
+
+    trained(tmp_path / "first", [], None, keep_the_last, patience=1)
+    with Tracking(TO_TENSORBOARD, RUN, tmp_path / "t", lambda f: shutil.copytree(f, tmp_path / "told")) as tracking:
+        trained(tmp_path / "second", tracking.callbacks, tmp_path / "ninth", lambda *_: None, patience=1)
+        tracking.finish(9, FIGURES, RESULTS)
+    assert set(scalars(tmp_path / "told", "train/loss")) == set(range(1, 10))
+    assert scalars(tmp_path / "told", "eval/loss") == {5: 2.0, 9: 1.5}
 
 
 @pytest.mark.parametrize("to", [to_wandb, to_mlflow, to_trackio])

@@ -205,6 +205,9 @@ def finetune(
             best.restore(resume_from)
     if best and best.over:  # stopped early, then interrupted
         state = TrainerState.load_from_json(str(resume_from / TRAINER_STATE_NAME))
+        for callback in callbacks:
+            arguments = _arguments(training, len(blocks), workdir, gpus)
+            callback.on_train_begin(arguments, state, TrainerControl(), model=model)
     else:
         rest = blocks, training, workdir, resume_from, gpus
         with deferred() as stop, processes(gpus, follow, model.config, *rest):

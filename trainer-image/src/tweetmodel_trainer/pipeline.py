@@ -157,10 +157,10 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     from tweetmodel_trainer.tracking import Tracking
 
     checkpoints = Checkpoints(storage, plan.layout, run, attempt)
-    posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
     spec = _from_start(plan.start, plan.spec, storage) if plan.start else plan.spec
     event_files = partial(storage.publish, uri=plan.layout.tensorboard(run), replace=True)
     with Tracking(spec.report_to, run_of(plan), workdir / "trackers", event_files) as tracking:
+        posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
         learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, tracking.callbacks)
         showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
         done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead

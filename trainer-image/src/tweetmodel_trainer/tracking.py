@@ -2,7 +2,8 @@
 
 So nothing that a tracker's library does reaches the training: it can't hang it, stop it, print a key, draw from the
 random numbers that a resumed run depends on, or hold up the pod's end, because the process is killed then. It is
-forked before the model is loaded and CUDA is touched: a new one would import PyTorch again, in seconds and 400 MB.
+forked, before posts and model are loaded and CUDA is touched: a new one would import PyTorch again, in seconds and
+400 MB.
 """
 
 import logging
