@@ -12,6 +12,7 @@ from pydantic import Field
 from tweetmodel_api.fields import Model
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.spec import BaseModelSource, QueueName, Resources, Storage
+from tweetmodel_api.trackers import ReportTo
 
 NAME = "default"
 """The TweetModelDefaults of a namespace that counts."""
@@ -37,6 +38,9 @@ class DefaultsSpec(Model):
 
     queue_name: QueueName | None = None
     """The LocalQueue of Kueue that the training Job waits in."""
+
+    report_to: ReportTo | None = None
+    """Experiment trackers that follow the training."""
 
 
 FIELDS = tuple(DefaultsSpec.model_json_schema(by_alias=True)["properties"])

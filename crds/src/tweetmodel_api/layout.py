@@ -6,6 +6,7 @@
       runs/<run>/checkpoints/<step>-<attempt>/
       runs/<run>/model/         config, safetensors weights, tokenizer, README.md, predictions.png
       runs/<run>/page/          index.html  predictions.png
+      runs/<run>/tensorboard/   event files, where spec.reportTo asks for them
       runs/<run>/results/       report.json  evaluation.json  samples.jsonl  metrics.jsonl
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json does: it is written last, names
@@ -106,6 +107,10 @@ class Layout:
     def page(self, run: str) -> str:
         """The page of a finished model, for a browser."""
         return f"{self.root}/runs/{run}/page"
+
+    def tensorboard(self, run: str) -> str:
+        """TensorBoard's event files of a run."""
+        return f"{self.root}/runs/{run}/tensorboard"
 
     def results(self, run: str) -> str:
         """Report, evaluation, samples and metrics of a run; complete means that the run is done."""

@@ -14,6 +14,7 @@ from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Start
+from tweetmodel_api.trackers import ReportTo
 
 Stage = Literal["collect", "train", "purge"]
 
@@ -110,6 +111,7 @@ def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str) -> str:
         template={name: value for name, value in dumped.items() if value != {}},
         checkpoint_seconds=spec.training.checkpoint_seconds if train else None,
         **({"publish": publish_id(spec)} if train and spec.publish else {}),
+        **({"report_to": _reported(spec.report_to)} if train and spec.report_to else {}),
         retry=retry,
     )
 
@@ -117,6 +119,10 @@ def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str) -> str:
 def publish_id(spec: TweetModelSpec) -> str | None:
     """What a publication depends on besides the model; None where nothing is to be published."""
     return _identity(publish=spec.publish.model_dump(mode="json", exclude_defaults=True)) if spec.publish else None
+
+
+def _reported(report_to: ReportTo) -> dict[str, object]:
+    return report_to.model_dump(mode="json", exclude_defaults=True)
 
 
 def _identity(**parts: object) -> str:

@@ -22,6 +22,7 @@ from tweetmodel_api.fields import (
     rules,
 )
 from tweetmodel_api.pod_template import PodTemplate
+from tweetmodel_api.trackers import ReportTo
 
 MAX_NAME = 40
 """Longest name of a TweetModel: the names of its Jobs and their pods are made of it and must fit 63."""
@@ -439,6 +440,9 @@ class TweetModelSpec(Model):
 
     publish: Publish | None = None
     """Pushes the finished model to the Hugging Face Hub."""
+
+    report_to: ReportTo | None = None
+    """Experiment trackers that follow the training. Changing it trains nothing anew."""
 
     storage: Storage
     """Where results go; needed unless the administrator has set a default."""

@@ -13,6 +13,7 @@ from tweetmodel_api.plan import Plan, token_variable
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
 from tweetmodel_api.spec import Source, TweetModelSpec
+from tweetmodel_api.trackers import Credential
 from tweetmodel_operator import names
 from tweetmodel_operator.decide.deletion import PURGE_SECONDS
 from tweetmodel_operator.settings import Settings
@@ -189,6 +190,8 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     if _trains(plan) and plan.spec.publish:
         reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
         env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
+    if _trains(plan) and plan.spec.report_to:
+        env += [_key(credential, secret) for credential, secret in plan.spec.report_to.keys]
     if plan.stage == "collect":
         env += [token for source in plan.spec.sources for token in _token(source)]
     if live:  # the names that Kubeflow Trainer's progress protocol has for them
@@ -211,6 +214,13 @@ def _token(source: Source) -> list[JsonObject]:
     else:
         return []
     return [{"name": token_variable(source.handle), "valueFrom": {"secretKeyRef": reference}}]
+
+
+def _key(credential: Credential, secret: str) -> JsonObject:
+    """A key that a tracker is written by."""
+    optional = {"optional": True} if credential.optional else {}
+    reference = {"name": secret, "key": credential.key, **optional}
+    return {"name": credential.variable, "valueFrom": {"secretKeyRef": reference}}
 
 
 def _volumes(live: bool, shares_memory: bool) -> list[JsonObject]:

@@ -102,6 +102,23 @@ def test_publishing_trains_nothing_and_asks_for_another_pod() -> None:
     assert publish_id(public) != publish_id(private)
 
 
+def test_trackers_train_nothing_anew_and_ask_for_another_pod() -> None:
+    said = {"wandb": {"secretRef": {"name": "wandb"}}}
+    one, other = (spec(reportTo=to) for to in (said, said | {"tensorBoard": {}}))
+    assert run_id(one, DIGEST) == run_id(other, DIGEST) == run_id(spec(), DIGEST)
+    assert collection_id(one) == collection_id(spec())
+    assert len({inputs_id("train", of, "") for of in (spec(), one, other)}) == 3
+    assert inputs_id("collect", one, "") == inputs_id("collect", spec(), "")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://ada:secret@host", "https://host/?write_token=secret", "ftp://host", "http://host name"]
+)
+def test_an_address_of_a_tracker_holds_no_key(address: str) -> None:
+    with pytest.raises(ValidationError):
+        spec(reportTo={"mlflow": {"trackingURI": address}})
+
+
 def test_a_report_survives_the_termination_message() -> None:
     report = success(dataset=dataset(), model=model("ab" * 8), samples=["one", "two"])
     assert decode(encode(report)) == report

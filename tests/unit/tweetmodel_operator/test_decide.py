@@ -321,6 +321,18 @@ def test_publishing_that_is_asked_for_later_makes_a_job_of_the_same_run_and_keep
     assert not after(observed(of=spec(), status=done.status, generation=3)).create
 
 
+def test_a_tracker_that_is_added_replaces_the_job_at_work_and_trains_no_finished_run_anew() -> None:
+    tracked = spec(reportTo={"tensorBoard": {}})
+    finished = after(observed(of=tracked, status=ready(), generation=2))
+    assert not finished.create
+    assert condition(finished, "Ready") == ("True", "Succeeded")
+    at_work = job("train").running()
+    replaced = after(
+        observed(at_work, of=tracked, status=after(observed(job().complete(success(dataset=dataset())))).status)
+    )
+    assert replaced.delete == (at_work.obj().name,)
+
+
 def test_a_hub_that_refuses_stalls_and_the_run_stays_done() -> None:
     refused = job("train", PUBLISHING).attempt(2).pod_ended(77, failure(Reason.HUB_DENIED)).failed()
     decision = after(observed(refused, of=PUBLISHING, status=ready(), generation=2))

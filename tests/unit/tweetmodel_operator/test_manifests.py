@@ -202,6 +202,30 @@ def test_the_train_pod_alone_gets_the_token_of_the_hub() -> None:
     assert token("collect") == []
 
 
+def test_the_train_pod_alone_gets_the_keys_of_trackers() -> None:
+    secret = {"secretRef": {"name": "them"}}
+    to = {
+        "wandb": secret,
+        "mlflow": {"trackingURI": "http://mlflow:5000", **secret},
+        "trackio": {"space": "ada/trackio", **secret},
+        "tensorBoard": {},
+    }
+
+    def keys(stage: str) -> dict[str, Any]:
+        env = made(stage, spec(reportTo=to))["spec"]["template"]["spec"]["containers"][0]["env"]
+        references = {e["name"]: e["valueFrom"].get("secretKeyRef") for e in env if "valueFrom" in e}
+        return {name: reference for name, reference in references.items() if reference and reference["name"] == "them"}
+
+    assert keys("train") == {
+        "WANDB_API_KEY": {"name": "them", "key": "apiKey"},
+        "MLFLOW_TRACKING_USERNAME": {"name": "them", "key": "username", "optional": True},
+        "MLFLOW_TRACKING_PASSWORD": {"name": "them", "key": "password", "optional": True},
+        "MLFLOW_TRACKING_TOKEN": {"name": "them", "key": "token", "optional": True},
+        "TRACKIO_TOKEN": {"name": "them", "key": "token"},
+    }
+    assert keys("collect") == {}
+
+
 @pytest.mark.parametrize(
     ("source", "key"),
     [

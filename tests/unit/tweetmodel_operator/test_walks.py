@@ -34,6 +34,7 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"queueName": "gpus"},
     {"deletionPolicy": "Delete"},
     {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
+    {"reportTo": {"tensorBoard": {}}},
 )
 START = datetime.fromisoformat("2026-11-23T00:00:00Z")
 ENDED_WELL = ("Succeeded", "Outdone")

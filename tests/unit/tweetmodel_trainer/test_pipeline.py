@@ -499,6 +499,22 @@ def test_a_hub_that_refuses_costs_no_training(
     assert len(asked) == 2
 
 
+def test_trackers_follow_a_run_and_one_that_is_away_is_told_of_in_the_report(
+    make_plan: MakePlan, run: Any, put: Any, keys: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    put("archive.zip", MANY)
+    to = {"tensorBoard": {}, "mlflow": {"trackingURI": "http://127.0.0.1:9"}}
+    plan = make_plan(training=SHORT, generation={"samples": 1, "maxTokens": 8}, reportTo=to)
+    plan = training(plan, run(plan)[1])
+    code, report = run(plan)
+    assert code == ExitCode.DONE
+    told = "MLflow was not told everything (it does not answer): check spec.reportTo.mlflow."
+    assert report.message.endswith(told)
+    names = [key.rsplit("/", 1)[-1].split(".")[0] for key in keys() if f"{plan.run}/tensorboard/" in key]
+    assert sorted(names) == ["MANIFEST", "events"]
+
+
 def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(
     make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

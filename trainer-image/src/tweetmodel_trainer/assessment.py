@@ -85,6 +85,11 @@ class Assessment:
             copy_share=decimal(self.copied) if self.samples else None,
         )
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """The same, by the names that trackers give what was measured on held-out posts."""
+        return {f"eval_{name}": float(value) for name, value in self.status.model_dump(exclude_none=True).items()}
+
     def to_json(self) -> dict[str, object]:
         """What evaluation.json holds."""
         return {

@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,6 +171,7 @@ def finetune(
     share: tuple[float, float],
     gpus: int = 1,
     score: Callable[[], float] | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Trained:
     """Trains `model` in place.
 
@@ -185,6 +186,7 @@ def finetune(
         share: the percentages at which the loop begins and ends.
         gpus: that share the blocks of each step, one process for each; the first is the one that the model is on.
         score: the model's loss on held-out posts, for early stopping.
+        callbacks: told besides, in the first process alone.
 
     Raises:
         Failure: Diverged, or InternalError where the process of another GPU failed.
@@ -203,10 +205,14 @@ def finetune(
             best.restore(resume_from)
     if best and best.over:  # stopped early, then interrupted
         state = TrainerState.load_from_json(str(resume_from / TRAINER_STATE_NAME))
+        for callback in callbacks:
+            arguments = _arguments(training, len(blocks), workdir, gpus)
+            callback.on_train_begin(arguments, state, TrainerControl(), model=model)
     else:
         rest = blocks, training, workdir, resume_from, gpus
         with deferred() as stop, processes(gpus, follow, model.config, *rest):
-            state = _train(model, *rest, Saving(training.checkpoint_seconds, stop, publish, tell, best))
+            saving = Saving(training.checkpoint_seconds, stop, publish, tell, best)
+            state = _train(model, *rest, saving, *callbacks)
     if best:
         best.take()
     log = [row for row in state.log_history if {"loss", "heldout_loss"} & row.keys()]
@@ -240,13 +246,13 @@ def _train(
     workdir: Path,
     resume_from: Path | None,
     gpus: int,
-    saving: Saving,
+    *callbacks: TrainerCallback,
 ) -> TrainerState:
     trainer = InOrder(
         model=model,
         args=_arguments(training, len(blocks), workdir, gpus),
         train_dataset=Even(blocks, training.batch_size) if gpus > 1 else blocks,
-        callbacks=[saving],
+        callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(KubeflowCallback)  # it says 100 % when the loop is stopped: we tell ourselves

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from tweetmodel_api.reasons import Reason
@@ -70,8 +70,11 @@ def learn(
     checkpoints: Checkpoints,
     workdir: Path,
     progress: Progress,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Learnt:
     """Fine-tunes the base model on `posts`, scores it on `held_out`, draws samples; writes `workdir`/model.
+
+    `callbacks` are told of the training.
 
     Raises:
         Failure: the base model can't be had, training diverged, or the GPU's memory is too small.
@@ -110,6 +113,7 @@ def learn(
         share=(5, 90),
         gpus=max(gpus, 1),
         score=lambda: total(evaluate_each(model, tokenizer, unseen).values()).loss,
+        callbacks=callbacks,
     )
     shutil.rmtree(workdir / "resume", ignore_errors=True)  # room for the model
     if training.method == "LoRA":

@@ -152,22 +152,29 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     from tweetmodel_trainer import showcase
     from tweetmodel_trainer.about import about
     from tweetmodel_trainer.learn import learn
+    from tweetmodel_trainer.trackers.events import Results
+    from tweetmodel_trainer.trackers.lineage import model_of, run_of
+    from tweetmodel_trainer.tracking import Tracking
 
     checkpoints = Checkpoints(storage, plan.layout, run, attempt)
-    posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
     spec = _from_start(plan.start, plan.spec, storage) if plan.start else plan.spec
-    learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress)
-    showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
-    done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
-    if done:
-        return done
-    assessment, uri, page = learnt.assessment, plan.layout.model(run), plan.layout.page(run)
-    manifest = storage.publish(workdir / "model", uri, replace=True)
-    storage.publish(workdir / "page", page, replace=True)
+    event_files = partial(storage.publish, uri=plan.layout.tensorboard(run), replace=True)
+    with Tracking(spec.report_to, run_of(plan), workdir / "trackers", event_files) as tracking:
+        posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
+        learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, tracking.callbacks)
+        showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
+        done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
+        if done:
+            return done
+        assessment, uri, page = learnt.assessment, plan.layout.model(run), plan.layout.page(run)
+        manifest = storage.publish(workdir / "model", uri, replace=True)
+        storage.publish(workdir / "page", page, replace=True)
+        told = Results(model_of(plan, uri, manifest.digest), [asdict(sample) for sample in assessment.samples])
+        missed = tracking.finish(learnt.steps, assessment.figures, told)
     report = Report(
         outcome="Succeeded",
         reason=Reason.SUCCEEDED,
-        message=assessment.sentence + learnt.remark,
+        message=assessment.sentence + learnt.remark + missed,
         model=TrainedModel(
             uri=uri,
             digest=manifest.digest,

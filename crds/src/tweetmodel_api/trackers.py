@@ -1,0 +1,150 @@
+"""Where a run's numbers are reported besides storage: experiment trackers, and the keys that each is written by.
+
+A tracker is no part of a run's identity, and one that is away or refuses never stops a run.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tweetmodel_api.fields import LocalReference, Model, rule, rules
+
+Kind = Literal["wandb", "mlflow", "trackio", "tensorBoard"]
+
+PROJECT = "tweetmodel"
+
+Address = Annotated[
+    str, Field(pattern=r"^https?://(\[[0-9A-Fa-f:]+\]|[^\s/:@?#]+)(:\d{1,5})?(/[^\s?#]*)?$", max_length=512)
+]
+"""http(s)://host:port/path, without a user, a password or a query in it."""
+
+
+class Wandb(Model):
+    """Weights & Biases."""
+
+    project: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=128)] = PROJECT
+    """The project, which is made where it is missing."""
+
+    entity: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=128)] | None = None
+    """The user or team that the project belongs to; the key's owner's default when absent."""
+
+    base_url: Annotated[Address, Field(alias="baseURL")] = "https://api.wandb.ai"
+    """Address of the server."""
+
+    secret_ref: LocalReference
+    """A Secret with the key apiKey."""
+
+
+class MLflow(Model):
+    """A tracking server of MLflow."""
+
+    tracking_uri: Annotated[Address, Field(alias="trackingURI")]
+    """Address of the server."""
+
+    experiment: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=256)] = PROJECT
+    """The experiment, which is made where it is missing."""
+
+    secret_ref: LocalReference | None = None
+    """A Secret with the keys username and password, or the key token; absent where the server asks for neither."""
+
+
+class Trackio(Model):
+    """Trackio: a Space on the Hugging Face Hub, or a server of your own."""
+
+    model_config = rules(
+        rule(
+            "has(self.space) != has(self.serverURL)",
+            "trackio needs exactly one of space or serverURL: keep one and remove the other",
+        )
+    )
+
+    project: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=128)] = PROJECT
+    """The project, which is made where it is missing."""
+
+    space: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=193)] | None = None
+    """A Space such as somebody/trackio, which is made, private, where it is missing."""
+
+    server_url: Annotated[Address | None, Field(alias="serverURL")] = None
+    """Address of a server of your own."""
+
+    secret_ref: LocalReference
+    """A Secret with the key token: one of the Hub with the right to write, or the server's write token."""
+
+
+class TensorBoard(Model):
+    """Event files, in the run's folder in storage."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A key of a Secret, and the environment variable by which a pod has it."""
+
+    variable: str
+    key: str
+    optional: bool = False
+    """Whether the Secret may lack it."""
+
+
+CREDENTIALS: dict[Kind, tuple[Credential, ...]] = {
+    "wandb": (Credential("WANDB_API_KEY", "apiKey"),),
+    "mlflow": (
+        Credential("MLFLOW_TRACKING_USERNAME", "username", optional=True),
+        Credential("MLFLOW_TRACKING_PASSWORD", "password", optional=True),
+        Credential("MLFLOW_TRACKING_TOKEN", "token", optional=True),
+    ),
+    "trackio": (Credential("TRACKIO_TOKEN", "token"),),
+    "tensorBoard": (),
+}
+
+
+AnyTracker = Wandb | MLflow | Trackio | TensorBoard
+
+
+class ReportTo(Model):
+    """Experiment trackers that follow the training."""
+
+    model_config = rules(
+        rule(
+            "has(self.wandb) || has(self.mlflow) || has(self.trackio) || has(self.tensorBoard)",
+            "reportTo names no tracker: add wandb, mlflow, trackio or tensorBoard",
+        )
+    )
+
+    wandb: Wandb | None = None
+    """Weights & Biases."""
+
+    mlflow: MLflow | None = None
+    """A tracking server of MLflow."""
+
+    trackio: Trackio | None = None
+    """Trackio."""
+
+    tensor_board: TensorBoard | None = None
+    """TensorBoard's event files."""
+
+    @property
+    def kinds(self) -> dict[Kind, AnyTracker]:
+        """The trackers that are named, by the names of their fields."""
+        named: dict[Kind, AnyTracker | None] = {
+            "wandb": self.wandb,
+            "mlflow": self.mlflow,
+            "trackio": self.trackio,
+            "tensorBoard": self.tensor_board,
+        }
+        return {kind: tracker for kind, tracker in named.items() if tracker is not None}
+
+    @property
+    def keys(self) -> list[tuple[Credential, str]]:
+        """The keys that these trackers are written by, each with the name of its Secret."""
+        secrets: dict[Kind, Wandb | MLflow | Trackio | None] = {
+            "wandb": self.wandb,
+            "mlflow": self.mlflow,
+            "trackio": self.trackio,
+        }
+        return [
+            (credential, tracker.secret_ref.name)
+            for kind, tracker in secrets.items()
+            if tracker and tracker.secret_ref
+            for credential in CREDENTIALS[kind]
+        ]

@@ -1,0 +1,84 @@
+"""What a run is made of, as trackers tell it: raw posts → data set → model, by their addresses in storage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tweetmodel_api.layout import Layout
+from tweetmodel_api.plan import Plan
+from tweetmodel_api.spec import Source
+from tweetmodel_trainer.web import without_query
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Something that lies elsewhere; nothing of it is sent to a tracker."""
+
+    name: str
+    uri: str
+    digest: str = ""
+    """SHA-256 of what it holds; empty where nobody has counted."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run before it begins."""
+
+    id: str
+    """Of the run in the tracker: the same for every attempt, and another for every TweetModel."""
+    collection: str
+    """Of the run that made the data set."""
+    config: Mapping[str, Any]
+    raw: tuple[Reference, ...]
+    dataset: Reference
+
+
+def run_of(plan: Plan) -> Run:
+    """What a plan with run and data set says."""
+    assert plan.run is not None  # `pipeline.train` refuses such a plan
+    assert plan.dataset is not None
+    whose = f"{plan.namespace}-{plan.name}"
+    spec = plan.spec
+    config = {
+        **_flat("spec.training", spec.training.wire()),
+        **_flat("spec.generation", spec.generation.wire()),
+        **_flat("spec.baseModel", spec.base_model.wire()),
+        "handles": ", ".join(source.handle for source in spec.sources),
+        "run": plan.run,
+        "dataset": plan.dataset.digest,
+        "startedFrom": plan.start.uri if plan.start else "",
+    }
+    return Run(
+        id=f"{whose}-{plan.run}",
+        collection=f"{whose}-{plan.dataset.digest[:16]}",
+        config=config,
+        raw=tuple(Reference(f"{whose}-raw-{source.handle}", _raw(source, plan)) for source in spec.sources),
+        dataset=Reference(f"{whose}-dataset", plan.dataset.uri, plan.dataset.digest),
+    )
+
+
+def model_of(plan: Plan, uri: str, digest: str) -> Reference:
+    """The model that a run made."""
+    return Reference(f"{plan.namespace}-{plan.name}-model", uri, digest)
+
+
+def _raw(source: Source, plan: Plan) -> str:
+    """Where a source's posts came from; keys in an address are left out."""
+    file = source.archive or source.s3 or source.https
+    if file:
+        return file.uri if file.uri.startswith("s3://") else without_query(file.uri)
+    if source.hugging_face:
+        revision = f"@{source.hugging_face.revision}" if source.hugging_face.revision else ""
+        return f"hf://datasets/{source.hugging_face.dataset}{revision}"
+    if source.tweet_model:
+        lent = plan.borrowed.get(source.tweet_model.name)
+        layout = Layout(plan.spec.storage.uri, plan.namespace, source.tweet_model.name)
+        return lent.uri if lent else layout.datasets
+    return plan.layout.raw_x(source.handle)
+
+
+def _flat(prefix: str, value: object) -> dict[str, Any]:
+    """Nested objects as one, by dotted names."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {name: leaf for key, inner in value.items() for name, leaf in _flat(f"{prefix}.{key}", inner).items()}
