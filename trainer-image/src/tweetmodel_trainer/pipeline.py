@@ -52,8 +52,8 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.spec.cleaning)
     uri = plan.layout.dataset(written.digest)
     storage.publish(written.folder, uri)
-    forgotten = plan.spec.cleaning.forget
-    forgot_in = forget(forgotten, plan.layout, uri, workdir, storage) if forgotten else []
+    cleaning = plan.spec.cleaning
+    forgot_in = forget(cleaning, plan.layout, uri, workdir, storage) if cleaning.forget else []
     total = written.total
     made = Dataset(
         digest=written.digest,
@@ -92,7 +92,9 @@ def _gather(
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
             posts = gather(source, plan, Path(folder), storage, tell)
-            yield from cleaned(posts, counts[source.handle], plan.spec.cleaning)
+            kept = cleaned(posts, counts[source.handle], plan.spec.cleaning)
+            # Another TweetModel's posts bear their authors' handles, by which they may be forgotten.
+            yield from (post._replace(handle=source.handle) for post in kept) if source.tweet_model else kept
 
 
 def train(
