@@ -28,6 +28,7 @@ def about(
         language="en",
         base=BaseModelSource(hub=HubModel(name="openai-community/gpt2")),
         base_licence="mit",
+        base_commit="607a30d783dfa663caf39e06633721c8d4cfcd7e",
         parameters=124_439_808,
         training=Training(),
         generation=Generation(prompts=tuple(prompts)),

@@ -7,9 +7,8 @@ import yaml
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "unit" / "tweetmodel_operator")]
 
-from test_manifests import GOLDEN, POD_TEMPLATE, made  # noqa: E402
+from test_manifests import FULL, GOLDEN, made  # noqa: E402
 
-from makers import spec  # noqa: E402  # found by the path above, as pytest does it
 from tweetmodel_api.crd import crds  # noqa: E402
 from tweetmodel_api.reasons import FACTS, Fact  # noqa: E402
 
@@ -45,7 +44,6 @@ if __name__ == "__main__":
     for definition in crds():
         for folder in ("crds", "charts/tweetmodel-operator/files"):
             dump(ROOT / folder / f"{definition['metadata']['name']}.yaml", definition)
-    full = spec(podTemplate=POD_TEMPLATE, queueName="gpus")
     for stage in ("collect", "train"):
-        dump(GOLDEN / f"job-{stage}.yaml", made(stage, full))
+        dump(GOLDEN / f"job-{stage}.yaml", made(stage, FULL))
     (ROOT / "docs" / "troubleshooting.md").write_text(troubleshooting())

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from kube import BUCKET, Kubectl, tweetmodel
 
+ADA = {"handle": "Ada", "s3": {"uri": f"s3://{BUCKET}/ada.jsonl"}}
+
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
@@ -21,6 +23,7 @@ from kube import BUCKET, Kubectl, tweetmodel
         ({"sources": []}, "spec.sources"),
         ({"storage": {"uri": "https://bucket"}}, "spec.storage.uri"),
         ({"gpus": 1.5}, "spec.gpus"),
+        ({"cleaning": {"forget": ["17", "@ADA"]}, "sources": [ADA]}, "cleaning.forget names the account of a source"),
         ({"gpus": 3}, "training.batchSize must be a multiple of gpus"),
     ],
 )

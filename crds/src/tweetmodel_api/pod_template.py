@@ -1,6 +1,7 @@
 """What a user may say of the pods: where they run and as whom, by the names that pods have for it (core/v1).
 
-Bounded on purpose: no command, no volume, no host path, nothing that could take the trainer's place.
+Bounded on purpose: no command, no volume but the cache's claim, no host path, nothing that could take the trainer's
+place.
 """
 
 from typing import Annotated, Literal
@@ -152,3 +153,7 @@ class PodTemplate(Model):
 
     runtime_class_name: ClassName | None = None
     """RuntimeClass of the training pod, such as nvidia."""
+
+    cache_claim_name: ObjectName | None = None
+    """A PersistentVolumeClaim that keeps what training pods fetch of base models, so that each is fetched once. Any
+    number of pods may share it: its access mode is ReadWriteMany where they run on several nodes."""

@@ -169,12 +169,12 @@ class Cleaning(Model):
     """Accounts that must not appear: posts that mention them are left out."""
 
     forget: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[0-9]{1,20}$", max_length=20)], ...],
+        tuple[Annotated[str, Field(pattern=r"^([0-9]{1,20}|@[A-Za-z0-9_]{1,15})$", max_length=20)], ...],
         Field(max_length=1000, json_schema_extra=a_set),
         _sorted,
     ] = ()
-    """Ids of posts that were deleted since: they are left out and removed from what is kept, and runs that learnt
-    from them are marked as stale."""
+    """Ids of posts that were deleted since, and accounts (@handle) that are to be forgotten with all their posts: they
+    are left out and removed from what is kept, and runs that learnt from them are marked as stale."""
 
     languages: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$", max_length=3)], ...],
@@ -182,6 +182,16 @@ class Cleaning(Model):
         _sorted,
     ] = ()
     """Languages to keep, such as en, by the lang field that X gave each post; posts without one stay. Empty: all."""
+
+    @property
+    def forgotten_posts(self) -> frozenset[str]:
+        """Ids of single posts."""
+        return frozenset(name for name in self.forget if not name.startswith("@"))
+
+    @property
+    def forgotten_accounts(self) -> frozenset[str]:
+        """Handles in lower case, since X takes them in any case."""
+        return frozenset(name[1:].lower() for name in self.forget if name.startswith("@"))
 
 
 class HubModel(Model):
@@ -420,6 +430,11 @@ class TweetModelSpec(Model):
             "self.training.batchSize % (self.gpus * self.training.gradientAccumulation) == 0",
             "gpus share the blocks of a step: training.batchSize must be a multiple of gpus times "
             "training.gradientAccumulation",
+        ),
+        rule(
+            "!self.sources.exists(s, self.cleaning.forget.exists(f, f.lowerAscii() == '@' + s.handle.lowerAscii()))",
+            "cleaning.forget names the account of a source: remove that source, and if it is the only one delete the "
+            "TweetModel with deletionPolicy Delete",
         ),
     )
 

@@ -25,6 +25,8 @@ USER = 65532
 """Uid and gid of the trainer image's user: no root, no name needed."""
 
 
+CACHE = "/cache"
+
 PURGE_TTL_SECONDS = 3600
 """Of the one Job that nobody owns."""
 
@@ -72,6 +74,13 @@ def _trains(plan: Plan) -> bool:
 def _shares_memory(plan: Plan) -> bool:
     """Whether GPUs exchange gradients: NCCL does so by /dev/shm, where a container has 64 MiB."""
     return _trains(plan) and plan.spec.gpus > 1
+
+
+def _cache_claim(plan: Plan) -> str | None:
+    """The claim that the pod's cache is in: only one that fetches a base model waits for a volume."""
+    template = plan.spec.pod_template
+    fetches = _trains(plan) and plan.start is None and plan.spec.base_model.scratch is None
+    return template.cache_claim_name if template and fetches else None
 
 
 def _owner(request: JobRequest) -> JsonObject:
@@ -132,10 +141,12 @@ def _pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> 
             "runAsUser": USER,
             "runAsGroup": USER,
             "fsGroup": USER,
+            # The default goes through all files of a volume each time a pod starts.
+            **({"fsGroupChangePolicy": "OnRootMismatch"} if _cache_claim(plan) else {}),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(request, settings, live)],
-        "volumes": _volumes(live, _shares_memory(plan)),
+        "volumes": _volumes(plan, live),
         **_identity(chosen, settings),
         **(_placement(chosen, settings) if _trains(plan) else settings.collect_placement),
     }
@@ -157,13 +168,18 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
     ]
     if _shares_memory(plan):
         mounts.append({"name": "shm", "mountPath": "/dev/shm"})
+    if _cache_claim(plan):
+        mounts.append({"name": "cache", "mountPath": CACHE})
     if live:
         mounts.append({"name": "progress", "mountPath": "/var/run/tweetmodel", "readOnly": True})
     return {
         "name": names.CONTAINER,
         "image": (plan.spec.pod_template and plan.spec.pod_template.image) or settings.trainer_image,
         "imagePullPolicy": settings.trainer_image_pull_policy,
-        "args": [plan.stage, "--plan", "/plan/plan.json", "--workdir", "/work"],
+        "args": [
+            *(plan.stage, "--plan", "/plan/plan.json", "--workdir", "/work"),
+            *(("--cache", CACHE) if _cache_claim(plan) else ()),
+        ],
         "env": _environment(request, settings, live),
         "resources": _resources(plan.spec, settings) if _trains(plan) else _plain(settings.collect_resources),
         "securityContext": {
@@ -223,14 +239,16 @@ def _key(credential: Credential, secret: str) -> JsonObject:
     return {"name": credential.variable, "valueFrom": {"secretKeyRef": reference}}
 
 
-def _volumes(live: bool, shares_memory: bool) -> list[JsonObject]:
+def _volumes(plan: Plan, live: bool) -> list[JsonObject]:
     volumes: list[JsonObject] = [
         {"name": "plan", "downwardAPI": {"items": [_from_annotation("plan.json", names.PLAN)]}},
         {"name": "work", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
     ]
-    if shares_memory:
+    if _shares_memory(plan):
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}})
+    if claim := _cache_claim(plan):
+        volumes.append({"name": "cache", "persistentVolumeClaim": {"claimName": claim}})
     if live:
         token = {"audience": names.AUDIENCE, "expirationSeconds": 3600, "path": "token"}
         ca = {"items": [_from_annotation("ca.crt", names.PROGRESS_CA)]}

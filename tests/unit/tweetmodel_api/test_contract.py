@@ -56,6 +56,14 @@ def test_cleaning_makes_another_collection_and_its_order_does_not() -> None:
     assert collection_id(spec(cleaning={"drop": ["Short", "Retweets"]})) == collection_id(spec())
 
 
+def test_what_is_forgotten_is_an_id_or_a_handle_with_its_mark() -> None:
+    cleaning = spec(cleaning={"forget": ["17", "@Ada", "@ada"]}).cleaning
+    assert (cleaning.forgotten_posts, cleaning.forgotten_accounts) == ({"17"}, {"ada"})
+    for wrong in ("ada", "@", "@a-b", "@sixteen_letters_", "1" * 21):
+        with pytest.raises(ValidationError):
+            spec(cleaning={"forget": [wrong]})
+
+
 def test_other_sources_are_another_collection() -> None:
     other = spec(sources=[{"handle": "bob", "s3": {"uri": "s3://bucket/bob.jsonl"}}])
     assert collection_id(other) != collection_id(spec())

@@ -9,6 +9,7 @@ from makers import DIGEST, KEY, UID, spec
 from tweetmodel_api.plan import DatasetReference, Plan, collection_id, inputs_id, run_id
 from tweetmodel_api.reasons import FACTS, PERMANENT, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Start
 from tweetmodel_operator import manifests, names
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import JobRequest
@@ -31,7 +32,11 @@ POD_TEMPLATE = {
     "priorityClassName": "low",
     "schedulerName": "bin-packer",
     "runtimeClassName": "nvidia",
+    "cacheClaimName": "base-models",
 }
+FULL = spec(
+    podTemplate=POD_TEMPLATE, queueName="gpus", baseModel={"hub": {"name": "openai-community/gpt2", "revision": "main"}}
+)
 SETTINGS = Settings(trainer_image="registry/trainer:1", progress_url="https://operator.system.svc:8443")
 
 
@@ -58,8 +63,7 @@ def made(stage: str, of: TweetModelSpec | None = None, settings: Settings = SETT
 def test_the_job_is_as_its_golden_file_says(stage: str) -> None:
     """`make generate` writes the golden files anew; the diff is the review."""
     golden = yaml.safe_load((GOLDEN / f"job-{stage}.yaml").read_text())
-    full = spec(podTemplate=POD_TEMPLATE, queueName="gpus")
-    assert made(stage, full) == golden
+    assert made(stage, FULL) == golden
 
 
 def test_only_the_train_pod_asks_for_a_gpu() -> None:
@@ -92,6 +96,27 @@ def test_gpus_that_exchange_gradients_have_room_in_shared_memory() -> None:
 
     assert "/dev/shm" in mounts(gpus=2, training={"batchSize": 2})
     assert "/dev/shm" not in mounts()
+
+
+def test_the_cache_is_there_for_a_pod_that_fetches_a_base_model_and_for_no_other() -> None:
+    def mounted(wanted: JobRequest) -> bool:
+        pod = manifests.job(wanted, SETTINGS)["spec"]["template"]["spec"]
+        claims = [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+        (container,) = pod["containers"]
+        paths = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "cache"]
+        assert paths == container["args"][6:] == ["/cache"] * len(claims)
+        return bool(claims)
+
+    def but(**changes: Any) -> JobRequest:
+        train = request("train", FULL)
+        return replace(train, plan=train.plan.model_copy(update=changes))
+
+    assert mounted(but())
+    assert not mounted(request("collect", FULL))
+    assert not mounted(but(repeat=True))
+    assert not mounted(but(start=Start(uri="s3://bucket/model", digest="e" * 64)))
+    assert not mounted(but(spec=spec(podTemplate=POD_TEMPLATE)))
+    assert not mounted(but(spec=FULL.model_copy(update={"pod_template": None})))
 
 
 def test_the_users_resources_replace_the_administrators() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import huggingface_hub.constants
 import pytest
@@ -17,6 +18,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaForC
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
 from tweetmodel_trainer import base_model
+from tweetmodel_trainer.cache import Cache
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.storage import Storage
 
@@ -65,6 +67,24 @@ def test_a_model_that_was_made_here_is_checked_against_its_manifest(
     put("made/model.safetensors", bytes(weights))
     with pytest.raises(Failure, match=r"the model is damaged .*model\.safetensors is not what its manifest says"):
         load(BaseModelSource(s3=S3Model(uri=uri)))
+
+
+def test_a_model_in_a_bucket_with_a_manifest_is_downloaded_once(
+    put: Any, bucket: str, saved: dict[str, bytes], storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made").mkdir()
+    for name, content in saved.items():
+        (tmp_path / "made" / name).write_bytes(content)
+    source = BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/made"))
+    storage.publish(tmp_path / "made", f"s3://{bucket}/made")
+    base_model.load(source, storage, TEXTS, tmp_path / "first", Cache(tmp_path / "cache"))
+    downloads = Mock(wraps=storage.download)
+    monkeypatch.setattr(storage, "download", downloads)
+    base_model.load(source, storage, TEXTS, tmp_path / "second", Cache(tmp_path / "cache"))
+    assert not downloads.called
+    assert {path.name: path.read_bytes() for path in (tmp_path / "second").iterdir()} == saved
+    base_model.load(source, storage, TEXTS, tmp_path / "third")
+    assert downloads.call_count == len(saved)
 
 
 def test_code_that_comes_with_a_model_is_not_run(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:

@@ -106,6 +106,14 @@ def test_a_post_that_mentions_who_must_not_appear_goes() -> None:
     assert (counts.barred, counts.other) == (1, 1)
 
 
+def test_a_forgotten_post_and_all_posts_of_a_forgotten_account_go() -> None:
+    posts = [Post("Eve", "1", "one two three"), Post("ada", "2", "four five six"), Post("ada", "3", "seven eight nine")]
+    kept, counts = after(posts, forget=["2", "@eVE"])
+    assert kept == ["seven eight nine"]
+    assert (counts.forgotten, counts.other) == (2, 2)
+    assert len(after(posts, forget=["@ev", "@adam"])[0]) == 3
+
+
 def test_a_post_in_another_language_goes_and_one_of_none_stays() -> None:
     posts = [Post("ada", "1", f"three words in {code}", language=code) for code in ("en", "de", "und", "qme", "")]
     left, counts = after(posts, languages=["en"])

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments, set_seed
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import EarlyStopping, Generation, Training
+from tweetmodel_api.spec import BaseModelSource, EarlyStopping, Generation, HubModel, Training
 from tweetmodel_trainer import finetune as finetune_module
-from tweetmodel_trainer import lora
+from tweetmodel_trainer import hub_model, learn, lora
 from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.evaluate import evaluate
 from tweetmodel_trainer.failure import Failure
@@ -122,6 +123,17 @@ def test_a_run_that_stops_early_keeps_its_best_weights_wherever_it_was_killed(tm
         assert digest(resumed) == digest(calm), f"resumed at step {step}"
         assert (again.steps, again.kept) == (9, 5)
         assert [row["step"] for row in again.log if "heldout_loss" in row] == [5, 9]
+
+
+def test_a_run_goes_on_from_the_commit_that_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = BaseModelSource(hub=HubModel(name="ada/gulls", revision="main"))
+    began, moved = (BaseModelSource(hub=HubModel(name="ada/gulls", revision=digit * 40)) for digit in "12")
+    monkeypatch.setattr(hub_model, "commit_of", lambda _: "1" * 40)
+    assert learn._base(asked, tmp_path / learn.BASE) == began
+    learn._publish(Mock(), began, 3, tmp_path)
+    monkeypatch.setattr(hub_model, "commit_of", lambda _: "2" * 40)
+    assert learn._base(asked, tmp_path / learn.BASE) == began
+    assert learn._base(asked, tmp_path / "nothing") == moved
 
 
 @pytest.mark.parametrize("change", [{"gradient_accumulation": 4}, {"gradient_checkpointing": True}])

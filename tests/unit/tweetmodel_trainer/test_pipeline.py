@@ -42,6 +42,7 @@ def tweets(*texts: str) -> bytes:
 
 
 MANY = zipped({"data/tweets.js": tweets(*(f"gull number {n} has taken another sandwich from me" for n in range(400)))})
+BOB = b"".join(json.dumps({"body": f"bob likes the number {n} a lot"}).encode() + b"\n" for n in range(400))
 
 
 @pytest.fixture
@@ -111,10 +112,7 @@ def test_new_posts_are_counted_by_their_texts_so_a_window_that_moves_on_has_some
 
 def test_several_sources_become_one_data_set(make_plan: MakePlan, run: Any, put: Any, bucket: str) -> None:
     put("archive.zip", MANY)
-    put(
-        "bob.jsonl",
-        b"".join(json.dumps({"body": f"bob likes the number {n} a lot"}).encode() + b"\n" for n in range(400)),
-    )
+    put("bob.jsonl", BOB)
     bob = {"handle": "bob", "s3": {"uri": f"s3://{bucket}/bob.jsonl", "textField": "body"}}
     ada = {"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}
     _, report = run(make_plan(sources=[ada, bob]))
@@ -155,6 +153,46 @@ def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     again = run(make_plan(cleaning={"forget": ["17"]}))[1]
     assert again.dataset.digest == after.dataset.digest
     assert again.dataset.forgot_in == ()
+
+
+def test_a_forgotten_account_is_gone_from_all_that_is_kept(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str
+) -> None:
+    put("archive.zip", MANY)
+    put("bob.jsonl", BOB)
+    ada, bob = (
+        {"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}},
+        {"handle": "Bob", "s3": {"uri": f"s3://{bucket}/bob.jsonl", "textField": "body"}},
+    )
+    plan = make_plan(sources=[ada, bob])
+    alone, both = run(make_plan(sources=[ada], training={"seed": 7}))[1], run(plan)[1]
+    storage = Storage(plan.spec.storage)
+    for handle in ("ada", "bob", "bobby"):
+        storage.write(f"{plan.layout.raw_x(handle)}/500-0.jsonl", b'{"id": "17", "text": "a"}\n')
+    code, after = run(make_plan(sources=[ada], cleaning={"forget": ["@BOB"]}))
+    assert code == ExitCode.DONE
+    assert (after.dataset.kept, after.dataset.forgot_in) == (400, (both.dataset.digest[:16],))
+    left = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]]
+    assert {key.split("/")[-2] for key in left if "/raw/x/" in key} == {"ada", "bobby"}
+    assert any(alone.dataset.digest[:16] in key for key in left)
+    assert not any(b"bob likes" in s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in left)
+    assert run(make_plan(sources=[ada], cleaning={"forget": ["@bob"]}))[1].dataset.forgot_in == ()
+
+
+def test_a_forgotten_accounts_posts_do_not_come_by_another_tweetmodel(
+    make_plan: MakePlan, run: Any, put: Any, bucket: str
+) -> None:
+    put("archive.zip", MANY)
+    put("bob.jsonl", BOB)
+    bob = {"handle": "Bob", "s3": {"uri": f"s3://{bucket}/bob.jsonl", "textField": "body"}}
+    lent = run(make_plan(sources=[{"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}, bob]))[1]
+    plan = make_plan(
+        sources=[{"handle": "eve", "tweetModel": {"name": "ada"}}], cleaning={"forget": ["@bob", "@nobody"]}
+    )
+    reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
+    _, report = run(plan.model_copy(update={"name": "eve", "borrowed": {"ada": reference}}))
+    assert (report.dataset.downloaded, report.dataset.kept) == (800, 400)
+    assert "400 forgotten" in report.message
 
 
 def test_an_unpacked_archive_is_read_from_its_folder_in_the_bucket(

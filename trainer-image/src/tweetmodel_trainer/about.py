@@ -54,6 +54,8 @@ class About:
     base: BaseModelSource
     base_licence: str | None
     """As the base model's own card names it."""
+    base_commit: str | None
+    """What its revision was on the Hub when the run began."""
     parameters: int
     training: Training
     generation: Generation
@@ -87,7 +89,8 @@ class About:
     def started_from(self) -> str:
         """What the model started from, in a phrase."""
         hub, s3 = self.base.hub, self.base.s3
-        base = f"{hub.name} at {hub.revision}" if hub else s3.uri if s3 else "a new, randomly initialised GPT-2"
+        commit = f" (commit {self.base_commit})" if hub and self.base_commit not in (None, hub.revision) else ""
+        base = f"{hub.name} at {hub.revision}{commit}" if hub else s3.uri if s3 else "a new, randomly initialised GPT-2"
         return f"{base}, by way of the earlier model {self.start[:16]}" if self.start else base
 
 
@@ -110,6 +113,7 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         language=language(spaced(texts, READ_FOR_LANGUAGE)),
         base=plan.spec.base_model,
         base_licence=learnt.base_licence,
+        base_commit=learnt.base_commit,
         parameters=learnt.parameters,
         training=plan.spec.training,
         generation=plan.spec.generation,

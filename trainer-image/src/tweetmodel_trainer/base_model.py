@@ -5,20 +5,11 @@ What transformers would load with a warning is refused too: weights that are mis
 that sees the tokens to come would score perfectly and write nothing.
 """
 
-import errno
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's, whichever that is
-    GatedRepoError,
-    HFValidationError,
-    HTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -29,12 +20,12 @@ from transformers import (
 )
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
+from tweetmodel_api.spec import BaseModelSource, S3Model, ScratchModel
+from tweetmodel_trainer import hub_model
+from tweetmodel_trainer.cache import NO_CACHE, Cache
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.storage import Storage, Torn
 from tweetmodel_trainer.tokens import train_tokenizer
-
-FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
@@ -47,7 +38,20 @@ NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 """A new model is too small and reads its posts too few times to learn them by heart: dropout only slows it."""
 
 
-def load(source: BaseModelSource, storage: Storage, texts: Sequence[str], folder: Path) -> Loaded:
+def pinned(source: BaseModelSource) -> BaseModelSource:
+    """The source with a commit in place of a branch or tag of the Hub, which may come to mean another model.
+
+    Raises:
+        Failure: BaseModelMissing or HubUnreachable.
+    """
+    if not source.hub:
+        return source
+    return BaseModelSource(hub=source.hub.model_copy(update={"revision": hub_model.commit_of(source.hub)}))
+
+
+def load(
+    source: BaseModelSource, storage: Storage, texts: Sequence[str], folder: Path, cache: Cache = NO_CACHE
+) -> Loaded:
     """The model and its tokenizer, weights in float32.
 
     Args:
@@ -55,14 +59,17 @@ def load(source: BaseModelSource, storage: Storage, texts: Sequence[str], folder
         storage: where `s3` is read.
         texts: what a new tokenizer is learnt from.
         folder: where downloads go.
+        cache: what was downloaded before, by any pod.
 
     Raises:
         Failure: BaseModelMissing, BaseModelInvalid, HubUnreachable, or what `storage` raises.
     """
     if source.hub:
-        return _read(_from_hub(source.hub, folder), source.hub.name)
+        hub_model.fetch(source.hub, folder, cache)
+        return _read(folder, source.hub.name)
     if source.s3:
-        return _read(_from_s3(source.s3, storage, folder), source.s3.uri)
+        _from_s3(source.s3, storage, folder, cache)
+        return _read(folder, source.s3.uri)
     return _scratch(source.scratch or ScratchModel(), texts)
 
 
@@ -76,52 +83,22 @@ def _scratch(source: ScratchModel, texts: Sequence[str]) -> Loaded:
     return GPT2LMHeadModel(config), tokenizer
 
 
-def _from_hub(source: HubModel, folder: Path) -> Path:
-    named = f"{source.name} at {source.revision}"
-    try:
-        return Path(
-            snapshot_download(
-                source.name,
-                revision=source.revision,
-                allow_patterns=list(FILES),
-                ignore_patterns=["*/*", "consolidated*"],  # other formats, and all shards in one file
-                local_dir=folder,
-                etag_timeout=10,
-            )
-        )
-    except GatedRepoError:
-        sentence = f"{named} is gated on the Hub: choose an open model, or put a copy into storage (baseModel.s3)."
-        raise Failure(Reason.BASE_MODEL_MISSING, sentence) from None
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
-        sentence = f"{named} does not exist on the Hub: correct baseModel.hub."
-        raise Failure(Reason.BASE_MODEL_MISSING, sentence) from None
-    except (HTTPError, OSError, RuntimeError) as error:  # RuntimeError: its transfer library, of the network
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise
-        sentence = (
-            f"{named} can't be fetched, because the Hub does not answer ({type(error).__name__}): check the network, "
-            "or take the base model from storage with baseModel.s3."
-        )
-        raise Failure(Reason.HUB_UNREACHABLE, sentence) from None
-
-
-def _from_s3(source: S3Model, storage: Storage, folder: Path) -> Path:
+def _from_s3(source: S3Model, storage: Storage, folder: Path, cache: Cache) -> None:
     found = (name for name in storage.names(source.uri) if "/" not in name)
-    names = [name for name in found if any(fnmatch(name, pattern) for pattern in FILES)]
+    names = [name for name in found if any(fnmatch(name, pattern) for pattern in hub_model.FILES)]
     if "config.json" not in names:
         sentence = f"{source.uri} holds no config.json: correct baseModel.s3.uri, or upload the model's folder."
         raise Failure(Reason.BASE_MODEL_MISSING, sentence)
     uri = source.uri.rstrip("/")
     if storage.manifest(uri):  # a model that was made here
         try:
-            storage.fetch(uri, folder)
+            storage.fetch(uri, folder, cache)
         except Torn as error:
             sentence = f"the model is damaged ({error}): choose another, or set training.warmStart to false."
             raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
-        return folder
+        return
     for name in names:
         storage.download(f"{uri}/{name}", folder / name, missing=Reason.BASE_MODEL_MISSING)
-    return folder
 
 
 def _read(folder: Path, named: str) -> Loaded:

@@ -5,7 +5,7 @@ The numbers it must reproduce are those of the account that huggingtweets shows 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -59,6 +59,11 @@ def is_retweet(text: str) -> bool:
 def is_reply(post: Post) -> bool:
     """Whether a post answers somebody else: its source says so, or it begins with a mention."""
     return post.is_reply or post.text.startswith("@")
+
+
+def is_forgotten(post: Post, ids: Collection[str], accounts: Collection[str]) -> bool:
+    """Whether a post is one of these, or written by one of these accounts, whose handles are in lower case."""
+    return post.id in ids or (bool(accounts) and post.handle.lower() in accounts)
 
 
 def is_foreign(language: str, kept: Sequence[str]) -> bool:
@@ -170,7 +175,8 @@ def _raw_drops(how: Cleaning) -> Drops[Post]:
     """Rules that ask the post as it was written."""
     drops: Drops[Post] = []
     if how.forget:
-        drops.append(("forgotten", lambda post: post.id in how.forget))
+        ids, accounts = how.forgotten_posts, how.forgotten_accounts
+        drops.append(("forgotten", lambda post: is_forgotten(post, ids, accounts)))
     if "Retweets" in how.drop:
         drops.append(("retweets", lambda post: is_retweet(post.text)))
     if "Replies" in how.drop:

@@ -16,6 +16,7 @@ from tweetmodel_api.plan import Plan, Stage
 from tweetmodel_api.reasons import FACTS, ExitCode, Reason
 from tweetmodel_api.report import Report, encode
 from tweetmodel_trainer import interrupt, pipeline
+from tweetmodel_trainer.cache import Cache
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.progress import Progress
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("stage", choices=get_args(Stage))
     parser.add_argument("--plan", type=Path, required=True, help="the plan, as JSON")
     parser.add_argument("--workdir", type=Path, default=Path("/work"), help="folder for files on the way")
+    parser.add_argument("--cache", type=Path, help="folder that keeps base models; none where it is not given")
     parser.add_argument(
         "--termination-log", type=Path, default=Path("/dev/termination-log"), help="where the report goes"
     )
@@ -47,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     interrupt.on_termination(stop)
     try:
-        report = _run(options.stage, options.plan, options.workdir)
+        report = _run(options.stage, options.plan, options.workdir, Cache(options.cache))
     except Interrupted:
         report = _interrupted()
     interrupt.ignore()  # the stage is over: a stop that comes now must not change how it ended
@@ -66,7 +68,7 @@ def exit_code(report: Report) -> ExitCode:
     return FACTS[report.reason].exit_code or ExitCode.BUG
 
 
-def _run(stage: str, plan_file: Path, workdir: Path) -> Report:
+def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
     try:
         plan = _plan(plan_file)
         storage = Storage(plan.spec.storage)
@@ -77,7 +79,7 @@ def _run(stage: str, plan_file: Path, workdir: Path) -> Report:
             if stage == "collect":
                 return pipeline.collect(plan, Path(folder), storage, progress)
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
-            return pipeline.train(plan, Path(folder), storage, progress, attempt)
+            return pipeline.train(plan, Path(folder), storage, progress, attempt, cache)
     except Failure as failure:
         return _failed(failure.reason, str(failure))
     except MemoryError:

@@ -1,6 +1,6 @@
-"""Takes posts that cleaning.forget names out of what is kept: pages of the X API, and data sets of earlier times.
+"""Takes what cleaning.forget names out of what is kept: pages of the X API, and data sets of earlier times.
 
-The data set just made never has them. An older one that does is deleted whole: a part of it would be no data set. What
+The data set just made never has it. An older one that does is deleted whole: a part of it would be no data set. What
 was trained on it can't forget, so its name is reported and the status marks those runs as stale.
 """
 
@@ -11,17 +11,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tweetmodel_api.layout import Layout
+from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer import dataset
+from tweetmodel_trainer.clean import is_forgotten
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
 
 
-def forget(ids: Collection[str], layout: Layout, present: str, workdir: Path, storage: Storage) -> list[str]:
+def forget(how: Cleaning, layout: Layout, present: str, workdir: Path, storage: Storage) -> list[str]:
     """Removes the posts wherever they are kept.
 
     Args:
-        ids: of the posts.
+        how: names posts and accounts.
         layout: of the TweetModel.
         present: URI of the data set just made.
         workdir: for files on the way.
@@ -33,13 +35,19 @@ def forget(ids: Collection[str], layout: Layout, present: str, workdir: Path, st
     Raises:
         Failure: the storage refuses or does not answer.
     """
-    for name in storage.names(layout.raw):
-        with TemporaryDirectory(dir=workdir) as folder:
-            _thin(f"{layout.raw}/{name}", ids, Path(folder) / "page", storage)
+    pages = storage.names(layout.raw)
+    folders = {layout.raw_x(account) for account in how.forgotten_accounts}
+    for folder in folders & {f"{layout.raw}/{page.rpartition('/')[0]}" for page in pages}:
+        storage.delete(folder)
+        logger.info("%s is deleted", folder)
+    for uri in (f"{layout.raw}/{page}" for page in pages) if how.forgotten_posts else ():
+        if uri.rpartition("/")[0] not in folders:
+            with TemporaryDirectory(dir=workdir) as folder:
+                _thin(uri, how.forgotten_posts, Path(folder) / "page", storage)
     deleted: list[str] = []
     for name in sorted({path.partition("/")[0] for path in storage.names(layout.datasets)}):
         uri = f"{layout.datasets}/{name}"
-        if uri != present and _holds(uri, ids, workdir, storage):
+        if uri != present and _holds(uri, how, workdir, storage):
             storage.delete(uri)
             deleted.append(name)
             logger.info("%s held forgotten posts and is deleted", uri)
@@ -56,11 +64,12 @@ def _thin(uri: str, ids: Collection[str], path: Path, storage: Storage) -> None:
         storage.write(uri, "".join(kept).encode())
 
 
-def _holds(uri: str, ids: Collection[str], workdir: Path, storage: Storage) -> bool:
+def _holds(uri: str, how: Cleaning, workdir: Path, storage: Storage) -> bool:
+    ids, accounts = how.forgotten_posts, how.forgotten_accounts
     with TemporaryDirectory(dir=workdir) as folder:
         try:
             storage.fetch(uri, Path(folder))
         except Torn:  # half written or half deleted: nobody reads it, and nobody needs it
             return True
         posts = (post for name in (dataset.TRAIN, dataset.EVAL) for post in dataset.lines(Path(folder) / name))
-        return any(post.id in ids for post in posts)
+        return any(is_forgotten(post, ids, accounts) for post in posts)

@@ -52,14 +52,13 @@ def gather(source: Source, plan: Plan, folder: Path, storage: Storage, tell: Cal
 
 
 def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage) -> Iterator[Post]:
-    """The posts of another TweetModel's data set, as this source's account's."""
+    """The posts of another TweetModel's data set, by the handles that it has them under."""
     try:
         storage.fetch(lent.uri, folder)
     except Torn as error:
         sentence = f"the data set of the TweetModel behind @{source.handle} is not whole ({error}): make it anew."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
-    every = chain.from_iterable(dataset.lines(folder / name) for name in (dataset.TRAIN, dataset.EVAL))
-    return (post._replace(handle=source.handle) for post in every)
+    return chain.from_iterable(dataset.lines(folder / name) for name in (dataset.TRAIN, dataset.EVAL))
 
 
 def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:

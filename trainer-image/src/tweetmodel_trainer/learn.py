@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,11 +17,12 @@ from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.spec import BaseModelSource, TweetModelSpec
 from tweetmodel_trainer import base_model, lora
 from tweetmodel_trainer.about import licence_of
 from tweetmodel_trainer.assessment import Assessment, assess
 from tweetmodel_trainer.blocks import Blocks
+from tweetmodel_trainer.cache import Cache
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.evaluate import evaluate_each
 from tweetmodel_trainer.failure import Failure
@@ -33,6 +35,9 @@ from tweetmodel_trainer.storage import Storage
 
 logger = logging.getLogger(__name__)
 
+BASE = "base_model.json"
+"""In a checkpoint: the base model, with the commit that a revision was when the run began."""
+
 
 @dataclass(frozen=True)
 class Learnt:
@@ -42,6 +47,8 @@ class Learnt:
     parameters: int
     base_licence: str | None
     """As the base model's card names it."""
+    base_commit: str | None
+    """What the base model's revision was on the Hub when the run began."""
     steps: int
     log: list[dict[str, float]]
     resumed_from_step: int | None
@@ -70,6 +77,7 @@ def learn(
     checkpoints: Checkpoints,
     workdir: Path,
     progress: Progress,
+    cache: Cache,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Learnt:
     """Fine-tunes the base model on `posts`, scores it on `held_out`, draws samples; writes `workdir`/model.
@@ -84,7 +92,9 @@ def learn(
     set_verbosity_error()
     training, unseen = spec.training, by_account(held_out)
     set_seed(training.seed)
-    model, tokenizer = base_model.load(spec.base_model, storage, [post.text for post in posts], workdir / "base")
+    step = checkpoints.newest(workdir / "resume")
+    base = _base(spec.base_model, workdir / "resume" / BASE)
+    model, tokenizer = base_model.load(base, storage, [post.text for post in posts], workdir / "base", cache)
     there = torch.cuda.device_count()
     gpus = spec.gpus if there >= spec.gpus else min(there, 1)  # a step's blocks may not fit another number
     model.to(torch.device("cuda" if there else "cpu"))
@@ -100,7 +110,6 @@ def learn(
         raise Failure(Reason.BASE_MODEL_INVALID, sentence)
     if training.method == "LoRA":
         model = lora.attach(model, training.lora_rank)
-    step = checkpoints.newest(workdir / "resume")
     logger.info("going on from step %d", step) if step else logger.info("starting at step 0")
     trained = finetune(
         model,
@@ -108,7 +117,7 @@ def learn(
         training,
         workdir / "checkpoints",
         workdir / "resume" if step else None,
-        checkpoints.publish,
+        partial(_publish, checkpoints, base),
         progress,
         share=(5, 90),
         gpus=max(gpus, 1),
@@ -128,9 +137,26 @@ def learn(
     assessment = assess(before, after, samples, *([post.text for post in part] for part in (posts, held_out)))
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
-    licence = licence_of(workdir / "base")
-    remark = _device(spec.gpus, gpus) + _early(trained)
-    return Learnt(assessment, model.num_parameters(), licence, trained.steps, trained.log, step, remark)
+    return Learnt(
+        assessment=assessment,
+        parameters=model.num_parameters(),
+        base_licence=licence_of(workdir / "base"),
+        base_commit=base.hub.revision if base.hub else None,
+        steps=trained.steps,
+        log=trained.log,
+        resumed_from_step=step,
+        remark=_device(spec.gpus, gpus) + _early(trained),
+    )
+
+
+def _base(source: BaseModelSource, kept: Path) -> BaseModelSource:
+    """The base model of a run, which stays the same when a branch of the Hub moves on between two pods."""
+    return BaseModelSource.model_validate_json(kept.read_text()) if kept.is_file() else base_model.pinned(source)
+
+
+def _publish(checkpoints: Checkpoints, base: BaseModelSource, step: int, folder: Path) -> None:
+    (folder / BASE).write_text(base.model_dump_json())
+    checkpoints.publish(step, folder)
 
 
 def _device(asked: int, used: int) -> str:

@@ -21,6 +21,7 @@ from tweetmodel_api.report import MOST_SAMPLES, Report, decode, encode
 from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
 from tweetmodel_api.status import Dataset, Publication, Start, TrainedModel
 from tweetmodel_trainer import dataset
+from tweetmodel_trainer.cache import NO_CACHE, Cache
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
@@ -51,8 +52,8 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.spec.cleaning)
     uri = plan.layout.dataset(written.digest)
     storage.publish(written.folder, uri)
-    forgotten = plan.spec.cleaning.forget
-    forgot_in = forget(forgotten, plan.layout, uri, workdir, storage) if forgotten else []
+    cleaning = plan.spec.cleaning
+    forgot_in = forget(cleaning, plan.layout, uri, workdir, storage) if cleaning.forget else []
     total = written.total
     made = Dataset(
         digest=written.digest,
@@ -91,10 +92,14 @@ def _gather(
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
             posts = gather(source, plan, Path(folder), storage, tell)
-            yield from cleaned(posts, counts[source.handle], plan.spec.cleaning)
+            kept = cleaned(posts, counts[source.handle], plan.spec.cleaning)
+            # Another TweetModel's posts bear their authors' handles, by which they may be forgotten.
+            yield from (post._replace(handle=source.handle) for post in kept) if source.tweet_model else kept
 
 
-def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
+def train(
+    plan: Plan, workdir: Path, storage: Storage, progress: Progress, attempt: str, cache: Cache = NO_CACHE
+) -> Report:
     """Fine-tunes, evaluates and samples the model of a run, and publishes it; of a done one it repeats the report.
 
     Args:
@@ -103,6 +108,7 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
         storage: where everything comes from and goes to.
         progress: told on the way.
         attempt: unique to this pod.
+        cache: base models that were fetched before.
 
     Raises:
         Failure: something is not what it should be.
@@ -118,7 +124,7 @@ def train(plan: Plan, workdir: Path, storage: Storage, progress: Progress, attem
     if not report:
         assert plan.dataset is not None
         _fetch("data set", plan.dataset.uri, workdir / "dataset", storage)
-        report = _train(plan, plan.run, workdir, storage, progress, attempt)
+        report = _train(plan, plan.run, workdir, storage, progress, attempt, cache)
     return _publish(plan, report, workdir / "model", storage, progress)
 
 
@@ -147,7 +153,9 @@ def _done(plan: Plan, run: str, folder: Path, storage: Storage) -> Report | None
     return report
 
 
-def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Progress, attempt: str) -> Report:
+def _train(
+    plan: Plan, run: str, workdir: Path, storage: Storage, progress: Progress, attempt: str, cache: Cache
+) -> Report:
     # Imported here: torch takes seconds, and neither collecting nor repeating a report needs it.
     from tweetmodel_trainer import showcase
     from tweetmodel_trainer.about import about
@@ -161,7 +169,7 @@ def _train(plan: Plan, run: str, workdir: Path, storage: Storage, progress: Prog
     event_files = partial(storage.publish, uri=plan.layout.tensorboard(run), replace=True)
     with Tracking(spec.report_to, run_of(plan), workdir / "trackers", event_files) as tracking:
         posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
-        learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, tracking.callbacks)
+        learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, cache, tracking.callbacks)
         showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
         done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
         if done:

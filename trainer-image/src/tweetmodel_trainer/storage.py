@@ -24,6 +24,7 @@ from s3transfer.exceptions import S3DownloadFailedError
 from tweetmodel_api.layout import MANIFEST, FileEntry, Manifest
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Storage as Spec
+from tweetmodel_trainer.cache import NO_CACHE, Cache
 from tweetmodel_trainer.failure import Failure
 
 if TYPE_CHECKING:
@@ -176,8 +177,8 @@ class Storage:
         there = self._sizes(uri)
         return all(there.get(entry.path) == entry.size for entry in manifest.files)
 
-    def fetch(self, uri: str, folder: Path) -> Manifest:
-        """Downloads a folder and verifies every file.
+    def fetch(self, uri: str, folder: Path, cache: Cache = NO_CACHE) -> Manifest:
+        """Downloads a folder, but for files that the cache has, and verifies every file.
 
         Raises:
             Torn: there is no manifest, or a file is missing or not what the manifest says.
@@ -188,6 +189,8 @@ class Storage:
             raise Torn(f"{uri} has no manifest")
         for entry in manifest.files:
             path = folder / entry.path
+            if cache.take(entry.sha256, path):
+                continue
             try:
                 self.download(f"{uri}/{entry.path}", path)
             except Failure as failure:
@@ -196,6 +199,7 @@ class Storage:
                 raise
             if path.stat().st_size != entry.size or _sha256(path) != entry.sha256:
                 raise Torn(f"{uri}/{entry.path} is not what its manifest says")
+            cache.keep(entry.sha256, path)
         return manifest
 
     def names(self, uri: str) -> list[str]:

@@ -1,0 +1,191 @@
+"""Fetching a model from the Hub: a server speaks the Hub's endpoints that are used, to the real client."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import huggingface_hub.constants
+import pytest
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import HubModel
+from tweetmodel_trainer.cache import NO_CACHE, Cache
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.hub_model import commit_of, fetch, is_wanted
+
+NAME = "ada/gulls"
+FIRST, SECOND = "1" * 40, "2" * 40
+FILES = {
+    "config.json": b'{"model_type": "gpt2"}',
+    "model.safetensors": b"weights" * 1000,
+    "tokenizer.json": b"{}",
+    "README.md": b"# Gulls",
+    "pytorch_model.bin": b"a pickle",
+    "onnx/config.json": b"{}",
+}
+LARGE = ("model.safetensors", "pytorch_model.bin")
+
+
+class Hub:
+    """A model in memory: its files by commit, where its branch is, and what it was asked for."""
+
+    def __init__(self) -> None:
+        self.commits = {FIRST: dict(FILES)}
+        self.main = FIRST
+        self.served: dict[str, bytes] = {}
+        """What is served in place of a file, though its hash is told as before."""
+        self.tells_hashes = True
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                url = urlsplit(self.path)
+                headers, content = outer.answer(self.command, unquote(url.path), "blobs" in parse_qs(url.query))
+                self.send_response(200)
+                for name, value in ({"Content-Length": str(len(content))} | headers).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(content)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def answer(self, method: str, path: str, blobs: bool) -> tuple[dict[str, str], bytes]:
+        if path.startswith(api := f"/api/models/{NAME}/"):
+            self.asked.append(path.removeprefix(api) + ("?blobs" if blobs else ""))
+            kind, revision = path.removeprefix(api).split("/")[:2]
+            commit = self.main if revision == "main" else revision
+            rows = [self._row(name, body, blobs, kind == "tree") for name, body in self.commits[commit].items()]
+            told = rows if kind == "tree" else {"id": NAME, "sha": commit, "siblings": rows}
+            return {"Content-Type": "application/json"}, json.dumps(told).encode()
+        commit, _, name = path.removeprefix(f"/{NAME}/resolve/").partition("/")
+        if method == "GET":
+            self.asked.append(name)
+        body = self.served.get(name, self.commits[commit][name])
+        return {"ETag": f'"{_sha256(self.commits[commit][name])}"', "X-Repo-Commit": commit}, body
+
+    def _row(self, name: str, body: bytes, blobs: bool, tree: bool) -> dict[str, Any]:
+        if not (tree or (blobs and self.tells_hashes)):
+            return {"rfilename": name}
+        git = hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()
+        row = {"type": "file", "path": name, "oid": git} if tree else {"rfilename": name, "blobId": git}
+        large = {"size": len(body), "pointerSize": 130, "oid" if tree else "sha256": _sha256(body)}
+        return row | {"size": len(body)} | ({"lfs": large} if name in LARGE else {})
+
+    def downloads(self) -> list[str]:
+        """Files that were downloaded since it was asked last, sorted; whatever else it was asked is forgotten too."""
+        asked, self.asked = self.asked, []
+        return sorted(set(asked) & set(FILES))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    found = Hub()
+    thread = threading.Thread(target=found.server.serve_forever, args=(0.01,))
+    thread.start()
+    address = f"http://127.0.0.1:{found.server.server_address[1]}"
+    template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
+    here = template.replace(huggingface_hub.constants.ENDPOINT, address)
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+    yield found
+    found.server.shutdown()
+    thread.join()
+    found.server.server_close()
+
+
+@pytest.fixture
+def fetched(tmp_path: Path) -> Callable[..., dict[str, bytes]]:
+    """What a new pod has after it fetched a revision with the cache, by name."""
+    pods = iter(range(100))
+
+    def fetch_it(revision: str = "main", cached: bool = True) -> dict[str, bytes]:
+        folder = tmp_path / f"pod-{next(pods)}"
+        fetch(HubModel(name=NAME, revision=revision), folder, Cache(tmp_path / "cache") if cached else NO_CACHE)
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    return fetch_it
+
+
+WANTED = {name: FILES[name] for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md")}
+
+
+@pytest.mark.parametrize("tells_hashes", [True, False], ids=["the Hub", "a mirror that tells no hashes"])
+def test_the_second_pod_asks_for_the_commit_alone(hub: Hub, fetched: Any, tells_hashes: bool) -> None:
+    hub.tells_hashes = tells_hashes
+    assert fetched() == WANTED
+    assert hub.downloads() == sorted(WANTED)
+    assert fetched() == WANTED
+    assert hub.asked == ["revision/main"]
+
+
+def test_a_pinned_commit_that_is_cached_needs_no_hub(hub: Hub, fetched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fetched(FIRST) == WANTED
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert fetched(FIRST) == WANTED
+    with pytest.raises(Failure, match="at main can't be fetched") as failure:
+        fetched()
+    assert failure.value.reason is Reason.HUB_UNREACHABLE
+
+
+def test_of_a_newer_commit_only_what_changed_is_fetched(hub: Hub, fetched: Any) -> None:
+    fetched()
+    hub.downloads()
+    hub.commits[SECOND] = FILES | {"README.md": b"# More gulls"}
+    hub.main = SECOND
+    assert commit_of(HubModel(name=NAME)) == SECOND
+    assert fetched() == WANTED | {"README.md": b"# More gulls"}
+    assert "model.safetensors" not in hub.downloads()
+    assert fetched(FIRST) == WANTED
+    assert hub.downloads() == []
+
+
+def test_a_file_that_is_damaged_in_the_cache_is_fetched_again(hub: Hub, fetched: Any, tmp_path: Path) -> None:
+    fetched(FIRST)
+    hub.downloads()
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / "cache" / "sha256" / _sha256(FILES[name])).write_bytes(b"damaged")
+    assert fetched(FIRST) == WANTED
+    assert "model.safetensors" in hub.downloads()
+    assert fetched(FIRST) == WANTED
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+@pytest.mark.parametrize("cached", [True, False])
+def test_what_comes_damaged_is_neither_used_nor_kept(hub: Hub, fetched: Any, name: str, cached: bool) -> None:
+    """Of the right size, as the Hub's client has been seen to take it."""
+    hub.served[name] = FILES[name][:-1] + b"!"
+    with pytest.raises(Failure, match=rf"{NAME} at main can't be fetched, because {name} came damaged") as failure:
+        fetched(cached=cached)
+    assert failure.value.reason is Reason.HUB_UNREACHABLE
+    hub.served.clear()
+    assert fetched() == WANTED
+
+
+def test_a_cache_that_fails_costs_no_run(hub: Hub, fetched: Any, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    assert fetched() == fetched(cached=False) == WANTED
+
+
+def test_files_of_other_formats_are_left_where_they_are() -> None:
+    names = [*FILES, "consolidated.safetensors", "model-00001-of-00002.safetensors", "merges.txt", "spiece.model"]
+    assert {name for name in names if is_wanted(name)} == {
+        *WANTED,
+        *("model-00001-of-00002.safetensors", "merges.txt", "spiece.model"),
+    }
