@@ -26,7 +26,7 @@ demo-down: ## Removes the demo's cluster and registry
 
 ##@ Develop
 .PHONY: test
-test: lint unit cluster-tests ## Everything: lint, types, unit tests, and the suite in a real cluster
+test: lint unit cluster-tests test-faults ## Everything: lint, types, unit tests, and both suites in a real cluster
 
 .PHONY: lint
 lint: setup ## Style, types, import contracts, and that generated files are up to date
@@ -43,7 +43,11 @@ unit: setup tools ## Unit tests: no cluster, seconds
 
 .PHONY: cluster-tests
 cluster-tests: install ## The suite in a real cluster
-	@pytest -q tests/cluster
+	@pytest -q tests/cluster --ignore tests/cluster/faults
+
+.PHONY: test-faults
+test-faults: install ## Crashes, outages, stale views and strange specs, played between the operator and a real API server
+	@pytest -q -n 6 --dist worksteal tests/cluster/faults
 
 .PHONY: generate
 generate: setup ## Writes the CRD, the chart's copy of it, golden files and the troubleshooting page

@@ -24,6 +24,10 @@ class Client(ApiServer):
         async with await self.open("GET", path) as answer:
             return await answer.text()
 
+    async def replace(self, path: str, body: JsonObject) -> JsonObject:
+        """Puts an object in the place of the one that is there, whatever its version."""
+        return await self._request("PUT", path, body)
+
     async def empty(self, path: str) -> None:
         """Deletes a collection, which may take longer than the API server gives one request."""
         while (await self.get(path, limit="1"))["items"]:

@@ -1,0 +1,158 @@
+"""Specs that are wrong, or strange, at one place each: every node of the CRD's schema, with every value that may hurt.
+
+A pure function of the schema: a field that is added later is mutated too.
+"""
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Schema = dict[str, Any]
+Path = tuple[str | int, ...]
+
+REMOVED = object()
+LONG = "x" * 65_536
+STRANGE = "\u202eé😀 \u0000'\"{{"
+CANDIDATES = (
+    *(
+        "ada",
+        "s3://bucket/key",
+        "https://example.com/posts",
+        "0.5",
+        "1",
+        "en",
+        "0 * * * *",
+        "UTC",
+        "somebody/something",
+    ),
+    *("abcdef0123456789", "@somebody", "http://mlflow:5000", "main", "example.com/key"),
+)
+"""Of which one fits each pattern."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A spec and what is strange about it."""
+
+    path: Path
+    what: str
+    spec: Schema
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.path))}: {self.what}"
+
+
+def mutations(schema: Schema, base: Schema) -> Iterator[Mutation]:
+    """All of them.
+
+    Args:
+        schema: of the spec.
+        base: a spec that is accepted.
+    """
+    for path, node in nodes(schema):
+        for what, value in values(node):
+            yield Mutation(path, what, put(base, schema, path, value))
+
+
+def nodes(schema: Schema, path: Path = ()) -> Iterator[tuple[Path, Schema]]:
+    """Every place below the root, of a list its first item."""
+    for name, node in schema.get("properties", {}).items():
+        yield (*path, name), node
+        yield from nodes(node, (*path, name))
+    if "items" in schema:
+        yield (*path, 0), schema["items"]
+        yield from nodes(schema["items"], (*path, 0))
+
+
+def values(node: Schema) -> Iterator[tuple[str, Any]]:
+    """What to put in a place of this schema, by name."""
+    yield "removed", REMOVED
+    yield "null", None
+    yield "another type", [] if node.get("type") in ("object", "string") else {"a": "b"}
+    match node.get("type"):
+        case "string":
+            yield from {"empty": "", "strange": STRANGE, "64 KB": LONG}.items()
+            if longest := node.get("maxLength"):
+                yield "as long as may be", "x" * longest
+                yield "one too long", "x" * (longest + 1)
+            yield from (((f"enum {value}", value)) for value in node.get("enum", ()))
+        case "integer":
+            for bound, step in (("minimum", -1), ("maximum", 1)):
+                if bound in node:
+                    yield bound, node[bound]
+                    yield f"beyond {bound}", node[bound] + step
+            yield "huge", 2**62
+        case "boolean":
+            yield from {"true": True, "false": False}.items()
+        case "array":
+            yield "empty", []
+            yield "one too many", [example(node["items"])] * (node.get("maxItems", 100) + 1)
+        case "object":
+            yield "empty", {}
+            yield "unknown field", {"nobodyKnows": 1}
+            if isinstance(node.get("additionalProperties"), dict):
+                yield from {"strange key": {STRANGE: "1"}, "strange value": {"key": STRANGE}}.items()
+                yield "64 KB value", {"key": LONG}
+
+
+def put(base: Schema, schema: Schema, path: Path, value: Any) -> Schema:
+    """The base with a value at a place; what must stand around it is made up, what excludes it goes."""
+    spec = copy.deepcopy(base)
+    here: Any = spec
+    for index, step in enumerate(path):
+        _choose(here, schema, step)
+        schema = schema["items"] if isinstance(step, int) else schema["properties"][step]
+        if index == len(path) - 1:
+            break
+        if isinstance(step, int):
+            if not here:
+                here.append(example(schema))
+        elif not here.get(step):
+            here[step] = example(schema)
+        here = here[step]
+    last = path[-1]
+    if isinstance(last, int):
+        here[:1] = [] if value is REMOVED else [value]
+    elif value is REMOVED:
+        here.pop(last, None)
+    else:
+        here[last] = value
+    return spec
+
+
+def _choose(here: Any, schema: Schema, step: str | int) -> None:
+    """Where one of several fields may be given, takes the others away."""
+    for members in _unions(schema, "exists_one", " != has(self."):
+        for other in members if step in members else ():
+            if other != step:
+                here.pop(other, None)
+
+
+def _unions(schema: Schema, *marks: str) -> Iterator[list[str]]:
+    """The fields that a CEL rule with one of these marks names together."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if any(mark in rule["rule"] for mark in marks):
+            yield re.findall(r"has\(self\.(\w+)\)", rule["rule"])
+
+
+def example(node: Schema) -> Any:
+    """A value that this schema takes, as small as may be."""
+    match node.get("type"):
+        case "object":
+            made = {name: example(node["properties"][name]) for name in node.get("required", ())}
+            for first, *others in _unions(node, "exists_one", " != has(self.", " || has(self."):
+                if not made.keys() & {first, *others}:
+                    made[first] = example(node["properties"][first])
+            return made
+        case "array":
+            return [example(node["items"])]
+        case "integer":
+            return node.get("default", max(1, node.get("minimum", 1)))
+        case "boolean":
+            return True
+    if "enum" in node:
+        return node["enum"][0]
+    fitting = (text for text in CANDIDATES if re.search(node.get("pattern", ""), text))
+    return node.get("default") or next(fitting)
