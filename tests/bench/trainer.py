@@ -1,14 +1,15 @@
-"""The quickstart's training, stage by stage, beside the stock recipe on the same posts and the same model.
+"""GPT-2 by the default recipe beside the stock recipe, and the quickstart stage by stage, in one run.
 
 Stock is transformers' Trainer as huggingtweets ran it: packed blocks, batch 1, fp32, its learning rate and
-cosine, and otherwise the Trainer's defaults. Both start from the same weights, read the same text as often and
-are scored on the same held-out posts, in one process, one after the other.
+cosine, and otherwise the Trainer's defaults. Both start from the same weights, read the same blocks in the same order
+and are scored on the same held-out posts, in one process, one after the other. GPT-2's weights are random here, which
+its speed does not mind.
 """
 
+import itertools
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,14 +27,25 @@ import yaml
 from moto.server import ThreadedMotoServer
 from rich.console import Console
 from rich.table import Table
-from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 
 from tweetmodel_api.plan import DatasetReference, Plan, run_id
-from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training, TweetModelSpec
 from tweetmodel_trainer import base_model, dataset, learn, pipeline
 from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.evaluate import evaluate
+from tweetmodel_trainer.finetune import finetune
 from tweetmodel_trainer.generate import SHORTEST_TOKENS, TOP_K
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
@@ -41,29 +53,56 @@ from tweetmodel_trainer.storage import Storage
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results" / "trainer.json"
+FIRST_STEP = Path(__file__).parent / "first_step.py"
 HUGGINGTWEETS = {"learning_rate": 1.372e-4, "lr_scheduler_type": "cosine", "per_device_train_batch_size": 1}
 
-PADDED_POSTS = 400
-"""Enough of them to tell their speed."""
+BLOCKS, PADDED_POSTS = 8, 4
+"""Enough steps of GPT-2 to tell the speed of each way."""
 
 STAGES = {"Blocks": "tokens", "evaluate": "evaluate", "finetune": "train", "generate": "generate"}
 """Functions of `learn` and what the table calls them."""
 
-Times = dict[str, float]
+Figures = dict[str, float]
 
 
-def timed(module: ModuleType, name: str, times: Times, label: str) -> None:
-    """Has a function of a module add its seconds to `times`."""
-    function: Callable[..., Any] = getattr(module, name)
+class Measured:
+    """Seconds and the most memory of each stage, of which one may be called several times."""
 
-    def wrapper(*arguments: Any, **named: Any) -> Any:
+    def __init__(self) -> None:
+        self.seconds: Figures = {}
+        self.peak_mib: Figures = {}
+
+    def call(self, label: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux begins VmHWM anew
         started = time.perf_counter()
         try:
             return function(*arguments, **named)
         finally:
-            times[label] = times.get(label, 0.0) + time.perf_counter() - started
+            self.seconds[label] = self.seconds.get(label, 0.0) + time.perf_counter() - started
+            line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
+            self.peak_mib[label] = max(self.peak_mib.get(label, 0), int(line.split()[1]) // 1024)
 
-    setattr(module, name, wrapper)
+    def watch(self, module: ModuleType, name: str, label: str) -> None:
+        """Has each call of a module's function measured."""
+        function = getattr(module, name)
+        setattr(module, name, lambda *arguments, **named: self.call(label, function, *arguments, **named))
+
+
+class Clock(TrainerCallback):
+    """When the loop began, and its first and its last step ended."""
+
+    began = first = last = 0.0
+
+    def on_train_begin(self, _: TrainingArguments, __: TrainerState, ___: TrainerControl, **____: Any) -> None:
+        self.began = time.perf_counter()
+
+    def on_step_end(self, _: TrainingArguments, __: TrainerState, ___: TrainerControl, **____: Any) -> None:
+        self.last = time.perf_counter()
+        self.first = self.first or self.last
+
+    @property
+    def seconds(self) -> float:
+        return self.last - self.began
 
 
 def quickstart(endpoint: str) -> TweetModelSpec:
@@ -73,38 +112,41 @@ def quickstart(endpoint: str) -> TweetModelSpec:
     return TweetModelSpec.model_validate(document["spec"])
 
 
-def ours(spec: TweetModelSpec, workdir: Path) -> tuple[Times, Any]:
-    """Runs both stages as a pod does; seconds by stage, and the report."""
-    times: Times = {}
+def through_the_stages(spec: TweetModelSpec, workdir: Path) -> tuple[Measured, Any]:
+    """Runs both stages as a pod does; seconds and memory by stage, and the report."""
+    measured = Measured()
     storage, progress = Storage(spec.storage), Progress({})
-    timed(base_model, "load", times, "base model")
+    measured.watch(base_model, "load", "base model")
     for name, label in STAGES.items():
-        timed(learn, name, times, label)
+        measured.watch(learn, name, label)
     plan = Plan(stage="collect", namespace="bench", name="quickstart", spec=spec)
-    started = time.perf_counter()
-    collected = pipeline.collect(plan, workdir / "collect", storage, progress)
-    times["collect"] = time.perf_counter() - started
-    assert collected.dataset
-    plan = plan.model_copy(
-        update={
-            "run": run_id(spec, collected.dataset.digest),
-            "dataset": DatasetReference(uri=collected.dataset.uri, digest=collected.dataset.digest),
-        }
-    )
+    collected = measured.call("collect", pipeline.collect, plan, workdir / "collect", storage, progress)
+    run, data = run_id(spec, collected.dataset.digest), collected.dataset
+    plan = plan.model_copy(update={"run": run, "dataset": DatasetReference(uri=data.uri, digest=data.digest)})
     started = time.perf_counter()
     report = pipeline.train(plan, workdir / "train", storage, progress, "bench")
-    rest = time.perf_counter() - started - sum(v for k, v in times.items() if k != "collect")
-    return times | {"fetch and publish": rest}, report
+    within = sum(seconds for label, seconds in measured.seconds.items() if label != "collect")
+    measured.seconds["fetch and publish"] = time.perf_counter() - started - within
+    return measured, report
 
 
-def stock(spec: TweetModelSpec, data: Path, workdir: Path) -> tuple[float, int, float]:
-    """Trains by the stock recipe; training seconds, tokens read, held-out loss."""
-    posts, held_out = (dataset.read(data / name) for name in (dataset.TRAIN, dataset.EVAL))
-    set_seed(spec.training.seed)
-    storage = Storage(spec.storage)
-    model, tokenizer = base_model.load(spec.base_model, storage, [p.text for p in posts], workdir)
-    size = min(1024, model.config.max_position_embeddings)
-    blocks = Blocks(posts, tokenizer, spec.training.epochs, size, spec.training.seed)
+def gpt2() -> GPT2LMHeadModel:
+    """A model of GPT-2's size, the same each time."""
+    set_seed(42)
+    return GPT2LMHeadModel(GPT2Config())
+
+
+def default_recipe(blocks: Blocks, workdir: Path) -> tuple[GPT2LMHeadModel, float]:
+    """Trains as a TweetModel does that says nothing of training, checkpoints but the last left out; loop seconds."""
+    model, clock = gpt2(), Clock()
+    training = Training(epochs=1, checkpoint_seconds=86_400)
+    finetune(model, blocks, training, workdir, None, lambda *_: None, Progress({}), (0, 100), callbacks=[clock])
+    return model, clock.seconds
+
+
+def stock_recipe(rows: Any, workdir: Path) -> tuple[GPT2LMHeadModel, float]:
+    """Trains by the stock recipe; loop seconds."""
+    model, clock = gpt2(), Clock()
     arguments = TrainingArguments(
         output_dir=str(workdir),
         num_train_epochs=1,
@@ -113,24 +155,45 @@ def stock(spec: TweetModelSpec, data: Path, workdir: Path) -> tuple[float, int, 
         disable_tqdm=True,
         **HUGGINGTWEETS,
     )
-    trainer = Trainer(model=model, args=arguments, train_dataset=blocks)
-    started = time.perf_counter()
-    trainer.train()
-    seconds = time.perf_counter() - started
-    return seconds, len(blocks) * size, evaluate(model, tokenizer, [p.text for p in held_out]).loss
+    Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[clock]).train()
+    return model, clock.seconds
 
 
-def padded(spec: TweetModelSpec, data: Path, workdir: Path) -> tuple[float, int]:
-    """An epoch of the stock recipe with a post a row, each padded to the model's context, as most tutorials train.
+def side_by_side(data: Path, workdir: Path) -> Figures:
+    """GPT-2 by the default recipe, by the stock recipe, and by that with a padded post a row."""
+    posts, held_out = (dataset.read(data / name) for name in (dataset.TRAIN, dataset.EVAL))
+    source = BaseModelSource(scratch=ScratchModel())
+    _, tokenizer = base_model.load(source, None, [post.text for post in posts], workdir)
+    blocks = some_blocks(posts, tokenizer, Training().block_size)
+    unseen = [post.text for post in held_out]
+    figures: Figures = {}
+    for name, (model, seconds) in {
+        "ours": default_recipe(blocks, workdir / "ours"),
+        "stock": stock_recipe(blocks, workdir / "stock"),
+    }.items():
+        figures[f"tokens_per_second_{name}"] = round(len(blocks) * blocks.size / seconds, 1)
+        figures[f"heldout_loss_{name}"] = round(evaluate(model, tokenizer, unseen).loss, 4)
+    rows, tokens = padded_rows([post.text for post in posts[:PADDED_POSTS]], tokenizer, blocks.size)
+    _, seconds = stock_recipe(rows, workdir / "padded")
+    figures["tokens_per_second_padded"] = round(tokens / seconds, 2)
+    ours = figures["tokens_per_second_ours"]
+    figures["tokens_per_second_ratio_cpu"] = round(ours / figures["tokens_per_second_stock"], 2)
+    figures["tokens_per_second_ratio_padded"] = round(ours / figures["tokens_per_second_padded"], 1)
+    return figures
 
-    Returns:
-        Seconds, and the tokens of posts that were read in them.
-    """
-    posts = dataset.read(data / dataset.TRAIN)[:PADDED_POSTS]
-    model, tokenizer = base_model.load(spec.base_model, Storage(spec.storage), [p.text for p in posts], workdir)
-    size = min(1024, model.config.max_position_embeddings)
-    ids = [[*row, tokenizer.eos_token_id][:size] for row in tokenizer([p.text for p in posts])["input_ids"]]
+
+def some_blocks(posts: list[Post], tokenizer: PreTrainedTokenizerBase, size: int) -> Blocks:
+    """As many posts as fill the blocks."""
+    lengths = [len(ids) + 1 for ids in tokenizer([post.text for post in posts])["input_ids"]]
+    ends = list(itertools.accumulate(lengths))
+    enough = next(number for number, end in enumerate(ends) if end > BLOCKS * size)
+    return Blocks(posts[: enough + 1], tokenizer, 1, size, 42)
+
+
+def padded_rows(texts: list[str], tokenizer: PreTrainedTokenizerBase, size: int) -> tuple[Any, int]:
+    """A post a row, each padded to the model's context, as most tutorials train; and the tokens of the posts."""
     end = tokenizer.eos_token_id
+    ids = [[*row, end][:size] for row in tokenizer(texts)["input_ids"]]
     rows = [
         {
             "input_ids": torch.tensor(row + [end] * (size - len(row))),
@@ -139,17 +202,7 @@ def padded(spec: TweetModelSpec, data: Path, workdir: Path) -> tuple[float, int]
         }
         for row in ids
     ]
-    arguments = TrainingArguments(
-        output_dir=str(workdir),
-        num_train_epochs=1,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        **HUGGINGTWEETS,
-    )
-    started = time.perf_counter()
-    Trainer(model=model, args=arguments, train_dataset=rows).train()
-    return time.perf_counter() - started, sum(map(len, ids))
+    return rows, sum(map(len, ids))
 
 
 def ten_samples() -> float:
@@ -170,10 +223,12 @@ def ten_samples() -> float:
     return time.perf_counter() - started
 
 
-def imports() -> float:
-    """Seconds until a new process has imported what training needs."""
+def from_start(*arguments: str) -> float:
+    """Seconds that a new Python process takes, its files being in memory from the time before."""
+    command = [sys.executable, *arguments]
+    subprocess.run(command, check=True)
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import tweetmodel_trainer.learn"], check=True)
+    subprocess.run(command, check=True)
     return time.perf_counter() - started
 
 
@@ -210,46 +265,34 @@ def main() -> None:
     spec = quickstart(endpoint)
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder)
-        times, report = ours(spec, workdir)
+        measured, report = through_the_stages(spec, workdir)
         data = workdir / "train" / "dataset"
-        stock_seconds, stock_tokens, stock_loss = stock(spec, data, workdir / "stock")
-        padded_seconds, padded_tokens = padded(spec, data, workdir / "padded")
+        figures = side_by_side(data, workdir)
         loss = float(report.model.evaluation.loss)
         nats, floor = per_post(loss, data, workdir / "train" / "model")
     server.stop()
-    trained = report.model.steps * spec.training.batch_size * min(spec.training.block_size, 256)
-    figures = {
-        "cores": len(os.sched_getaffinity(0)),
-        "torch": torch.__version__,
-        "seconds": {name: round(value, 2) for name, value in times.items()},
-        "tokens_per_second_ours": round(trained / times["train"]),
-        "tokens_per_second_stock": round(stock_tokens / stock_seconds),
-        "tokens_per_second_padded": round(padded_tokens / padded_seconds),
-        "tokens_per_second_ratio_cpu": round(trained / times["train"] / (stock_tokens / stock_seconds), 2),
-        "tokens_per_second_ratio_padded": round(trained / times["train"] / (padded_tokens / padded_seconds), 1),
-        "imports_seconds": round(imports(), 1),
+    seconds, trained = measured.seconds, report.model.steps * spec.training.batch_size * spec.training.block_size
+    figures |= {
+        "imports_seconds": round(from_start("-c", "import tweetmodel_trainer.learn"), 1),
+        "first_step_seconds": round(from_start(str(FIRST_STEP)), 1),
         "clean_posts_per_second": round(cleaning()),
         "ten_samples_seconds": round(ten_samples(), 1),
-        "train_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "heldout_loss_ours": loss,
-        "heldout_loss_stock": round(stock_loss, 4),
-        "nats_per_post_ours": round(nats, 2),
-        "nats_per_post_floor": round(floor, 2),
+        "quickstart_tokens_per_second": round(trained / seconds["train"]),
+        "quickstart_heldout_loss": loss,
+        "quickstart_nats_per_post": round(nats, 2),
+        "quickstart_nats_per_post_floor": round(floor, 2),
     }
-    table = Table("stage", "seconds")
-    for name, value in times.items():
-        table.add_row(name, f"{value:.2f}")
+    table = Table("quickstart", "seconds", "most memory, MiB")
+    for name, value in seconds.items():
+        table.add_row(name, f"{value:.2f}", str(measured.peak_mib.get(name, "")))
     Console().print(table)
-    table = Table("", "quickstart", "stock recipe", "a padded post a row")
-    table.add_row("tokens/s", *(str(figures[f"tokens_per_second_{name}"]) for name in ("ours", "stock", "padded")))
-    table.add_row("training seconds", f"{times['train']:.1f}", f"{stock_seconds:.1f}")
-    table.add_row("held-out loss, nats/token", f"{loss:.4g}", f"{stock_loss:.4g}")
+    table = Table("", "")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,}")
     Console().print(table)
-    for name in ("imports_seconds", "clean_posts_per_second", "ten_samples_seconds", "train_peak_mib"):
-        Console().print(f"{name}: {figures[name]}")
-    Console().print(f"A held-out post costs {nats:.2f} nats; the grammar that wrote it needs {floor:.2f}.")
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(figures, indent=2) + "\n")
+    machine = {"cores": len(os.sched_getaffinity(0)), "torch": torch.__version__}
+    stages = {"seconds": {k: round(v, 2) for k, v in seconds.items()}, "peak_mib": measured.peak_mib}
+    RESULTS.write_text(json.dumps(machine | stages | figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
