@@ -39,7 +39,7 @@ lint: setup ## Style, types, import contracts, and that generated files are up t
 
 .PHONY: unit
 unit: setup tools ## Unit tests: no cluster, seconds
-	@pytest -q -n auto
+	@pytest -q -rs -n auto
 
 .PHONY: cluster-tests
 cluster-tests: install ## The suite in a real cluster
@@ -70,8 +70,11 @@ bench-operator: setup ## Times the operator and tells its memory with ten thousa
 
 ##@ Parts
 .PHONY: tools
-tools: ## Installs kind, helm and kubectl where they are missing
+tools: ## Installs kind, helm, kubectl and Chromium where they are missing
 	@$(CLUSTER_DIR)/kind/cluster tools
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+	  (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1 || \
+	  echo "Chromium is missing and can't be installed: tests of the page in a browser are skipped"
 
 .PHONY: cluster
 cluster: setup ## Brings up the kind cluster and its registry

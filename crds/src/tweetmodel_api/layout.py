@@ -27,7 +27,7 @@ MANIFEST = "MANIFEST.json"
 
 
 def _below(path: str) -> str:
-    if path.startswith("/") or ".." in path.split("/"):
+    if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
         raise ValueError("a manifest names only files below its folder")
     return path
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from posixpath import normpath
 
 import pytest
 import yaml
@@ -148,9 +149,36 @@ def test_what_is_no_report_is_none() -> None:
 
 
 def test_a_manifest_names_only_files_below_its_folder() -> None:
-    for path in ("../secret", "/etc/passwd", "a/../../b", ""):
+    for path in ("../secret", "/etc/passwd", "a/../../b", "", ".", "a/./b", "a//b", "a\0"):
         with pytest.raises(ValidationError):
             FileEntry(path=path, size=1, sha256="0" * 64)
+
+
+files = st.lists(
+    st.builds(
+        FileEntry,
+        path=st.lists(st.text("ab.é ", min_size=3, max_size=9), min_size=1, max_size=3).map("/".join),
+        size=st.integers(0, 2**50),
+        sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
+    ),
+    max_size=5,
+)
+
+
+@given(files, st.data())
+def test_a_manifest_is_read_as_it_was_written_and_damaged_it_names_nothing_outside(
+    entries: list[FileEntry], data: st.DataObject
+) -> None:
+    manifest = Manifest.of(entries)
+    body = manifest.model_dump_json(by_alias=True, indent=1).encode()
+    assert Manifest.model_validate_json(body) == manifest
+    at = data.draw(st.integers(0, len(body) - 1))
+    for damaged in (body[:at], body[:at] + data.draw(st.binary(max_size=3)) + body[at + 1 :]):
+        try:
+            read = Manifest.model_validate_json(damaged)
+        except ValidationError:
+            continue
+        assert all(normpath(f"/x/{file.path}") == f"/x/{file.path}" for file in read.files)
 
 
 def test_a_manifests_digest_does_not_depend_on_the_order_of_its_files() -> None:

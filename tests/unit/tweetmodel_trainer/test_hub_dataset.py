@@ -33,6 +33,7 @@ class Hub:
     def __init__(self) -> None:
         self.files: dict[str, dict[str, bytes]] = {}
         self.refusal: tuple[int, str] | None = None
+        self.listing: bytes | None = None
         self.tokens: set[str | None] = set()
         outer = self
 
@@ -58,6 +59,8 @@ class Hub:
         if self.refusal:
             return self.refusal[0], {"X-Error-Code": self.refusal[1]}, b"{}"
         _, _, tree = path.partition("/api/datasets/ada/tweets/tree/")
+        if tree and self.listing is not None:
+            return 200, {"Content-Type": "application/json"}, self.listing
         if tree:
             files = self.files.get(tree)
             if files is None:
@@ -143,6 +146,38 @@ def test_a_split_that_is_not_there_is_told(hub: Hub, tmp_path: Path) -> None:
     hub.files[CONVERTED] = {"default/train/0000.parquet": table("one"), "default/test/0000.parquet": table("two")}
     with pytest.raises(Failure, match="no file of the split validation"):
         texts(tmp_path, split="validation")
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b"<html>",
+        b"null",
+        b"[1]",
+        b'{"a": 1}',
+        b"[" * 100_000,
+        b'[{"type": "file"}]',
+        b'[{"type": "file", "path": "\xff.csv", "size": 1, "oid": "0"}]',
+        *(
+            json.dumps([{"type": "file", "path": path, "size": 1, "oid": "0"}]).encode()
+            for path in (5, "../../train.csv", "/etc/train.csv", "a\0train.csv", "train\ud800.csv", "x" * 5000 + ".csv")
+        ),
+    ],
+)
+def test_a_hub_that_answers_nonsense_is_asked_again(hub: Hub, tmp_path: Path, listing: bytes) -> None:
+    hub.listing = listing
+    with pytest.raises(Failure, match="can't be read now") as failure:
+        texts(tmp_path / "below")
+    assert failure.value.reason is Reason.SOURCE_UNREACHABLE
+    assert not [path for path in tmp_path.rglob("*.csv*") if path.is_file() and path.stat().st_size]
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "train.jsonl", "train.csv.gz"])
+def test_a_damaged_file_of_a_data_set_is_told(hub: Hub, tmp_path: Path, name: str) -> None:
+    hub.files[CONVERTED] = {name: b"\x1f\x8bno"}
+    with pytest.raises(Failure, match=f"{name} ") as failure:
+        texts(tmp_path)
+    assert failure.value.reason is Reason.INVALID_POSTS
 
 
 def test_a_hub_that_is_away_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

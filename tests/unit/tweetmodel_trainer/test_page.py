@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import shutil
 import socketserver
 import subprocess
 import threading
@@ -13,23 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+import chromium
 import hostile
 from finished import POSTS, about
 from tweetmodel_trainer.generate import printable
 from tweetmodel_trainer.page import page, share_link, short_number
 from tweetmodel_trainer.sample import Sample
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+in_chromium = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not on this machine: `make tools`")
 
 
 class Read(HTMLParser):
@@ -119,7 +109,7 @@ def test_numbers_are_short_for_people() -> None:
     assert [short_number(n) for n in (999, 560_000, 124_439_808, 1_500_000_000)] == ["999", "560 K", "124 M", "1.5 B"]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on this machine: apt-get install chromium")
+@in_chromium
 @pytest.mark.parametrize("guarded", [True, False])
 def test_a_browser_runs_nothing_of_it_and_asks_for_nothing(tmp_path: Path, guarded: bool) -> None:
     """All ways out of the browser lead to a proxy that only writes down who asks.
@@ -138,7 +128,8 @@ def test_a_browser_runs_nothing_of_it_and_asks_for_nothing(tmp_path: Path, guard
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Listening) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
         address = f"127.0.0.1:{proxy.server_address[1]}"
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path}/profile", f"--proxy-server={address}", "--dump-dom"]
+        profile = f"--user-data-dir={tmp_path}/profile"
+        command = [chromium.PROGRAM, *chromium.FLAGS, profile, f"--proxy-server={address}", "--dump-dom"]
         done = subprocess.run(
             [*command, f"file://{tmp_path}/index.html"], capture_output=True, text=True, timeout=120, check=True
         )
@@ -147,3 +138,32 @@ def test_a_browser_runs_nothing_of_it_and_asks_for_nothing(tmp_path: Path, guard
     ran = "data-pwned" in done.stdout.split("<head>")[0]
     by_the_page = [line for line in asked if b"google" not in line]  # the browser itself calls home
     assert (ran, bool(by_the_page)) == (not guarded, not guarded)
+
+
+PAGES = {
+    "plain": about(texts=[f"The fog has opinions about my knitting, part {n}." for n in range(12)], prompts=("", "I")),
+    "hostile": about(texts=[printable(text) for text in hostile.POSTS]),
+    "prompted": about(texts=["", *hostile.POSTS], prompts=[printable(text) for text in hostile.POSTS[:9]]),
+    "crowded": about(handles=[f"{letter}{'_w' * 7}" for letter in "abcdefghijklmnop"]),
+}
+
+
+@in_chromium
+def test_it_is_shown_without_errors_on_a_phone_and_a_desk_in_light_and_dark(tmp_path: Path) -> None:
+    with chromium.tab(tmp_path / "profile") as tab:
+        for name, told in PAGES.items():
+            file = tmp_path / f"{name}.html"
+            file.write_text(page(told), encoding="utf-8")
+            papers = set()
+            for width in (390, 1280):
+                for scheme in ("light", "dark"):
+                    tab.show(file.as_uri(), width, scheme)
+                    tab.value("document.querySelectorAll('details').forEach(one => one.open = true)")
+                    asked = [request["request"]["url"] for request in tab.told("Network.requestWillBeSent")]
+                    assert asked == [file.as_uri()]
+                    for complaint in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
+                        assert tab.told(complaint) == []
+                    assert tab.value("Object.keys(document.documentElement.dataset).length") == 0
+                    assert tab.value("document.documentElement.scrollWidth") == width, f"{name} at {width} scrolls"
+                    papers.add(tab.value("getComputedStyle(document.body).backgroundColor"))
+            assert len(papers) == 2

@@ -50,6 +50,7 @@ def test_what_is_wrong_with_a_line_is_told(written: Write, content: bytes, sente
         lines(written("a.jsonl", content))
     assert failure.value.reason is Reason.INVALID_POSTS
     assert sentence in str(failure.value)
+    assert "\n" not in str(failure.value)
 
 
 TEXTS = ["one", 'two, with "quotes"', "three 🌊 مرحبا"]

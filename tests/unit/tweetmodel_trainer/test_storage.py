@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import HTTPClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import FACTS, ExitCode, Reason
@@ -69,6 +71,31 @@ def test_a_file_that_is_not_what_the_manifest_says_does_not_count(
         s3.put_object(Bucket=bucket, Key="x/a", Body=change)
     with pytest.raises(Torn):
         storage.fetch(uri, tmp_path / "back")
+
+
+def test_a_folder_with_any_damage_does_not_count(
+    storage: Storage, bucket: str, folder: Path, tmp_path: Path, put: Callable[[str, bytes], None]
+) -> None:
+    uri = f"s3://{bucket}/x"
+    manifest = storage.publish(folder, uri)
+    storage.fetch(uri, tmp_path / "whole")
+    body = manifest.model_dump_json(by_alias=True, indent=1).encode()
+    objects = {MANIFEST: body} | {e.path: (tmp_path / "whole" / e.path).read_bytes() for e in manifest.files}
+
+    @settings(max_examples=40)
+    @given(st.sampled_from(sorted(objects)), st.integers(0, 10_000), st.binary(max_size=2), st.booleans())
+    def damaged(name: str, at: int, change: bytes, cut: bool) -> None:
+        at %= len(objects[name])
+        put(f"x/{name}", objects[name][:at] + change + (b"" if cut else objects[name][at + 1 :]))
+        try:
+            storage.fetch(uri, tmp_path / "back")
+        except Torn:
+            pass
+        else:
+            assert {e.path: (tmp_path / "back" / e.path).read_bytes() for e in manifest.files} | {MANIFEST: body} == objects
+        put(f"x/{name}", objects[name])
+
+    damaged()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"files": [{"path": "../x", "size": 1, "sha256": "00"}]}', b"\xff"])

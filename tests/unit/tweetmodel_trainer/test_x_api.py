@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
+import hostile
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import XApi
 from tweetmodel_trainer.failure import Failure
@@ -32,13 +33,14 @@ class X:
         self.user: dict[str, Any] = {"id": "7", "username": "ada", "protected": False}
         self.errors: list[dict[str, str]] = []
         self.refusals: list[tuple[int, dict[str, str]]] = []
+        self.instead: dict[str, object] = {}
         self.billed = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 status, headers, value = outer.answer(self.path, self.headers["Authorization"])
-                content = json.dumps(value).encode()
+                content = value if isinstance(value, bytes) else json.dumps(value).encode()
                 self.send_response(status)
                 for name, text in {"Content-Length": str(len(content)), **headers}.items():
                     self.send_header(name, text)
@@ -62,6 +64,8 @@ class X:
         if authorization != f"Bearer {TOKEN}":
             return 401, {}, {"title": "Unauthorized"}
         url = urlsplit(path)
+        if url.path in self.instead:
+            return 200, {}, self.instead[url.path]
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if url.path in ("/2/users/by/username/ada", "/2/users/7"):
             known = url.path.endswith("/7") or self.user["username"] == "ada"
@@ -226,6 +230,83 @@ def test_each_refusal_has_its_own_reason(
         read()
     assert failure.value.reason is reason
     assert sentence in str(failure.value)
+
+
+GARBLED = [b"<html>busy</html>", b"", b"[" * 100_000, b'{"id": ' + b"1" * 5000 + b"}", [1], None, "x", {"data": "x"}]
+
+
+@pytest.mark.parametrize("answer", [*GARBLED, {"data": [{}]}, {"data": {"id": "7"}}, {"data": {"public_metrics": 1}}])
+def test_an_account_that_is_none_is_asked_for_again(x: X, read: Read, answer: object) -> None:
+    x.instead["/2/users/by/username/ada"] = answer
+    with pytest.raises(Failure, match="it is tried again") as failure:
+        read()
+    assert failure.value.reason is Reason.X_UNREACHABLE
+
+
+def page_of(**changes: object) -> dict[str, object]:
+    """A page of one post, with changes to it."""
+    return {"data": [{"id": "5", "text": "a"} | changes], "meta": {"result_count": 1}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *GARBLED,
+        {},
+        {"data": []},
+        {"meta": {"result_count": 3}},
+        {"data": ["x"], "meta": {}},
+        {"data": [{"id": "5", "text": "a"}]},
+        page_of(id="five"),
+        page_of(id="5" * 20),
+        page_of(id=5),
+        page_of(id="-5"),
+        page_of(text=None),
+        page_of(note_tweet=None),
+        page_of(note_tweet={"text": 5}),
+        page_of(edit_history_tweet_ids="5"),
+        page_of(edit_history_tweet_ids=[5]),
+    ],
+)
+def test_a_page_that_is_none_is_neither_kept_nor_the_end(
+    x: X, read: Read, storage: Storage, bucket: str, answer: object
+) -> None:
+    x.write(*range(1, 4))
+    x.instead["/2/users/7/tweets"] = answer
+    with pytest.raises(Failure, match="it is tried again") as failure:
+        read()
+    assert failure.value.reason is Reason.X_UNREACHABLE
+    assert storage.names(f"s3://{bucket}/raw") == []
+    x.instead.clear()
+    assert len(read()) == 3
+
+
+def test_the_same_page_again_is_not_taken_for_the_next(x: X, read: Read) -> None:
+    x.write(*range(1, 201))
+    x.instead["/2/users/7/tweets"] = {"data": [x.posts[200]], "meta": {"result_count": 1, "next_token": "more"}}
+    with pytest.raises(Failure, match="it is tried again"):
+        read()
+    x.instead.clear()
+    assert len(read()) == 200
+
+
+def test_hostile_posts_are_kept_and_read_as_they_are(x: X, read: Read) -> None:
+    for id_, text in enumerate([*hostile.POSTS, "half a pair \ud800", "x" * (10 << 20)], 1):
+        x.write(id_, text=text, unknown={"field": [1]})
+    assert read() == read() == [post["text"] for _, post in sorted(x.posts.items(), reverse=True)]
+
+
+@pytest.mark.parametrize("damage", [b'{"id": "5"}\n', b"null\n", b'{"id": "5", "te', b"\xff", b"[" * 100_000])
+def test_a_kept_page_that_is_damaged_is_told(
+    x: X, read: Read, put: Any, storage: Storage, bucket: str, damage: bytes
+) -> None:
+    x.write(1)
+    read()
+    [name] = storage.names(f"s3://{bucket}/raw")
+    put(f"raw/{name}", damage)
+    with pytest.raises(Failure, match=rf"raw/{name} is damaged: delete it") as failure:
+        read()
+    assert failure.value.reason is Reason.INVALID_POSTS
 
 
 def test_an_account_that_was_read_before_is_found_under_its_new_name(x: X, read: Read) -> None:

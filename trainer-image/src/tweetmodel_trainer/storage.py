@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from mimetypes import guess_type
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 import boto3
@@ -18,6 +19,7 @@ from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as aws
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 from pydantic import ValidationError
 from s3transfer.exceptions import S3DownloadFailedError
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
+READINGS = 2
+"""What is not what it should be is read once more: it may have been spoilt on its way."""
 
 _DENIED = {
     "403",
@@ -56,7 +60,9 @@ _UNREACHABLE = (
     aws.SSLError,
     aws.IncompleteReadError,
     aws.ResponseStreamingError,
+    aws.FlexibleChecksumError,  # a body that was spoilt on its way
     RetriesExceededError,  # a body that broke off each time
+    ResponseParserError,  # XML that broke off
     S3DownloadFailedError,  # an object that was overwritten while it was read
 )
 
@@ -112,6 +118,14 @@ class Storage:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         if not key.strip("/"):
             raise Failure(missing, f"{uri} names a bucket and no object in it: add the object's key.")
+        with self._telling(uri, missing):
+            size = self._client.head_object(Bucket=bucket, Key=key)["ContentLength"]
+        self._copy(uri, path, missing)
+        if path.stat().st_size != size:  # a body may be cut off and be said to be whole
+            raise self._spoilt(uri)
+
+    def _copy(self, uri: str, path: Path, missing: Reason) -> None:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._telling(uri, missing):
             self._client.download_file(bucket, key, str(path), Config=self._transfer)
@@ -131,7 +145,7 @@ class Storage:
         """
         manifest = _manifest_of(folder)
         found = self.manifest(uri)
-        if found and (found == manifest or not replace) and self.is_whole(uri, found):
+        if found and (found == manifest or not replace) and self._is_intact(uri, found, folder.parent):
             return found
         if self.names(uri):
             self.delete(uri)
@@ -142,8 +156,12 @@ class Storage:
                 self._client.upload_file(
                     str(folder / entry.path), bucket, prefix + entry.path, ExtraArgs=kind, Config=self._transfer
                 )
+            if not self.is_whole(uri, manifest):
+                raise self._spoilt(uri)
             body = manifest.model_dump_json(by_alias=True, indent=1).encode()
             self._client.put_object(Bucket=bucket, Key=prefix + MANIFEST, Body=body)
+        if self.manifest(uri) != manifest:
+            raise self._spoilt(uri)
         logger.info("published %d files to %s", len(manifest.files), uri)
         return manifest
 
@@ -160,17 +178,28 @@ class Storage:
     def manifest(self, uri: str) -> Manifest | None:
         """The manifest of a folder, or None where it does not exist or can't be read as one."""
         bucket, prefix = _split(uri)
-        try:
-            with self._telling(uri, Reason.SOURCE_MISSING):
-                body = self._client.get_object(Bucket=bucket, Key=prefix + MANIFEST)["Body"].read()
-        except Failure as failure:
-            if failure.reason is Reason.SOURCE_MISSING:
-                return None
-            raise
-        try:
-            return Manifest.model_validate_json(body)
-        except ValidationError:
-            return None
+        for _ in range(READINGS):
+            try:
+                with self._telling(uri, Reason.SOURCE_MISSING):
+                    body = self._client.get_object(Bucket=bucket, Key=prefix + MANIFEST)["Body"].read()
+                return Manifest.model_validate_json(body)
+            except ValidationError:
+                continue
+            except Failure as failure:
+                if failure.reason is Reason.SOURCE_MISSING:
+                    break
+                raise
+        return None
+
+    def _is_intact(self, uri: str, manifest: Manifest, workdir: Path) -> bool:
+        """Whether every file that a folder's manifest names is there, by its content."""
+        if not self.is_whole(uri, manifest):
+            return False
+        with TemporaryDirectory(dir=workdir) as folder:
+            try:
+                return self.fetch(uri, Path(folder)) == manifest
+            except Torn:
+                return False
 
     def is_whole(self, uri: str, manifest: Manifest) -> bool:
         """Whether every file that a folder's manifest names is there, by its size."""
@@ -191,16 +220,20 @@ class Storage:
             path = folder / entry.path
             if cache.take(entry.sha256, path):
                 continue
-            try:
-                self.download(f"{uri}/{entry.path}", path)
-            except Failure as failure:
-                if failure.reason is Reason.SOURCE_MISSING:
-                    raise Torn(str(failure)) from None
-                raise
-            if path.stat().st_size != entry.size or _sha256(path) != entry.sha256:
+            if not any(self._fetch(entry, uri, path) for _ in range(READINGS)):
                 raise Torn(f"{uri}/{entry.path} is not what its manifest says")
             cache.keep(entry.sha256, path)
         return manifest
+
+    def _fetch(self, entry: FileEntry, uri: str, path: Path) -> bool:
+        """Downloads a file; whether it is what the manifest says."""
+        try:
+            self._copy(f"{uri}/{entry.path}", path, Reason.SOURCE_MISSING)
+        except Failure as failure:
+            if failure.reason is Reason.SOURCE_MISSING:
+                raise Torn(str(failure)) from None
+            raise
+        return path.stat().st_size == entry.size and _sha256(path) == entry.sha256
 
     def names(self, uri: str) -> list[str]:
         """Paths of the objects below a folder, relative to it, sorted."""
@@ -274,6 +307,10 @@ class Storage:
             f"{self._where} does not answer for {uri} ({type(error).__name__}): check spec.storage.endpoint and the "
             "network between the pod and it.",
         )
+
+    def _spoilt(self, uri: str) -> Failure:
+        sentence = f"{self._where} gives back something else than what {uri} holds: it is tried again."
+        return Failure(Reason.STORAGE_UNREACHABLE, sentence)
 
     def _has_bucket(self, bucket: str) -> bool:
         try:

@@ -27,6 +27,11 @@ from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.sources import posts
 
 CONVERTED = "refs/convert/parquet"
+_NETWORK = (HTTPError, OSError, RuntimeError)
+"""The last is what its transfer library raises of the network."""
+_NO_ANSWER = (ValueError, TypeError, LookupError, AttributeError)
+"""What the Hub's client, which trusts the Hub, stumbles over in an answer that is none."""
+
 SUFFIXES = (".parquet", ".jsonl", ".csv", ".txt", ".jsonl.gz", ".csv.gz", ".txt.gz")
 
 
@@ -42,6 +47,13 @@ def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[
     Raises:
         Failure: SourceMissing, SourceDenied, SourceUnreachable, or InvalidPosts.
     """
+    for path in _files(source, token, folder):
+        yield from posts.read(path, handle, source.text_field)
+        path.unlink()
+
+
+def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
+    """Copies of the split's files, one after the other."""
     revision = source.revision or CONVERTED
     named = f"the data set {source.dataset} at {revision}"
     api = HfApi(token=token or False)
@@ -51,11 +63,9 @@ def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[
             sentence = f"{named} has no file of the split {source.split}: correct huggingFace.split or revision."
             raise Failure(Reason.SOURCE_MISSING, sentence)
         for name in names:
-            path = Path(
+            yield Path(
                 api.hf_hub_download(source.dataset, name, repo_type="dataset", revision=revision, local_dir=folder)
             )
-            yield from posts.read(path, handle, source.text_field)
-            path.unlink()
     except GatedRepoError:
         raise _denied(named) from None
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
@@ -65,10 +75,13 @@ def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[
         if error.response.status_code in (401, 403):
             raise _denied(named) from None
         raise _unreachable(named, f"HTTP {error.response.status_code}") from None
-    except (HTTPError, OSError, RuntimeError) as error:  # RuntimeError: its transfer library, of the network
+    except _NETWORK as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         raise _unreachable(named, type(error).__name__) from None
+    except _NO_ANSWER:
+        sentence = f"{named} can't be read now (what the Hub answers is no list of files): it is tried again."
+        raise Failure(Reason.SOURCE_UNREACHABLE, sentence) from None
 
 
 def files_of(names: Sequence[str], split: str) -> list[str]:

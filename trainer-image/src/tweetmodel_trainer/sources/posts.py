@@ -58,7 +58,7 @@ def read(path: Path, handle: str, text_field: str, format_: PostsFormat | None =
             yield from_fields(handle, text, fields, number)
     except (EOFError, OSError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
         where = f"after {_place(format_, number)}"
-        raise _invalid(f"{path.name} is damaged {where} ({error}): upload it again") from None
+        raise _invalid(f"{path.name} is damaged {where} ({' '.join(str(error).split())}): upload it again") from None
 
 
 def format_of(name: str) -> PostsFormat:

@@ -9,6 +9,7 @@ Prices: docs.x.com/x-api/getting-started/pricing. Limits: docs.x.com/x-api/posts
 
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,8 @@ DOLLARS_A_POST = Decimal("0.005")
 DOLLARS_A_USER = Decimal("0.010")
 PAGE, SMALLEST_PAGE = 100, 5
 FIELDS = "created_at,lang,in_reply_to_user_id,author_id,note_tweet,edit_history_tweet_ids"
+
+NO_ANSWER = "what comes is not what was asked for"
 
 _TOKEN_ADVICE = "put an app's bearer token into the key bearerToken of the Secret that xAPI names."
 
@@ -130,9 +133,16 @@ def client(token: str) -> tweepy.Client:
 def _kept(page: Page, uri: str, folder: Path, storage: Storage) -> Iterator[Fields]:
     path = folder / page.name
     storage.download(f"{uri}/{page.name}", path)
-    with path.open(encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+    try:
+        with path.open(encoding="utf-8") as lines:
+            posts = [json.loads(line) for line in lines]
+    except (ValueError, RecursionError):
+        posts = [None]
     path.unlink()
+    if not all(map(is_post, posts)):
+        sentence = f"{uri}/{page.name} is damaged: delete it, and its posts are read (and paid for) again."
+        raise Failure(Reason.INVALID_POSTS, sentence)
+    yield from posts
 
 
 def _newest(posts: Sequence[Fields], handle: str, most: int) -> Iterator[Post]:
@@ -142,6 +152,30 @@ def _newest(posts: Sequence[Fields], handle: str, most: int) -> Iterator[Post]:
     for number, id_ in enumerate(sorted(by_id, key=int, reverse=True)[:most]):
         post = by_id[id_]
         yield from_fields(handle, post.get("note_tweet", {}).get("text") or post["text"], post, number)
+
+
+def is_post(value: object) -> bool:
+    """Whether this is a post as X describes it, which may be kept for good."""
+    if not isinstance(value, dict):
+        return False
+    note, versions = value.get("note_tweet", {}), value.get("edit_history_tweet_ids", [])
+    return (
+        _is_id(value.get("id"))
+        and isinstance(value.get("text"), str)
+        and isinstance(note, dict)
+        and isinstance(note.get("text", ""), str)
+        and isinstance(versions, list)
+        and all(map(_is_id, versions))
+    )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value) is not None
+
+
+def _is_user(value: object) -> bool:
+    numbers = value.get("public_metrics") if isinstance(value, dict) else None
+    return isinstance(numbers, dict) and isinstance(numbers.get("tweet_count"), int)
 
 
 class _Timeline:
@@ -159,13 +193,14 @@ class _Timeline:
         asked = {"user_fields": ["protected", "public_metrics"]}
         answer = self._ask(lambda: self._door.get_user(username=self._handle, **asked))
         if user := answer.get("data"):
+            if not _is_user(user):
+                raise self._unreachable(NO_ANSWER)
             if user.get("protected"):
                 sentence = f"@{self._handle} is protected: ask its owner for their archive, and use that."
                 raise Failure(Reason.ACCOUNT_PROTECTED, sentence)
             found: Fields = user
             return found
-        error: Fields = next(iter(answer.get("errors", [])), {})
-        if "suspended" in error.get("detail", "").lower():
+        if "suspended" in json.dumps(answer.get("errors")).lower():
             sentence = f"X has suspended @{self._handle}: remove the source, or use the archive of its owner."
             raise Failure(Reason.ACCOUNT_SUSPENDED, sentence)
         raise self._missing(posts)
@@ -173,9 +208,9 @@ class _Timeline:
     def _missing(self, posts: Sequence[Fields]) -> Failure:
         """An account whose posts were read before can be asked for by its id: it may go by another name now."""
         if author := next((post["author_id"] for post in posts if "author_id" in post), None):
-            answer = self._ask(lambda: self._door.get_user(id=author))
-            if name := answer.get("data", {}).get("username"):
-                sentence = f"@{self._handle} is @{name} now: correct the source's handle."
+            user = self._ask(lambda: self._door.get_user(id=author)).get("data")
+            if isinstance(user, dict) and "username" in user:
+                sentence = f"@{self._handle} is @{user['username']} now: correct the source's handle."
                 return Failure(Reason.ACCOUNT_RENAMED, sentence)
         sentence = f"there is no account @{self._handle} on X: correct the handle, which its owner may have changed."
         return Failure(Reason.ACCOUNT_MISSING, sentence)
@@ -210,20 +245,27 @@ class _Timeline:
                 tweet_fields=FIELDS,
             )
         )
-        found: list[Fields] = answer.get("data", [])
+        found, meta = answer.get("data", []), answer.get("meta")
         if not found and answer.get("errors"):  # protected since a moment ago
             sentence = f"X does not show the posts of @{self._handle}: ask its owner for their archive, and use that."
             raise Failure(Reason.ACCOUNT_PROTECTED, sentence)
-        return found, not found or "next_token" not in answer.get("meta", {})
+        # A page is kept for good, and what it covers is not asked for again: so nothing is taken for no posts but that.
+        if not (isinstance(found, list) and isinstance(meta, dict) and (found or meta.get("result_count") == 0)):
+            raise self._unreachable(NO_ANSWER)
+        if not all(is_post(post) and (since or -1) < int(post["id"]) < (until or math.inf) for post in found):
+            raise self._unreachable(NO_ANSWER)
+        return found, not found or "next_token" not in meta
 
     def _ask(self, request: Callable[[], Any]) -> Fields:
         while True:
             try:
-                answer: Fields = request()
-                return answer
+                answer = request()
+                if isinstance(answer, dict):
+                    return answer
+                raise self._unreachable(NO_ANSWER)
             except tweepy.TooManyRequests as error:
                 self._wait(error)
-            except (tweepy.HTTPException, requests.RequestException, ValueError) as error:
+            except (tweepy.HTTPException, requests.RequestException, ValueError, RecursionError) as error:
                 raise self._refusal(error) from None
 
     def _wait(self, error: tweepy.TooManyRequests) -> None:
@@ -246,5 +288,7 @@ class _Timeline:
             return Failure(Reason.X_FORBIDDEN, sentence)
         if status == 404:
             return self._missing([])
-        what = f"HTTP {status}" if status else type(error).__name__
+        return self._unreachable(f"HTTP {status}" if status else type(error).__name__)
+
+    def _unreachable(self, what: str) -> Failure:
         return Failure(Reason.X_UNREACHABLE, f"X does not answer for @{self._handle} ({what}): it is tried again.")
