@@ -127,8 +127,10 @@ class FaultyS3:
     @contextmanager
     def spoiling(self, fault: Fault, chosen: Container[int]) -> Iterator[None]:
         self.asked, self._fault, self._chosen = [], fault, chosen
-        yield
-        self._fault = None
+        try:
+            yield
+        finally:
+            self._fault = None
 
     def _serve(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
         with self._lock:

@@ -216,6 +216,9 @@ def test_every_post_is_either_kept_or_counted_once(texts: list[str], drop: set[s
     assert counts.characters == sum(map(len, left))
 
 
-@given(st.text("<|endoftext|> \x00\ud800a", max_size=60))
-def test_the_mark_between_posts_never_survives(text: str) -> None:
-    assert END_OF_TEXT not in clean(text, tidy_rules(Cleaning(tidy=())))
+PIECES = [END_OF_TEXT, *(END_OF_TEXT[:at] for at in (1, 5)), *(END_OF_TEXT[at:] for at in (1, 5)), "\0", "\ud800", " "]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8))
+def test_the_mark_between_posts_never_survives(pieces: list[str]) -> None:
+    assert END_OF_TEXT not in clean("".join(pieces), tidy_rules(Cleaning(tidy=())))

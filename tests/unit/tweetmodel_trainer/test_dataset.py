@@ -144,6 +144,13 @@ def test_an_id_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> Non
     assert len(dataset.read(tmp_path / dataset.TRAIN)) > 150
 
 
+def test_six_thousand_characters_are_enough_and_forty_thousand_are_good() -> None:
+    dataset.check({"ada": Counts(characters=6_000)})
+    with pytest.raises(Failure):
+        dataset.check({"ada": Counts(characters=6_000), "bob": Counts(characters=5_999)})
+    assert "@bob has fewer" in dataset.sentence({"ada": Counts(characters=40_000), "bob": Counts(characters=39_999)})
+
+
 def test_a_small_data_set_is_warned_of() -> None:
     small, large = Counts(10, 0, 0, 10, 7_000), Counts(10, 0, 0, 10, 70_000)
     assert "@ada has fewer than 40,000" in dataset.sentence({"ada": small, "bob": large})

@@ -152,16 +152,57 @@ def test_a_model_is_the_right_one_or_does_not_count(
     assert whole(f"{checkpoints}/{max(names)}", storage, tmp_path)
 
 
-@pytest.mark.parametrize("fault", [faulty_s3.lies_about_checksums, faulty_s3.answers_half_and_says_it_is_all])
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_bytes(b"one\ntwo\n" * 100)
+    return folder
+
+
+def test_a_folder_that_is_spoilt_once_on_its_way_is_read_once_more(
+    faulty: FaultyS3, collecting: Plan, folder: Path, tmp_path: Path, bucket: str
+) -> None:
+    storage, uri = Storage(collecting.spec.storage), f"s3://{bucket}/x"
+    storage.publish(folder, uri)
+    for fault in (faulty_s3.answers_other_bytes, faulty_s3.answers_half_and_says_it_is_all):
+        for request in (0, 1):
+            with faulty.spoiling(fault, {request}):
+                assert whole(uri, storage, tmp_path), (fault, faulty.asked)
+
+
+def test_a_folder_that_is_not_kept_as_it_was_written_is_not_taken_for_published(
+    faulty: FaultyS3, collecting: Plan, folder: Path, tmp_path: Path, bucket: str
+) -> None:
+    storage = Storage(collecting.spec.storage)
+    storage.publish(folder, f"s3://{bucket}/calm")
+    refused = []
+    for request in range(len(faulty.asked)):
+        uri = f"s3://{bucket}/{request}"
+        try:
+            with faulty.spoiling(faulty_s3.keeps_half, {request}):
+                storage.publish(folder, uri)
+        except Failure as failure:
+            refused.append((failure.reason, whole(uri, storage, tmp_path)))
+            storage.publish(folder, uri)
+        assert whole(uri, storage, tmp_path)
+    assert refused == [(Reason.STORAGE_UNREACHABLE, False)] * 2, "once for the file, once for the manifest"
+
+
+@pytest.mark.parametrize(
+    ("fault", "aws"),
+    [(faulty_s3.lies_about_checksums, True), (faulty_s3.answers_half_and_says_it_is_all, False)],
+    ids=["checksum", "size"],
+)
 def test_a_source_that_does_not_come_as_it_lies_there_is_fetched_again(
-    fault: Fault, faulty: FaultyS3, bucket: str, put: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: Fault, aws: bool, faulty: FaultyS3, bucket: str, put: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AWS is asked for checksums; whoever stands in for it is taken at the size that it tells of an object."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", faulty.address)
     put("posts.txt", b"one\ntwo\n")
-    aws = Storage(Spec(uri=f"s3://{bucket}"))
+    storage = Storage(Spec(uri=f"s3://{bucket}", endpoint=None if aws else faulty.address))
     with faulty.spoiling(fault, range(1_000_000)), pytest.raises(Failure) as failure:
-        aws.download(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
+        storage.download(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
     assert failure.value.reason is Reason.STORAGE_UNREACHABLE
-    aws.download(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
+    storage.download(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
     assert (tmp_path / "posts.txt").read_bytes() == b"one\ntwo\n"

@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import unicodedata
@@ -27,8 +25,6 @@ from tweetmodel_api.status import Start
 from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.generate import printable
-from tweetmodel_trainer.interrupt import Interrupted
-from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
@@ -349,53 +345,6 @@ def test_hostile_posts_reach_card_page_status_and_log_as_mere_text(
 
 
 STEPS = SHORT | {"batchSize": 8}
-
-
-def stop_at(percentage: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGTERM comes once, when the stage is that far."""
-    say = Progress.say
-    stopped = False
-
-    def say_and_stop(self: Progress, now: float, *rest: Any, **metrics: float) -> None:
-        nonlocal stopped
-        say(self, now, *rest, **metrics)
-        if now >= percentage and not stopped:
-            stopped = True
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def leave(_: int) -> None:
-        raise Interrupted  # where the pod's process would end
-
-    monkeypatch.setattr(Progress, "say", say_and_stop)
-    monkeypatch.setattr(os, "_exit", leave)
-
-
-@pytest.mark.parametrize("percentage", [40, 95])
-def test_a_stopped_run_goes_on_and_ends_in_the_same_model(
-    make_plan: MakePlan,
-    run: Any,
-    put: Any,
-    keys: Callable[[], list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    percentage: float,
-) -> None:
-    put("archive.zip", MANY)
-    plan = make_plan(training=STEPS, generation={"samples": 1, "maxTokens": 8})
-    plan = training(plan, run(plan)[1])
-    calm = run(plan.model_copy(update={"name": "calm"}))[1]
-
-    stop_at(percentage, monkeypatch)
-    code, report = run(plan)
-    assert (code, report.outcome) == (ExitCode.INTERRUPTED, "Interrupted")
-    kinds = {key.split("/")[5] for key in keys() if key.endswith(MANIFEST) and "/ada/runs/" in key}
-    assert kinds == {"checkpoints"}, "a stop leaves a checkpoint, and neither model nor results"
-
-    code, report = run(plan)
-    assert code == ExitCode.DONE
-    assert report.model.resumed_from_step
-    assert report.model.digest == calm.model.digest
-    assert report.model.evaluation == calm.model.evaluation
-    assert report.samples == calm.samples
 
 
 def test_a_pod_that_dies_between_model_and_results_is_made_up_for(

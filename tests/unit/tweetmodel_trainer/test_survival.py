@@ -116,5 +116,6 @@ def test_a_pod_stopped_in_any_stage_says_so_and_the_next_one_ends_the_same(
         assert ("results" in counted) == (moment == STOPPED_TRAINING[-1]), moment
     code, report = pod.run(plan, tmp_path)
     assert code == ExitCode.DONE
+    assert report.model.resumed_from_step == report.model.steps
     assert report.model.digest == calm.model.digest
     assert (report.model.evaluation, report.samples) == (calm.model.evaluation, calm.samples)

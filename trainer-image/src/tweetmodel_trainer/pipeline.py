@@ -133,7 +133,8 @@ def _fetch(what: str, uri: str, folder: Path, storage: Storage) -> None:
     try:
         storage.fetch(uri, folder)
     except Torn as error:
-        sentence = f"the {what} is not whole ({error}): delete its folder, and annotate the TweetModel with tweetmodel.dev/retry."
+        advice = "delete its folder, and annotate the TweetModel with tweetmodel.dev/retry"
+        sentence = f"the {what} is not whole ({error}): {advice}."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
 
 

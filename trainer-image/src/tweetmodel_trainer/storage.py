@@ -19,7 +19,6 @@ from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions as aws
 from botocore.config import Config
-from botocore.parsers import ResponseParserError
 from pydantic import ValidationError
 from s3transfer.exceptions import S3DownloadFailedError
 
@@ -62,7 +61,6 @@ _UNREACHABLE = (
     aws.ResponseStreamingError,
     aws.FlexibleChecksumError,  # a body that was spoilt on its way
     RetriesExceededError,  # a body that broke off each time
-    ResponseParserError,  # XML that broke off
     S3DownloadFailedError,  # an object that was overwritten while it was read
 )
 
@@ -133,7 +131,8 @@ class Storage:
     def publish(self, folder: Path, uri: str, *, replace: bool = False) -> Manifest:
         """Uploads every file of a folder, then the manifest that makes it exist.
 
-        What a failed attempt left there goes first, so that old and new are never mixed.
+        What a failed attempt left there goes first, so that old and new are never mixed. What is there already counts
+        by its content, what was written by its size: to read each checkpoint back would take as long as to write it.
 
         Args:
             folder: on disk.
@@ -213,27 +212,30 @@ class Storage:
             Torn: there is no manifest, or a file is missing or not what the manifest says.
             Failure: as `check_bucket`.
         """
-        manifest = self.manifest(uri)
-        if manifest is None:
-            raise Torn(f"{uri} has no manifest")
-        for entry in manifest.files:
-            path = folder / entry.path
-            if cache.take(entry.sha256, path):
-                continue
-            if not any(self._fetch(entry, uri, path) for _ in range(READINGS)):
-                raise Torn(f"{uri}/{entry.path} is not what its manifest says")
-            cache.keep(entry.sha256, path)
-        return manifest
+        for _ in range(READINGS):
+            manifest = self.manifest(uri)
+            if manifest is None:
+                raise Torn(f"{uri} has no manifest")
+            wrong = next((e.path for e in manifest.files if not self._fetch(e, uri, folder, cache)), None)
+            if wrong is None:
+                return manifest
+        raise Torn(f"{uri}/{wrong} is not what its manifest says")
 
-    def _fetch(self, entry: FileEntry, uri: str, path: Path) -> bool:
-        """Downloads a file; whether it is what the manifest says."""
+    def _fetch(self, entry: FileEntry, uri: str, folder: Path, cache: Cache) -> bool:
+        """Downloads a file that the cache has not; whether it is there and what the manifest says."""
+        path = folder / entry.path
+        if cache.take(entry.sha256, path):
+            return True
         try:
             self._copy(f"{uri}/{entry.path}", path, Reason.SOURCE_MISSING)
         except Failure as failure:
             if failure.reason is Reason.SOURCE_MISSING:
-                raise Torn(str(failure)) from None
+                return False
             raise
-        return path.stat().st_size == entry.size and _sha256(path) == entry.sha256
+        good = path.stat().st_size == entry.size and _sha256(path) == entry.sha256
+        if good:
+            cache.keep(entry.sha256, path)
+        return good
 
     def names(self, uri: str) -> list[str]:
         """Paths of the objects below a folder, relative to it, sorted."""

@@ -1,0 +1,131 @@
+"""Every kind of file of posts, with posts that mean harm, and with damage: read as it is, or told in one sentence."""
+
+import csv
+import gzip
+import io
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+import hostile
+from makers import zipped
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import Cleaning
+from tweetmodel_trainer.clean import Counts, cleaned
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.sources import archive, posts
+
+Write = Callable[[str, bytes], Path]
+ROWS = [
+    {"id": str(n // 2), "text": text, "created_at": f"{2026 - n}-01-01T00:00:00Z", "lang": "en", "unknown": "field"}
+    for n, text in enumerate([*hostile.POSTS, "10 MB " + "x" * (10 << 20)])
+]
+"""Every id twice, the latest first, with a field that nobody knows."""
+
+
+def in_json_lines(rows: Sequence[dict[str, str]]) -> bytes:
+    return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+
+
+def in_csv(rows: Sequence[dict[str, str]]) -> bytes:
+    out = io.StringIO()
+    table = csv.DictWriter(out, list(rows[0]))
+    table.writeheader()
+    table.writerows(rows)
+    return out.getvalue().encode()
+
+
+def in_parquet(rows: Sequence[dict[str, str]]) -> bytes:
+    out = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(list(rows)), out)
+    return out.getvalue()
+
+
+def in_one_line(text: str) -> str:
+    return text.replace("\r\n", " ").replace("\n", " ")
+
+
+def in_text(rows: Sequence[dict[str, str]]) -> bytes:
+    return "\n".join(in_one_line(row["text"]) for row in rows).encode()
+
+
+def in_tweets_js(rows: Sequence[dict[str, str]]) -> bytes:
+    tweets = [{"tweet": {"full_text": row["text"], "id_str": row["id"], **row}} for row in rows]
+    return f"window.YTD.tweets.part0 = {json.dumps(tweets, ensure_ascii=False)}".encode()
+
+
+def in_zip(rows: Sequence[dict[str, str]]) -> bytes:
+    return zipped({"data/tweets.js": in_tweets_js(rows), "data/note-tweet.js": b"window.YTD.note_tweet.part0 = [{}]"})
+
+
+KINDS = {
+    "tweets.js": in_tweets_js,
+    "archive.zip": in_zip,
+    "posts.jsonl": in_json_lines,
+    "posts.csv": in_csv,
+    "posts.parquet": in_parquet,
+    "posts.txt": in_text,
+    "posts.jsonl.gz": lambda rows: gzip.compress(in_json_lines(rows), 1),
+    "posts.csv.gz": lambda rows: gzip.compress(in_csv(rows), 1),
+    "posts.parquet.gz": lambda rows: gzip.compress(in_parquet(rows), 1),
+    "posts.txt.gz": lambda rows: gzip.compress(in_text(rows), 1),
+}
+
+
+def read(path: Path) -> Iterator[Post]:
+    if path.name in ("tweets.js", "archive.zip"):
+        return archive.read(path, "ada")
+    return posts.read(path, "ada", "text")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_hostile_posts_are_read_as_they_are(written: Write, name: str) -> None:
+    found = list(read(written(name, KINDS[name](ROWS))))
+    if ".txt" in name:
+        assert [post.text for post in found] == [in_one_line(row["text"]) for row in ROWS]
+        return
+    assert [post.text for post in found] == [row["text"] for row in ROWS]
+    assert [(post.id, post.created) for post in found] == [(row["id"], row["created_at"]) for row in ROWS]
+    counts = Counts()
+    assert all(len(post.text.splitlines()) == 1 for post in cleaned(found, counts, Cleaning(drop=())) if post.text)
+    assert (counts.first, counts.last) == (ROWS[-1]["created_at"], ROWS[0]["created_at"])
+
+
+STRIKING = (b"\0", b"\xff", b"[", b"{", b"null", b'"', b"\r", b"1e999", b"NaN", b"{}", b"-1", b"\\ud800", b"9" * 25)
+
+
+def damaged(content: bytes, generator: random.Random) -> bytes:
+    """With a few bytes changed, put in, taken out or cut off."""
+    for _ in range(generator.choice((1, 1, 2, 5))):
+        at, more = generator.randrange(len(content) + 1), generator.randrange(20)
+        put_in = generator.choice((generator.randbytes(more), generator.choice(STRIKING), b""))
+        content = content[:at] + put_in + (b"" if generator.random() < 0.1 else content[at + more :])
+    return content
+
+
+def failure_of(path: Path) -> Failure | None:
+    """What is told of a file; None where it is read and what stays can be written."""
+    try:
+        for post in cleaned(read(path), Counts(), Cleaning(languages=("en",), never=("eve",))):
+            f"{post.id} {post.text}".encode()
+    except Failure as failure:
+        return failure
+    return None
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_damaged_file_is_read_or_told_in_a_sentence(written: Write, name: str) -> None:
+    whole = KINDS[name](ROWS[:12])
+    files = (written(name, damaged(whole, random.Random(f"{name}/{seed}"))) for seed in range(150))
+    told = list(filter(None, map(failure_of, files)))
+    assert len(told) > 20
+    assert {failure.reason for failure in told} <= {Reason.INVALID_ARCHIVE, Reason.INVALID_POSTS}
+    for sentence in map(str, told):
+        assert "\n" not in sentence
+        assert any(part in sentence for part in (name, "tweets.js", "note-tweet.js"))
