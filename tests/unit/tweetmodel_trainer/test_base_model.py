@@ -78,8 +78,8 @@ def test_a_model_in_a_bucket_with_a_manifest_is_downloaded_once(
     source = BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/made"))
     storage.publish(tmp_path / "made", f"s3://{bucket}/made")
     base_model.load(source, storage, TEXTS, tmp_path / "first", Cache(tmp_path / "cache"))
-    downloads = Mock(wraps=storage.download)
-    monkeypatch.setattr(storage, "download", downloads)
+    downloads = Mock(wraps=storage._copy)
+    monkeypatch.setattr(storage, "_copy", downloads)
     base_model.load(source, storage, TEXTS, tmp_path / "second", Cache(tmp_path / "cache"))
     assert not downloads.called
     assert {path.name: path.read_bytes() for path in (tmp_path / "second").iterdir()} == saved
