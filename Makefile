@@ -38,7 +38,7 @@ lint: setup ## Style, types, import contracts, and that generated files are up t
 	  diff -r $$before/golden tests/golden && rm -r $$before
 
 .PHONY: unit
-unit: setup tools ## Unit tests: no cluster, seconds
+unit: setup tools ## Unit tests: no cluster, some minutes
 	@pytest -q -rs -n auto
 
 .PHONY: cluster-tests

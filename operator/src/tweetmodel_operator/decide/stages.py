@@ -300,9 +300,8 @@ def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
             reason = Reason.POD_REFUSED  # what the chart's trainer.env names
         lasting = pod.waiting_reason not in PASSING
         return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=lasting)
-    if (pod.exit_code and pod.exit_code not in PERMANENT) or (
-        pod.failure and pod.exit_code is None
-    ):  # at a permanent one the Job is about to fail, and says so
+    tried_again = pod.exit_code not in (0, *PERMANENT)  # at a permanent code the Job is about to fail, and says so
+    if tried_again and (pod.exit_code or pod.failure):
         reason, message = _ending(pod, job.stage)
         if reason is Reason.INTERRUPTED:
             return Verdict("Active", UNDER_WAY[job.stage], f"{message} The next pod goes on from there.")
