@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 from bucket import bucket_service
-from kube import CONTEXT, S3_NAMESPACE, Kubectl
+from kube import CONTEXT, S3_NAMESPACE, TESTS, Kubectl
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # once, and not for each of xdist's workers
+        Kubectl("default")("delete", "namespace", "-l", TESTS, "--timeout=5m")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,7 +30,7 @@ def kubectl(request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     """kubectl in a namespace of this module's own, with the credentials of the S3 server."""
     module = request.module.__name__.rpartition(".")[2].replace("_", "-")
     namespace = f"{module}-{int(time.time()) % 100_000}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", TESTS: ""}
     kubectl = Kubectl(namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
     data = Kubectl(S3_NAMESPACE).get("secret", "s3")["data"]

@@ -14,6 +14,9 @@ S3_NAMESPACE = "demo"
 BUCKET = "tweets"
 ENDPOINT = f"http://s3.{S3_NAMESPACE}.svc:7070"
 
+TESTS = "tweetmodel-tests"
+"""Label of the namespaces that tests make: one that was ended may have left some, whose pods take room."""
+
 Object = dict[str, Any]
 
 

@@ -207,7 +207,7 @@ async def world(folder: Path, fault: Fault | None = None, **settings: str) -> As
     folder.mkdir(parents=True, exist_ok=True)
     api = await Client.connect()
     namespace = f"faults-{os.getpid()}-{time.time_ns() // 10**6 % 10**7}-{next(_numbers)}"
-    await api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    await api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {kube.TESTS: ""}}})
     async with proxy() as made:
         made.fault = fault or Fault()
         kubeconfig = folder / "kubeconfig"
