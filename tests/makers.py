@@ -106,6 +106,9 @@ class JobMaker:
     def podless(self, since: str, started: str = "") -> "JobMaker":
         return self._with(pods=(), started=started or since, idle_since=since)
 
+    def reported(self) -> "JobMaker":
+        return self._with(has_reported=True)
+
     def deleting(self) -> "JobMaker":
         return self._with(deleting=True)
 

@@ -53,6 +53,8 @@ def assemble(
     spec, spec_error = _spec(tweetmodel.get("spec", {}))
     status = _status(tweetmodel.get("status"))
     attempt = status.attempt if status else None
+    progress = posted.get(attempt.job) if attempt else None
+    reporting = attempt.job if attempt and status and (progress or status.progress) else ""
     return Observed(
         key=key,
         uid=metadata["uid"],
@@ -67,11 +69,11 @@ def assemble(
         status=status,
         jobs=tuple(
             sorted(
-                (_job(job, pods) for job in jobs if _is_of(job, metadata["uid"])),
+                (_job(job, pods, reporting) for job in jobs if _is_of(job, metadata["uid"])),
                 key=lambda job: (job.stage, job.id, job.attempt),
             )
         ),
-        progress=posted.get(attempt.job) if attempt else None,
+        progress=progress,
     )
 
 
@@ -126,7 +128,7 @@ def _owner(raw: JsonObject, kind: str) -> str:
     return next((str(o["uid"]) for o in owners if o.get("controller") and o["kind"] == kind), "")
 
 
-def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
+def _job(raw: JsonObject, pods: list[JsonObject], reporting: str) -> ObservedJob:
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     failed = conditions.get("Failed", {})
@@ -139,6 +141,7 @@ def _job(raw: JsonObject, pods: list[JsonObject]) -> ObservedJob:
         attempt=int(labels[names.ATTEMPT]),
         inputs=annotations.get(names.INPUTS, ""),
         created=metadata["creationTimestamp"],
+        has_reported=metadata["name"] == reporting,
         started=status.get("startTime", ""),
         ended=(failed or conditions.get("Complete", {})).get("lastTransitionTime", ""),
         idle_since=_idle_since(raw),

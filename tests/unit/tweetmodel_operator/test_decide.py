@@ -192,6 +192,8 @@ def test_a_job_that_a_busy_job_controller_has_not_come_to_is_not_taken_for_refus
 
 
 def test_a_job_that_pauses_after_its_pod_was_evicted_is_not_taken_for_refused() -> None:
+    killed = job().podless(since=NOW).reported()
+    assert condition(after(observed(killed), "2026-11-23T12:00:20Z"), "Ready") == ("Unknown", "Pending")
     evicted = job().podless(since="2026-11-23T12:30:00Z", started=NOW)
     paused = after(observed(evicted), "2026-11-23T12:30:10Z")
     assert condition(paused, "Ready") == ("Unknown", "Pending")

@@ -4,6 +4,7 @@ from typing import Any
 from makers import KEY, UID, failure, spec
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import encode
+from tweetmodel_api.status import Progress
 from tweetmodel_operator import names
 from tweetmodel_operator.observe import assemble, read
 from tweetmodel_operator.state import ObservedPod
@@ -47,6 +48,18 @@ def test_a_report_is_read_from_the_termination_message() -> None:
     ended = raw_pod(**container(terminated={"exitCode": 77, "reason": "Error", "message": encode(report)}))
     (pod,) = assemble(KEY, tweetmodel(), [raw_job()], [ended], {}).jobs[0].pods
     assert (pod.exit_code, pod.report) == (77, report)
+
+
+def test_the_job_whose_pod_has_told_how_far_it_is_is_known() -> None:
+    raw = tweetmodel()
+    name = raw_job()["metadata"]["name"]
+    progress, attempt = Progress(progress_percentage=28), {"stage": "train", "id": "a" * 16, "number": 1}
+    attempt |= {"inputs": "b" * 16, "job": name, "outcome": "Active"}
+    raw["status"] = {"observedGeneration": 1, "attempt": attempt}
+    assert not assemble(KEY, raw, [raw_job()], [], {}).jobs[0].has_reported
+    assert assemble(KEY, raw, [raw_job()], [], {name: progress}).jobs[0].has_reported
+    raw["status"]["progress"] = {"progressPercentage": 28}
+    assert assemble(KEY, raw, [raw_job()], [], {}).jobs[0].has_reported
 
 
 def test_a_termination_message_that_is_no_report_counts_as_none() -> None:
