@@ -21,6 +21,7 @@ async def fill(api: ApiServer, observed: Observed, settings: Settings) -> bool:
     if not values:
         return False
     metadata = {"name": key.name, "namespace": key.namespace, "uid": observed.uid}
+    metadata["resourceVersion"] = observed.resource_version  # what a stale view takes for left out may be filled
     body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": values}
     await api.apply(tweetmodel_path(key.namespace, key.name), body, names.DEFAULTS_MANAGER)
     return True

@@ -25,6 +25,7 @@ from tweetmodel_operator.api_server import (
     METADATA,
     PAGE,
     TIMEOUT_SECONDS,
+    ApiError,
     ApiServer,
     JsonObject,
     jobs_path,
@@ -60,16 +61,17 @@ class Operator:
         self.reconciler = Reconciler(api, config, _now, certificate_authority(config.tls_directory))
         self.queue: WorkQueue[Key] = WorkQueue(self.reconciler.reconcile)
         self._api = api
+        self._probes = Probes()
         self._tasks: list[asyncio.Task[None]] = []
         self._runners: list[web.AppRunner] = []
 
     async def start(self) -> None:
         """Starts the workers, the resync, the probes and, where TLS is set up, the progress server."""
         self._tasks = [asyncio.create_task(self.queue.work()) for _ in range(self.settings.workers)]
-        self._tasks.append(asyncio.create_task(self._resync()))
+        self._tasks += [asyncio.create_task(work) for work in (self._resync(), self._look_out())]
         metrics.QUEUE_DEPTH.set_function(lambda: len(self.queue))
         metrics.ACTIVE_MODELS.set_function(lambda: len(self.reconciler.jobs))
-        await self._serve(Probes().application(), self.settings.metrics_port)
+        await self._serve(self._probes.application(), self.settings.metrics_port)
         if self.settings.tls_directory:
             server = ProgressServer(self._api, self.reconciler.jobs, self.reconciler.posted, self._posted, _now)
             context = tls(self.settings.tls_directory)
@@ -118,12 +120,29 @@ class Operator:
             pause = max(self.settings.resync_seconds, min(took / RESYNC_SHARE, LONGEST_RESYNC_SECONDS))
             await asyncio.sleep(pause)
             began = time.monotonic()
-            try:
-                for namespace in self.settings.watch_namespaces or ("",):
+            for namespace in self.settings.watch_namespaces or ("",):
+                try:
                     await self.look_over(namespace)
-            except Exception as error:  # the next round tries again
-                logger.warning("the resync failed: %s", error)
+                except Exception as error:  # the next round tries again
+                    logger.warning("the resync of %s failed: %s", namespace or "the cluster", error)
             took = time.monotonic() - began
+
+    async def _look_out(self) -> None:
+        """Is not ready while it can't see: kopf tries for ever to list what it may not, with its watches there."""
+        while True:
+            self._probes.blind = await self._blindness()
+            await asyncio.sleep(AGAIN_SECONDS if self._probes.blind else self.settings.resync_seconds)
+
+    async def _blindness(self) -> str:
+        """What can't be listed, and why; empty where all can."""
+        for namespace in self.settings.watch_namespaces or ("",):
+            for path in (tweetmodels_path(namespace), jobs_path(namespace), pods_path(namespace)):
+                try:
+                    await self._api.get(path, limit="1")
+                except ApiError as error:
+                    logger.warning("%s can't be listed: %s", path, error)
+                    return f"{path} can't be listed: {error}"
+        return ""
 
     async def look_over(self, namespace: str) -> None:
         """Lists everything, and has looked at what the watches have not told."""

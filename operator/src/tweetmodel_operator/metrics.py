@@ -54,7 +54,7 @@ def job_ended(job: ObservedJob, outcome: str, reason: str, gpus: int) -> None:
     if first:
         JOB_WAIT_SECONDS.labels(job.stage).observe(seconds_between(job.created, first.started))
     if job.started and job.ended:
-        seconds = seconds_between(job.started, job.ended)
+        seconds = max(0.0, seconds_between(job.started, job.ended))  # clocks differ
         JOB_SECONDS.labels(job.stage).observe(seconds)
         if job.stage == "train":
             GPU_SECONDS.inc(gpus * seconds)

@@ -14,6 +14,11 @@ def forbidden(spec: TweetModelSpec, settings: Settings) -> str:
     return next(chain(_of_sources(spec, settings), _of_training(spec, settings), _of_pods(spec, settings)), "")
 
 
+def forbidden_pods(spec: TweetModelSpec, settings: Settings) -> bool:
+    """Whether no pod may look as the spec says."""
+    return any(_of_pods(spec, settings))
+
+
 def _of_sources(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
     never = {handle.lower().removeprefix("@") for handle in settings.never}
     for source in spec.sources:

@@ -23,6 +23,8 @@ class Probes:
     """Answers for the kubelet and Prometheus."""
 
     clock: Callable[[], float] = time.monotonic
+    blind: str = ""
+    """Why what is to be served can't be seen; empty where it can."""
     _seen: set[str] = field(default_factory=set)
     _absent: dict[str, float] = field(default_factory=dict)
     """Since when a kind has had no watch."""
@@ -53,6 +55,8 @@ class Probes:
         missing = unwatched(watchers(asyncio.all_tasks()))
         if missing:
             return web.Response(status=503, text=f"{', '.join(sorted(missing))} are not watched yet")
+        if self.blind:
+            return web.Response(status=503, text=self.blind)
         return _ok()
 
 

@@ -114,8 +114,10 @@ class Reconciler:
         return replace(self._ruled(assemble(key, tweetmodel, jobs["items"], pods["items"], self.posted)), proven=True)
 
     def _ruled(self, observed: Observed) -> Observed:
-        forbidden = policy.forbidden(observed.spec, self.settings) if observed.spec else ""
-        return replace(observed, forbidden=forbidden)
+        if observed.spec is None:
+            return observed
+        asked = observed.spec, self.settings
+        return replace(observed, forbidden=policy.forbidden(*asked), forbidden_pods=policy.forbidden_pods(*asked))
 
     def _remember(self, key: Key, observed: Observed, decision: Decision) -> None:
         attempt = decision.status.attempt if decision.status else None

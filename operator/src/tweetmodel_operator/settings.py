@@ -145,6 +145,8 @@ def _parse(name: str, text: str, default: object) -> object:
         return int(text)
     if name == "defaults":
         return DefaultsSpec.model_validate_json(text).wire()
+    if name == "trainer_env":
+        return tuple(dict(variable) for variable in json.loads(text))
     if isinstance(default, tuple):
         return tuple(json.loads(text) if text.startswith("[") else filter(None, map(str.strip, text.split(","))))
     if isinstance(default, dict):

@@ -127,6 +127,8 @@ class Observed:
     """Why the spec can't be read, where `spec` is None."""
     forbidden: str = ""
     """Why the administrator does not allow the spec; empty where it is allowed."""
+    forbidden_pods: bool = False
+    """Whether it is the image or account of its pods that is not allowed."""
     status: TweetModelStatus | None = None
     """None where there is none yet, or none that this version can read."""
     jobs: tuple[ObservedJob, ...] = ()
@@ -197,7 +199,7 @@ class Decision:
         been seen to end: neither is taken back. Where a list alone has told of the TweetModel, a first Job needs proof
         too: in a list from the past, the Job may have come, been done and gone since.
         """
-        final = bool(self.delete or self.farewell) or self.hold is not None or observed.deleting
+        final = bool(self.delete or self.suspend or self.farewell) or self.hold is not None or observed.deleting
         again = any(request.attempt > 1 or observed.hearsay for request in self.create)
         unseen = any(
             job.finished

@@ -166,7 +166,17 @@ def test_the_administrators_limits_reach_the_operator():
     read = from_environment(environment(*limits))
     assert (read.allowed_base_models, read.allowed_gpus, read.allowed_epochs) == (("openai-community/*",), 0, 10)
     nothing = from_environment(environment("trainer.allowed.baseModels=null", "trainer.allowed.serviceAccounts=null"))
-    assert nothing.allowed_base_models == nothing.allowed_service_accounts == ()
+    assert nothing.allowed_service_accounts == ()
+    assert nothing.allowed_base_models == ("*",), "values of an older chart have no such key"
+    assert from_environment(environment("trainer.allowed.baseModels={}")).allowed_base_models == ()
+    older = [f"trainer.allowed.{name}=null" for name in ("baseModels", "gpus", "epochs")]
+    read, own = from_environment(environment(*older, "trainer.env=null")), Settings()
+    assert (read.allowed_base_models, read.allowed_gpus, read.allowed_epochs, read.trainer_env) == (
+        own.allowed_base_models,
+        own.allowed_gpus,
+        own.allowed_epochs,
+        (),
+    )
 
 
 def test_before_it_is_uninstalled_the_operator_lets_go_of_what_it_holds():

@@ -44,6 +44,16 @@ async def test_it_is_ready_once_everything_is_watched(probes: Asked) -> None:
         assert [await probes.code(path) for path in ("/readyz", "/healthz")] == [200, 200]
 
 
+async def test_it_is_not_ready_while_it_may_not_list_what_it_watches() -> None:
+    blind = Probes(blind="/api/v1/pods can't be listed: forbidden")
+    async with TestClient(TestServer(blind.application())) as client:
+        with watching(*WATCHED):
+            async with client.get("/readyz") as response:
+                assert (response.status, await response.text()) == (503, "/api/v1/pods can't be listed: forbidden")
+            async with client.get("/healthz") as response:
+                assert response.status == 200
+
+
 async def test_a_watch_that_has_died_fails_at_once(probes: Asked) -> None:
     with watching(*WATCHED):
         assert await probes.code("/healthz") == 200

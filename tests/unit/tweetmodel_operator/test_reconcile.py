@@ -551,6 +551,21 @@ async def test_a_list_from_the_past_does_not_bring_back_a_job_that_was_done_and_
     assert cluster.conditions()["Ready"] == ("True", "Succeeded")
 
 
+async def test_a_suspension_is_read_afresh_before_it_is_followed() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    await settle(cluster, reconciler)
+    stale = copy.deepcopy(cluster.tweetmodel)
+    stale["spec"]["suspend"] = True
+    stale["metadata"]["resourceVersion"] = str(cluster.version + 100)
+    restarted = operator(cluster)
+    restarted.view.put("TweetModel", stale, listed=True)
+    [job] = cluster.jobs.values()
+    restarted.view.put("Job", copy.deepcopy(job) | {"kind": "Job"})
+    assert await restarted.reconcile(KEY) == 0.0
+    assert not job["spec"].get("suspend"), "the list was of the past"
+
+
 async def test_a_job_that_only_the_view_has_lost_is_not_made_again() -> None:
     cluster = Cluster(tweetmodel())
     reconciler = operator(cluster)

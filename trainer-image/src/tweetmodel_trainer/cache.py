@@ -46,8 +46,11 @@ class Cache:
             entry = self._file(sha256)
             if entry is None or not entry.is_file():
                 return False
-            with entry.open("rb") as source, path.open("wb") as target:
-                found = _copy(source, target)
+            try:
+                with entry.open("rb") as source, path.open("wb") as target:
+                    found = _copy(source, target)
+            except FileNotFoundError:  # somebody has just removed it
+                return False
             if found == sha256:
                 return True
             logger.warning("%s is damaged, so it is fetched again", entry)

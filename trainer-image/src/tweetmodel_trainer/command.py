@@ -73,7 +73,10 @@ def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
         plan = _plan(plan_file)
         storage = Storage(plan.spec.storage)
         workdir.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f"{stage}-", dir=workdir) as folder, Progress(os.environ) as progress:
+        with (
+            TemporaryDirectory(prefix=f"{stage}-", dir=workdir, ignore_cleanup_errors=True) as folder,
+            Progress(os.environ) as progress,
+        ):
             if stage == "purge":
                 return pipeline.purge(plan, storage)
             if stage == "collect":

@@ -182,31 +182,32 @@ def _train(
         assessment, uri, page = learnt.assessment, plan.layout.model(run), plan.layout.page(run)
         manifest = storage.publish(workdir / "model", uri, replace=True)
         storage.publish(workdir / "page", page, replace=True)
+        report = Report(
+            outcome="Succeeded",
+            reason=Reason.SUCCEEDED,
+            message=assessment.sentence + learnt.remark,
+            model=TrainedModel(
+                uri=uri,
+                digest=manifest.digest,
+                evaluation=assessment.status,
+                steps=learnt.steps,
+                resumed_from_step=learnt.resumed_from_step,
+                page=f"{page}/{showcase.PAGE}",
+            ),
+            samples=tuple(sample.text for sample in best(assessment.samples, MOST_SAMPLES)),
+        )
+        results = workdir / "results"
+        results.mkdir()
+        _write_lines(results / SAMPLES, [asdict(sample) for sample in assessment.samples])
+        _write_lines(results / METRICS, learnt.log)
+        (results / EVALUATION).write_text(json.dumps(assessment.to_json(), indent=2) + "\n")
+        text = encode(report)
+        (results / REPORT).write_text(text)
+        storage.publish(results, plan.layout.results(run), replace=True)
         told = Results(model_of(plan, uri, manifest.digest), [asdict(sample) for sample in assessment.samples])
-        missed = tracking.finish(learnt.steps, assessment.figures, told)
-    report = Report(
-        outcome="Succeeded",
-        reason=Reason.SUCCEEDED,
-        message=assessment.sentence + learnt.remark + missed,
-        model=TrainedModel(
-            uri=uri,
-            digest=manifest.digest,
-            evaluation=assessment.status,
-            steps=learnt.steps,
-            resumed_from_step=learnt.resumed_from_step,
-            page=f"{page}/{showcase.PAGE}",
-        ),
-        samples=tuple(sample.text for sample in best(assessment.samples, MOST_SAMPLES)),
-    )
-    results = workdir / "results"
-    results.mkdir()
-    _write_lines(results / SAMPLES, [asdict(sample) for sample in assessment.samples])
-    _write_lines(results / METRICS, learnt.log)
-    (results / EVALUATION).write_text(json.dumps(assessment.to_json(), indent=2) + "\n")
-    text = encode(report)
-    (results / REPORT).write_text(text)
-    storage.publish(results, plan.layout.results(run), replace=True)
-    return Report.model_validate_json(text)
+        missed = tracking.finish(learnt.steps, assessment.figures, told)  # last: a tracker may take a minute to give up
+    stored = Report.model_validate_json(text)
+    return stored.model_copy(update={"message": stored.message + missed})
 
 
 def _from_start(start: Start, spec: TweetModelSpec, storage: Storage) -> TweetModelSpec:

@@ -44,7 +44,8 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
         ending = tuple(job.name for job in working if not job.deleting)
         return Decision(delete=ending, status=status, requeue_after=LOOK_AGAIN_SECONDS)
     # An image or account that is not allowed gets no keys: the administrator's own purges then.
-    spec = observed.spec.model_copy(update={"suspend": False} | ({"pod_template": None} if observed.forbidden else {}))
+    pods = {"pod_template": None} if observed.forbidden_pods else {}
+    spec = observed.spec.model_copy(update={"suspend": False} | pods)
     goal = Goal("purge", names.purge_id(observed.uid), inputs_id("purge", spec, observed.retry))
     pursuit = pursue(goal, replace(observed, spec=spec), now)
     if pursuit.verdict.succeeded:
