@@ -168,7 +168,7 @@ def test_the_administrators_limits_reach_the_operator():
     nothing = from_environment(environment("trainer.allowed.baseModels=null", "trainer.allowed.serviceAccounts=null"))
     assert nothing.allowed_service_accounts == ()
     assert nothing.allowed_base_models == ("*",), "values of an older chart have no such key"
-    assert from_environment(environment("trainer.allowed.baseModels={}")).allowed_base_models == ()
+    assert from_environment({"TWEETMODEL_ALLOWED_BASE_MODELS": "[]"}).allowed_base_models == ()
     older = [f"trainer.allowed.{name}=null" for name in ("baseModels", "gpus", "epochs")]
     read, own = from_environment(environment(*older, "trainer.env=null")), Settings()
     assert (read.allowed_base_models, read.allowed_gpus, read.allowed_epochs, read.trainer_env) == (
