@@ -124,10 +124,12 @@ class World:
         return await self.until(runs, seconds)
 
     async def until_quiet(self, seconds: float = 60) -> None:
-        """Waits until all Jobs that have ended have their TTL and the operator has written nothing for a while."""
+        """Waits until all Jobs that have ended have their TTL, those that are deleted are gone, and nothing is written."""
 
         async def is_quiet() -> bool:
-            settled = all("ttlSecondsAfterFinished" in job["spec"] for job in await self.jobs() if _has_ended(job))
+            jobs = await self.jobs()
+            settled = all("ttlSecondsAfterFinished" in job["spec"] for job in jobs if _has_ended(job))
+            settled = settled and not any("deletionTimestamp" in job["metadata"] for job in jobs)
             return settled and self.operator.alive and time.monotonic() - self.proxy.wrote > QUIET_SECONDS
 
         await self.until(is_quiet, seconds)
