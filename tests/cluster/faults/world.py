@@ -124,7 +124,7 @@ class World:
         return await self.until(runs, seconds)
 
     async def until_quiet(self, seconds: float = 60) -> None:
-        """Waits until all Jobs that have ended have their TTL, those that are deleted are gone, and nothing is written."""
+        """Waits until Jobs that have ended have their TTL, those that are deleted are gone, and nothing is written."""
 
         async def is_quiet() -> bool:
             jobs = await self.jobs()
