@@ -65,6 +65,11 @@ class Operator:
         self._tasks: list[asyncio.Task[None]] = []
         self._runners: list[web.AppRunner] = []
 
+    @property
+    def _scopes(self) -> tuple[str, ...]:
+        """The namespaces to list; an empty name is all of them."""
+        return self.settings.watch_namespaces or ("",)
+
     async def start(self) -> None:
         """Starts the workers, the resync, the probes and, where TLS is set up, the progress server."""
         self._tasks = [asyncio.create_task(self.queue.work()) for _ in range(self.settings.workers)]
@@ -120,7 +125,7 @@ class Operator:
             pause = max(self.settings.resync_seconds, min(took / RESYNC_SHARE, LONGEST_RESYNC_SECONDS))
             await asyncio.sleep(pause)
             began = time.monotonic()
-            for namespace in self.settings.watch_namespaces or ("",):
+            for namespace in self._scopes:
                 try:
                     await self.look_over(namespace)
                 except Exception as error:  # the next round tries again
@@ -135,7 +140,7 @@ class Operator:
 
     async def _blindness(self) -> str:
         """What can't be listed, and why; empty where all can."""
-        for namespace in self.settings.watch_namespaces or ("",):
+        for namespace in self._scopes:
             for path in (tweetmodels_path(namespace), jobs_path(namespace), pods_path(namespace)):
                 try:
                     await self._api.get(path, limit="1")

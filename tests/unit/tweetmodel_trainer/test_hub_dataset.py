@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from hub_server import served_as_hub
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
 from tweetmodel_trainer.failure import Failure
@@ -75,17 +75,8 @@ class Hub:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     found = Hub()
-    thread = threading.Thread(target=found.server.serve_forever, args=(0.01,))
-    thread.start()
-    address = f"http://127.0.0.1:{found.server.server_address[1]}"
-    template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
-    here = template.replace(huggingface_hub.constants.ENDPOINT, address)
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
+    with served_as_hub(found.server, monkeypatch):
+        yield found
 
 
 def texts(folder: Path, token: str = "", **changes: Any) -> list[str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import huggingface_hub.constants
 import pytest
 
+from hub_server import served_as_hub
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.cache import NO_CACHE, Cache
@@ -96,17 +96,8 @@ def _sha256(content: bytes) -> str:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     found = Hub()
-    thread = threading.Thread(target=found.server.serve_forever, args=(0.01,))
-    thread.start()
-    address = f"http://127.0.0.1:{found.server.server_address[1]}"
-    template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
-    here = template.replace(huggingface_hub.constants.ENDPOINT, address)
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
+    with served_as_hub(found.server, monkeypatch):
+        yield found
 
 
 @pytest.fixture
