@@ -38,8 +38,17 @@ class Client(ApiServer):
     async def watch(self, path: str) -> AsyncIterator[JsonObject]:
         """Events of a collection; objects that are there already come as ADDED."""
         async with await self.open("GET", path + "?watch=true") as answer:
-            buffer = b""
-            async for chunk in answer.content.iter_any():
-                *lines, buffer = (buffer + chunk).split(b"\n")
-                for line in lines:
-                    yield json.loads(line)
+            try:
+                buffer = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, buffer = (buffer + chunk).split(b"\n")
+                    for line in lines:
+                        yield json.loads(line)
+            finally:
+                cut(answer)
+
+
+def cut(answer: aiohttp.ClientResponse) -> None:
+    """Ends a connection whose answer is not read to its end, without the farewell of TLS that nobody would wait for."""
+    if answer.connection and answer.connection.transport:
+        answer.connection.transport.abort()

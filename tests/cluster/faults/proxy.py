@@ -6,14 +6,16 @@ somebody waiting, take lines out of a watch, or do something just before or afte
 
 import asyncio
 import json
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import aiohttp
-from aiohttp import web
+from aiohttp import AddrInfoType, web
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
@@ -97,10 +99,10 @@ class Proxy:
         fault = self.fault
         try:
             return await fault.before(request) or await self._pass_on(request, fault)
-        except Broken:
+        except (Broken, aiohttp.ClientConnectionResetError):  # the latter: who asked has gone
             if request.transport:
                 request.transport.abort()
-            raise
+            raise asyncio.CancelledError from None
 
     async def _pass_on(self, request: web.Request, fault: Fault) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
@@ -134,13 +136,22 @@ async def proxy() -> AsyncIterator[Proxy]:
     await config.load_kube_config(client_configuration=configuration)
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    connector = aiohttp.TCPConnector(ssl=context, limit=0)
+    sockets: WeakSet[socket.socket] = WeakSet()
+
+    def opened(address: AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        sockets.add(made)
+        return made
+
+    connector = aiohttp.TCPConnector(ssl=context, limit=0, socket_factory=opened)
     timeout = aiohttp.ClientTimeout(total=None)
     async with (
         aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
         Proxy(configuration.host, session).serving() as made,
     ):
         yield made
+    while any(one.fileno() >= 0 for one in sockets):  # the session does not wait for TLS's farewells
+        await asyncio.sleep(0.01)
 
 
 @dataclass
