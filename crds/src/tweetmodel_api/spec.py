@@ -276,7 +276,8 @@ class Training(Model):
     """Computes activations again instead of keeping them: less memory for a third more time."""
 
     precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
-    """Of the arithmetic in training; weights stay Float32. Auto takes BFloat16 where the device computes in it."""
+    """Of the arithmetic in training and in drawing samples; the model's weights stay Float32.
+    Auto takes BFloat16 where the device computes in it."""
 
     early_stopping: EarlyStopping | None = None
     """Scores the held-out posts after each epoch, stops when they are predicted no better, and keeps the best weights.

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments, set_seed
+from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import BaseModelSource, EarlyStopping, Generation, HubModel, Training
@@ -24,7 +25,7 @@ from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.evaluate import evaluate
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Saving, finetune
-from tweetmodel_trainer.generate import generate, is_blocked, printable
+from tweetmodel_trainer.generate import Draw, generate, is_blocked, printable
 from tweetmodel_trainer.interrupt import Interrupted, Request
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
@@ -356,9 +357,9 @@ def test_blocked_words_are_whole_words_in_any_case(text: str, word: str, blocked
 
 
 def test_a_sample_does_not_depend_on_the_prompts_beside_it() -> None:
-    """Prompts of unequal length are padded on the left; drawn nearly cold, each must say what it says alone."""
+    """Prompts of unequal length are padded on the left; drawn by likelihood alone, each says what it says alone."""
     model, prompts = small_model(), ("", "gull number", "gull number 7 has taken sandwich")
-    cold = Generation(samples=1, prompts=prompts, max_tokens=16, temperature="0.001")
+    cold = Generation(samples=1, prompts=prompts, max_tokens=16, top_p="0.001")
     alone = [generate(model, TOKENIZER, cold.model_copy(update={"prompts": (p,)}), 1)[0] for p in prompts]
     assert generate(model, TOKENIZER, cold, 1) == alone
 
@@ -392,6 +393,22 @@ def test_samples_begin_with_their_prompt_and_come_again_with_the_seed() -> None:
     assert first == again
     assert [s.prompt for s in first] == [""] * 3 + ["gull number"] * 3
     assert all(s.text.startswith("gull number") for s in first[3:])
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "top_k"), [(1.0, 0.95, 50), (0.7, 0.5, 8), (1.4, 1.0, 50), (1.0, 0.001, 9)]
+)
+def test_tokens_are_drawn_as_transformers_draws_them(temperature: float, top_p: float, top_k: int) -> None:
+    torch.manual_seed(0)
+    scores, draws = torch.randn(1, 100) * 2, 20_000
+    warped = TemperatureLogitsWarper(temperature)(None, scores)
+    warped = TopPLogitsWarper(top_p)(None, TopKLogitsWarper(top_k)(None, warped))
+    expected = warped.softmax(-1)[0]
+    drawn = Draw(temperature, top_p, top_k)(None, scores.repeat(draws, 1)).argmax(-1)
+    shares = torch.bincount(drawn, minlength=100) / draws
+    assert not shares[expected == 0].any()
+    deviations = (shares - expected).abs() / (expected * (1 - expected) / draws).sqrt().clamp(min=1e-9)
+    assert deviations[expected > 0].max() < 5
 
 
 def test_a_prompt_that_fills_the_context_is_survived() -> None:

@@ -268,10 +268,14 @@ def computes_in_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def in_bfloat16(training: Training) -> bool:
+    """Whether a training computes in it, as its spec says or the device can."""
+    return training.precision == "BFloat16" or (training.precision == "Auto" and computes_in_bfloat16())
+
+
 def _arguments(training: Training, blocks: int, workdir: Path, gpus: int) -> TrainingArguments:
     steps = math.ceil(blocks / training.batch_size)
     gpu = torch.cuda.is_available()
-    mixed = training.precision == "BFloat16" or (training.precision == "Auto" and computes_in_bfloat16())
     arguments = TrainingArguments(
         output_dir=str(workdir),
         num_train_epochs=1,  # the epochs are laid out in the blocks
@@ -280,7 +284,7 @@ def _arguments(training: Training, blocks: int, workdir: Path, gpus: int) -> Tra
         activation_checkpointing=training.gradient_checkpointing,
         learning_rate=float(training.learning_rate),
         lr_scheduler_type="cosine",
-        bf16=mixed,
+        bf16=in_bfloat16(training),
         use_cpu=not gpu,
         seed=training.seed + int(os.environ.get("RANK", 0)),  # dropout differs between the parts of a step
         save_strategy="no",  # `Saving` asks for checkpoints

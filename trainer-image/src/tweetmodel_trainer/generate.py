@@ -6,9 +6,10 @@ A sample that says nothing, or that says a blocked word, is drawn anew a few tim
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from tweetmodel_api.spec import Generation
 from tweetmodel_trainer.clean import collapse_space
@@ -25,6 +26,27 @@ BATCH = 16
 
 _BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 """Embeddings, overrides and isolates: left open they turn round the text that follows (Trojan Source, 2021)."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draws the next token by temperature, top-k and top-p, and leaves no other: a LogitsProcessor of transformers.
+
+    The distribution is that of transformers' own (top-p: Holtzman et al., arXiv:1904.09751), which sorts the whole
+    vocabulary and draws from it; here both are done to the few that top-k leaves, which saves a CPU much of its time.
+    """
+
+    temperature: float
+    top_p: float
+    top_k: int = TOP_K
+
+    def __call__(self, _: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores of [batch, vocabulary], of which one in each row stays finite."""
+        likeliest, tokens = scores.topk(min(self.top_k, scores.shape[-1]))
+        shares = (likeliest / self.temperature).softmax(-1)
+        likelier = shares.cumsum(-1) - shares
+        drawn = torch.multinomial(shares.masked_fill(likelier >= self.top_p, 0.0), 1)
+        return torch.full_like(scores, -torch.inf).scatter(-1, tokens.gather(-1, drawn), 0.0)
 
 
 @torch.inference_mode()
@@ -55,6 +77,7 @@ def _draw(
     end = tokenizer.eos_token_id
     context = getattr(model.config, "max_position_embeddings", 1024)
     room = min(generation.max_tokens, context // 2)
+    draw = Draw(max(float(generation.temperature), 1e-3), min(max(float(generation.top_p), 1e-3), 1.0))
     starts = [[end, *ids[-(context - room - 1) :]] for ids in encode(tokenizer, list(prompts))]
     for at in range(0, len(starts), BATCH):
         batch = starts[at : at + BATCH]
@@ -62,12 +85,10 @@ def _draw(
         drawn = model.generate(
             torch.tensor([[end] * (width - len(row)) + row for row in batch], device=model.device),
             attention_mask=torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch]).to(model.device),
-            do_sample=True,
+            do_sample=False,  # `draw` has left one token to choose
+            logits_processor=LogitsProcessorList([draw]),
             max_new_tokens=room,
             min_new_tokens=min(SHORTEST_TOKENS, room),
-            temperature=max(float(generation.temperature), 1e-3),
-            top_p=min(max(float(generation.top_p), 1e-3), 1.0),
-            top_k=TOP_K,
             eos_token_id=end,
             pad_token_id=end,
         )
