@@ -59,9 +59,8 @@ def claim(kubectl: Kubectl) -> Iterator[str]:
 
 
 def test_a_base_model_is_fetched_once_into_a_claim(kubectl: Kubectl, s3: Any, claim: str) -> None:
-    s3.put_object(
-        Bucket=BUCKET, Key="new.jsonl", Body=posts(400, f"gull of {time.time()}")
-    )  # so a model not seen before
+    """Posts that were not there before make a base model that no earlier test has left in the cache."""
+    s3.put_object(Bucket=BUCKET, Key="new.jsonl", Body=posts(400, f"gull of {time.time()}"))
     sources = [{"handle": "ada", "s3": {"uri": f"s3://{BUCKET}/new.jsonl"}}]
     kubectl.apply(tweetmodel("base", sources=sources, training=SHORT))
     base = kubectl.wait_ready("base")["model"]["uri"]
