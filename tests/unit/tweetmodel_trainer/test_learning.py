@@ -411,6 +411,13 @@ def test_tokens_are_drawn_as_transformers_draws_them(temperature: float, top_p: 
     assert deviations[expected > 0].max() < 5
 
 
+def test_a_base_model_that_would_search_by_beams_draws_as_others_do() -> None:
+    wanted = Generation(samples=2, prompts=("gull number",), max_tokens=16)
+    plain, searching = small_model(), small_model()
+    searching.generation_config.num_beams = 4
+    assert generate(searching, TOKENIZER, wanted, 1) == generate(plain, TOKENIZER, wanted, 1)
+
+
 def test_a_prompt_that_fills_the_context_is_survived() -> None:
     wanted = Generation(samples=1, prompts=("gull " * 50,), max_tokens=512)
     assert len(generate(small_model(), TOKENIZER, wanted, 1)) == 1

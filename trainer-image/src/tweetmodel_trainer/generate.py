@@ -86,6 +86,7 @@ def _draw(
             torch.tensor([[end] * (width - len(row)) + row for row in batch], device=model.device),
             attention_mask=torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch]).to(model.device),
             do_sample=False,  # `draw` has left one token to choose
+            num_beams=1,
             logits_processor=LogitsProcessorList([draw]),
             max_new_tokens=room,
             min_new_tokens=min(SHORTEST_TOKENS, room),
