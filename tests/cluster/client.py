@@ -39,16 +39,17 @@ class Client(ApiServer):
         """Events of a collection; objects that are there already come as ADDED."""
         async with await self.open("GET", path + "?watch=true") as answer:
             try:
-                buffer = b""
-                async for chunk in answer.content.iter_any():
-                    *lines, buffer = (buffer + chunk).split(b"\n")
-                    for line in lines:
-                        yield json.loads(line)
-            finally:
-                cut(answer)
+                async for line in lines(answer):
+                    yield json.loads(line)
+            finally:  # who stops listening cuts the connection: nobody would wait for the farewell of TLS
+                if answer.connection and answer.connection.transport:
+                    answer.connection.transport.abort()
 
 
-def cut(answer: aiohttp.ClientResponse) -> None:
-    """Ends a connection whose answer is not read to its end, without the farewell of TLS that nobody would wait for."""
-    if answer.connection and answer.connection.transport:
-        answer.connection.transport.abort()
+async def lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The lines of a watch as they come; aiohttp's own reading by lines refuses long ones."""
+    buffer = b""
+    async for chunk in answer.content.iter_any():
+        *whole, buffer = (buffer + chunk).split(b"\n")
+        for line in whole:
+            yield line

@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 import aiohttp
 from aiohttp import AddrInfoType, web
+from client import lines
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
@@ -119,13 +120,10 @@ class Proxy:
     async def _stream(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        buffer = b""
-        async for chunk in answer.content.iter_any():
-            *lines, buffer = (buffer + chunk).split(b"\n")
-            for line in lines:
-                passed_on = await self.fault.line(request, line)
-                if passed_on is not None:
-                    await response.write(passed_on + b"\n")
+        async for line in lines(answer):
+            passed_on = await self.fault.line(request, line)
+            if passed_on is not None:
+                await response.write(passed_on + b"\n")
         return response
 
 

@@ -27,6 +27,9 @@ NOBODY = '{"schedulerName": "nobody"}'
 QUIET_SECONDS = 1.5
 """The Job controller looks at a pod's end once a second."""
 
+PATIENCE_SECONDS = 120.0
+"""For each turn of a life: the machine may be busy."""
+
 PROBE_SECONDS, PROBE_FAILURES = 10, 3
 ASKED = ("suspend", "ttlSecondsAfterFinished")
 """Of a Job's spec, what the operator changes."""
@@ -91,7 +94,7 @@ class World:
         items: list[JsonObject] = (await self.api.get(jobs_path(self.namespace)))["items"]
         return items
 
-    async def until(self, true: Callable[[], Awaitable[object]], seconds: float = 120) -> float:
+    async def until(self, true: Callable[[], Awaitable[object]], seconds: float = PATIENCE_SECONDS) -> float:
         """Waits until something is true; returns how long that took."""
         began = time.monotonic()
         while not await true():
@@ -100,14 +103,14 @@ class World:
             await asyncio.sleep(0.1)
         return time.monotonic() - began
 
-    async def until_ready(self, seconds: float = 120) -> float:
+    async def until_ready(self, seconds: float = PATIENCE_SECONDS) -> float:
         """Waits until the model of the present spec is there."""
         return await self.until(self._is_ready, seconds)
 
     async def _is_ready(self) -> bool:
         return (await self.conditions()).get("Ready", ("", ""))[0] == "True"
 
-    async def until_reason(self, reason: str, seconds: float = 120) -> float:
+    async def until_reason(self, reason: str, seconds: float = PATIENCE_SECONDS) -> float:
         """Waits until Ready says why it is not."""
 
         async def said() -> bool:
@@ -115,7 +118,7 @@ class World:
 
         return await self.until(said, seconds)
 
-    async def until_running(self, stage: str, seconds: float = 120) -> float:
+    async def until_running(self, stage: str, seconds: float = PATIENCE_SECONDS) -> float:
         """Waits until a pod of a stage runs."""
 
         async def runs() -> bool:
@@ -123,7 +126,7 @@ class World:
 
         return await self.until(runs, seconds)
 
-    async def until_quiet(self, seconds: float = 120) -> None:
+    async def until_quiet(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Waits until Jobs that have ended have their TTL, those that are deleted are gone, and nothing is written."""
 
         async def is_quiet() -> bool:

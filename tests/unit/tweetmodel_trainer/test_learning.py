@@ -359,7 +359,7 @@ def test_blocked_words_are_whole_words_in_any_case(text: str, word: str, blocked
 def test_a_sample_does_not_depend_on_the_prompts_beside_it() -> None:
     """Prompts of unequal length are padded on the left; drawn by likelihood alone, each says what it says alone."""
     model, prompts = small_model(), ("", "gull number", "gull number 7 has taken sandwich")
-    cold = Generation(samples=1, prompts=prompts, max_tokens=16, top_p="0.001")
+    cold = Generation(samples=1, prompts=prompts, max_tokens=16, temperature="0.001", top_p="0.001")
     alone = [generate(model, TOKENIZER, cold.model_copy(update={"prompts": (p,)}), 1)[0] for p in prompts]
     assert generate(model, TOKENIZER, cold, 1) == alone
 
