@@ -402,6 +402,15 @@ def test_what_is_wrong_with_a_pod_is_told_by_reason(state: object, reason: str, 
     assert message(decision)
 
 
+@pytest.mark.parametrize("kind", ["secret", "configmap"])
+def test_a_secret_that_its_node_has_not_read_yet_is_nobodys_mistake(kind: str) -> None:
+    unread = f"failed to sync {kind} cache: timed out waiting for the condition"
+    new = observed(job().waiting("CreateContainerConfigError", unread))
+    decision = after(new, "2026-11-23T11:00:05Z")
+    assert condition(decision, "Ready") == ("Unknown", "Collecting")
+    assert condition(decision, "Stalled")[0] == "False"
+
+
 def test_a_pod_that_ran_out_of_memory_says_how_much_it_had_and_what_to_lower() -> None:
     killed = {"code": 137, "report": None, "reason": "OOMKilled"}
     training = after(observed(job("train").pod_ended(**killed, memory="12Gi"), status=collected()))

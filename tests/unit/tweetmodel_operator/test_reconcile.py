@@ -331,6 +331,13 @@ LATE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "messa
             "True",
             'configmap "proxy" not found',
         ),
+        (
+            {},
+            pod(**waits("CreateContainerConfigError", "failed to sync secret cache: timed out")),
+            "Pending",
+            "False",
+            "Node n1 has not read the Secrets of pod pod yet (failed to sync secret cache: timed out)",
+        ),
         ({}, pod(**waits("RunContainerError", "no such device")), "PodRefused", "True", "no such device"),
         ({}, pod(**RUNS, phase="Running", conditions=[UNREADY]), "NodeLost", "False", "Node n1 does not answer"),
         (

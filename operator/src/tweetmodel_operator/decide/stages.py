@@ -294,7 +294,7 @@ def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
         fact = FACTS[Reason.UNSCHEDULABLE]
         told = f"{fact.meaning} {fact.advise(job.stage)} {pod.unschedulable}"
         return Verdict("Active", Reason.UNSCHEDULABLE, told)
-    if pod.waiting_reason in WAITING:
+    if pod.waiting_reason in WAITING and not _is_unread(pod):
         reason = WAITING[pod.waiting_reason]
         if reason is Reason.SECRET_INVALID and "secret" not in pod.waiting_message.lower():
             reason = Reason.POD_REFUSED  # what the chart's trainer.env names
@@ -310,6 +310,14 @@ def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
     return _working(job.stage) if started else _starting(job.stage, pod, now)
 
 
+def _is_unread(pod: ObservedPod) -> bool:
+    """Whether the kubelet has not read a Secret or ConfigMap of the pod in time, and tries again.
+
+    That there is none, or no such key in it, it says in other words (kubernetes/kubernetes#117972).
+    """
+    return pod.waiting_message.startswith("failed to sync ")
+
+
 def _starting(stage: Stage, pod: ObservedPod, now: str) -> Verdict:
     """A pod on its way to its start: only one that takes long is worth a word, and a write."""
     left = SLOW_START_SECONDS - seconds_between(pod.scheduled or pod.created, now)
@@ -319,6 +327,8 @@ def _starting(stage: Stage, pod: ObservedPod, now: str) -> Verdict:
         told = f"No scheduler has looked for a node for pod {pod.name} yet."
     elif pod.unprepared:
         told = f"Node {pod.node} has not set pod {pod.name} up yet, with its network, volumes and runtime class."
+    elif _is_unread(pod):
+        told = f"Node {pod.node} has not read the Secrets of pod {pod.name} yet ({pod.waiting_message})."
     else:
         told = f"Node {pod.node} is still pulling the image of pod {pod.name}."
     return Verdict("Active", Reason.PENDING, f"{told} `kubectl describe pod {pod.name}` says more.")
