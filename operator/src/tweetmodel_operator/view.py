@@ -1,8 +1,8 @@
 """What the watches said last of TweetModels, Jobs and pods, so that a pass over them costs the API server nothing.
 
 Our own writes are put in as they are answered, so it never lags behind those; behind others' it may.
-`reconcile.py` says what may be done on its word. What is done with is let go of: of a TweetModel at rest only the
-version is kept, and of a finished Job that has its TTL nothing, as if the TTL were over.
+`reconcile.py` says what may be done on its word. What is done with is let go of: of a TweetModel at rest, and of a
+finished Job that has its TTL, only the version is kept.
 """
 
 import json
@@ -36,6 +36,8 @@ class _Seen:
     tweetmodel: _Record | None = None
     jobs: dict[str, _Record] = field(default_factory=dict)
     pods: dict[str, _Record] = field(default_factory=dict)
+    over: dict[str, int] = field(default_factory=dict)
+    """Finished Jobs that have their TTL, in the version that has it: a list may be older, and show them without."""
 
     def of(self, kind: str) -> dict[str, _Record]:
         return self.jobs if kind == "Job" else self.pods
@@ -61,19 +63,25 @@ class View:
             return self._put_tweetmodel(key, raw, listed)
         name = raw["metadata"]["name"]
         if kind == "Job" and _is_over(raw):
-            seen = self._seen.get(key)
-            return bool(seen and seen.jobs.pop(name, None))
+            return self._let_go(key, name, _version(raw))
         if key in self._at_rest:
             if kind == "Pod":
                 return False
             self.doubt(key)  # a Job that is at work for a TweetModel at rest
         seen = self._seen.setdefault(key, _Seen())
         old, new = seen.of(kind).get(name), _record(kind, raw)
-        if old and old.version >= new.version:
+        if new.version <= (old.version if old else seen.over.get(name, 0)):
             return False
         seen.of(kind)[name] = new
         expected = seen.tweetmodel is not None or key in self._doubted  # else the TweetModel's own event is to come
         return expected and (not old or old.text != new.text)
+
+    def _let_go(self, key: Key, job: str, version: int) -> bool:
+        seen = self._seen.get(key)
+        if seen is None:
+            return False
+        seen.over[job] = version
+        return bool(seen.jobs.pop(job, None))
 
     def _put_tweetmodel(self, key: Key, raw: JsonObject, listed: bool) -> bool:
         if self.knows(key, raw):

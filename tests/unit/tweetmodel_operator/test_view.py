@@ -83,6 +83,13 @@ def test_a_finished_job_with_its_ttl_is_let_go(view: View) -> None:
     assert view.read(KEY)[1] == []
 
 
+def test_a_list_from_before_its_ttl_does_not_bring_a_finished_job_back(view: View) -> None:
+    view.answered(child(4, spec=TTL, conditions=COMPLETE))
+    assert not view.put("Job", child(3, conditions=COMPLETE), listed=True)
+    assert view.read(KEY)[1] == []
+    assert view.put("Job", child(9))  # another one of its name
+
+
 def test_a_tweetmodel_at_rest_wakes_when_somebody_changes_it_and_not_before(view: View) -> None:
     view.rest(KEY)
     assert not view.put("TweetModel", tweetmodel(1))
