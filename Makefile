@@ -43,11 +43,15 @@ unit: setup tools ## Unit tests: no cluster, some minutes
 
 .PHONY: cluster-tests
 cluster-tests: install ## The suite in a real cluster
-	@pytest -q tests/cluster --ignore tests/cluster/faults
+	@pytest -q tests/cluster --ignore tests/cluster/faults --ignore tests/cluster/kueue
 
 .PHONY: test-faults
 test-faults: install ## Crashes, outages, stale views and strange specs, played between the operator and a real API server
 	@pytest -q -n 6 --dist worksteal tests/cluster/faults
+
+.PHONY: test-kueue
+test-kueue: install ## Queues of Kueue itself, which is built for it: not a part of `test`
+	@$(CLUSTER_DIR)/kueue/with-kueue pytest -q $(CLUSTER_DIR)/kueue
 
 .PHONY: generate
 generate: setup ## Writes the CRD, the chart's copy of it, golden files and the troubleshooting page

@@ -103,6 +103,9 @@ class JobMaker:
     def suspended(self, by_us: bool = False) -> "JobMaker":
         return self._with(suspended=True, suspended_by_us=by_us)
 
+    def queued(self) -> "JobMaker":
+        return self._with(queued=True)
+
     def podless(self, since: str, started: str = "") -> "JobMaker":
         return self._with(pods=(), started=started or since, idle_since=since)
 

@@ -151,6 +151,7 @@ def _job(raw: JsonObject, pods: list[JsonObject], reporting: str) -> ObservedJob
         failed_message=failed.get("message", ""),
         suspended=spec.get("suspend", False),
         suspended_by_us=names.SUSPENDED in annotations,
+        queued=names.QUEUE in labels,
         deleting="deletionTimestamp" in metadata,
         has_ttl="ttlSecondsAfterFinished" in spec,
         pods=tuple(sorted(mine, key=lambda pod: pod.created)),

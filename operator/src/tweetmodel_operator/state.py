@@ -89,6 +89,8 @@ class ObservedJob:
     failed_message: str = ""
     suspended: bool = False
     suspended_by_us: bool = False
+    queued: bool = False
+    """Whether Kueue says when its pods may be."""
     deleting: bool = False
     has_ttl: bool = False
     pods: tuple[ObservedPod, ...] = ()

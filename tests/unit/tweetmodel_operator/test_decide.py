@@ -221,6 +221,20 @@ def test_suspending_a_job_that_another_manager_holds_back_deletes_it() -> None:
     assert condition(gone, "Ready") == ("False", "Suspended")
 
 
+def test_suspending_a_job_that_runs_from_a_queue_deletes_it_so_that_its_room_is_given_back() -> None:
+    held = spec(suspend=True)
+    running = job("train").running().queued()
+    decision = after(observed(running, of=held, status=collected()))
+    assert (decision.delete, decision.suspend) == ((running.obj().name,), ())
+    assert condition(decision, "Ready") == ("False", "Suspended")
+    ending = after(observed(running.deleting(), of=held, status=decision.status))
+    assert (ending.delete, condition(ending, "Ready")) == ((), ("False", "Suspended"))
+    gone = after(observed(of=held, status=ending.status))
+    assert not gone.create
+    resumed = after(observed(status=gone.status))
+    assert [request.attempt for request in resumed.create] == [2]
+
+
 def test_new_sources_supersede_the_run_at_work() -> None:
     other = spec(sources=[{"handle": "bob", "archive": {"uri": "s3://bucket/bob.zip"}}])
     before = after(observed(status=collected())).status

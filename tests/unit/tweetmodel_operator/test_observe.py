@@ -43,6 +43,13 @@ def test_jobs_of_an_earlier_tweetmodel_of_the_same_name_are_left_out() -> None:
     assert len(seen.jobs) == 1
 
 
+def test_a_job_in_a_queue_of_kueue_is_known_by_its_label() -> None:
+    queued = raw_job()
+    queued["metadata"]["labels"][names.QUEUE] = "gpus"
+    seen = assemble(KEY, tweetmodel(), [raw_job(), queued], [], {})
+    assert [job.queued for job in seen.jobs] == [False, True]
+
+
 def test_a_report_is_read_from_the_termination_message() -> None:
     report = failure(Reason.ACCESS_DENIED)
     ended = raw_pod(**container(terminated={"exitCode": 77, "reason": "Error", "message": encode(report)}))

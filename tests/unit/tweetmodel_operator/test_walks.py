@@ -125,6 +125,7 @@ class Life(RuleBasedStateMachine):
                 del self.jobs[name]
 
     def _suspend(self, name: str, to: bool) -> None:
+        assert not (to and name in self.jobs and self.jobs[name].queued), "it would keep its room in the queue"
         self._change(name, suspended=to, suspended_by_us=to)
 
     def _change(self, name: str, **changes: Any) -> None:
@@ -142,6 +143,7 @@ class Life(RuleBasedStateMachine):
             inputs=request.inputs,
             created=self.now,
             suspended=queued,
+            queued=queued,
         )
         self.jobs.setdefault(request.name, made)
 

@@ -122,11 +122,11 @@ def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:
 
 
 def _suspensions(observed: Observed, spec: TweetModelSpec, wanted: set[Goal]) -> tuple[tuple[str, bool], ...]:
-    """Follows spec.suspend; a Job that another manager suspended (Kueue) is left to that manager."""
+    """Follows spec.suspend; a Job that another manager suspends and resumes (Kueue) is left to that manager."""
     identities = {(goal.stage, goal.id) for goal in wanted}
     mine = [j for j in observed.jobs if not j.finished and not j.deleting and (j.stage, j.id) in identities]
     if spec.suspend:
-        return tuple((job.name, True) for job in mine if not job.suspended)
+        return tuple((job.name, True) for job in mine if not (job.suspended or job.queued))
     return tuple((job.name, False) for job in mine if job.suspended and job.suspended_by_us)
 
 

@@ -133,7 +133,7 @@ def _steered(job: ObservedJob, observed: Observed) -> ObservedJob:
     """A Job as this very pass leaves it where spec.suspend has changed; what another manager holds back stays so."""
     if job.finished or observed.spec is None:
         return job
-    if observed.spec.suspend and not job.suspended:
+    if observed.spec.suspend and not (job.suspended or job.queued):
         return replace(job, suspended=True, suspended_by_us=True)
     if not observed.spec.suspend and job.suspended_by_us:
         return replace(job, suspended=False, suspended_by_us=False)
@@ -141,8 +141,11 @@ def _steered(job: ObservedJob, observed: Observed) -> ObservedJob:
 
 
 def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, lost_reports: int) -> Pursuit:
+    suspend = observed.spec is not None and observed.spec.suspend
     if job.deleting and not job.finished:
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
+        if suspend:
+            waiting = _held(f"Job {job.name} is deleted.")
         waiting = waited_for(job, now, waiting)
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting))
     verdict = judge(job, now)
@@ -157,9 +160,10 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
-    if observed.spec and observed.spec.suspend and job.suspended and not job.suspended_by_us and not job.finished:
-        # Another manager, such as Kueue, would start it again when there is room.
-        held = Verdict("Active", Reason.SUSPENDED, f"{FACTS[Reason.SUSPENDED].meaning} Job {job.name} is deleted.")
+    managed = job.queued or (job.suspended and not job.suspended_by_us)
+    if suspend and managed and not job.finished:
+        # Kueue would keep its room for it as long as it is there; another manager would start it again.
+        held = _held(f"Job {job.name} is deleted.")
         return Pursuit(goal, held, attempt=_attempt(goal, job, held), delete=(job.name,))
     verdict = _steadied(verdict, observed)
     return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
@@ -177,11 +181,15 @@ def _steadied(verdict: Verdict, observed: Observed) -> Verdict:
 
 def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
     if observed.spec and observed.spec.suspend:
-        held = Verdict("Active", Reason.SUSPENDED, FACTS[Reason.SUSPENDED].meaning + " No Job was made.")
+        held = _held("No Job was made.")
         return Pursuit(goal, held, attempt=observed.status.attempt if observed.status else None)
     name = goal.job_name(observed, number)
     attempt = Attempt(stage=goal.stage, id=goal.id, number=number, inputs=goal.inputs, job=name, outcome="Active")
     return Pursuit(goal, _working(goal.stage), attempt=attempt, create=number)
+
+
+def _held(done: str) -> Verdict:
+    return Verdict("Active", Reason.SUSPENDED, f"{FACTS[Reason.SUSPENDED].meaning} {done}")
 
 
 def _attempt(goal: Goal, job: ObservedJob, verdict: Verdict) -> Attempt:
