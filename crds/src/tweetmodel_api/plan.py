@@ -125,9 +125,11 @@ def _reported(report_to: ReportTo) -> dict[str, object]:
     return report_to.model_dump(mode="json", exclude_defaults=True)
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def _identity(**parts: object) -> str:
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()[:16]
 
 
 def short_hash(*parts: object) -> str:

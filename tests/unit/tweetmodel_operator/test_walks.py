@@ -1,459 +1,83 @@
 """Random lives: whatever users, clusters and clocks do in whatever order, the operator never loses its head.
 
-A small model of the API server and the Job controller stands around the pure `decide`. `WALKS=2000 pytest …` walks
-longer than the default.
+Many walks are drawn at random, and some by hypothesis, which is slower and makes the shortest one of those that fail.
+`WALKS=10 pytest …` walks ten times as far.
 """
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
-from tweetmodel_api.plan import publish_id
-from tweetmodel_api.reasons import PERMANENT, Reason
-from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Publication, TweetModelStatus
-from tweetmodel_operator.decide import decide
-from tweetmodel_operator.state import Decision, Observed, ObservedJob
+from life import EVENTS, Event, Life
 
-HOURLY = {"cron": "0 * * * *", "minNewPosts": 10}
-SPECS: tuple[dict[str, Any], ...] = (
-    {},
-    {"training": {"epochs": 9}},
-    {"gpus": 0},
-    {"storage": {"uri": "s3://bucket/models", "secretRef": {"name": "other"}}},
-    {"schedule": HOURLY},
-    {"schedule": HOURLY | {"concurrencyPolicy": "Replace"}, "training": {"warmStart": True}},
-    {"schedule": HOURLY, "sources": [{"handle": "bob", "archive": {"uri": "s3://bucket/bob.zip"}}]},
-    {"queueName": "gpus"},
-    {"deletionPolicy": "Delete"},
-    {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
-    {"reportTo": {"tensorBoard": {}}},
-)
-START = datetime.fromisoformat("2026-11-23T00:00:00Z")
-ENDED_WELL = ("Succeeded", "Outdone")
-MOST_LOOKS = 12
-MOST_JOBS = 8
+FAR = int(os.environ.get("WALKS", "1"))
+STEPS = 40
+REST = 8
+"""After how many steps a random walk sees whether all comes to rest, which takes as long as four steps."""
 
 
-def may_run(job: ObservedJob) -> bool:
-    """Whether its pods may be there, and their node tells of them."""
-    return not (job.finished or job.suspended or job.deleting or is_lost(job))
+@pytest.mark.parametrize("part", range(4))
+def test_walks_drawn_at_random(part: int) -> None:
+    for number in range(600 * FAR):
+        seed = f"{part}-{number}"
+        try:
+            walk(Random(seed))
+        except AssertionError as error:
+            error.add_note(f"seed {seed}")
+            raise
 
 
-def may_write(job: ObservedJob) -> bool:
-    """Whether a pod of it is there that is not known to have ended."""
-    return not job.finished and bool(job.pods) and job.pods[-1].exit_code is None
+def walk(random: Random) -> None:
+    """A life in which some kinds of events happen, and others never do."""
+    life = Life(random.choice)
+    kinds = random.sample(EVENTS, random.randint(3, len(EVENTS)))
+    for step in range(STEPS):
+        possible = [event for event in kinds if event.may_happen(life)]
+        if possible:
+            life.happen(random.choice(possible))
+        if step % REST == 0:
+            life.comes_to_rest()
+    life.ends_well()
 
 
-def is_lost(job: ObservedJob) -> bool:
-    return may_write(job) and job.pods[-1].unheard
+class Walk(RuleBasedStateMachine):
+    """Its rules are the events."""
 
+    life: Life
 
-class Life(RuleBasedStateMachine):
-    def __init__(self) -> None:
-        super().__init__()
-        self.spec: TweetModelSpec = spec()
-        self.status: TweetModelStatus | None = None
-        self.jobs: dict[str, ObservedJob] = {}
-        self.generation = 1
-        self.version = 0
-        self.retry = ""
-        self.deleted = ""
-        self.held = False
-        self.gone = False
-        self.clock = START
-        self.awake = self.roomy = True
-        self.ended: dict[str, str] = {}
-        self.last_due = self.latest = ""
-
-    # The cluster
-
-    @property
-    def now(self) -> str:
-        return self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def view(self) -> Observed:
-        return Observed(
-            key=KEY,
-            uid=UID,
-            generation=self.generation,
-            resource_version=str(self.version),
-            deleted=self.deleted,
-            held=self.held,
-            retry=self.retry,
-            spec=self.spec,
-            status=self.status,
-            jobs=tuple(self.jobs.values()),
-        )
-
-    def apply(self, seen: Observed, decision: Decision, writes: int = 99) -> int:
-        """Does what `apply.py` does, until `writes` are made; returns how many there were."""
-        todo: list[Any] = []
-        fresh = seen.resource_version == str(self.version)
-        if decision.hold:
-            todo.append(lambda: fresh and self._hold(True))
-        todo += [lambda name=name: self._delete(name) for name in decision.delete]
-        todo += [lambda name=name, to=to: self._suspend(name, to) for name, to in decision.suspend]
-        todo += [lambda request=request: self._create(request) for request in decision.create]
-        if decision.status and decision.status != seen.status:
-            todo.append(lambda: fresh and self._write(decision.status))
-        todo += [lambda name=name: self._change(name, has_ttl=True) for name in decision.expire]
-        if decision.hold is False:
-            todo.append(lambda: fresh and self._hold(False))
-        for write in todo[:writes]:
-            write()
-        return len(todo)
-
-    def _hold(self, held: bool) -> None:
-        self.held = held
-        if self.deleted and not held:
-            assert not [job for job in self._unfinished() if job.stage == "purge" and not job.deleting]
-            self.gone = True
-
-    def _delete(self, name: str) -> None:
-        if job := self.jobs.get(name):
-            if job.pods and not job.finished:
-                self.jobs[name] = replace(job, deleting=True)  # until its pods are gone
-            else:
-                del self.jobs[name]
-
-    def _suspend(self, name: str, to: bool) -> None:
-        assert not (to and name in self.jobs and self.jobs[name].queued), "it would keep its room in the queue"
-        self._change(name, suspended=to, suspended_by_us=to)
-
-    def _change(self, name: str, **changes: Any) -> None:
-        if name in self.jobs:
-            self.jobs[name] = replace(self.jobs[name], **changes)
-
-    def _create(self, request: Any) -> None:
-        assert not self.gone
-        queued = request.plan.stage == "train" and bool(request.plan.spec.queue_name) and not request.plan.repeat
-        made = ObservedJob(
-            name=request.name,
-            stage=request.plan.stage,
-            id=request.id,
-            attempt=request.attempt,
-            inputs=request.inputs,
-            created=self.now,
-            suspended=queued,
-            queued=queued,
-        )
-        self.jobs.setdefault(request.name, made)
-
-    def _write(self, status: TweetModelStatus | None) -> None:
-        assert status is not None
-        TweetModelStatus.model_validate_json(status.model_dump_json(by_alias=True, exclude_defaults=True))
-        self.status = status
-        self.version += 1
-
-    def _pod(self, job: ObservedJob, **changes: Any) -> None:
-        """Its newest pod changes."""
-        self.jobs[job.name] = replace(job, pods=(*job.pods[:-1], replace(job.pods[-1], **changes)))
-
-    def _unfinished(self) -> list[ObservedJob]:
-        return [job for job in self.jobs.values() if not job.finished]
-
-    def _pick(self, data: st.DataObject, which: Callable[[ObservedJob], bool]) -> list[ObservedJob]:
-        """One of the Jobs that are so, or none."""
-        fitting = sorted(filter(which, self.jobs.values()), key=lambda job: job.name)
-        return [data.draw(st.sampled_from(fitting))] if fitting else []
-
-    # What happens
-
-    @initialize(change=st.sampled_from(SPECS))
-    def apply_first(self, change: dict[str, Any]) -> None:
-        self.spec = spec(**change)
-
-    @rule()
-    def the_operator_falls_asleep_or_wakes(self) -> None:
-        self.awake = not self.awake
-
-    @rule()
-    def the_cluster_fills_up_or_has_room(self) -> None:
-        self.roomy = not self.roomy
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        self.life = Life(chosen_by(data))
 
     @invariant()
-    def operator_and_cluster_do_their_work(self) -> None:
-        """After each event the operator looks, while it is awake, and pods start, while there is room."""
-        if self.awake and not self.gone:
-            self.look()
-        for job in [job for job in self.jobs.values() if self.roomy and may_run(job) and not may_write(job)]:
-            self.jobs[job.name] = JobMaker(replace(job, started=self.now)).running().obj()
-
-    @precondition(lambda self: not self.gone)
-    @rule()
-    def look(self) -> None:
-        seen = self.view()
-        self.apply(seen, decide(seen, self.now, 5))
-
-    @precondition(lambda self: not self.gone)
-    @rule(writes=st.integers(0, 3))
-    def crash_in_the_middle(self, writes: int) -> None:
-        seen = self.view()
-        self.apply(seen, decide(seen, self.now, 5), writes)
-
-    @precondition(lambda self: not self.gone and not self.deleted)
-    @rule(change=st.sampled_from(SPECS), late=st.booleans())
-    def edit(self, change: dict[str, Any], late: bool) -> None:
-        """The spec changes; when `late`, while the operator acts on what it saw before."""
-        seen = self.view()
-        self.spec = spec(**change, suspend=self.spec.suspend)
-        self.generation += 1
-        self.version += 1
-        if late:
-            self.apply(seen, decide(seen, self.now, 5))
-
-    @precondition(lambda self: not self.gone and not self.deleted)
-    @rule()
-    def suspend_or_resume(self) -> None:
-        self.spec = self.spec.model_copy(update={"suspend": not self.spec.suspend})
-        self.generation += 1
-        self.version += 1
-
-    @precondition(lambda self: not self.gone and not self.deleted)
-    @rule(data=st.data())
-    def pin(self, data: st.DataObject) -> None:
-        runs = [run.id for run in self.status.runs] if self.status else []
-        pinned = data.draw(st.sampled_from([None, *runs]))
-        self.spec = self.spec.model_copy(update={"pinned_run": pinned})
-        self.generation += 1
-        self.version += 1
-
-    @precondition(lambda self: not self.gone)
-    @rule()
-    def ask_for_a_retry(self) -> None:
-        self.retry = self.now
-        self.version += 1
-
-    @precondition(lambda self: not self.gone and not self.deleted)
-    @rule(after_all=st.integers(0, 9))
-    def delete(self, after_all: int) -> None:
-        if after_all != 7:  # rarely, since little happens afterwards
-            return
-        self.deleted = self.now
-        self.version += 1
-        self.gone = not self.held
-
-    @rule(minutes=st.sampled_from([1, 31, 240]))
-    def time_passes(self, minutes: int) -> None:
-        self.clock += timedelta(minutes=minutes)
-
-    @rule(minutes=st.sampled_from([-3000, -240, -31, -1, 3000, 600_000]))
-    def the_clock_jumps(self, minutes: int) -> None:
-        self.clock += timedelta(minutes=minutes)
-
-    @rule()
-    def all_goes_well(self) -> None:
-        """Pods of deleted Jobs end, queues admit, Jobs succeed, until there is nothing left to do."""
-        for job in filter(is_lost, list(self.jobs.values())):
-            self.jobs[job.name] = replace(job, pods=())
-        for _ in range(MOST_JOBS):
-            self.rest()
-            self.jobs = {name: job for name, job in self.jobs.items() if not job.deleting}
-            self.rest()
-            held = self.spec.suspend and not self.deleted
-            left = [job for job in self._unfinished() if not (held and job.suspended)]
-            if not left or self.gone:
-                return
-            for job in left:
-                self._succeed(replace(job, suspended=False), 1000, "3.0")
-        raise AssertionError("it makes Jobs for ever")
-
-    def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
-        made = model(job.id)
-        asked = publish_id(self.spec)
-        known = {
-            "evaluation": made.evaluation.model_copy(update={"loss": loss}),
-            "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
-        }
-        report = {
-            "collect": success(dataset=dataset(digest=f"{posts:064x}", kept=posts, new=posts - 1000)),
-            "train": success(model=made.model_copy(update=known | {"digest": f"{job.id:0>64}"})),
-            "purge": success(),
-        }[job.stage]
-        self.jobs[job.name] = JobMaker(job).complete(report).obj()
-
-    @rule(data=st.data())
-    def a_node_stops_answering(self, data: st.DataObject) -> None:
-        for job in self._pick(data, may_write):
-            self._pod(job, unheard=True, node="n1")
-
-    @rule(data=st.data())
-    def the_pod_of_a_lost_node_is_deleted(self, data: st.DataObject) -> None:
-        for job in self._pick(data, is_lost):
-            self._pod(job, due=self.now)
-
-    @rule(data=st.data())
-    def a_node_answers_again(self, data: st.DataObject) -> None:
-        for job in self._pick(data, is_lost):
-            self._pod(job, unheard=False, due="")
-
-    @rule(data=st.data())
-    def a_lost_node_is_given_up(self, data: st.DataObject) -> None:
-        for job in self._pick(data, is_lost):
-            self.jobs[job.name] = replace(job, pods=())
-
-    @rule(data=st.data(), posts=st.sampled_from([1000, 1005, 1020]), loss=st.sampled_from(["3.1", "3.0", "2.9"]))
-    def job_succeeds(self, data: st.DataObject, posts: int, loss: str) -> None:
-        for job in self._pick(data, may_run):
-            self._succeed(job, posts, loss)
-
-    @rule(
-        data=st.data(),
-        code=st.sampled_from([*map(int, PERMANENT), 75, 137, 143]) | st.integers(1, 255),
-        told=st.booleans(),
-    )
-    def pod_fails(self, data: st.DataObject, code: int, told: bool) -> None:
-        for job in self._pick(data, lambda job: may_run(job) and may_write(job)):
-            report = failure(Reason.STORAGE_UNREACHABLE) if told else None
-            self._pod(job, running=False, exit_code=code, exit_reason="Error", report=report)
-            if code in PERMANENT:
-                self.jobs[job.name] = JobMaker(self.jobs[job.name]).failed().obj()
-
-    @rule(data=st.data())
-    def retries_run_out(self, data: st.DataObject) -> None:
-        for job in self._pick(data, lambda job: may_run(job) and bool(job.pods)):
-            self.jobs[job.name] = JobMaker(job).failed("BackoffLimitExceeded").obj()
-
-    @rule(data=st.data())
-    def pods_vanish_with_their_reports(self, data: st.DataObject) -> None:
-        for job in self._pick(data, lambda _: True):
-            self.jobs[job.name] = replace(job, pods=())
-
-    @rule(data=st.data())
-    def somebody_deletes_a_job(self, data: st.DataObject) -> None:
-        for job in self._pick(data, lambda _: True):
-            self._delete(job.name)
-
-    @rule()
-    def ttls_are_over(self) -> None:
-        self.jobs = {name: job for name, job in self.jobs.items() if not (job.finished and job.has_ttl)}
-
-    @rule()
-    def pods_of_deleted_jobs_are_gone(self) -> None:
-        self.jobs = {name: job for name, job in self.jobs.items() if not job.deleting or is_lost(job)}
-
-    @rule(data=st.data(), to=st.booleans())
-    def queue_suspends_or_admits(self, data: st.DataObject, to: bool) -> None:
-        for job in self._pick(data, lambda job: not job.finished and not job.deleting and not job.suspended_by_us):
-            self.jobs[job.name] = replace(job, suspended=to)
-
-    # What always holds
-
-    @invariant()
-    def one_active_job_a_stage(self) -> None:
-        if self.gone:
-            return
-        decision = decide(self.view(), self.now, 5)
-        staying = [j for j in self._unfinished() if not j.deleting and j.name not in decision.delete]
-        for stage in ("collect", "train", "purge"):
-            active = {job.name for job in staying if job.stage == stage}
-            active |= {request.name for request in decision.create if request.plan.stage == stage}
-            assert len(active) <= 1
-
-    @invariant()
-    def nobody_writes_where_another_pod_may_still_write(self) -> None:
-        writing = {(job.stage, job.id) for job in self.jobs.values() if may_write(job)}
-        for request in [] if self.gone else decide(self.view(), self.now, 5).create:
-            assert (request.plan.stage, request.id) not in writing
-
-    @invariant()
-    def each_write_changes_something(self) -> None:
-        if self.gone:
-            return
-        decision = decide(self.view(), self.now, 5)
-        assert not any(self.jobs[name].deleting for name in decision.delete)
-        assert all(self.jobs[name].suspended != to for name, to in decision.suspend)
-        assert not any(self.jobs[name].has_ttl for name in decision.expire)
-        assert decision.hold is None or decision.hold != self.held
-        assert not any(request.name in self.jobs for request in decision.create)
-
-    @invariant()
-    def what_ended_well_stays(self) -> None:
-        for run in self.status.runs if self.status else ():
-            if self.ended.get(run.id) in ENDED_WELL:
-                assert run.outcome in ENDED_WELL
-            self.ended[run.id] = run.outcome
-
-    @invariant()
-    def the_present_model_is_one_of_the_runs(self) -> None:
-        if self.status and self.status.model:
-            assert self.status.model.uri in {run.model_uri for run in self.status.runs}
-
-    @invariant()
-    def a_pin_that_is_ready_shows_its_model(self) -> None:
-        if self.status is None or self.status.observed_generation != self.generation or not self.spec.pinned_run:
-            return
-        ready = next(c for c in self.status.conditions if c.type == "Ready")
-        if ready.status == "True":
-            assert self.status.model
-            assert self.status.model.uri == model(self.spec.pinned_run).uri
-
-    @invariant()
-    def due_times_go_forward(self) -> None:
-        last = (self.status and self.status.schedule and self.status.schedule.last_time) or ""
-        self.latest = max(self.latest, self.now)
-        assert self.last_due <= last <= self.latest
-        self.last_due = last
-
-    @invariant()
-    def a_failure_is_not_repeated_unasked(self) -> None:
-        failed = self.status.attempt if self.status else None
-        if self.gone or failed is None or failed.outcome != "Failed":
-            return
-        for request in decide(self.view(), self.now, 5).create:
-            goal = (request.plan.stage, request.id, request.inputs)
-            assert goal != (failed.stage, failed.id, failed.inputs)
-
-    @invariant()
-    def it_comes_to_rest(self) -> None:
-        """Looked at again and again with nothing else happening, it writes no more, as seconds go by either."""
-        twin = self.twin()
-        for _ in range(3):
-            looks = twin.rest()
-            twin.clock += timedelta(seconds=1)
-        assert looks <= 1
+    def comes_to_rest(self) -> None:
+        self.life.comes_to_rest()
 
     def teardown(self) -> None:
-        """Where all goes well from here on, it ends ready, or says what it waits for."""
-        twin = self.twin()
-        twin.all_goes_well()
-        if twin.gone or twin.status is None:
-            return
-        conditions = {c.type: c for c in twin.status.conditions}
-        done = conditions["Ready"].status == "True" or conditions["Stalled"].status == "True"
-        assert done or twin.spec.suspend, conditions
-
-    def twin(self) -> "Life":
-        """The same life, which may go on otherwise."""
-        other = Life()
-        vars(other).update({name: value for name, value in vars(self).items() if name in _STATE})
-        other.jobs = dict(self.jobs)
-        return other
-
-    def rest(self) -> int:
-        """Looks until nothing is to be written; how often it did."""
-        for looks in range(MOST_LOOKS):
-            if self.gone:
-                return looks
-            seen = self.view()
-            decision = decide(seen, self.now, 5)
-            if not self.apply(seen, decision):
-                return looks + 1
-        raise AssertionError(f"it does not come to rest: {decision}")
+        self.life.ends_well()
 
 
-_STATE = ("spec", "status", "generation", "version", "retry", "deleted", "held", "gone", "clock")
+def chosen_by(data: st.DataObject) -> Callable[..., Any]:
+    return lambda among: data.draw(st.sampled_from(among))
 
-TestLife = Life.TestCase
-TestLife.settings = settings(
-    max_examples=int(os.environ.get("WALKS", "60")),
-    stateful_step_count=40,
-)
+
+def a_rule(event: Event) -> Any:
+    def happens(self: Walk, data: st.DataObject) -> None:
+        self.life.choose = chosen_by(data)
+        self.life.happen(event)
+
+    happens.__name__ = event.happens.__name__
+    return precondition(lambda self: event.may_happen(self.life))(rule(data=st.data())(happens))
+
+
+for each in EVENTS:
+    setattr(Walk, each.happens.__name__, a_rule(each))
+
+TestWalk = Walk.TestCase
+TestWalk.settings = settings(max_examples=40 * FAR, stateful_step_count=STEPS)
