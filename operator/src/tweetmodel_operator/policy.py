@@ -37,9 +37,11 @@ def _of_training(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
     if spec.gpus > settings.allowed_gpus:
         yield f"spec.gpus {spec.gpus} is more than the {settings.allowed_gpus} that this cluster allows"
     for kind, amounts in (spec.resources.model_dump(exclude_none=True) if spec.resources else {}).items():
-        if _count(amounts.get(settings.gpu_resource, 0)) > settings.allowed_gpus:
-            name = f"spec.resources.{kind} of {settings.gpu_resource}"
-            yield f"{name} is more than the {settings.allowed_gpus} that this cluster allows"
+        every = {settings.gpu_resource: spec.gpus, **amounts}
+        devices = {name: _count(quantity) for name, quantity in every.items() if _is_of_a_device(name)}
+        if sum(devices.values()) > settings.allowed_gpus:
+            asked = f"spec.resources.{kind} of {', '.join(devices)}"
+            yield f"{asked} is more than the {settings.allowed_gpus} that this cluster allows"
 
 
 def _of_pods(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
@@ -53,6 +55,12 @@ def _of_pods(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
 
 def _matches(value: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _is_of_a_device(resource: str) -> bool:
+    """Whether a resource is an extended one: GPUs of any vendor and their slices are, under names of their makers'."""
+    domain, slash, _ = resource.partition("/")
+    return bool(slash) and not domain.endswith("kubernetes.io")
 
 
 def _count(quantity: int | str) -> float:

@@ -60,7 +60,7 @@ LIMITED = replace(SETTINGS, allowed_base_models=("openai-community/*",), allowed
         {"gpus": 2, "training": {"epochs": 10, "batchSize": 2}},
         {"baseModel": {"hub": {"name": "openai-community/gpt2"}}},
         {"baseModel": {"s3": {"uri": "s3://bucket/model"}}},
-        {"resources": {"limits": {"nvidia.com/gpu": 2}}},
+        {"resources": {"limits": {"nvidia.com/gpu": 2, "memory": "64Gi", "ephemeral-storage": "9Gi"}}},
     ],
 )
 def test_what_keeps_within_the_limits_may_be_asked_for(asked: dict[str, object]) -> None:
@@ -74,6 +74,14 @@ def test_what_keeps_within_the_limits_may_be_asked_for(asked: dict[str, object])
         ({"training": {"epochs": 11}}, "spec.training.epochs 11 is more than the 10 that this cluster allows"),
         ({"baseModel": {"hub": {"name": "else/gpt2"}}}, "spec.baseModel.hub.name else/gpt2 is not one of the base mod"),
         ({"resources": {"limits": {"nvidia.com/gpu": "8"}}}, "spec.resources.limits of nvidia.com/gpu is more than"),
+        (
+            {"gpus": 1, "resources": {"limits": {"amd.com/gpu": 2}}},
+            "spec.resources.limits of nvidia.com/gpu, amd.com/gpu is more than the 2",
+        ),
+        (
+            {"resources": {"limits": {"nvidia.com/mig-1g.5gb": 2, "nvidia.com/gpu": "1"}}},
+            "spec.resources.limits of nvidia.com/gpu, nvidia.com/mig-1g.5gb is more than the 2",
+        ),
         (
             {"resources": {"requests": {"nvidia.com/gpu": "8k"}}},
             "spec.resources.requests of nvidia.com/gpu is more than",
