@@ -375,6 +375,20 @@ async def test_what_waits_says_for_what_by_one_event(
     assert [e["reason"] for e in cluster.events] == [reason]
 
 
+async def test_what_passed_and_now_needs_a_person_is_told_by_a_warning_too() -> None:
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    [made] = cluster.jobs.values()
+    owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
+    for word in ("ErrImagePull", "ImagePullBackOff", "ErrImagePull", "ImagePullBackOff"):
+        cluster.pods[:] = [{"metadata": cluster.head("pod") | {"ownerReferences": [owner]}} | pod(**waits(word, "no"))]
+        await settle(cluster)
+    assert [(e["type"], e["reason"]) for e in cluster.events] == [
+        ("Normal", "ImagePullFailed"),
+        ("Warning", "ImagePullFailed"),
+    ]
+
+
 async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:
     cluster = Cluster(tweetmodel())
     reconciler = operator(cluster)
