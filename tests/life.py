@@ -52,18 +52,18 @@ def is_lost(job: ObservedJob) -> bool:
     return may_write(job) and job.pods[-1].unheard
 
 
+Method = Callable[["Life"], None]
+
+
 class Event(NamedTuple):
     """Something that happens, at times when it may."""
 
-    happens: Callable[["Life"], None]
+    happens: Method
     may_happen: Callable[["Life"], bool]
 
 
 EVENTS: list[Event] = []
-ALWAYS: list[Callable[["Life"], None]] = []
-
-
-Method = Callable[["Life"], None]
+ALWAYS: list[Method] = []
 
 
 def event(may_happen: Callable[["Life"], bool] = lambda _: True) -> Callable[[Method], Method]:

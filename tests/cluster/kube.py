@@ -17,6 +17,9 @@ ENDPOINT = f"http://s3.{S3_NAMESPACE}.svc:7070"
 TESTS = "tweetmodel-tests"
 """Label of the namespaces that tests make: one that was ended may have left some, whose pods take room."""
 
+LONG = {"epochs": 8, "learningRate": "3e-3", "blockSize": 64, "batchSize": 8, "checkpointSeconds": 5}
+"""A training that something can happen to."""
+
 Object = dict[str, Any]
 
 
@@ -104,3 +107,19 @@ def keys(s3: Any, prefix: str) -> list[str]:
     """Every key below a prefix."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def train_pod(kubectl: Kubectl, name: str) -> str:
+    """Name of the train pod, once it runs."""
+
+    def running() -> list[Object]:
+        return [pod for pod in kubectl.pods(name, "train") if pod["status"]["phase"] == "Running"]
+
+    until(running, 180)
+    return running()[0]["metadata"]["name"]
+
+
+def checkpoints(kubectl: Kubectl, s3: Any, name: str) -> list[str]:
+    """Complete checkpoints in storage."""
+    found = keys(s3, f"tests/{kubectl.namespace}/{name}/runs/")
+    return [key for key in found if "/checkpoints/" in key and key.endswith("MANIFEST.json")]

@@ -3,26 +3,9 @@
 from typing import Any
 
 import pytest
-from kube import OPERATOR_NAMESPACE, Kubectl, keys, tweetmodel, until
+from kube import LONG, OPERATOR_NAMESPACE, Kubectl, checkpoints, keys, train_pod, tweetmodel, until
 
-LONG = {"epochs": 8, "learningRate": "3e-3", "blockSize": 64, "batchSize": 8, "checkpointSeconds": 5}
 OPERATOR = "app.kubernetes.io/name=tweetmodel-operator"
-
-
-def train_pod(kubectl: Kubectl, name: str) -> str:
-    """Name of the train pod, once it runs."""
-
-    def running() -> list[dict[str, Any]]:
-        return [pod for pod in kubectl.pods(name, "train") if pod["status"]["phase"] == "Running"]
-
-    until(running, 180)
-    return running()[0]["metadata"]["name"]
-
-
-def checkpoints(kubectl: Kubectl, s3: Any, name: str) -> list[str]:
-    """Complete checkpoints in storage."""
-    found = keys(s3, f"tests/{kubectl.namespace}/{name}/runs/")
-    return [key for key in found if "/checkpoints/" in key and key.endswith("MANIFEST.json")]
 
 
 def test_an_operator_that_is_killed_mid_run_finishes_the_same_run_with_one_job_a_stage(kubectl: Kubectl) -> None:

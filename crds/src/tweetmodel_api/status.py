@@ -311,3 +311,12 @@ class TweetModelStatus(Model):
 
     runs: Annotated[tuple[Run, ...], Field(max_length=10)] = ()
     """The last ten runs, newest first; the present model's is always among them."""
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """The condition of a type, where it has been written."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+    def holds(self, kind: ConditionType) -> bool:
+        """Whether the condition of a type is true."""
+        condition = self.condition(kind)
+        return condition is not None and condition.status == "True"

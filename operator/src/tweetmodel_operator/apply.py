@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from tweetmodel_api import API_VERSION, GROUP, KIND
 from tweetmodel_api.plan import short_hash
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.status import Condition, ConditionType, TweetModelStatus
+from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import manifests, metrics, names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, tweetmodel_path
 from tweetmodel_operator.decide.conditions import UNANSWERED
@@ -120,12 +120,12 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) ->
 
     None for a stage that begins as it should: its Job's own events say so.
     """
-    before = observed.status.conditions if observed.status else ()
-    old, ready = _of("Ready", before), _of("Ready", status.conditions)
+    before = observed.status
+    old, ready = before.condition("Ready") if before else None, status.condition("Ready")
     assert ready
     same = old is not None and (old.reason, old.observed_generation) == (ready.reason, ready.observed_generation)
-    stalled = _is_true(_of("Stalled", status.conditions))
-    if same and not (stalled and not _is_true(_of("Stalled", before))):
+    stalled = status.holds("Stalled")
+    if same and not (stalled and before and not before.holds("Stalled")):
         return
     if not same:
         metrics.TRANSITIONS.labels(ready.reason).inc()
@@ -133,14 +133,6 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) ->
     if ready.reason in UNDER_WAY.values() and (old is None or old.reason in ROUTINE):
         return
     await _event(api, observed, "Warning" if stalled else "Normal", ready.reason, ready.message)
-
-
-def _of(kind: ConditionType, conditions: tuple[Condition, ...]) -> Condition | None:
-    return next((condition for condition in conditions if condition.type == kind), None)
-
-
-def _is_true(condition: Condition | None) -> bool:
-    return condition is not None and condition.status == "True"
 
 
 async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, note: str) -> None:

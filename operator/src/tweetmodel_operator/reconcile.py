@@ -136,7 +136,7 @@ class Reconciler:
                 metrics.job_ended(job, outcome, reason, gpus)
             elif job.name in decision.delete:
                 metrics.job_ended(replace(job, ended=self.now()), "Deleted", "Deleted", gpus)
-        ready = next((c for c in decision.status.conditions if c.type == "Ready"), None) if decision.status else None
+        ready = decision.status.condition("Ready") if decision.status else None
         if ready:
             metrics.STATES.put(str(key), ready.reason)
 

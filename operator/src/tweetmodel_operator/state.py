@@ -146,6 +146,11 @@ class Observed:
     """Whether the TweetModel is as a list has it that may be of the past."""
 
     @property
+    def suspended(self) -> bool:
+        """Whether a person wants no work to be done."""
+        return self.spec is not None and self.spec.suspend
+
+    @property
     def at_work(self) -> bool:
         """Whether a Job is at work, or has ended and waits for its TTL."""
         return any(not (job.finished and job.has_ttl) for job in self.jobs)

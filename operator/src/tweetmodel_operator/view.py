@@ -70,7 +70,7 @@ class View:
             self.doubt(key)  # a Job that is at work for a TweetModel at rest
         seen = self._seen.setdefault(key, _Seen())
         old, new = seen.of(kind).get(name), _record(kind, raw)
-        if new.version <= (old.version if old else seen.over.get(name, 0)):
+        if new.version <= (old.version if old else seen.over.get(name, -1)):
             return False
         seen.of(kind)[name] = new
         expected = seen.tweetmodel is not None or key in self._doubted  # else the TweetModel's own event is to come

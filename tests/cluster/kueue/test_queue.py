@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kube import Kubectl, keys, tweetmodel, until
+from kube import LONG, Kubectl, checkpoints, train_pod, tweetmodel, until
 
 ROOM = "1Gi"
 """The queue's quota: one train pod's memory."""
-LONG = {"epochs": 8, "learningRate": "3e-3", "blockSize": 64, "batchSize": 8, "checkpointSeconds": 5}
 SHORT = {"epochs": 1, "blockSize": 128, "batchSize": 16}
 
 
@@ -35,19 +34,9 @@ def reason(kubectl: Kubectl, name: str) -> str:
     return kubectl.condition(name, "Ready").get("reason", "")
 
 
-def running(kubectl: Kubectl, name: str) -> bool:
-    return any(pod["status"]["phase"] == "Running" for pod in kubectl.pods(name, "train"))
-
-
-def saved(kubectl: Kubectl, s3: Any, name: str) -> bool:
-    """Whether a complete checkpoint is in storage."""
-    found = keys(s3, f"tests/{kubectl.namespace}/{name}/runs/")
-    return any("/checkpoints/" in key and key.endswith("MANIFEST.json") for key in found)
-
-
 def test_a_run_waits_for_the_one_before_it_and_goes_on_by_itself(kubectl: Kubectl, queue: str) -> None:
     kubectl.apply(tweetmodel("first", queueName="gpus", training=LONG))
-    until(lambda: running(kubectl, "first"), 180)
+    train_pod(kubectl, "first")
     kubectl.apply(tweetmodel("second", queueName="gpus", training=SHORT))
     until(lambda: reason(kubectl, "second") == "Queued", 120)
     assert not kubectl.pods("second", "train")
@@ -58,7 +47,7 @@ def test_a_run_waits_for_the_one_before_it_and_goes_on_by_itself(kubectl: Kubect
 
 def test_a_run_that_the_queue_preempts_goes_on_from_its_checkpoint(kubectl: Kubectl, s3: Any, queue: str) -> None:
     kubectl.apply(tweetmodel("preempted", queueName="gpus", training=LONG))
-    until(lambda: saved(kubectl, s3, "preempted"), 180)
+    until(lambda: checkpoints(kubectl, s3, "preempted"), 180)
     hold(kubectl, queue, "HoldAndDrain")
     until(lambda: reason(kubectl, "preempted") == "Queued", 60)
     until(lambda: not kubectl.pods("preempted", "train"), 120)
@@ -79,7 +68,7 @@ def test_a_queued_run_that_a_person_suspends_stays_so_until_it_is_resumed(
 ) -> None:
     document = tweetmodel("stopped", queueName="gpus", training=LONG)
     kubectl.apply(document)
-    until(lambda: saved(kubectl, s3, "stopped"), 180)
+    until(lambda: checkpoints(kubectl, s3, "stopped"), 180)
     kubectl.apply(document | {"spec": document["spec"] | {"suspend": True}})
     until(lambda: reason(kubectl, "stopped") == "Suspended", 60)
     until(lambda: not kubectl.pods("stopped", "train"), 120)

@@ -80,4 +80,4 @@ for each in EVENTS:
     setattr(Walk, each.happens.__name__, a_rule(each))
 
 TestWalk = Walk.TestCase
-TestWalk.settings = settings(max_examples=40 * FAR, stateful_step_count=STEPS)
+TestWalk.settings = settings(max_examples=60 * FAR, stateful_step_count=STEPS)

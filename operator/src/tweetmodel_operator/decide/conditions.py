@@ -193,7 +193,7 @@ def _condition(
     now: str,
     brief: bool = False,
 ) -> Condition:
-    old = next((c for c in before.conditions if c.type == kind), None)
+    old = before.condition(kind)
     message = "" if brief else verdict.message[:MOST_MESSAGE]
     if old and (old.status, old.reason, old.message, old.observed_generation) == (
         truth,

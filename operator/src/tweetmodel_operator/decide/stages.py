@@ -131,21 +131,20 @@ def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
 
 def _steered(job: ObservedJob, observed: Observed) -> ObservedJob:
     """A Job as this very pass leaves it where spec.suspend has changed; what another manager holds back stays so."""
-    if job.finished or observed.spec is None:
+    if job.finished:
         return job
-    if observed.spec.suspend and not (job.suspended or job.queued):
+    if observed.suspended and not (job.suspended or job.queued):
         return replace(job, suspended=True, suspended_by_us=True)
-    if not observed.spec.suspend and job.suspended_by_us:
+    if not observed.suspended and job.suspended_by_us:
         return replace(job, suspended=False, suspended_by_us=False)
     return job
 
 
 def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, lost_reports: int) -> Pursuit:
-    suspend = observed.spec is not None and observed.spec.suspend
+    held = _held(f"Job {job.name} is deleted.")
     if job.deleting and not job.finished:
-        waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
-        if suspend:
-            waiting = _held(f"Job {job.name} is deleted.")
+        follows = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
+        waiting = held if observed.suspended else follows
         waiting = waited_for(job, now, waiting)
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting))
     verdict = judge(job, now)
@@ -161,9 +160,8 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
     managed = job.queued or (job.suspended and not job.suspended_by_us)
-    if suspend and managed and not job.finished:
+    if observed.suspended and managed and not job.finished:
         # Kueue would keep its room for it as long as it is there; another manager would start it again.
-        held = _held(f"Job {job.name} is deleted.")
         return Pursuit(goal, held, attempt=_attempt(goal, job, held), delete=(job.name,))
     verdict = _steadied(verdict, observed)
     return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
@@ -171,16 +169,15 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
 
 def _steadied(verdict: Verdict, observed: Observed) -> Verdict:
     """ErrImagePull and ImagePullBackOff take turns: what was said first stands, and so does that a person must act."""
-    conditions = {c.type: c for c in observed.status.conditions} if observed.status else {}
-    ready, stalled = conditions.get("Ready"), conditions.get("Stalled")
-    if verdict.reason is not Reason.IMAGE_PULL_FAILED or not ready or ready.reason != verdict.reason:
+    before = observed.status
+    ready = before.condition("Ready") if before else None
+    if verdict.reason is not Reason.IMAGE_PULL_FAILED or not before or not ready or ready.reason != verdict.reason:
         return verdict
-    lasting = verdict.needs_person or (stalled is not None and stalled.status == "True")
-    return replace(verdict, message=ready.message, needs_person=lasting)
+    return replace(verdict, message=ready.message, needs_person=verdict.needs_person or before.holds("Stalled"))
 
 
 def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
-    if observed.spec and observed.spec.suspend:
+    if observed.suspended:
         held = _held("No Job was made.")
         return Pursuit(goal, held, attempt=observed.status.attempt if observed.status else None)
     name = goal.job_name(observed, number)
