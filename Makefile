@@ -89,7 +89,7 @@ images: cluster ## Builds both images and pushes them to the cluster's registry
 	@$(CLUSTER_DIR)/images
 
 .PHONY: install
-install: images ## Installs the operator with Helm, and an S3 server for demo and tests
+install: cluster ## Installs the operator with Helm, and an S3 server for demo and tests
 	@$(CLUSTER_DIR)/install
 
 $(CACHE)/bin/uv:
