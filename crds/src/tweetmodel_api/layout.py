@@ -1,7 +1,7 @@
 """Where everything lies in S3, and the manifest that makes a folder complete.
 
     <storage.uri>/<namespace>/<name>/
-      raw/x/<handle>/           <until>-<low>.jsonl: pages of the X API, by the ids that they cover
+      raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API, by the ids that they cover
       datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json
       runs/<run>/checkpoints/<step>-<attempt>/
       runs/<run>/model/         config, safetensors weights, tokenizer, README.md, predictions.png

@@ -189,6 +189,7 @@ def test_before_it_is_uninstalled_the_operator_lets_go_of_what_it_holds():
     [container] = job["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["system", deployment["metadata"]["name"]]
     assert container["image"] == deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert job["spec"]["template"]["spec"]["automountServiceAccountToken"], "it talks to the API server"
     labels = job["spec"]["template"]["metadata"]["labels"].items()
     assert not deployment["spec"]["selector"]["matchLabels"].items() <= labels
 

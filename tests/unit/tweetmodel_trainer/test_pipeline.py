@@ -134,7 +134,7 @@ def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     put("archive.zip", MANY)
     plan = make_plan()
     _, before = run(plan)
-    page = f"{plan.layout.raw_x('ada')}/500-0.jsonl"
+    page = f"{plan.layout.raw_x('ada')}/500-0-2.jsonl"
     Storage(plan.spec.storage).write(page, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
     code, after = run(make_plan(cleaning={"forget": ["17"]}))
     assert code == ExitCode.DONE
@@ -164,7 +164,7 @@ def test_a_forgotten_account_is_gone_from_all_that_is_kept(
     alone, both = run(make_plan(sources=[ada], training={"seed": 7}))[1], run(plan)[1]
     storage = Storage(plan.spec.storage)
     for handle in ("ada", "bob", "bobby"):
-        storage.write(f"{plan.layout.raw_x(handle)}/500-0.jsonl", b'{"id": "17", "text": "a"}\n')
+        storage.write(f"{plan.layout.raw_x(handle)}/500-0-2.jsonl", b'{"id": "17", "text": "a"}\n')
     code, after = run(make_plan(sources=[ada], cleaning={"forget": ["@BOB"]}))
     assert code == ExitCode.DONE
     assert (after.dataset.kept, after.dataset.forgot_in) == (400, (both.dataset.digest[:16],))

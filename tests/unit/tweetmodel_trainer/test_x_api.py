@@ -185,6 +185,18 @@ def test_reading_ends_where_the_budget_does_and_stays_there(x: X, read: Read) ->
     assert len(read(budget="1.0")) == 200
 
 
+def test_a_forgotten_post_stays_paid_for(x: X, read: Read, storage: Storage, bucket: str) -> None:
+    x.write(*range(1, 501))
+    read(budget="0.6")
+    folder = f"s3://{bucket}/raw/x/ada"
+    for name in storage.names(folder):
+        storage.write(f"{folder}/{name}", b"")
+    assert read(budget="0.6") == []
+    assert x.billed == 120
+    read(budget="0.7")
+    assert x.billed == 140
+
+
 def test_the_cost_is_told_before_anything_is_read(x: X, read: Read) -> None:
     x.write(*range(1, 201))
     read()
@@ -328,7 +340,7 @@ def test_a_token_that_is_none_is_told_and_never_quoted(x: X, read: Read, token: 
 
 @given(st.sets(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=8))
 def test_gaps_are_exactly_what_no_page_covers(ranges: set[tuple[int, int]]) -> None:
-    pages = pages_of([Page(low + length, low).name for low, length in ranges])
+    pages = pages_of([Page(low + length, low, length).name for low, length in ranges])
     covered = {id_ for low, length in ranges for id_ in range(low, low + length)}
     asked = [
         id_
@@ -340,5 +352,5 @@ def test_gaps_are_exactly_what_no_page_covers(ranges: set[tuple[int, int]]) -> N
 
 
 def test_a_page_that_is_no_page_is_passed_over() -> None:
-    assert pages_of(["9-3.jsonl", "note.txt", "20-9.jsonl"]) == [Page(20, 9), Page(9, 3)]
-    assert gaps([Page(20, 9), Page(9, 0)]) == [Gap(None, 19)]
+    assert pages_of(["9-3-5.jsonl", "note.txt", "20-9-1.jsonl"]) == [Page(20, 9, 1), Page(9, 3, 5)]
+    assert gaps([Page(20, 9, 1), Page(9, 0, 5)]) == [Gap(None, 19)]

@@ -1,8 +1,8 @@
 """Reads an account's timeline from the X API v2, by tweepy, and pays for no post twice.
 
-What was read is kept in storage page by page, each in an object that is named by the range of ids it covers, so a pod
-that dies reads on where it stopped, and a later look reads what is new alone. Retweets are never asked for: they
-would be paid for and left out.
+What was read is kept in storage page by page, each in an object that is named by the range of ids it covers and by how
+many posts were bought with it, so a pod that dies reads on where it stopped, a later look reads what is new alone, and
+a post that is forgotten stays paid for. Retweets are never asked for: they would be paid for and left out.
 
 Prices: docs.x.com/x-api/getting-started/pricing. Limits: docs.x.com/x-api/posts/timelines (3,200 posts, pages of 100).
 """
@@ -50,11 +50,13 @@ class Page:
 
     until: int
     low: int
+    bought: int
+    """Posts that X took money for; fewer are there once some were forgotten."""
 
     @property
     def name(self) -> str:
         """The object's name below the account's folder."""
-        return f"{self.until}-{self.low}.jsonl"
+        return f"{self.until}-{self.low}-{self.bought}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Gap:
 
 def pages_of(names: Sequence[str]) -> list[Page]:
     """The pages that these objects are, newest first."""
-    found = (re.fullmatch(r"(\d+)-(\d+)\.jsonl", name) for name in names)
-    return sorted((Page(int(m[1]), int(m[2])) for m in found if m), key=lambda page: -page.until)
+    found = (re.fullmatch(r"(\d+)-(\d+)-(\d+)\.jsonl", name) for name in names)
+    return sorted((Page(*map(int, match.groups())) for match in found if match), key=lambda page: -page.until)
 
 
 def gaps(pages: Sequence[Page]) -> list[Gap]:
@@ -101,7 +103,8 @@ def read(source: XApi, handle: str, token: str, uri: str, folder: Path, storage:
     """
     pages = pages_of(storage.names(uri))
     posts = [post for page in pages for post in _kept(page, uri, folder, storage)]
-    allowed = int(Decimal(source.budget_usd) / DOLLARS_A_POST) - len(posts)
+    bought = sum(page.bought for page in pages)
+    allowed = int(Decimal(source.budget_usd) / DOLLARS_A_POST) - bought
     timeline = _Timeline(client(token), handle, allowed, tell)
     user = timeline.user(posts)
     wanted = min(source.max_posts, user["public_metrics"]["tweet_count"]) - len(posts)
@@ -113,9 +116,10 @@ def read(source: XApi, handle: str, token: str, uri: str, folder: Path, storage:
         for page, found in timeline.pages(user["id"], gap, most):
             storage.write(f"{uri}/{page.name}", "".join(json.dumps(post) + "\n" for post in found).encode())
             posts += found
-            tell(posts=len(posts), spent_usd=float(DOLLARS_A_POST * len(posts)))
+            bought += page.bought
+            tell(posts=len(posts), spent_usd=float(DOLLARS_A_POST * bought))
     if timeline.allowed < SMALLEST_PAGE:
-        logger.warning("@%s: the budget of $%s is spent: %d posts were read", handle, source.budget_usd, len(posts))
+        logger.warning("@%s: the budget of $%s is spent: %d posts were read", handle, source.budget_usd, bought)
     return _newest(posts, handle, source.max_posts)
 
 
@@ -225,7 +229,7 @@ class _Timeline:
                 return  # nothing is new
             ids = [int(post["id"]) for post in found]
             low = min(ids) if not is_last else 0 if gap.since is None else gap.since + 1
-            page = Page(until or max(ids) + 1, low)
+            page = Page(until or max(ids) + 1, low, bought=len(found))
             self.allowed -= len(found)
             most -= len(found)
             yield page, found
