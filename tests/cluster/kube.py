@@ -12,6 +12,8 @@ CONTEXT = f"kind-{os.environ.get('CLUSTER', 'tweetmodel')}"
 OPERATOR_NAMESPACE = "tweetmodel-system"
 S3_NAMESPACE = "demo"
 BUCKET = "tweets"
+ABSENT_IMAGE = "localhost:5001/absent:1"
+"""An image that `install` allows and nobody has pushed."""
 ENDPOINT = f"http://s3.{S3_NAMESPACE}.svc:7070"
 
 TESTS = "tweetmodel-tests"
