@@ -72,6 +72,13 @@ def test_every_folder_in_storage_is_complete(kubectl: Kubectl, quickstart: dict[
         assert listed | {prefix + "MANIFEST.json"} == set(keys(s3, prefix))
 
 
+def test_the_api_server_takes_every_example(kubectl: Kubectl) -> None:
+    for example in sorted((ROOT / "examples").glob("*.yaml")):
+        assert "created (server dry run)" in kubectl("apply", "--dry-run=server", "-f", str(example)).replace(
+            "configured", "created"
+        )
+
+
 def test_a_changed_spec_makes_a_second_run_and_keeps_the_first(
     kubectl: Kubectl, quickstart: dict[str, Any], s3: Any
 ) -> None:
