@@ -91,7 +91,8 @@ class XApi(Model):
     """The newest posts, retweets not counted; X shows no more than 3,200."""
 
     budget_usd: Annotated[Decimal, Field(alias="budgetUSD")]
-    """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post."""
+    """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post. What X takes for looking
+    the account up ($0.010 each time) is not in it."""
 
 
 class HubDataset(Model):

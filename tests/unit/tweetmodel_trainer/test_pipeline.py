@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Publish
 from tweetmodel_api.status import Start
+from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.generate import printable
+from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.sources import x_api
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
@@ -189,6 +192,18 @@ def test_a_forgotten_accounts_posts_do_not_come_by_another_tweetmodel(
     _, report = run(plan.model_copy(update={"name": "eve", "borrowed": {"ada": reference}}))
     assert (report.dataset.downloaded, report.dataset.kept) == (800, 400)
     assert "400 forgotten" in report.message
+
+
+def test_a_budget_that_ends_the_reading_is_told_in_the_report(
+    make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*arguments: Any) -> Iterator[Post]:
+        next(found for found in arguments if isinstance(found, Counts)).budget_spent = True
+        return (Post("ada", str(n), f"gull number {n} has taken another sandwich from me") for n in range(400))
+
+    monkeypatch.setattr(x_api, "read", read)
+    source = {"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "2"}}
+    assert "The budget of @ada is spent" in run(make_plan(sources=[source]))[1].message
 
 
 def test_an_unpacked_archive_is_read_from_its_folder_in_the_bucket(

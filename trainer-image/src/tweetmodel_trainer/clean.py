@@ -125,7 +125,9 @@ class Counts:
     similar: int = 0
     forgotten: int = 0
     barred: int = 0
-    """Posts that mention an account of cleaning.never."""
+    """Posts of an account of cleaning.never, or that mention one."""
+    budget_spent: bool = False
+    """Whether the budget of the X API ended the reading."""
     first: str = ""
     """When the first and the last of the kept posts were written; empty where no source says it."""
     last: str = ""

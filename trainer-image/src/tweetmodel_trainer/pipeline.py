@@ -92,7 +92,7 @@ def _gather(
         logger.info("gathering @%s", source.handle)
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
-            posts = gather(source, plan, Path(folder), storage, tell)
+            posts = gather(source, plan, Path(folder), storage, tell, counts[source.handle])
             kept = cleaned(posts, counts[source.handle], plan.spec.cleaning)
             # Another TweetModel's posts bear their authors' handles, by which they may be forgotten.
             yield from (post._replace(handle=source.handle) for post in kept) if source.tweet_model else kept
