@@ -118,7 +118,7 @@ def read(
         Failure: the token, the account or X is not what it should be.
     """
     pages = pages_of(storage.names(uri))
-    posts = [post for page in pages for post in _kept(page, uri, folder, storage)]
+    posts = [post for page in pages for post in kept(f"{uri}/{page.name}", folder, storage)]
     bought = sum(page.bought for page in pages)
     allowed = int(Decimal(source.budget_usd) / DOLLARS_A_POST) - bought
     timeline = _Timeline(client(token), handle, allowed, tell)
@@ -131,7 +131,7 @@ def read(
         most = source.max_posts - (0 if gap.until is None else len(posts))  # of older ones only what is missing
         for page, shown in timeline.pages(user["id"], gap, most):
             found = [post for post in shown if post["id"] not in forgotten]
-            storage.write(f"{uri}/{page.name}", "".join(json.dumps(post) + "\n" for post in found).encode())
+            keep(found, f"{uri}/{page.name}", storage)
             posts += found
             bought += page.bought
             tell(posts=len(posts), spent_usd=float(DOLLARS_A_POST * bought))
@@ -154,9 +154,19 @@ def client(token: str) -> tweepy.Client:
     return door
 
 
-def _kept(page: Page, uri: str, folder: Path, storage: Storage) -> Iterator[Fields]:
-    path = folder / page.name
-    storage.download(f"{uri}/{page.name}", path)
+def keep(posts: Sequence[Fields], uri: str, storage: Storage) -> None:
+    """Writes a page to storage."""
+    storage.write(uri, "".join(json.dumps(post) + "\n" for post in posts).encode())
+
+
+def kept(uri: str, folder: Path, storage: Storage) -> list[Fields]:
+    """The posts of a page in storage.
+
+    Raises:
+        Failure: InvalidPosts where it is no page of posts.
+    """
+    path = folder / "page.jsonl"
+    storage.download(uri, path)
     try:
         with path.open(encoding="utf-8") as lines:
             posts = [json.loads(line) for line in lines]
@@ -164,9 +174,9 @@ def _kept(page: Page, uri: str, folder: Path, storage: Storage) -> Iterator[Fiel
         posts = [None]
     path.unlink()
     if not all(map(is_post, posts)):
-        sentence = f"{uri}/{page.name} is damaged: delete it, and its posts are read (and paid for) again."
+        sentence = f"{uri} is damaged: delete it, and its posts are read (and paid for) again."
         raise Failure(Reason.INVALID_POSTS, sentence)
-    yield from posts
+    return posts
 
 
 def _newest(posts: Sequence[Fields], handle: str, most: int) -> Iterator[Post]:
