@@ -24,6 +24,8 @@ ADA = {"handle": "Ada", "s3": {"uri": f"s3://{BUCKET}/ada.jsonl"}}
         ({"storage": {"uri": "https://bucket"}}, "spec.storage.uri"),
         ({"gpus": 1.5}, "spec.gpus"),
         ({"cleaning": {"forget": ["17", "@ADA"]}, "sources": [ADA]}, "cleaning.forget names the account of a source"),
+        ({"cleaning": {"never": ["ADA"]}, "sources": [ADA]}, "cleaning.never names the account of a source"),
+        ({"sources": [ADA, ADA | {"handle": "ada"}]}, "sources name an account twice"),
         ({"gpus": 3}, "training.batchSize must be a multiple of gpus"),
     ],
 )

@@ -2,7 +2,7 @@
 
     <storage.uri>/<namespace>/<name>/
       raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API, by the ids that they cover
-      datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json
+      datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json, or FORGOTTEN alone: it held what is forgotten now
       runs/<run>/checkpoints/<step>-<attempt>/
       runs/<run>/model/         config, safetensors weights, tokenizer, README.md, predictions.png
       runs/<run>/page/          index.html  predictions.png
@@ -24,6 +24,7 @@ from pydantic import AfterValidator, Field
 from tweetmodel_api.fields import Model
 
 MANIFEST = "MANIFEST.json"
+FORGOTTEN = "FORGOTTEN"
 
 
 def _below(path: str) -> str:

@@ -46,6 +46,8 @@ class Plan(Model):
     """Data sets of other TweetModels that sources name, by their names."""
     known: Identifier | None = None
     """Digest of the data set that a model was trained on last: collecting counts what is new since."""
+    learnt_from: tuple[Identifier, ...] = ()
+    """Digests of the data sets of status.runs: collecting tells which of them are gone because of cleaning.forget."""
     start: Start | None = None
     """The model to start from; the base where absent."""
     beat: Decimal | None = None

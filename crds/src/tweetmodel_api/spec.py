@@ -91,7 +91,8 @@ class XApi(Model):
     """The newest posts, retweets not counted; X shows no more than 3,200."""
 
     budget_usd: Annotated[Decimal, Field(alias="budgetUSD")]
-    """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post."""
+    """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post. What X takes for looking
+    the account up ($0.010 each time) is not in it."""
 
 
 class HubDataset(Model):
@@ -166,7 +167,8 @@ class Cleaning(Model):
     breaks become one space."""
 
     never: Annotated[tuple[Handle, ...], Field(max_length=256, json_schema_extra=a_set), _sorted] = ()
-    """Accounts that must not appear: posts that mention them are left out."""
+    """Accounts that must not appear: posts that mention them are left out, and so are posts of theirs that come by
+    another TweetModel."""
 
     forget: Annotated[
         tuple[Annotated[str, Field(pattern=r"^([0-9]{1,20}|@[A-Za-z0-9_]{1,15})$", max_length=20)], ...],
@@ -174,7 +176,8 @@ class Cleaning(Model):
         _sorted,
     ] = ()
     """Ids of posts that were deleted since, and accounts (@handle) that are to be forgotten with all their posts: they
-    are left out and removed from what is kept, and runs that learnt from them are marked as stale."""
+    are left out and removed from what is kept, and runs that learnt from them are marked as stale. A TweetModel that
+    has taken over posts by a source `tweetModel` keeps them until it is told the same."""
 
     languages: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$", max_length=3)], ...],
@@ -436,6 +439,14 @@ class TweetModelSpec(Model):
             "!self.sources.exists(s, self.cleaning.forget.exists(f, f.lowerAscii() == '@' + s.handle.lowerAscii()))",
             "cleaning.forget names the account of a source: remove that source, and if it is the only one delete the "
             "TweetModel with deletionPolicy Delete",
+        ),
+        rule(
+            "!self.sources.exists(s, self.cleaning.never.exists(n, n.lowerAscii() == s.handle.lowerAscii()))",
+            "cleaning.never names the account of a source, whose posts would all be left out: remove one of the two",
+        ),
+        rule(
+            "self.sources.all(s, self.sources.exists_one(other, other.handle.lowerAscii() == s.handle.lowerAscii()))",
+            "sources name an account twice, since handles are the same in upper and lower case: keep one of the two",
         ),
     )
 

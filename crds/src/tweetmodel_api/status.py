@@ -68,8 +68,8 @@ class Dataset(Model):
     new: Annotated[int, Field(ge=0)] | None = None
     """Texts that the last trained model's data set does not have; absent where nothing was compared."""
 
-    forgot_in: Annotated[tuple[Identifier, ...], Field(max_length=100)] = ()
-    """Earlier data sets that held posts of spec.cleaning.forget, and were deleted."""
+    forgot_in: Annotated[tuple[Identifier, ...], Field(max_length=10)] = ()
+    """Data sets of status.runs that held posts of spec.cleaning.forget, and were deleted."""
 
 
 class Evaluation(Model):

@@ -488,3 +488,16 @@ def test_a_run_that_learnt_from_a_forgotten_post_is_stale_and_nothing_starts_fro
     assert request.plan.start is None
     assert days.status
     assert [run.stale for run in days.status.runs] == [False, True]
+
+
+def test_a_collection_is_told_which_data_sets_models_learnt_from() -> None:
+    days = Days(schedule=DAILY)
+    days.look(NIGHT)
+    (request,) = days.collect(NIGHT, "a", 1000).create
+    assert request.plan.learnt_from == ()
+    days.train(NIGHT, "3.0")
+    days.look(MONDAY)
+    days.collect(MONDAY, "b", 1000, new=60)
+    days.train(MONDAY, "2.5")
+    (request,) = days.look(TUESDAY).create
+    assert set(request.plan.learnt_from) == {"a" * 64, "b" * 64}

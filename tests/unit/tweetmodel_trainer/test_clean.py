@@ -106,6 +106,12 @@ def test_a_post_that_mentions_who_must_not_appear_goes() -> None:
     assert (counts.barred, counts.other) == (1, 1)
 
 
+def test_a_post_by_who_must_not_appear_goes_from_wherever_it_comes() -> None:
+    kept, counts = after([Post("eVe", "1", "one two three"), Post("ada", "2", "four five six")], never=["Eve"])
+    assert kept == ["four five six"]
+    assert (counts.barred, counts.other) == (1, 1)
+
+
 def test_a_forgotten_post_and_all_posts_of_a_forgotten_account_go() -> None:
     posts = [Post("Eve", "1", "one two three"), Post("ada", "2", "four five six"), Post("ada", "3", "seven eight nine")]
     kept, counts = after(posts, forget=["2", "@eVE"])

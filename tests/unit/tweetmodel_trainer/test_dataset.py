@@ -1,6 +1,7 @@
 import hashlib
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,23 @@ def test_a_small_data_set_is_warned_of() -> None:
     small, large = Counts(10, 0, 0, 10, 7_000), Counts(10, 0, 0, 10, 70_000)
     assert "@ada has fewer than 40,000" in dataset.sentence({"ada": small, "bob": large})
     assert "fewer" not in dataset.sentence({"bob": large})
+
+
+def test_that_the_budget_ended_the_reading_is_told() -> None:
+    spent, whole = (Counts(10, 0, 0, 10, characters, budget_spent=characters < 9_000) for characters in (5_000, 50_000))
+    assert dataset.sentence({"ada": spent, "bob": whole}).endswith(
+        " The budget of @ada is spent: raise budgetUSD to read more posts."
+    )
+    assert "budget" not in dataset.sentence({"bob": whole})
+    assert dataset.total({"ada": spent, "bob": whole}).budget_spent is True
+    with pytest.raises(Failure, match="The budget of @ada is spent"):
+        dataset.check({"bob": whole, "ada": spent})
+
+
+def test_the_sentence_of_the_most_sources_fits_a_report() -> None:
+    many = {name: 10_000_000 for name, value in asdict(Counts()).items() if type(value) is int}
+    count = Counts(**many | {"characters": 7_000}, budget_spent=True)
+    assert len(dataset.sentence({f"handle_number_{n:x}": count for n in range(16)})) <= 1024
 
 
 def test_what_else_was_left_out_is_told() -> None:

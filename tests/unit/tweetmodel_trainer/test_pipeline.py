@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import generate
 import pytest
+from botocore.client import BaseClient
 from huggingface_hub import ModelCard
 
 import hostile
@@ -22,9 +24,12 @@ from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Publish
 from tweetmodel_api.status import Start
+from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.generate import printable
+from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.sources import x_api
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
@@ -128,6 +133,11 @@ def test_another_tweetmodels_posts_are_a_source(make_plan: MakePlan, run: Any, p
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.SOURCE_MISSING)
 
 
+def forgetting(plan: Plan, *learnt: Report) -> Plan:
+    """The plan where runs have learnt from these data sets, and from one of which nobody knows more."""
+    return plan.model_copy(update={"learnt_from": (*(report.dataset.digest for report in learnt), "f" * 64)})
+
+
 def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str
 ) -> None:
@@ -136,7 +146,7 @@ def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     _, before = run(plan)
     page = f"{plan.layout.raw_x('ada')}/500-0-2.jsonl"
     Storage(plan.spec.storage).write(page, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
-    code, after = run(make_plan(cleaning={"forget": ["17"]}))
+    code, after = run(forgetting(make_plan(cleaning={"forget": ["17"]}), before))
     assert code == ExitCode.DONE
     assert after.dataset.kept == before.dataset.kept - 1
     assert after.dataset.forgot_in == (before.dataset.digest[:16],)
@@ -146,9 +156,66 @@ def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     assert not any(b'"id": "17"' in body for body in bodies)
     assert any(body == b'{"id": "18", "text": "b"}\n' for body in bodies)
 
-    again = run(make_plan(cleaning={"forget": ["17"]}))[1]
-    assert again.dataset.digest == after.dataset.digest
-    assert again.dataset.forgot_in == ()
+    written = {item["Key"]: item["LastModified"] for item in left}
+    again = run(forgetting(make_plan(cleaning={"forget": ["17"]}), before))[1]
+    assert again == after, "a report that was lost is told once more"
+    assert written == {
+        item["Key"]: item["LastModified"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]
+    }
+    assert run(make_plan(cleaning={"forget": ["17"]}))[1].dataset.forgot_in == ()
+
+
+def test_what_is_to_be_forgotten_is_so_although_the_sources_are_gone(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str, keys: Callable[[], list[str]]
+) -> None:
+    put("archive.zip", MANY)
+    _, before = run(make_plan())
+    s3.delete_object(Bucket=bucket, Key="archive.zip")
+    plan = forgetting(make_plan(cleaning={"forget": ["17"]}), before)
+    assert run(plan)[1].reason is Reason.SOURCE_MISSING
+    assert [key for key in keys() if key.endswith(".jsonl")] == []
+    put("archive.zip", MANY)
+    assert run(plan)[1].dataset.forgot_in == (before.dataset.digest[:16],)
+
+
+def test_a_kept_page_that_is_damaged_is_told_where_something_is_to_be_forgotten(
+    make_plan: MakePlan, run: Any, storage: Storage
+) -> None:
+    plan = make_plan(cleaning={"forget": ["17"]})
+    storage.write(f"{plan.layout.raw_x('ada')}/500-0-2.jsonl", b'{"id": "17", "te')
+    code, report = run(plan)
+    assert (code, report.reason) == (ExitCode.DATA, Reason.INVALID_POSTS)
+    assert "500-0-2.jsonl is damaged: delete it" in report.message
+
+
+@pytest.mark.parametrize("deleted", range(5))
+def test_a_pod_that_dies_while_it_forgets_leaves_none_unmarked(
+    make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch, deleted: int
+) -> None:
+    put("archive.zip", MANY)
+    _, before = run(make_plan())
+    plan = forgetting(make_plan(cleaning={"forget": ["17"]}), before)
+    with monkeypatch.context() as dying:
+        real, left = BaseClient._make_api_call, iter(range(deleted))
+
+        def call(client: Any, operation: str, arguments: Any) -> Any:
+            if operation == "DeleteObject" and next(left, None) is None:
+                raise KeyboardInterrupt
+            return real(client, operation, arguments)
+
+        dying.setattr(BaseClient, "_make_api_call", call)
+        with pytest.raises(KeyboardInterrupt) if deleted < 4 else nullcontext():
+            run(plan)
+    assert run(plan)[1].dataset.forgot_in == (before.dataset.digest[:16],)
+
+
+def test_a_data_set_that_is_made_once_more_is_not_forgotten(make_plan: MakePlan, run: Any, put: Any) -> None:
+    put("archive.zip", MANY)
+    _, before = run(make_plan())
+    run(make_plan(cleaning={"forget": ["17"]}))
+    _, once_more = run(forgetting(make_plan(), before))
+    assert once_more.dataset == before.dataset
+    assert run(forgetting(make_plan(training={"seed": 7}), before))[1].dataset.forgot_in == ()
 
 
 def test_a_forgotten_account_is_gone_from_all_that_is_kept(
@@ -165,7 +232,7 @@ def test_a_forgotten_account_is_gone_from_all_that_is_kept(
     storage = Storage(plan.spec.storage)
     for handle in ("ada", "bob", "bobby"):
         storage.write(f"{plan.layout.raw_x(handle)}/500-0-2.jsonl", b'{"id": "17", "text": "a"}\n')
-    code, after = run(make_plan(sources=[ada], cleaning={"forget": ["@BOB"]}))
+    code, after = run(forgetting(make_plan(sources=[ada], cleaning={"forget": ["@BOB"]}), alone, both))
     assert code == ExitCode.DONE
     assert (after.dataset.kept, after.dataset.forgot_in) == (400, (both.dataset.digest[:16],))
     left = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]]
@@ -189,6 +256,18 @@ def test_a_forgotten_accounts_posts_do_not_come_by_another_tweetmodel(
     _, report = run(plan.model_copy(update={"name": "eve", "borrowed": {"ada": reference}}))
     assert (report.dataset.downloaded, report.dataset.kept) == (800, 400)
     assert "400 forgotten" in report.message
+
+
+def test_a_budget_that_ends_the_reading_is_told_in_the_report(
+    make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*arguments: Any) -> Iterator[Post]:
+        next(found for found in arguments if isinstance(found, Counts)).budget_spent = True
+        return (Post("ada", str(n), f"gull number {n} has taken another sandwich from me") for n in range(400))
+
+    monkeypatch.setattr(x_api, "read", read)
+    source = {"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "2"}}
+    assert "The budget of @ada is spent" in run(make_plan(sources=[source]))[1].message
 
 
 def test_an_unpacked_archive_is_read_from_its_folder_in_the_bucket(

@@ -3,10 +3,10 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 import hostile
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import XApi
+from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import x_api
 from tweetmodel_trainer.sources.x_api import Gap, Page, gaps, pages_of
@@ -30,15 +31,20 @@ class X:
 
     def __init__(self) -> None:
         self.posts: dict[int, dict[str, Any]] = {}
+        self.retweets: set[int] = set()
         self.user: dict[str, Any] = {"id": "7", "username": "ada", "protected": False}
         self.errors: list[dict[str, str]] = []
         self.refusals: list[tuple[int, dict[str, str]]] = []
         self.instead: dict[str, object] = {}
         self.billed = 0
+        self.asked = 0
+        self.awake = threading.Event()
+        self.awake.set()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                outer.awake.wait()
                 status, headers, value = outer.answer(self.path, self.headers["Authorization"])
                 content = value if isinstance(value, bytes) else json.dumps(value).encode()
                 self.send_response(status)
@@ -57,6 +63,10 @@ class X:
         for id_ in ids:
             self.posts[id_] = {"id": str(id_), "text": f"post {id_}", "author_id": "7"} | fields
 
+    def retweet(self, *ids: int) -> None:
+        self.write(*ids)
+        self.retweets |= set(ids)
+
     def answer(self, path: str, authorization: str) -> tuple[int, dict[str, str], object]:
         if self.refusals:
             status, headers = self.refusals.pop(0)
@@ -74,12 +84,22 @@ class X:
             return 200, {}, {"data": self.user | {"public_metrics": {"tweet_count": len(self.posts)}}}
         assert url.path == "/2/users/7/tweets"
         assert query["exclude"] == "retweets"
+        self.asked += 1
+        return 200, {}, self.page(query, query.pop("pagination_token", ""))
+
+    def page(self, query: dict[str, str], token: str) -> dict[str, object]:
+        """A page as X cuts it: retweets are counted, then left out. A token goes with the request that it is of."""
         until, since = int(query.get("until_id", 1 << 62)), int(query.get("since_id", 0))
-        fitting = [self.posts[id_] for id_ in sorted(self.posts, reverse=True) if since < id_ < until]
-        shown = fitting[: int(query["max_results"])]
+        if token:
+            last, request = token.split("?")
+            assert request == urlencode(query)
+            until = int(last)
+        fitting = [id_ for id_ in sorted(self.posts, reverse=True) if since < id_ < until]
+        counted = fitting[: int(query["max_results"])]
+        shown = [self.posts[id_] for id_ in counted if id_ not in self.retweets]
         self.billed += len(shown)
-        more = {"next_token": "more"} if len(fitting) > len(shown) else {}
-        return 200, {}, ({"data": shown} if shown else {}) | {"meta": {"result_count": len(shown)} | more}
+        more = {"next_token": f"{counted[-1]}?{urlencode(query)}"} if len(fitting) > len(counted) else {}
+        return ({"data": shown} if shown else {}) | {"meta": {"result_count": len(shown)} | more}
 
 
 class Redirected(HTTPAdapter):
@@ -118,13 +138,15 @@ Read = Callable[..., list[str]]
 
 @pytest.fixture
 def read(storage: Storage, bucket: str, tmp_path: Any) -> Read:
-    """The texts of the account's posts; what it is told is kept in `read.told`."""
+    """The texts of the account's posts; what it is told is kept in `read.told`, what it counts in `read.counts`."""
 
-    def read(token: str = TOKEN, budget: str = "100", most: int = 3200) -> list[str]:
+    def read(token: str = TOKEN, budget: str = "100", most: int = 3200, forgotten: Collection[str] = ()) -> list[str]:
         source = XApi.model_validate({"secretRef": {"name": "x"}, "budgetUSD": budget, "maxPosts": most})
         told = read.told = []  # type: ignore[attr-defined]
+        counts = read.counts = Counts()  # type: ignore[attr-defined]
         tell = lambda **numbers: told.append(numbers)  # noqa: E731
-        posts = x_api.read(source, "ada", token, f"s3://{bucket}/raw/x/ada", tmp_path, storage, tell)
+        uri = f"s3://{bucket}/raw/x/ada"
+        posts = x_api.read(source, "ada", token, uri, tmp_path, storage, tell, counts, forgotten)
         return [post.text for post in posts]
 
     return read
@@ -185,6 +207,84 @@ def test_reading_ends_where_the_budget_does_and_stays_there(x: X, read: Read) ->
     assert len(read(budget="1.0")) == 200
 
 
+@pytest.mark.parametrize("retweets", [range(101, 201), range(1, 101), range(151, 251), range(51, 251)])
+def test_retweets_that_fill_whole_pages_hide_no_older_post(x: X, read: Read, retweets: range) -> None:
+    x.write(*range(1, 251))
+    x.retweet(*retweets)
+    own = [f"post {id_}" for id_ in range(250, 0, -1) if id_ not in retweets]
+    assert read() == read() == own
+    assert x.billed == len(own)
+    x.retweet(*range(251, 500))
+    x.write(500)
+    x.retweet(*range(501, 750))
+    assert read() == read() == ["post 500", *own]
+    assert x.billed == len(own) + 1
+
+
+def test_a_budget_that_is_raised_later_reads_on_behind_retweets(x: X, read: Read) -> None:
+    x.write(*range(1, 501))
+    x.retweet(*range(281, 431))
+    assert len(read(budget="0.35")) == 70
+    assert len(read(budget="0.5")) == 100
+    assert len(read()) == 350
+    assert x.billed == 350
+
+
+def test_an_empty_page_is_no_proof_that_nothing_is_older(x: X, read: Read) -> None:
+    x.write(*range(1, 251))
+    read(most=100)
+    x.instead["/2/users/7/tweets"] = {"meta": {"result_count": 0}}
+    assert len(read()) == 100
+    x.instead.clear()
+    assert len(read()) == 250
+    assert x.billed == 250
+
+
+def test_what_is_read_to_its_end_is_asked_for_no_more(x: X, read: Read) -> None:
+    x.write(*range(1, 251))
+    read()
+    x.asked = 0
+    read()
+    assert x.asked == 1, "for what is new"
+
+
+def test_an_empty_page_that_leads_to_itself_ends(x: X, read: Read) -> None:
+    x.write(1)
+    x.instead["/2/users/7/tweets"] = {"meta": {"result_count": 0, "next_token": "again"}}
+    with pytest.raises(Failure, match="it is tried again"):
+        read()
+
+
+def test_a_server_that_never_answers_is_given_up(x: X, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(x_api, "TIMEOUT_SECONDS", 0.2)
+    x.awake.clear()
+    with pytest.raises(Failure, match="does not answer for @ada") as failure:
+        read()
+    assert failure.value.reason is Reason.X_UNREACHABLE
+
+
+def test_that_the_budget_ended_the_reading_is_counted(x: X, read: Read) -> None:
+    x.write(*range(1, 501))
+    for budget, most, spent in (("0.6", 100, False), ("0.6", 3200, True), ("100", 3200, False)):
+        read(budget=budget, most=most)
+        assert read.counts.budget_spent is spent  # type: ignore[attr-defined]
+
+
+def test_a_post_that_is_forgotten_is_not_kept_when_x_still_shows_it(
+    x: X, read: Read, storage: Storage, bucket: str, s3: Any
+) -> None:
+    x.write(*range(1, 151))
+    texts = read(forgotten={"17"})
+    assert len(texts) == 149
+    assert "post 17" not in texts
+    bodies = [
+        s3.get_object(Bucket=bucket, Key=f"raw/{name}")["Body"].read() for name in storage.names(f"s3://{bucket}/raw")
+    ]
+    assert not any(b'"17"' in body for body in bodies)
+    read(budget="0.75")
+    assert x.billed == 150
+
+
 def test_a_forgotten_post_stays_paid_for(x: X, read: Read, storage: Storage, bucket: str) -> None:
     x.write(*range(1, 501))
     read(budget="0.6")
@@ -202,6 +302,15 @@ def test_the_cost_is_told_before_anything_is_read(x: X, read: Read) -> None:
     read()
     assert read.told[0] == {"estimated_usd": 1.01}  # type: ignore[attr-defined]
     assert read.told[-1] == {"posts": 200, "spent_usd": 1.0}  # type: ignore[attr-defined]
+
+
+def test_the_cost_of_a_later_look_is_that_of_all_that_may_be_new(x: X, read: Read) -> None:
+    for newest, budget, estimate in ((100, "100", 0.51), (130, "100", 0.16), (400, "100", 0.51), (500, "1.2", 0.06)):
+        x.write(*range(1, newest + 1))
+        billed = x.billed
+        read(budget=budget, most=100)
+        assert read.told[0] == {"estimated_usd": estimate}  # type: ignore[attr-defined]
+        assert (x.billed - billed) * 0.005 + 0.01 <= estimate + 1e-9
 
 
 def test_a_rate_limit_is_waited_for_and_told(x: X, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,12 @@ def is_reply(post: Post) -> bool:
 
 def is_forgotten(post: Post, ids: Collection[str], accounts: Collection[str]) -> bool:
     """Whether a post is one of these, or written by one of these accounts, whose handles are in lower case."""
-    return post.id in ids or (bool(accounts) and post.handle.lower() in accounts)
+    return post.id in ids or (bool(accounts) and is_by(post, accounts))
+
+
+def is_by(post: Post, accounts: Collection[str]) -> bool:
+    """Whether one of these accounts, whose handles are in lower case, wrote a post."""
+    return post.handle.lower() in accounts
 
 
 def is_foreign(language: str, kept: Sequence[str]) -> bool:
@@ -125,7 +130,9 @@ class Counts:
     similar: int = 0
     forgotten: int = 0
     barred: int = 0
-    """Posts that mention an account of cleaning.never."""
+    """Posts of an account of cleaning.never, or that mention one."""
+    budget_spent: bool = False
+    """Whether the budget of the X API ended the reading."""
     first: str = ""
     """When the first and the last of the kept posts were written; empty where no source says it."""
     last: str = ""
@@ -182,8 +189,8 @@ def _raw_drops(how: Cleaning) -> Drops[Post]:
     if "Replies" in how.drop:
         drops.append(("replies", is_reply))
     if how.never:
-        pattern = pattern_of(how.never)
-        drops.append(("barred", lambda post: mentions(post.text, pattern)))
+        barred, pattern = frozenset(map(str.lower, how.never)), pattern_of(how.never)
+        drops.append(("barred", lambda post: is_by(post, barred) or mentions(post.text, pattern)))
     if how.languages:
         drops.append(("foreign", lambda post: is_foreign(post.language, how.languages)))
     return drops

@@ -77,7 +77,8 @@ def check(counts: dict[str, Counts]) -> None:
                 Reason.NOT_ENOUGH_TWEETS,
                 f"@{handle} has {count.characters:,} characters in {count.kept:,} kept posts (of {count.downloaded:,}: "
                 f"{_left_out(count)}), and at least "
-                f"{FEWEST_CHARACTERS:,} are needed: add more posts, or choose an account that has written more.",
+                f"{FEWEST_CHARACTERS:,} are needed: add more posts, or choose an account that has written more."
+                f"{_cut_short({handle: count})}",
             )
 
 
@@ -88,7 +89,12 @@ def sentence(counts: dict[str, Counts]) -> str:
     small = [f"@{handle}" for handle, count in counts.items() if count.characters < FEW_CHARACTERS]
     if small:
         told += f" {', '.join(small)} has fewer than {FEW_CHARACTERS:,}: more posts would make a better model."
-    return told
+    return told + _cut_short(counts)
+
+
+def _cut_short(counts: dict[str, Counts]) -> str:
+    spent = [f"@{handle}" for handle, count in counts.items() if count.budget_spent]
+    return f" The budget of {', '.join(spent)} is spent: raise budgetUSD to read more posts." if spent else ""
 
 
 def _left_out(count: Counts) -> str:
@@ -98,7 +104,7 @@ def _left_out(count: Counts) -> str:
         "duplicates": count.duplicates,
         "near duplicates": count.similar,
         "forgotten": count.forgotten,
-        "that mention accounts of cleaning.never": count.barred,
+        "barred by cleaning.never": count.barred,
     }
     told = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]
     return f"{', '.join(told)} and {count.short:,} short ones left out"
@@ -107,9 +113,15 @@ def _left_out(count: Counts) -> str:
 def total(counts: dict[str, Counts]) -> Counts:
     """The sum over all accounts, and the first and last time of them."""
     rows = list(counts.values())
-    sums = {name: sum(getattr(row, name) for row in rows) for name, value in asdict(Counts()).items() if value == 0}
+    numbers = [name for name, value in asdict(Counts()).items() if type(value) is int]
+    sums = {name: sum(getattr(row, name) for row in rows) for name in numbers}
     times = [time for row in rows for time in (row.first, row.last) if time]
-    return Counts(**sums, first=min(times, default=""), last=max(times, default=""))
+    return Counts(
+        **sums,
+        budget_spent=any(row.budget_spent for row in rows),
+        first=min(times, default=""),
+        last=max(times, default=""),
+    )
 
 
 def write(

@@ -1,40 +1,44 @@
 """Takes what cleaning.forget names out of what is kept: pages of the X API, and data sets of earlier times.
 
-The data set just made never has it. An older one that does is deleted whole: a part of it would be no data set. What
-was trained on it can't forget, so its name is reported and the status marks those runs as stale.
+It comes before the sources are read, since it is owed whatever becomes of them. A data set that holds such a post is
+deleted whole: a part of it would be no data set. What was trained on it can't forget. So a mark stays in its place, by
+which every later collection tells which data sets are gone, and the status marks the runs that learnt from them as
+stale, also where a report was lost.
 """
 
-import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tweetmodel_api.layout import Layout
+from tweetmodel_api.layout import FORGOTTEN, MANIFEST, Layout
 from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.clean import is_forgotten
+from tweetmodel_trainer.sources import x_api
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
 
 
-def forget(how: Cleaning, layout: Layout, present: str, workdir: Path, storage: Storage) -> list[str]:
-    """Removes the posts wherever they are kept.
+def forget(how: Cleaning, layout: Layout, workdir: Path, storage: Storage) -> None:
+    """Removes the posts wherever they are kept, and leaves a mark where a data set held one.
 
     Args:
         how: names posts and accounts.
         layout: of the TweetModel.
-        present: URI of the data set just made.
         workdir: for files on the way.
         storage: where everything lies.
-
-    Returns:
-        Names of the data sets that held one and are deleted now.
 
     Raises:
         Failure: the storage refuses or does not answer.
     """
+    for name, files in _datasets(layout, storage).items():
+        uri = f"{layout.datasets}/{name}"
+        if files != {FORGOTTEN} and _holds(uri, how, workdir, storage):
+            storage.write(f"{uri}/{FORGOTTEN}", b"This data set held a post that is to be forgotten, and is deleted.\n")
+            storage.delete(uri, keep=FORGOTTEN)
+            logger.info("%s held forgotten posts and is deleted", uri)
     pages = storage.names(layout.raw)
     folders = {layout.raw_x(account) for account in how.forgotten_accounts}
     for folder in folders & {f"{layout.raw}/{page.rpartition('/')[0]}" for page in pages}:
@@ -43,25 +47,31 @@ def forget(how: Cleaning, layout: Layout, present: str, workdir: Path, storage: 
     for uri in (f"{layout.raw}/{page}" for page in pages) if how.forgotten_posts else ():
         if uri.rpartition("/")[0] not in folders:
             with TemporaryDirectory(dir=workdir) as folder:
-                _thin(uri, how.forgotten_posts, Path(folder) / "page", storage)
-    deleted: list[str] = []
-    for name in sorted({path.partition("/")[0] for path in storage.names(layout.datasets)}):
-        uri = f"{layout.datasets}/{name}"
-        if uri != present and _holds(uri, how, workdir, storage):
-            storage.delete(uri)
-            deleted.append(name)
-            logger.info("%s held forgotten posts and is deleted", uri)
-    return deleted
+                _thin(uri, how.forgotten_posts, Path(folder), storage)
 
 
-def _thin(uri: str, ids: Collection[str], path: Path, storage: Storage) -> None:
+def forgotten(digests: Iterable[str], layout: Layout, storage: Storage) -> tuple[str, ...]:
+    """Names of those of these data sets that are gone, because they held a post that is to be forgotten."""
+    there = _datasets(layout, storage)
+    gone = {name for name, files in there.items() if FORGOTTEN in files and MANIFEST not in files}
+    return tuple(sorted(gone & {layout.dataset(digest).rpartition("/")[2] for digest in digests}))
+
+
+def _datasets(layout: Layout, storage: Storage) -> dict[str, set[str]]:
+    """What lies in the folder of each data set, by the folder's name."""
+    found: dict[str, set[str]] = {}
+    for path in storage.names(layout.datasets):
+        name, _, file = path.partition("/")
+        found.setdefault(name, set()).add(file)
+    return found
+
+
+def _thin(uri: str, ids: Collection[str], folder: Path, storage: Storage) -> None:
     """Writes a page of posts without some of them; what it covers stays covered, so nobody asks X for them again."""
-    storage.download(uri, path)
-    with path.open(encoding="utf-8") as lines:
-        rows = list(lines)
-    kept = [row for row in rows if json.loads(row)["id"] not in ids]
-    if len(kept) < len(rows):
-        storage.write(uri, "".join(kept).encode())
+    posts = x_api.kept(uri, folder, storage)
+    left = [post for post in posts if post["id"] not in ids]
+    if len(left) < len(posts):
+        x_api.keep(left, uri, storage)
 
 
 def _holds(uri: str, how: Cleaning, workdir: Path, storage: Storage) -> bool:

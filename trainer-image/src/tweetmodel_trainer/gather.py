@@ -12,6 +12,7 @@ from tweetmodel_api.plan import DatasetReference, Plan, token_variable
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Source
 from tweetmodel_trainer import dataset, web
+from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.sources import archive, posts, x_api
@@ -20,7 +21,9 @@ from tweetmodel_trainer.storage import Storage, Torn
 logger = logging.getLogger(__name__)
 
 
-def gather(source: Source, plan: Plan, folder: Path, storage: Storage, tell: Callable[..., None]) -> Iterator[Post]:
+def gather(
+    source: Source, plan: Plan, folder: Path, storage: Storage, tell: Callable[..., None], counts: Counts
+) -> Iterator[Post]:
     """The posts of one source, as they were written.
 
     Args:
@@ -29,6 +32,7 @@ def gather(source: Source, plan: Plan, folder: Path, storage: Storage, tell: Cal
         folder: an empty folder, for files on the way.
         storage: where s3:// URIs lie.
         tell: told numbers by name on the way, for the progress.
+        counts: of the source, for what only its reader knows.
 
     Raises:
         Failure: the source is missing, refused, unreachable or not what it should be.
@@ -42,7 +46,8 @@ def gather(source: Source, plan: Plan, folder: Path, storage: Storage, tell: Cal
         return hub_dataset.read(source.hugging_face, source.handle, token, folder)
     if source.x_api:
         raw = plan.layout.raw_x(source.handle)
-        return x_api.read(source.x_api, source.handle, token, raw, folder, storage, tell)
+        forgotten = plan.spec.cleaning.forgotten_posts
+        return x_api.read(source.x_api, source.handle, token, raw, folder, storage, tell, counts, forgotten)
     if source.tweet_model:
         return _lent(plan.borrowed[source.tweet_model.name], source, folder, storage)
     file = source.s3 or source.https

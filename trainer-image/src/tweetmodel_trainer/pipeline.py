@@ -1,6 +1,6 @@
 """The trainer from end to end: stages are functions from files to files, and here they meet S3 and the report.
 
-    collect:  gather → clean → split                         → data set
+    collect:  forget → gather → clean → split                → data set
     train:    base model → tokens → fine-tune → evaluate → generate → model, page, results → Hub
 
 A run that is done is not trained again: its report is repeated. Collecting again is cheap, and the same posts are
@@ -26,7 +26,7 @@ from tweetmodel_trainer.cache import NO_CACHE, Cache
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.forget import forget
+from tweetmodel_trainer.forget import forget, forgotten
 from tweetmodel_trainer.gather import gather
 from tweetmodel_trainer.originality import best
 from tweetmodel_trainer.post import Post
@@ -34,9 +34,6 @@ from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
-
-MOST_FORGOT_IN = 50
-"""So many names of data sets fit into the report."""
 
 REPORT, SAMPLES, METRICS, EVALUATION = "report.json", "samples.jsonl", "metrics.jsonl", "evaluation.json"
 
@@ -48,13 +45,13 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         Failure: a source, the storage or the amount of text is not what it should be.
     """
     storage.check_bucket(plan.layout.root)
+    if plan.spec.cleaning.forget:
+        forget(plan.spec.cleaning, plan.layout, workdir, storage)
     counts: dict[str, Counts] = {}
     posts = _gather(plan, workdir, storage, progress, counts)
     written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.spec.cleaning)
     uri = plan.layout.dataset(written.digest)
     storage.publish(written.folder, uri)
-    cleaning = plan.spec.cleaning
-    forgot_in = forget(cleaning, plan.layout, uri, workdir, storage) if cleaning.forget else []
     total = written.total
     made = Dataset(
         digest=written.digest,
@@ -66,7 +63,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
-        forgot_in=tuple(forgot_in[:MOST_FORGOT_IN]),
+        forgot_in=forgotten(plan.learnt_from, plan.layout, storage) if plan.learnt_from else (),
         new=_new(plan.layout.dataset(plan.known), workdir, storage) if plan.known else None,
     )
     return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(counts), dataset=made)
@@ -92,7 +89,7 @@ def _gather(
         logger.info("gathering @%s", source.handle)
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
-            posts = gather(source, plan, Path(folder), storage, tell)
+            posts = gather(source, plan, Path(folder), storage, tell, counts[source.handle])
             kept = cleaned(posts, counts[source.handle], plan.spec.cleaning)
             # Another TweetModel's posts bear their authors' handles, by which they may be forgotten.
             yield from (post._replace(handle=source.handle) for post in kept) if source.tweet_model else kept

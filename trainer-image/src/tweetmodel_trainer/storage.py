@@ -248,10 +248,10 @@ class Storage:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             return {item["Key"][len(prefix) :]: item["Size"] for page in pages for item in page.get("Contents", [])}
 
-    def delete(self, uri: str) -> None:
-        """Deletes a folder, its manifest first, so that no half of it counts."""
+    def delete(self, uri: str, *, keep: str = "") -> None:
+        """Deletes a folder, but for one name, its manifest first, so that no half of it counts."""
         bucket, prefix = _split(uri)
-        names = self.names(uri)
+        names = [name for name in self.names(uri) if name != keep]
         with self._telling(uri, Reason.BUCKET_MISSING):
             for name in sorted(names, key=lambda name: name != MANIFEST):
                 self._client.delete_object(Bucket=bucket, Key=prefix + name)

@@ -12,6 +12,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
     goal, number = pursuit.goal, pursuit.create
     assert number is not None  # only pursuits that create come here
     training = goal.stage == "train"
+    runs = observed.status.runs if observed.status else ()
     return JobRequest(
         name=goal.job_name(observed, number),
         uid=observed.uid,
@@ -26,6 +27,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
             run=goal.id if training else None,
             dataset=DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None,
             known=goal.known,
+            learnt_from=tuple(sorted({run.dataset_digest for run in runs})) if goal.stage == "collect" else (),
             borrowed={name: found for name, found in observed.borrowed.items() if found},
             start=goal.start,
             beat=goal.beat,

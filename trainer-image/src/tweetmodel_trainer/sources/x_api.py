@@ -2,7 +2,8 @@
 
 What was read is kept in storage page by page, each in an object that is named by the range of ids it covers and by how
 many posts were bought with it, so a pod that dies reads on where it stopped, a later look reads what is new alone, and
-a post that is forgotten stays paid for. Retweets are never asked for: they would be paid for and left out.
+a post that is forgotten stays paid for. Retweets are left out by X, since they would be paid for and left out here; but
+X does so after it has cut the page, so a page may be short or empty with more behind it.
 
 Prices: docs.x.com/x-api/getting-started/pricing. Limits: docs.x.com/x-api/posts/timelines (3,200 posts, pages of 100).
 """
@@ -12,10 +13,11 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import tweepy
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import XApi
+from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.post import Post, from_fields
 from tweetmodel_trainer.storage import Storage
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 DOLLARS_A_POST = Decimal("0.005")
 DOLLARS_A_USER = Decimal("0.010")
 PAGE, SMALLEST_PAGE = 100, 5
+TIMEOUT_SECONDS = 30.0
 FIELDS = "created_at,lang,in_reply_to_user_id,author_id,note_tweet,edit_history_tweet_ids"
 
 NO_ANSWER = "what comes is not what was asked for"
@@ -86,7 +90,17 @@ def gaps(pages: Sequence[Page]) -> list[Gap]:
     return [*found, Gap(low, None)] if low > 0 else found
 
 
-def read(source: XApi, handle: str, token: str, uri: str, folder: Path, storage: Storage, tell: Tell) -> Iterator[Post]:
+def read(
+    source: XApi,
+    handle: str,
+    token: str,
+    uri: str,
+    folder: Path,
+    storage: Storage,
+    tell: Tell,
+    counts: Counts,
+    forgotten: Collection[str] = (),
+) -> Iterator[Post]:
     """The newest posts of an account, newest first, as far as limits and budget allow.
 
     Args:
@@ -97,28 +111,32 @@ def read(source: XApi, handle: str, token: str, uri: str, folder: Path, storage:
         folder: for files on the way.
         storage: where posts are kept.
         tell: told what it will cost, and how long X asks to wait.
+        counts: of the account; told whether the budget ended the reading.
+        forgotten: ids of posts that are not kept, though X may show them and take money for them.
 
     Raises:
         Failure: the token, the account or X is not what it should be.
     """
     pages = pages_of(storage.names(uri))
-    posts = [post for page in pages for post in _kept(page, uri, folder, storage)]
+    posts = [post for page in pages for post in kept(f"{uri}/{page.name}", folder, storage)]
     bought = sum(page.bought for page in pages)
     allowed = int(Decimal(source.budget_usd) / DOLLARS_A_POST) - bought
     timeline = _Timeline(client(token), handle, allowed, tell)
     user = timeline.user(posts)
-    wanted = min(source.max_posts, user["public_metrics"]["tweet_count"]) - len(posts)
-    estimate = DOLLARS_A_USER + DOLLARS_A_POST * max(0, min(wanted, allowed))
-    logger.info("@%s: %d posts are kept; reading on costs about $%s", handle, len(posts), estimate)
+    unknown = user["public_metrics"]["tweet_count"] - len(posts)  # retweets, which cost nothing, are among them
+    estimate = DOLLARS_A_USER + DOLLARS_A_POST * max(0, min(unknown, source.max_posts, allowed))
+    logger.info("@%s: %d posts are kept; reading on costs at most about $%s", handle, len(posts), estimate)
     tell(estimated_usd=float(estimate))
     for gap in gaps(pages):
         most = source.max_posts - (0 if gap.until is None else len(posts))  # of older ones only what is missing
-        for page, found in timeline.pages(user["id"], gap, most):
-            storage.write(f"{uri}/{page.name}", "".join(json.dumps(post) + "\n" for post in found).encode())
+        for page, shown in timeline.pages(user["id"], gap, most):
+            found = [post for post in shown if post["id"] not in forgotten]
+            keep(found, f"{uri}/{page.name}", storage)
             posts += found
             bought += page.bought
             tell(posts=len(posts), spent_usd=float(DOLLARS_A_POST * bought))
-    if timeline.allowed < SMALLEST_PAGE:
+    counts.budget_spent = timeline.budget_spent
+    if timeline.budget_spent:
         logger.warning("@%s: the budget of $%s is spent: %d posts were read", handle, source.budget_usd, bought)
     return _newest(posts, handle, source.max_posts)
 
@@ -131,12 +149,24 @@ def client(token: str) -> tweepy.Client:
     """
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise Failure(Reason.X_TOKEN_INVALID, f"the Secret holds nothing that can be a token: {_TOKEN_ADVICE}")
-    return tweepy.Client(token, return_type=dict)
+    door = tweepy.Client(token, return_type=dict)
+    door.session.request = partial(door.session.request, timeout=TIMEOUT_SECONDS)  # else it would wait for ever
+    return door
 
 
-def _kept(page: Page, uri: str, folder: Path, storage: Storage) -> Iterator[Fields]:
-    path = folder / page.name
-    storage.download(f"{uri}/{page.name}", path)
+def keep(posts: Sequence[Fields], uri: str, storage: Storage) -> None:
+    """Writes a page to storage."""
+    storage.write(uri, "".join(json.dumps(post) + "\n" for post in posts).encode())
+
+
+def kept(uri: str, folder: Path, storage: Storage) -> list[Fields]:
+    """The posts of a page in storage.
+
+    Raises:
+        Failure: InvalidPosts where it is no page of posts.
+    """
+    path = folder / "page.jsonl"
+    storage.download(uri, path)
     try:
         with path.open(encoding="utf-8") as lines:
             posts = [json.loads(line) for line in lines]
@@ -144,9 +174,9 @@ def _kept(page: Page, uri: str, folder: Path, storage: Storage) -> Iterator[Fiel
         posts = [None]
     path.unlink()
     if not all(map(is_post, posts)):
-        sentence = f"{uri}/{page.name} is damaged: delete it, and its posts are read (and paid for) again."
+        sentence = f"{uri} is damaged: delete it, and its posts are read (and paid for) again."
         raise Failure(Reason.INVALID_POSTS, sentence)
-    yield from posts
+    return posts
 
 
 def _newest(posts: Sequence[Fields], handle: str, most: int) -> Iterator[Post]:
@@ -190,6 +220,8 @@ class _Timeline:
         self._handle = handle
         self.allowed = allowed
         """Posts that the budget still pays for."""
+        self.budget_spent = False
+        """Whether more might have been read for more money."""
         self._tell = tell
 
     def user(self, posts: Sequence[Fields]) -> Fields:
@@ -220,31 +252,41 @@ class _Timeline:
         return Failure(Reason.ACCOUNT_MISSING, sentence)
 
     def pages(self, user: str, gap: Gap, most: int) -> Iterator[tuple[Page, list[Fields]]]:
-        """The pages that fill a gap, newest first, until `most` posts are read or the budget is spent."""
-        until = gap.until
-        while most > 0 and self.allowed >= SMALLEST_PAGE:
-            count = max(SMALLEST_PAGE, min(PAGE, most, self.allowed))
-            found, is_last = self._page(user, until, gap.since, count)
-            if not found and until is None:
-                return  # nothing is new
-            ids = [int(post["id"]) for post in found]
-            low = min(ids) if not is_last else 0 if gap.since is None else gap.since + 1
-            page = Page(until or max(ids) + 1, low, bought=len(found))
-            self.allowed -= len(found)
-            most -= len(found)
-            yield page, found
-            if is_last:
-                return
-            until = page.low
+        """The pages that fill a gap, newest first, until `most` posts are read or the budget is spent.
 
-    def _page(self, user: str, until: int | None, since: int | None, count: int) -> tuple[list[Fields], bool]:
-        """Posts between two ids, newest first, and whether these are all."""
+        Where X gives posts and no token for more, everything older is covered. An empty page covers nothing: to ask
+        once more at the next look costs nothing, and what is taken for covered by mistake is lost for good.
+        """
+        until, token = gap.until, None
+        while most > 0:
+            if self.allowed < SMALLEST_PAGE:
+                self.budget_spent = True
+                return
+            count = max(SMALLEST_PAGE, min(PAGE, most, self.allowed))
+            found, more = self._page(user, until, gap.since, count, token)
+            if found:
+                ids = [int(post["id"]) for post in found]
+                low = min(ids) if more else 0 if gap.since is None else gap.since + 1
+                page = Page(until or max(ids) + 1, low, bought=len(found))
+                self.allowed -= len(found)
+                most -= len(found)
+                yield page, found
+                until = page.low
+            if not more:
+                return
+            token = None if found else more  # it belongs to this very request: behind posts, the next one is another
+
+    def _page(
+        self, user: str, until: int | None, since: int | None, count: int, token: str | None
+    ) -> tuple[list[Fields], str | None]:
+        """Posts between two ids, newest first, and the token for what is behind them; None where these are all."""
         answer = self._ask(
             lambda: self._door.get_users_tweets(
                 user,
                 max_results=count,
                 until_id=until,
                 since_id=since,
+                pagination_token=token,
                 exclude=["retweets"],
                 tweet_fields=FIELDS,
             )
@@ -258,7 +300,10 @@ class _Timeline:
             raise self._unreachable(NO_ANSWER)
         if not all(is_post(post) and (since or -1) < int(post["id"]) < (until or math.inf) for post in found):
             raise self._unreachable(NO_ANSWER)
-        return found, not found or "next_token" not in meta
+        more = meta.get("next_token")
+        if not isinstance(more, str | None) or (more and more == token):
+            raise self._unreachable(NO_ANSWER)
+        return found, more
 
     def _ask(self, request: Callable[[], Any]) -> Fields:
         while True:
