@@ -1,8 +1,9 @@
+import re
 import time as time_module
 
 import generate
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tweetmodel_api.spec import Cleaning
@@ -19,6 +20,10 @@ from tweetmodel_trainer.post import Post, time_of
         ("look https://t.co/abc", "look"),
         ("https://t.co/abc look", "look"),
         ("one\nhttps://t.co/abc\ntwo", "one two"),
+        ("(https://t.co/a) text", "(text"),
+        ('"https://t.co/x" he said', '"he said'),
+        ("see:https://t.co/x and", "see:and"),
+        ("https://web.archive.org/http://a.org/ is gone", "gone"),
         ("one  two\n\n three ", "one two three"),
         ("nul\x00l and \ud800 half a pair", "null and half a pair"),
         (f"a {END_OF_TEXT} b", "a b"),
@@ -32,6 +37,20 @@ from tweetmodel_trainer.post import Post, time_of
 )
 def test_a_post_is_cleaned(raw: str, left: str) -> None:
     assert clean(raw) == left
+
+
+LINK_PIECES = ["http:", "https:", "//t.co/x", "ht", "tp:", "tps:", "s:", "(", "word", " ", "\n", "\t", "\u3000"]
+
+
+@given(st.lists(st.sampled_from(LINK_PIECES), max_size=20).map("".join))
+@settings(max_examples=2000)
+def test_links_are_removed_as_huggingtweets_removes_them(text: str) -> None:
+    left = text
+    for scheme in ("http:", "https:"):
+        link = rf"{scheme}\S+"
+        for what in (f" {link}", f"{link} ", f"\n{link} ", f"\n{link}", link):
+            left = re.sub(what, "", left)
+    assert clean(text) == " ".join(re.sub(" +", " ", left).split())
 
 
 @pytest.mark.parametrize(
@@ -182,10 +201,12 @@ def test_the_first_and_the_last_time_do_not_depend_on_the_order() -> None:
     [
         " " * 10_000_000 + "http",
         "https:" * 1_000_000,
+        "https:a\n" * 1_000_000,
+        "\nhttps:a " * 1_000_000,
         END_OF_TEXT[:6] * 500_000 + END_OF_TEXT[6:] * 500_000,
         "@ " * 5_000_000,
     ],
-    ids=["spaces", "links", "marks", "mentions"],
+    ids=["spaces", "link", "links", "lines", "marks", "mentions"],
 )
 def test_a_post_of_megabytes_is_cleaned_in_linear_time(text: str) -> None:
     began = time_module.process_time()

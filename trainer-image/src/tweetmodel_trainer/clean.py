@@ -18,7 +18,13 @@ T = TypeVar("T")
 PLAIN_WORDS_NEEDED = 3
 END_OF_TEXT = "<|endoftext|>"
 
-_URL = re.compile(r"(?<!\s)\s*https?:\S+")  # from the start of a run of spaces on: a long run is looked at once
+_LINKS = tuple(
+    (re.compile(found), left)
+    for link in (r"http:\S++", r"https:\S++")
+    for found, left in ((f" {link}", ""), (f"({link}(?! ))|{link} ", r"\1"), (f"\n{link} ", ""), (f"\n?{link}", ""))
+)
+"""What is found of a link and what is left of that: by these steps huggingtweets joins what stood around it. In the
+second a link with no space behind it is found too, and left: else each `http:` in it would be read to its end."""
 _MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 _MARKS = ("http", "@", "#")
 _UNKNOWN_LANGUAGES = re.compile(r"(und|zxx|q\w\w)?$")
@@ -34,8 +40,11 @@ def unescape(text: str) -> str:
 
 
 def strip_urls(text: str) -> str:
-    """Removes links with the white space before them."""
-    return _URL.sub("", text) if "http" in text else text
+    """Removes links with a space beside them, in the steps in which huggingtweets does."""
+    if "http" in text:
+        for found, left in _LINKS:
+            text = found.sub(left, text)
+    return text
 
 
 def strip_controls(text: str) -> str:
