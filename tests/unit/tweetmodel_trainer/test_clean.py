@@ -181,13 +181,27 @@ def test_a_table_of_what_was_seen_grows() -> None:
         ("Wed Oct 10 20:19:24 +0000 2018", "2018-10-10T20:19:24Z"),
         ("2018-10-10T22:19:24.000+02:00", "2018-10-10T20:19:24Z"),
         ("2018-10-10T20:19:24Z", "2018-10-10T20:19:24Z"),
+        ("2018-10-10T20:19:24.123456789Z", "2018-10-10T20:19:24Z"),
+        ("2018-10-10 20:19:24", "2018-10-10T20:19:24Z"),
+        ("2018-10-10", "2018-10-10T00:00:00Z"),
+        ("0987-10-10", "0987-10-10T00:00:00Z"),
         ("Wed Okt 10 20:19:24 +0000 2018", ""),
+        ("Wed Feb 99 99:99:99 +0000 2018", ""),
+        ("2018-02-30T00:00:00Z", ""),
         ("0001-01-01T00:00:00+23:00", ""),
         ("yesterday", ""),
     ],
 )
-def test_times_are_read_as_x_writes_them(created: str, time: str) -> None:
-    assert time_of(created) == time
+def test_times_are_read_as_x_writes_them_wherever_the_pod_is(
+    created: str, time: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time_module.tzset()
+    try:
+        assert time_of(created) == time
+    finally:
+        monkeypatch.undo()
+        time_module.tzset()
 
 
 def test_the_first_and_the_last_time_do_not_depend_on_the_order() -> None:

@@ -13,7 +13,6 @@ _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _X_TIME = re.compile(
     r"\w{3} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d\d) (\d\d:\d\d:\d\d) \+0000 (\d{4})$", re.ASCII
 )
-_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", re.ASCII)
 
 
 class Post(NamedTuple):
@@ -52,16 +51,16 @@ def _answers_another(handle: str, fields: Mapping[str, object]) -> bool:
 
 
 def time_of(created: str) -> str:
-    """The time that a source wrote, in UTC as 2018-10-10T20:19:24Z; empty where it can't be read.
+    """The time that a source wrote, in UTC as 2018-10-10T20:19:24Z; empty where it can't be read or never was.
 
-    X writes `Wed Oct 10 20:19:24 +0000 2018` in archives and ISO 8601 in API v2.
+    X writes `Wed Oct 10 20:19:24 +0000 2018` in archives and ISO 8601 in API v2; a time of no zone is taken for UTC.
     """
     if match := _X_TIME.match(created):
-        month, day, time, year = match.groups()
-        return f"{year}-{_MONTHS.index(month) // 3 + 1:02d}-{day}T{time}Z"
+        month, day, clock, year = match.groups()
+        created = f"{year}-{_MONTHS.index(month) // 3 + 1:02d}-{day}T{clock}Z"
     try:
-        if _UTC_TIME.match(created) and datetime.fromisoformat(created):
-            return f"{created[:19]}Z"
-        return datetime.fromisoformat(created).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        time = datetime.fromisoformat(created)
+        in_utc = time.astimezone(UTC) if time.utcoffset() else time
     except (ValueError, OverflowError):
         return ""
+    return f"{in_utc.isoformat()[:19]}Z"
