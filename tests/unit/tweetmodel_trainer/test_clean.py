@@ -74,7 +74,7 @@ def test_a_retweet_is_told_by_its_beginning() -> None:
 def test_the_sample_archive_gives_the_table_that_huggingtweets_shows() -> None:
     counts = Counts()
     texts = (tweet["full_text"] for tweet in generate.tweets(1))
-    kept = list(cleaned((Post("ada", "1", text) for text in texts), counts))
+    kept = list(cleaned((Post("ada", str(number), text) for number, text in enumerate(texts)), counts))
     assert (counts.downloaded, counts.retweets, counts.short, counts.kept) == (3249, 610, 6, 2633)
     assert counts.characters == sum(len(post.text) for post in kept) > 40_000
 
@@ -111,7 +111,7 @@ def test_retweets_and_short_posts_stay_where_the_spec_says_so() -> None:
 
 
 def test_replies_go_where_asked_for_and_threads_stay() -> None:
-    thread, reply = Post("ada", "1", "and so it goes on"), Post("ada", "2", "no it does not", is_reply=True)
+    thread, reply = Post("ada", "a", "and so it goes on"), Post("ada", "b", "no it does not", is_reply=True)
     posts = [thread, reply, *said("@bob it does not at all", "I told @bob that it does")]
     left, counts = after(posts, drop=["Replies"])
     assert left == ["and so it goes on", "I told @bob that it does"]
@@ -134,10 +134,20 @@ def test_a_forgotten_post_and_all_posts_of_a_forgotten_account_go() -> None:
 
 
 def test_a_post_in_another_language_goes_and_one_of_none_stays() -> None:
-    posts = [Post("ada", "1", f"three words in {code}", language=code) for code in ("en", "de", "und", "qme", "")]
+    codes = ("en", "de", "und", "qme", "")
+    posts = [Post("ada", f"id {code}", f"three words in {code}", language=code) for code in codes]
     left, counts = after(posts, languages=["en"])
     assert left == [f"three words in {code}".strip() for code in ("en", "und", "qme", "")]
     assert counts.foreign == 1
+
+
+def test_the_same_id_again_goes_but_where_it_is_another_accounts_or_only_a_number() -> None:
+    first, again = Post("ada", "7", "the fog is back"), Post("ada", "7", "the fog has gone again")
+    others = [Post("bob", "7", "no fog over here"), Post("ada", "7", "a row without an id", numbered=True)]
+    left, counts = after([first, again, *others])
+    assert left == ["the fog is back", "no fog over here", "a row without an id"]
+    assert (counts.downloaded, counts.duplicates, counts.kept) == (4, 1, 3)
+    assert len(after([again, first])[0]) == 1
 
 
 def test_the_same_text_again_goes_where_asked_for() -> None:
@@ -206,7 +216,7 @@ def test_times_are_read_as_x_writes_them_wherever_the_pod_is(
 
 def test_the_first_and_the_last_time_do_not_depend_on_the_order() -> None:
     times = ("2021-01-01T00:00:00Z", "2019-05-01T00:00:00Z", "", "what", "2020-01-01T00:00:00Z")
-    _, counts = after([Post("ada", "1", "one more quiet day", created=time) for time in times])
+    _, counts = after([Post("ada", f"id {time}", "one more quiet day", created=time) for time in times])
     assert (counts.first, counts.last) == ("2019-05-01T00:00:00Z", "2021-01-01T00:00:00Z")
 
 

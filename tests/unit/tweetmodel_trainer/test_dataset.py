@@ -31,7 +31,7 @@ def write(folder: Path, *many: list[Post], seed: int = 1) -> dataset.Written:
 
 
 def test_no_text_is_in_both_parts(tmp_path: Path) -> None:
-    write(tmp_path, posts(300) + posts(300))
+    write(tmp_path, posts(300) + [post._replace(id=f"again {post.id}") for post in posts(300)])
     train, held_out = (dataset.read(tmp_path / name) for name in (dataset.TRAIN, dataset.EVAL))
     assert not {p.text for p in train} & {p.text for p in held_out}
     assert len(train) + len(held_out) == 600
@@ -78,7 +78,7 @@ def test_each_account_must_have_enough_of_its_own(tmp_path: Path) -> None:
 
 def test_posts_that_are_all_the_same_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="say the same"):
-        write(tmp_path, [posts(1)[0]] * 200)
+        write(tmp_path, [posts(1)[0]._replace(id=str(n)) for n in range(200)])
 
 
 def held_out(texts: list[str], seed: int) -> set[str]:

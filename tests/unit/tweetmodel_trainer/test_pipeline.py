@@ -32,8 +32,8 @@ OURS = "tweetmodel_trainer"
 SHORT = {"epochs": 1, "blockSize": 64, "batchSize": 64, "learningRate": "3e-3"}
 
 
-def tweets(*texts: str) -> bytes:
-    items = [{"tweet": {"id_str": str(i), "full_text": text}} for i, text in enumerate(texts)]
+def tweets(*texts: str, first: int = 0) -> bytes:
+    items = [{"tweet": {"id_str": str(i), "full_text": text}} for i, text in enumerate(texts, first)]
     return f"window.YTD.tweets.part0 = {json.dumps(items)}".encode()
 
 
@@ -196,7 +196,7 @@ def test_an_unpacked_archive_is_read_from_its_folder_in_the_bucket(
 ) -> None:
     for number in (0, 1):
         texts = (f"gull number {number}/{n} has taken another sandwich from me" for n in range(200))
-        put(f"export/data/tweets{f'-part{number}' if number else ''}.js", tweets(*texts))
+        put(f"export/data/tweets{f'-part{number}' if number else ''}.js", tweets(*texts, first=200 * number))
     put("export/data/like.js", b"no business of ours")
     folder = {"handle": "ada", "archive": {"uri": f"s3://{bucket}/export/"}}
     assert run(make_plan(sources=[folder]))[1].dataset.kept == 400

@@ -75,6 +75,11 @@ def is_forgotten(post: Post, ids: Collection[str], accounts: Collection[str]) ->
     return post.id in ids or (bool(accounts) and post.handle.lower() in accounts)
 
 
+def is_again(post: Post, seen: Seen) -> bool:
+    """Whether an account's post of this id came before; what has no id of its own is another one by its number."""
+    return not post.numbered and seen.again(f"{post.handle}/{post.id}")
+
+
 def is_foreign(language: str, kept: Sequence[str]) -> bool:
     """Whether a post is known to be in a language that is not kept."""
     return language not in kept and not _UNKNOWN_LANGUAGES.match(language)
@@ -181,8 +186,9 @@ def _first(drops: Drops[T], value: T) -> str | None:
 
 
 def _raw_drops(how: Cleaning) -> Drops[Post]:
-    """Rules that ask the post as it was written."""
-    drops: Drops[Post] = []
+    """Rules that ask the post as it was written; that it is another one than those before is always asked."""
+    seen = Seen()
+    drops: Drops[Post] = [("duplicates", lambda post: is_again(post, seen))]
     if how.forget:
         ids, accounts = how.forgotten_posts, how.forgotten_accounts
         drops.append(("forgotten", lambda post: is_forgotten(post, ids, accounts)))

@@ -13,6 +13,7 @@ _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _X_TIME = re.compile(
     r"\w{3} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d\d) (\d\d:\d\d:\d\d) \+0000 (\d{4})$", re.ASCII
 )
+_UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", re.ASCII)
 
 
 class Post(NamedTuple):
@@ -27,17 +28,21 @@ class Post(NamedTuple):
     """What X took its language for, such as "en"; empty where nobody says."""
     is_reply: bool = False
     """Whether it is known to answer somebody else's post."""
+    numbered: bool = False
+    """Whether its source names no id, so that the id is its number there."""
 
 
 def from_fields(handle: str, text: str, fields: Mapping[str, object], number: int) -> Post:
     """The post that these fields describe; `number` is its id where they hold none."""
+    named = fields.get("id_str") or fields.get("id")
     return Post(
         handle,
-        str(fields.get("id_str") or fields.get("id") or number),
+        str(named or number),
         text,
         str(fields.get("created_at") or ""),
         str(fields.get("lang") or ""),
         _answers_another(handle, fields),
+        numbered=not named,
     )
 
 
@@ -60,6 +65,8 @@ def time_of(created: str) -> str:
         created = f"{year}-{_MONTHS.index(month) // 3 + 1:02d}-{day}T{clock}Z"
     try:
         time = datetime.fromisoformat(created)
+        if _UTC_TIME.match(created):  # as most are, and cut off three times as fast as written anew
+            return f"{created[:19]}Z"
         in_utc = time.astimezone(UTC) if time.utcoffset() else time
     except (ValueError, OverflowError):
         return ""
