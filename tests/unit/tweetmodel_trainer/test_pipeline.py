@@ -115,6 +115,17 @@ def test_several_sources_become_one_data_set(make_plan: MakePlan, run: Any, put:
     assert report.dataset.kept == 800
 
 
+def test_one_author_of_many_in_a_file_is_a_source(make_plan: MakePlan, run: Any, put: Any, bucket: str) -> None:
+    rows = (f"{'ada' if n % 2 else 'bob'},gull number {n} has taken another sandwich" for n in range(800))
+    put("all.csv", "\n".join(["by,text", *rows]).encode())
+    file = {"uri": f"s3://{bucket}/all.csv"}
+    _, report = run(make_plan(sources=[{"handle": "ada", "s3": file | {"where": {"by": "ada"}}}]))
+    assert (report.dataset.downloaded, report.dataset.kept) == (400, 400)
+    code, report = run(make_plan(sources=[{"handle": "eve", "s3": file | {"where": {"by": "eve"}}}]))
+    assert (code, report.reason) == (ExitCode.DATA, Reason.INVALID_POSTS)
+    assert "no row of the source @eve has 'by' = 'eve': correct its where." in report.message
+
+
 def test_another_tweetmodels_posts_are_a_source(make_plan: MakePlan, run: Any, put: Any) -> None:
     put("archive.zip", MANY)
     _, lent = run(make_plan())
