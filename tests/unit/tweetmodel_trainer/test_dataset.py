@@ -1,6 +1,7 @@
 import hashlib
 import json
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
@@ -136,7 +138,20 @@ def test_the_record_says_where_the_posts_come_from_and_what_made_it(tmp_path: Pa
     for name, part in info["files"].items():
         assert part["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
     assert info["cleaning"]["drop"] == ["Retweets", "Short"]
-    assert info["software"]["tweetmodel-trainer"]
+    assert {"tweetmodel-trainer", "tweepy", "pyarrow", "huggingface-hub"} <= info["software"].keys()
+
+
+def test_ten_million_posts_take_less_than_a_gibibyte(tmp_path: Path) -> None:
+    """By every rule, and just after their tables doubled, when a post takes most."""
+    counts, number = {"ada": Counts()}, 45_000
+    many = (Post("ada", str(n), f"the gull took sandwich number {n}") for n in range(number))
+    how = Cleaning(drop=("Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"))
+    tracemalloc.start()
+    dataset.write(cleaned(many, counts["ada"], how), counts, 1, tmp_path, how)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts["ada"].kept == number
+    assert peak / number * 10_000_000 < 2**30 * 0.85  # the rest is Python and its libraries
 
 
 def test_an_id_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> None:
