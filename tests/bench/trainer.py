@@ -238,7 +238,8 @@ def from_start(*arguments: str) -> float:
 
 def cleaning() -> float:
     """Posts a second that one core cleans."""
-    posts = [Post("ada", str(n), str(tweet["full_text"])) for n, tweet in enumerate(archive.tweets(1))] * 30
+    texts = [str(tweet["full_text"]) for tweet in archive.tweets(1)] * 30
+    posts = [Post("ada", str(number), text) for number, text in enumerate(texts)]
     started = time.process_time()
     for _ in cleaned(posts, Counts()):
         pass

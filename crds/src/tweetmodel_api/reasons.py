@@ -153,7 +153,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.INVALID_POSTS: Fact(
         "A file of posts can't be read in its format, in UTF-8, with the named text field.",
-        "Correct the line that the message names, or the source's format or textField.",
+        "Correct the line that the message names, or the source's format, textField or where.",
         ExitCode.DATA,
     ),
     Reason.SOURCE_MISSING: Fact(

@@ -48,19 +48,42 @@ class Archive(Model):
     `storage` names; an s3:// URI that ends with / names the folder of an unpacked export."""
 
 
-PostsFormat = Literal["JSONL", "CSV", "Parquet", "Text"]
-
-
-class Posts(Model):
-    """How a file of posts is to be read; gzipped files are told by their first bytes."""
-
-    format: PostsFormat | None = None
-    """JSONL (one object a line), CSV (its first line names the columns), Parquet, or Text (one post a line);
-    absent: as the file's name ends (.jsonl, .csv, .parquet, .txt, each with or without .gz), else JSONL."""
+class Rows(Model):
+    """Which rows of a table are posts, and which of their fields is the text."""
 
     text_field: Annotated[str, Field(min_length=1, max_length=128)] = "text"
     """The field or column that holds the post's text. id, created_at, lang and in_reply_to_user_id are read too,
     where they are there."""
+
+    where: (
+        Annotated[
+            dict[
+                Annotated[str, Field(min_length=1, max_length=128)],
+                Annotated[str, Field(max_length=256)],
+            ],
+            Field(min_length=1, max_length=8),
+        ]
+        | None
+    ) = None
+    """Reads only the rows whose fields say this, such as author: ada for the posts of one author among many."""
+
+
+PostsFormat = Literal["JSONL", "CSV", "Parquet", "Text"]
+
+
+class Posts(Rows):
+    """How a file of posts is to be read; gzipped files are told by their first bytes."""
+
+    model_config = rules(
+        rule(
+            "!has(self.where) || !has(self.format) || self.format != 'Text'",
+            "where asks for fields, and plain text has none: remove where, or correct format",
+        )
+    )
+
+    format: PostsFormat | None = None
+    """JSONL (one object a line), CSV (its first line names the columns), Parquet, or Text (one post a line);
+    absent: as the file's name ends (.jsonl, .csv, .parquet, .txt, each with or without .gz), else JSONL."""
 
 
 class S3Posts(Posts):
@@ -95,7 +118,7 @@ class XApi(Model):
     the account up ($0.010 each time) is not in it."""
 
 
-class HubDataset(Model):
+class HubDataset(Rows):
     """Posts in a data set on the Hugging Face Hub."""
 
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$", max_length=200)]
@@ -107,8 +130,8 @@ class HubDataset(Model):
     split: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=64)] = "train"
     """The split to read."""
 
-    text_field: Annotated[str, Field(min_length=1, max_length=128)] = "text"
-    """The column that holds the post's text."""
+    config: Annotated[str, Field(pattern=r"^[\w./-]+$", max_length=128)] | None = None
+    """The configuration to read: the folder that the split is in. Absent: the only one, or the one named default."""
 
     secret_ref: LocalReference | None = None
     """A Secret with the key token, for one that is private or gated."""
@@ -158,7 +181,7 @@ class Cleaning(Model):
     ] = ("Retweets", "Short")
     """Posts to leave out. Retweets; Replies to others; Short: fewer than three words that are no link, mention or
     hashtag; Duplicates: the same text again; NearDuplicates: the same words again, whatever their case,
-    punctuation, mentions and emoji."""
+    punctuation, mentions and emoji. The same id again is left out in any case."""
 
     tidy: Annotated[
         tuple[Literal["Entities", "Links", "Spaces"], ...], Field(max_length=3, json_schema_extra=a_set), _sorted

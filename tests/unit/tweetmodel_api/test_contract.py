@@ -70,6 +70,19 @@ def test_other_sources_are_another_collection() -> None:
     assert collection_id(other) != collection_id(spec())
 
 
+def test_other_rows_of_a_source_are_another_collection_in_whatever_order_they_are_asked_for() -> None:
+    def rows(**more: object) -> TweetModelSpec:
+        return spec(sources=[{"handle": "ada", "s3": {"uri": "s3://bucket/all.csv", **more}}])
+
+    one, other = (
+        rows(where=dict(pairs)) for pairs in ([("by", "ada"), ("lang", "en")], [("lang", "en"), ("by", "ada")])
+    )
+    assert collection_id(one) == collection_id(other) != collection_id(rows())
+    for wrong in ({}, {"": "ada"}, {str(n): "x" for n in range(9)}, {"by": "x" * 257}):
+        with pytest.raises(ValidationError):
+            rows(where=wrong)
+
+
 def test_a_change_of_the_secret_or_a_retry_asks_for_another_pod() -> None:
     other = spec(storage={"uri": "s3://bucket/models", "secretRef": {"name": "new"}})
     assert inputs_id("train", other, "") != inputs_id("train", spec(), "")

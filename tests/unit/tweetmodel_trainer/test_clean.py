@@ -1,8 +1,9 @@
+import re
 import time as time_module
 
 import generate
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tweetmodel_api.spec import Cleaning
@@ -19,6 +20,10 @@ from tweetmodel_trainer.post import Post, time_of
         ("look https://t.co/abc", "look"),
         ("https://t.co/abc look", "look"),
         ("one\nhttps://t.co/abc\ntwo", "one two"),
+        ("(https://t.co/a) text", "(text"),
+        ('"https://t.co/x" he said', '"he said'),
+        ("see:https://t.co/x and", "see:and"),
+        ("https://web.archive.org/http://a.org/ is gone", "gone"),
         ("one  two\n\n three ", "one two three"),
         ("nul\x00l and \ud800 half a pair", "null and half a pair"),
         (f"a {END_OF_TEXT} b", "a b"),
@@ -32,6 +37,20 @@ from tweetmodel_trainer.post import Post, time_of
 )
 def test_a_post_is_cleaned(raw: str, left: str) -> None:
     assert clean(raw) == left
+
+
+LINK_PIECES = ["http:", "https:", "//t.co/x", "ht", "tp:", "tps:", "s:", "(", "word", " ", "\n", "\t", "\u3000"]
+
+
+@given(st.lists(st.sampled_from(LINK_PIECES), max_size=20).map("".join))
+@settings(max_examples=2000)
+def test_links_are_removed_as_huggingtweets_removes_them(text: str) -> None:
+    left = text
+    for scheme in ("http:", "https:"):
+        link = rf"{scheme}\S+"
+        for what in (f" {link}", f"{link} ", f"\n{link} ", f"\n{link}", link):
+            left = re.sub(what, "", left)
+    assert clean(text) == " ".join(re.sub(" +", " ", left).split())
 
 
 @pytest.mark.parametrize(
@@ -55,7 +74,7 @@ def test_a_retweet_is_told_by_its_beginning() -> None:
 def test_the_sample_archive_gives_the_table_that_huggingtweets_shows() -> None:
     counts = Counts()
     texts = (tweet["full_text"] for tweet in generate.tweets(1))
-    kept = list(cleaned((Post("ada", "1", text) for text in texts), counts))
+    kept = list(cleaned((Post("ada", str(number), text) for number, text in enumerate(texts)), counts))
     assert (counts.downloaded, counts.retweets, counts.short, counts.kept) == (3249, 610, 6, 2633)
     assert counts.characters == sum(len(post.text) for post in kept) > 40_000
 
@@ -92,7 +111,7 @@ def test_retweets_and_short_posts_stay_where_the_spec_says_so() -> None:
 
 
 def test_replies_go_where_asked_for_and_threads_stay() -> None:
-    thread, reply = Post("ada", "1", "and so it goes on"), Post("ada", "2", "no it does not", is_reply=True)
+    thread, reply = Post("ada", "a", "and so it goes on"), Post("ada", "b", "no it does not", is_reply=True)
     posts = [thread, reply, *said("@bob it does not at all", "I told @bob that it does")]
     left, counts = after(posts, drop=["Replies"])
     assert left == ["and so it goes on", "I told @bob that it does"]
@@ -121,10 +140,20 @@ def test_a_forgotten_post_and_all_posts_of_a_forgotten_account_go() -> None:
 
 
 def test_a_post_in_another_language_goes_and_one_of_none_stays() -> None:
-    posts = [Post("ada", "1", f"three words in {code}", language=code) for code in ("en", "de", "und", "qme", "")]
+    codes = ("en", "de", "und", "qme", "")
+    posts = [Post("ada", f"id {code}", f"three words in {code}", language=code) for code in codes]
     left, counts = after(posts, languages=["en"])
     assert left == [f"three words in {code}".strip() for code in ("en", "und", "qme", "")]
     assert counts.foreign == 1
+
+
+def test_the_same_id_again_goes_but_where_it_is_another_accounts_or_only_a_number() -> None:
+    first, again = Post("ada", "7", "the fog is back"), Post("ada", "7", "the fog has gone again")
+    others = [Post("bob", "7", "no fog over here"), Post("ada", "7", "a row without an id", numbered=True)]
+    left, counts = after([first, again, *others])
+    assert left == ["the fog is back", "no fog over here", "a row without an id"]
+    assert (counts.downloaded, counts.duplicates, counts.kept) == (4, 1, 3)
+    assert len(after([again, first])[0]) == 1
 
 
 def test_the_same_text_again_goes_where_asked_for() -> None:
@@ -168,18 +197,32 @@ def test_a_table_of_what_was_seen_grows() -> None:
         ("Wed Oct 10 20:19:24 +0000 2018", "2018-10-10T20:19:24Z"),
         ("2018-10-10T22:19:24.000+02:00", "2018-10-10T20:19:24Z"),
         ("2018-10-10T20:19:24Z", "2018-10-10T20:19:24Z"),
+        ("2018-10-10T20:19:24.123456789Z", "2018-10-10T20:19:24Z"),
+        ("2018-10-10 20:19:24", "2018-10-10T20:19:24Z"),
+        ("2018-10-10", "2018-10-10T00:00:00Z"),
+        ("0987-10-10", "0987-10-10T00:00:00Z"),
         ("Wed Okt 10 20:19:24 +0000 2018", ""),
+        ("Wed Feb 99 99:99:99 +0000 2018", ""),
+        ("2018-02-30T00:00:00Z", ""),
         ("0001-01-01T00:00:00+23:00", ""),
         ("yesterday", ""),
     ],
 )
-def test_times_are_read_as_x_writes_them(created: str, time: str) -> None:
-    assert time_of(created) == time
+def test_times_are_read_as_x_writes_them_wherever_the_pod_is(
+    created: str, time: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time_module.tzset()
+    try:
+        assert time_of(created) == time
+    finally:
+        monkeypatch.undo()
+        time_module.tzset()
 
 
 def test_the_first_and_the_last_time_do_not_depend_on_the_order() -> None:
     times = ("2021-01-01T00:00:00Z", "2019-05-01T00:00:00Z", "", "what", "2020-01-01T00:00:00Z")
-    _, counts = after([Post("ada", "1", "one more quiet day", created=time) for time in times])
+    _, counts = after([Post("ada", f"id {time}", "one more quiet day", created=time) for time in times])
     assert (counts.first, counts.last) == ("2019-05-01T00:00:00Z", "2021-01-01T00:00:00Z")
 
 
@@ -188,10 +231,12 @@ def test_the_first_and_the_last_time_do_not_depend_on_the_order() -> None:
     [
         " " * 10_000_000 + "http",
         "https:" * 1_000_000,
+        "https:a\n" * 1_000_000,
+        "\nhttps:a " * 1_000_000,
         END_OF_TEXT[:6] * 500_000 + END_OF_TEXT[6:] * 500_000,
         "@ " * 5_000_000,
     ],
-    ids=["spaces", "links", "marks", "mentions"],
+    ids=["spaces", "link", "links", "lines", "marks", "mentions"],
 )
 def test_a_post_of_megabytes_is_cleaned_in_linear_time(text: str) -> None:
     began = time_module.process_time()

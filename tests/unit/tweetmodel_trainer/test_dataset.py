@@ -1,6 +1,7 @@
 import hashlib
 import json
 import tempfile
+import tracemalloc
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
@@ -32,7 +34,7 @@ def write(folder: Path, *many: list[Post], seed: int = 1) -> dataset.Written:
 
 
 def test_no_text_is_in_both_parts(tmp_path: Path) -> None:
-    write(tmp_path, posts(300) + posts(300))
+    write(tmp_path, posts(300) + [post._replace(id=f"again {post.id}") for post in posts(300)])
     train, held_out = (dataset.read(tmp_path / name) for name in (dataset.TRAIN, dataset.EVAL))
     assert not {p.text for p in train} & {p.text for p in held_out}
     assert len(train) + len(held_out) == 600
@@ -79,7 +81,7 @@ def test_each_account_must_have_enough_of_its_own(tmp_path: Path) -> None:
 
 def test_posts_that_are_all_the_same_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="say the same"):
-        write(tmp_path, [posts(1)[0]] * 200)
+        write(tmp_path, [posts(1)[0]._replace(id=str(n)) for n in range(200)])
 
 
 def held_out(texts: list[str], seed: int) -> set[str]:
@@ -137,7 +139,20 @@ def test_the_record_says_where_the_posts_come_from_and_what_made_it(tmp_path: Pa
     for name, part in info["files"].items():
         assert part["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
     assert info["cleaning"]["drop"] == ["Retweets", "Short"]
-    assert info["software"]["tweetmodel-trainer"]
+    assert {"tweetmodel-trainer", "tweepy", "pyarrow", "huggingface-hub"} <= info["software"].keys()
+
+
+def test_ten_million_posts_take_less_than_a_gibibyte(tmp_path: Path) -> None:
+    """By every rule, and just after their tables doubled, when a post takes most."""
+    counts, number = {"ada": Counts()}, 45_000
+    many = (Post("ada", str(n), f"the gull took sandwich number {n}") for n in range(number))
+    how = Cleaning(drop=("Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"))
+    tracemalloc.start()
+    dataset.write(cleaned(many, counts["ada"], how), counts, 1, tmp_path, how)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts["ada"].kept == number
+    assert peak / number * 10_000_000 < 2**30 * 0.85  # the rest is Python and its libraries
 
 
 def test_an_id_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> None:

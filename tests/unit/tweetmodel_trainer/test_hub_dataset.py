@@ -21,10 +21,14 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources.hub_dataset import CONVERTED, files_of, read
 
 
-def table(*texts: str) -> bytes:
+def table_of(**columns: list[str]) -> bytes:
     buffer = io.BytesIO()
-    parquet.write_table(pa.table({"text": list(texts)}), buffer)
+    parquet.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
+
+
+def table(*texts: str) -> bytes:
+    return table_of(text=list(texts))
 
 
 class Hub:
@@ -101,18 +105,69 @@ def test_a_revision_is_read_as_its_files_are(hub: Hub, tmp_path: Path) -> None:
     assert hub.tokens == {"Bearer hf_x"}
 
 
+def test_rows_without_ids_are_numbered_across_files(hub: Hub, tmp_path: Path) -> None:
+    hub.files[CONVERTED] = {
+        "default/train/0000.parquet": table("one", "two"),
+        "default/train/0001.parquet": table("three"),
+        "default/train/0002.parquet": table_of(text=["four"], id=["17"]),
+    }
+    found = read(HubDataset(dataset="ada/tweets"), "ada", "", tmp_path)
+    assert [(post.id, post.text) for post in found] == [("1", "one"), ("2", "two"), ("3", "three"), ("17", "four")]
+
+
+def test_only_the_rows_that_are_asked_for_are_read(hub: Hub, tmp_path: Path) -> None:
+    hub.files[CONVERTED] = {
+        "default/train/0000.parquet": table_of(text=["one", "two"], author=["bob", "bob"]),
+        "default/train/0001.parquet": table_of(text=["three", "four"], author=["ada", "bob"]),
+    }
+    assert texts(tmp_path, where={"author": "ada"}) == ["three"]
+
+
+def files(*names: str, **asked: str) -> list[str]:
+    return files_of(names, HubDataset(dataset="ada/tweets", **asked))
+
+
 @pytest.mark.parametrize(
-    ("names", "split", "found"),
+    ("names", "asked", "found"),
     [
-        (["tweets.jsonl", "README.md"], "train", ["tweets.jsonl"]),
-        (["a.jsonl", "b.jsonl"], "train", []),
-        (["train.csv", "untrained.csv"], "train", ["train.csv"]),
-        (["en/train/0.parquet", "de/train/0.parquet"], "train", ["de/train/0.parquet"]),
-        (["en/train/0.parquet", "default/train/0.parquet"], "train", ["default/train/0.parquet"]),
+        (["tweets.jsonl", "README.md"], {}, ["tweets.jsonl"]),
+        (["train.csv", "untrained.csv"], {}, ["train.csv"]),
+        (
+            ["data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet"],
+            {},
+            ["data/train-0.parquet", "data/train-1.parquet"],
+        ),
+        (["en/train/0.parquet", "default/train/0.parquet"], {}, ["default/train/0.parquet"]),
+        (["en/train.parquet", "train.parquet"], {}, ["train.parquet"]),
+        (["en/train/0.parquet", "de/train/0.parquet"], {"config": "en"}, ["en/train/0.parquet"]),
+        (["data/en/train.csv", "data/de/train.csv"], {"config": "data/de"}, ["data/de/train.csv"]),
+        (["en/train/0.parquet", "de/test/0.parquet"], {}, ["en/train/0.parquet"]),
+        (["default/partial-train/0.parquet"], {"split": "partial-train"}, ["default/partial-train/0.parquet"]),
     ],
 )
-def test_the_files_of_a_split_are_told_by_their_names(names: list[str], split: str, found: list[str]) -> None:
-    assert files_of(names, split) == found
+def test_the_files_of_a_split_are_told_by_their_names(
+    names: list[str], asked: dict[str, str], found: list[str]
+) -> None:
+    assert files(*names, **asked) == found
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "sentence"),
+    [
+        (["a.jsonl", "b.jsonl"], {}, "has no file of the split train: correct huggingFace.split or revision."),
+        (["en/train.csv", "de/train.csv"], {}, "has the split train in the configurations de, en: name one"),
+        (["en/train/0.parquet", "de/partial-train/0.parquet"], {}, "in the configurations de, en: name one"),
+        (["en/train.csv"], {"config": "fr"}, "in the configurations en: name one in huggingFace.config."),
+        (["default/partial-train/0.parquet"], {}, "has only the beginning of the split train, as the Hub converts"),
+        (["a/partial-train/0.parquet", "b/train/0.parquet"], {"config": "a"}, "has only the beginning"),
+    ],
+)
+def test_where_nobody_can_say_which_files_are_meant_it_is_told(
+    names: list[str], asked: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(Failure, match=sentence) as failure:
+        files(*names, **asked)
+    assert failure.value.reason is Reason.SOURCE_MISSING
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ OURS = "tweetmodel_trainer"
 SHORT = {"epochs": 1, "blockSize": 64, "batchSize": 64, "learningRate": "3e-3"}
 
 
-def tweets(*texts: str) -> bytes:
-    items = [{"tweet": {"id_str": str(i), "full_text": text}} for i, text in enumerate(texts)]
+def tweets(*texts: str, first: int = 0) -> bytes:
+    items = [{"tweet": {"id_str": str(i), "full_text": text}} for i, text in enumerate(texts, first)]
     return f"window.YTD.tweets.part0 = {json.dumps(items)}".encode()
 
 
@@ -118,6 +118,17 @@ def test_several_sources_become_one_data_set(make_plan: MakePlan, run: Any, put:
     ada = {"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}
     _, report = run(make_plan(sources=[ada, bob]))
     assert report.dataset.kept == 800
+
+
+def test_one_author_of_many_in_a_file_is_a_source(make_plan: MakePlan, run: Any, put: Any, bucket: str) -> None:
+    rows = (f"{'ada' if n % 2 else 'bob'},gull number {n} has taken another sandwich" for n in range(800))
+    put("all.csv", "\n".join(["by,text", *rows]).encode())
+    file = {"uri": f"s3://{bucket}/all.csv"}
+    _, report = run(make_plan(sources=[{"handle": "ada", "s3": file | {"where": {"by": "ada"}}}]))
+    assert (report.dataset.downloaded, report.dataset.kept) == (400, 400)
+    code, report = run(make_plan(sources=[{"handle": "eve", "s3": file | {"where": {"by": "eve"}}}]))
+    assert (code, report.reason) == (ExitCode.DATA, Reason.INVALID_POSTS)
+    assert "no row of the source @eve has 'by' = 'eve': correct its where." in report.message
 
 
 def test_another_tweetmodels_posts_are_a_source(make_plan: MakePlan, run: Any, put: Any) -> None:
@@ -275,7 +286,7 @@ def test_an_unpacked_archive_is_read_from_its_folder_in_the_bucket(
 ) -> None:
     for number in (0, 1):
         texts = (f"gull number {number}/{n} has taken another sandwich from me" for n in range(200))
-        put(f"export/data/tweets{f'-part{number}' if number else ''}.js", tweets(*texts))
+        put(f"export/data/tweets{f'-part{number}' if number else ''}.js", tweets(*texts, first=200 * number))
     put("export/data/like.js", b"no business of ours")
     folder = {"handle": "ada", "archive": {"uri": f"s3://{bucket}/export/"}}
     assert run(make_plan(sources=[folder]))[1].dataset.kept == 400

@@ -13,13 +13,14 @@ from pyarrow import parquet
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.post import time_of
 from tweetmodel_trainer.sources import posts
 
 Write = Callable[[str, bytes], Path]
 
 
-def lines(path: Path, field: str = "text") -> list[str]:
-    return [post.text for post in posts.read(path, "ada", field)]
+def lines(path: Path, field: str = "text", **where: str) -> list[str]:
+    return [post.text for post in posts.read(path, "ada", field, where=where)]
 
 
 def test_json_lines_are_read_plain_and_gzipped(written: Write) -> None:
@@ -64,7 +65,7 @@ def in_csv(rows: list[dict[str, str]]) -> bytes:
     return out.getvalue().encode()
 
 
-def in_parquet(**columns: list[object]) -> bytes:
+def in_parquet(**columns: object) -> bytes:
     out = io.BytesIO()
     parquet.write_table(pa.table(columns), out)
     return out.getvalue()
@@ -104,28 +105,95 @@ def test_what_stands_beside_the_text_is_read_and_the_rest_is_not(written: Write)
         assert (post.id, post.created, post.language) == ("7", "2025-01-01T00:00:00Z", "en")
 
 
+AUTHORS = [
+    {"text": "one", "author": "ada", "lang": "en", "number": 7},
+    {"text": None, "author": "bob", "lang": "en", "number": 7},
+    {"text": "three", "author": "ada", "lang": "de", "number": 8},
+]
+BY_AUTHOR = {
+    "a.jsonl": "\n".join([*map(json.dumps, AUTHORS), '{"text": "by nobody"}']).encode(),
+    "a.csv": in_csv([{name: str(value) for name, value in row.items()} for row in AUTHORS]),
+    "a.parquet": in_parquet(**{name: [row[name] for row in AUTHORS] for name in AUTHORS[0]}),
+}
+
+
+@pytest.mark.parametrize("name", BY_AUTHOR)
+def test_only_the_rows_that_are_asked_for_are_read(written: Write, name: str) -> None:
+    path = written(name, BY_AUTHOR[name])
+    assert lines(path, author="ada") == ["one", "three"]
+    assert lines(path, author="ada", lang="de") == lines(path, number="8") == ["three"]
+    assert lines(path, author="eve") == lines(path, author="ADA") == []
+
+
+def test_what_no_row_can_be_asked_for_is_told(written: Write) -> None:
+    for name, sentence in {
+        "a.csv": "line 1 of a.csv has no column 'by': name the right one in where",
+        "a.parquet": "a.parquet has no column 'by': name the right one in where",
+    }.items():
+        with pytest.raises(Failure, match=sentence):
+            lines(written(name, BY_AUTHOR[name]), by="ada")
+    with pytest.raises(Failure, match=r"a.txt is plain text, which has no field 'by': remove where, or correct format"):
+        lines(written("a.txt", FILES["a.txt"]), by="ada")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "time"),
+    [
+        (pa.timestamp("ns"), 1539202764123456789, "2018-10-10T20:19:24Z"),
+        (pa.timestamp("ns", "Europe/Berlin"), 1539202764123456789, "2018-10-10T20:19:24Z"),
+        (pa.timestamp("us", "Nowhere/Else"), 1539202764123456, "2018-10-10T20:19:24Z"),
+        (pa.timestamp("ms"), 2**62, ""),
+        (pa.timestamp("ms", "UTC"), -(2**62), ""),
+        (pa.date32(), 17814, "2018-10-10T00:00:00Z"),
+        (pa.date32(), 2**30, ""),
+        (pa.time64("ns"), 2**45, ""),
+        (pa.duration("ns"), 1, ""),
+        (pa.list_(pa.timestamp("us")), [0], ""),
+    ],
+)
+def test_a_time_of_any_kind_is_read_or_passed_over(written: Write, kind: pa.DataType, value: object, time: str) -> None:
+    content = in_parquet(text=["one", "two"], created_at=pa.array([value, None], kind))
+    one, two = posts.read(written("a.parquet", content), "ada", "text")
+    assert (time_of(one.created), two.created) == (time, "")
+
+
+def test_a_value_that_nobody_can_read_is_told(written: Write) -> None:
+    nested = pa.array([[1]], pa.list_(pa.timestamp("ns")))
+    with pytest.raises(Failure, match=r"a.parquet holds what no post does") as failure:
+        lines(written("a.parquet", in_parquet(text=["one"], created_at=nested)))
+    assert failure.value.reason is Reason.INVALID_POSTS
+
+
+def test_a_row_without_an_id_has_its_number(written: Write) -> None:
+    path = written("a.jsonl", b'{"text": "one", "id": 7}\n\n{"text": "two"}\n{"text": "three", "id": ""}')
+    found = posts.read(path, "ada", "text")
+    assert [(post.id, post.numbered) for post in found] == [("7", False), ("3", True), ("4", True)]
+
+
 def test_a_file_without_posts_is_empty(written: Write) -> None:
     for name in ("a.jsonl", "a.csv", "a.txt"):
         assert lines(written(name, b"")) == []
 
 
 def test_a_post_of_ten_megabytes_is_read(written: Write) -> None:
-    long = "x" * (10 << 20)
-    for name, content in {"a.txt": long.encode(), "a.csv": in_csv([{"text": long}])}.items():
-        assert lines(written(name, content)) == [long]
+    for long in ("x" * (10 << 20), "🌊" * (10 << 18)):
+        as_json = json.dumps({"text": long})  # twelve characters for each emoji
+        for name, content in {"a.txt": long, "a.csv": f"text\n{long}\n", "a.jsonl": as_json}.items():
+            assert lines(written(name, content.encode())) == [long]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.csv", b"id,body\n1,x\n", "names no column the field 'text'"),
+        ("a.csv", b"id,body\n1,x\n", "line 1 of a.csv has no column 'text': name the right one in textField"),
         ("a.csv", b'text\n"one\ntwo', "a.csv after line 1 is no CSV"),
         ("a.csv", b"id,text\n1\n", "line 2 of a.csv has no text in the field 'text': leave such rows out"),
+        ("a.csv", b'text\n"' + b"x\n" * (posts.LONGEST_IN_CSV // 2 + 1), "larger than field limit"),
         ("a.csv", b"text\n\xff\n", "is not UTF-8"),
-        ("a.csv", b"text\n" + b"x" * (posts.LONGEST_LINE + 1), "larger than field limit"),
+        ("a.csv", b"text\n" + b"x" * posts.LONGEST_IN_CSV, "line 2 of a.csv is too long for a post"),
         ("a.parquet", b"PAR1 no", "a.parquet is damaged or no Parquet file"),
         ("a.parquet", FILES["a.parquet"][:-9], "a.parquet is damaged or no Parquet file"),
-        ("a.parquet", in_parquet(body=["x"]), "has no column the field 'text': name the right one in textField"),
+        ("a.parquet", in_parquet(body=["x"]), "has no column 'text': name the right one in textField"),
         ("a.parquet", in_parquet(text=["x", None]), "row 2 of a.parquet has no text"),
         ("a.parquet", in_parquet(text=[1]), "row 1 of a.parquet has no text"),
         ("a.txt", b"one\n\xff\n", "line 2 of a.txt is not UTF-8"),

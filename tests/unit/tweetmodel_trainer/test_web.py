@@ -1,5 +1,6 @@
 """Files from the web: what is fetched, and what is said when it can't be."""
 
+import io
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer import web
@@ -68,6 +71,32 @@ def test_what_the_server_answers_becomes_a_reason(url: str, tmp_path: Path, path
     assert failure.value.reason is reason
     assert f"{url}/{path} " in str(failure.value)
     assert "secret" not in str(failure.value)
+
+
+def test_no_hop_of_a_redirect_is_without_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = {
+        "https://one.invalid/a?key=secret": "http://two.invalid/b?key=secret",
+        "http://two.invalid/b?key=secret": "https://three.invalid/c",
+    }
+    asked: list[str] = []
+
+    def send(_: HTTPAdapter, request: requests.PreparedRequest, **__: object) -> requests.Response:
+        assert request.url
+        asked.append(request.url)
+        response = requests.Response()
+        response.request, response.url, response.raw = request, request.url, io.BytesIO(b"posts")
+        response.status_code = 302 if request.url in moved else 200
+        response.headers["Location"] = moved.get(request.url, "")
+        return response
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    with pytest.raises(Failure, match=r"leads to an address without TLS, http://two\.invalid/b: ") as failure:
+        web.download("https://one.invalid/a?key=secret", tmp_path / "copy")
+    assert failure.value.reason is Reason.SOURCE_DENIED
+    assert "secret" not in str(failure.value)
+    assert asked == ["https://one.invalid/a?key=secret"]
+    web.download("https://three.invalid/c", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"posts"
 
 
 def test_a_file_that_is_too_large_is_refused(url: str, tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ T = TypeVar("T")
 PLAIN_WORDS_NEEDED = 3
 END_OF_TEXT = "<|endoftext|>"
 
-_URL = re.compile(r"(?<!\s)\s*https?:\S+")  # from the start of a run of spaces on: a long run is looked at once
+_LINKS = tuple(
+    (re.compile(found), left)
+    for link in (r"http:\S++", r"https:\S++")
+    for found, left in ((f" {link}", ""), (f"({link}(?! ))|{link} ", r"\1"), (f"\n{link} ", ""), (f"\n?{link}", ""))
+)
+"""What is found of a link and what is left of that: by these steps huggingtweets joins what stood around it. In the
+second a link with no space behind it is found too, and left: else each `http:` in it would be read to its end."""
 _MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 _MARKS = ("http", "@", "#")
 _UNKNOWN_LANGUAGES = re.compile(r"(und|zxx|q\w\w)?$")
@@ -34,8 +40,11 @@ def unescape(text: str) -> str:
 
 
 def strip_urls(text: str) -> str:
-    """Removes links with the white space before them."""
-    return _URL.sub("", text) if "http" in text else text
+    """Removes links with a space beside them, in the steps in which huggingtweets does."""
+    if "http" in text:
+        for found, left in _LINKS:
+            text = found.sub(left, text)
+    return text
 
 
 def strip_controls(text: str) -> str:
@@ -69,6 +78,11 @@ def is_forgotten(post: Post, ids: Collection[str], accounts: Collection[str]) ->
 def is_by(post: Post, accounts: Collection[str]) -> bool:
     """Whether one of these accounts, whose handles are in lower case, wrote a post."""
     return post.handle.lower() in accounts
+
+
+def is_again(post: Post, seen: Seen) -> bool:
+    """Whether an account's post of this id came before; what has no id of its own is another one by its number."""
+    return not post.numbered and seen.again(f"{post.handle}/{post.id}")
 
 
 def is_foreign(language: str, kept: Sequence[str]) -> bool:
@@ -179,8 +193,9 @@ def _first(drops: Drops[T], value: T) -> str | None:
 
 
 def _raw_drops(how: Cleaning) -> Drops[Post]:
-    """Rules that ask the post as it was written."""
-    drops: Drops[Post] = []
+    """Rules that ask the post as it was written; that it is another one than those before is always asked."""
+    seen = Seen()
+    drops: Drops[Post] = [("duplicates", lambda post: is_again(post, seen))]
     if how.forget:
         ids, accounts = how.forgotten_posts, how.forgotten_accounts
         drops.append(("forgotten", lambda post: is_forgotten(post, ids, accounts)))

@@ -30,6 +30,9 @@ FEWEST_CHARACTERS = 6_000
 FEW_CHARACTERS = 40_000
 """Less than this is enough but not good (huggingtweets' warning, per account)."""
 
+SOFTWARE = ("tweetmodel-trainer", "tweetmodel-api", "tweepy", "pyarrow", "huggingface-hub")
+"""What reads and writes the posts."""
+
 TRAIN, EVAL, INFO = "train.jsonl", "eval.jsonl", "dataset.json"
 
 
@@ -164,8 +167,7 @@ def write(
         "total": asdict(total(counts)),
         "sources": {handle: asdict(count) for handle, count in counts.items()},
         "cleaning": how.wire(),
-        "software": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in ("tweetmodel-trainer", "tweetmodel-api")},
+        "software": {"python": platform.python_version()} | {name: metadata.version(name) for name in SOFTWARE},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2) + "\n")
     return Written(folder, digest, total(counts), held_out.posts)

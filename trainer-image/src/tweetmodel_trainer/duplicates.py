@@ -26,7 +26,7 @@ class Seen:
     """The texts that came before."""
 
     def __init__(self) -> None:
-        self._slots = array("Q", bytes(8 << 10))
+        self._slots = array("Q", [0]) * 1024
         self._count = 0
 
     def again(self, text: str) -> bool:
@@ -42,7 +42,7 @@ class Seen:
         return False
 
     def _double(self) -> None:
-        larger = array("Q", bytes(16 * len(self._slots)))
+        larger = array("Q", [0]) * (2 * len(self._slots))
         for key in self._slots:
             if key:
                 larger[_slot(larger, key)] = key

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 def gather(
     source: Source, plan: Plan, folder: Path, storage: Storage, tell: Callable[..., None], counts: Counts
 ) -> Iterator[Post]:
-    """The posts of one source, as they were written.
+    """The posts of one source, as they were written; at least one, where its spec says which rows are read.
 
     Args:
         source: what to read.
@@ -37,6 +37,23 @@ def gather(
     Raises:
         Failure: the source is missing, refused, unreachable or not what it should be.
     """
+    rows = source.s3 or source.https or source.hugging_face
+    found = _read(source, plan, folder, storage, tell, counts)
+    return _chosen(found, source.handle, rows.where) if rows and rows.where else found
+
+
+def _chosen(found: Iterator[Post], handle: str, where: Mapping[str, str]) -> Iterator[Post]:
+    first = next(found, None)
+    if first is None:
+        said = " and ".join(f"{field!r} = {words!r}" for field, words in where.items())
+        raise Failure(Reason.INVALID_POSTS, f"no row of the source @{handle} has {said}: correct its where.")
+    yield first
+    yield from found
+
+
+def _read(
+    source: Source, plan: Plan, folder: Path, storage: Storage, tell: Callable[..., None], counts: Counts
+) -> Iterator[Post]:
     if source.archive:
         return archive.read(_fetch_archive(source.archive.uri, folder, storage), source.handle)
     token = os.environ.get(token_variable(source.handle), "").strip()
@@ -53,7 +70,8 @@ def gather(
     file = source.s3 or source.https
     if file is None:
         raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no place to read from: add one.")
-    return posts.read(_fetch(file.uri, folder, storage), source.handle, file.text_field, file.format)
+    path = _fetch(file.uri, folder, storage)
+    return posts.read(path, source.handle, file.text_field, file.format, file.where or {})
 
 
 def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage) -> Iterator[Post]:

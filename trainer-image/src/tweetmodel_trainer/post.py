@@ -28,17 +28,21 @@ class Post(NamedTuple):
     """What X took its language for, such as "en"; empty where nobody says."""
     is_reply: bool = False
     """Whether it is known to answer somebody else's post."""
+    numbered: bool = False
+    """Whether its source names no id, so that the id is its number there."""
 
 
 def from_fields(handle: str, text: str, fields: Mapping[str, object], number: int) -> Post:
     """The post that these fields describe; `number` is its id where they hold none."""
+    named = fields.get("id_str") or fields.get("id")
     return Post(
         handle,
-        str(fields.get("id_str") or fields.get("id") or number),
+        str(named or number),
         text,
         str(fields.get("created_at") or ""),
         str(fields.get("lang") or ""),
         _answers_another(handle, fields),
+        numbered=not named,
     )
 
 
@@ -52,16 +56,18 @@ def _answers_another(handle: str, fields: Mapping[str, object]) -> bool:
 
 
 def time_of(created: str) -> str:
-    """The time that a source wrote, in UTC as 2018-10-10T20:19:24Z; empty where it can't be read.
+    """The time that a source wrote, in UTC as 2018-10-10T20:19:24Z; empty where it can't be read or never was.
 
-    X writes `Wed Oct 10 20:19:24 +0000 2018` in archives and ISO 8601 in API v2.
+    X writes `Wed Oct 10 20:19:24 +0000 2018` in archives and ISO 8601 in API v2; a time of no zone is taken for UTC.
     """
     if match := _X_TIME.match(created):
-        month, day, time, year = match.groups()
-        return f"{year}-{_MONTHS.index(month) // 3 + 1:02d}-{day}T{time}Z"
+        month, day, clock, year = match.groups()
+        created = f"{year}-{_MONTHS.index(month) // 3 + 1:02d}-{day}T{clock}Z"
     try:
-        if _UTC_TIME.match(created) and datetime.fromisoformat(created):
+        time = datetime.fromisoformat(created)
+        if _UTC_TIME.match(created):  # as most are, and cut off three times as fast as written anew
             return f"{created[:19]}Z"
-        return datetime.fromisoformat(created).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        in_utc = time.astimezone(UTC) if time.utcoffset() else time
     except (ValueError, OverflowError):
         return ""
+    return f"{in_utc.isoformat()[:19]}Z"

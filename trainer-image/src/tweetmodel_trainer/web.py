@@ -5,9 +5,9 @@ Addresses may carry a key in their query (presigned URLs do), so that is left ou
 
 import logging
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import BaseAdapter
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.failure import Failure
@@ -32,9 +32,12 @@ def download(url: str, path: Path, most_bytes: int = MOST_BYTES) -> None:
     shown = without_query(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
-            _check(response, url, shown)
-            _copy(response, path, shown, most_bytes)
+        with requests.Session() as session:
+            if url.startswith("https:"):
+                session.mount("http://", _WithoutTls(shown))
+            with session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+                _check(response, shown)
+                _copy(response, path, shown, most_bytes)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
         sentence = f"{shown} leads nowhere ({type(error).__name__}): correct the source's uri."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
@@ -48,7 +51,23 @@ def without_query(url: str) -> str:
     return url.partition("?")[0].partition("#")[0]
 
 
-def _check(response: requests.Response, url: str, shown: str) -> None:
+class _WithoutTls(BaseAdapter):
+    """Stands where a session would speak plain HTTP, so that a redirect to it is refused before anything is sent."""
+
+    def __init__(self, shown: str) -> None:
+        super().__init__()
+        self._shown = shown
+
+    def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
+        there = without_query(request.url or "")
+        sentence = f"{self._shown} leads to an address without TLS, {there}: name one that has it."
+        raise Failure(Reason.SOURCE_DENIED, sentence)
+
+    def close(self) -> None:
+        pass
+
+
+def _check(response: requests.Response, shown: str) -> None:
     status = response.status_code
     if status in _DENIED:
         sentence = (
@@ -60,9 +79,6 @@ def _check(response: requests.Response, url: str, shown: str) -> None:
     if status != 200:
         what = "does not exist" if status in _MISSING else "can't be had"
         raise Failure(Reason.SOURCE_MISSING, f"{shown} {what} ({status}): correct the source's uri.")
-    if urlsplit(url).scheme == "https" and urlsplit(response.url).scheme != "https":
-        sentence = f"{shown} leads to an address without TLS, {without_query(response.url)}: name one that has it."
-        raise Failure(Reason.SOURCE_DENIED, sentence)
 
 
 def _copy(response: requests.Response, path: Path, shown: str, most_bytes: int) -> None:

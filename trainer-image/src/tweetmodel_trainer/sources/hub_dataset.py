@@ -27,6 +27,10 @@ from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.sources import posts
 
 CONVERTED = "refs/convert/parquet"
+DEFAULT = "default"
+"""The configuration that the Hub gives a data set that names none."""
+MOST_NAMED = 10
+"""Configurations in a sentence."""
 _NETWORK = (HTTPError, OSError, RuntimeError)
 """The last is what its transfer library raises of the network."""
 _NO_ANSWER = (ValueError, TypeError, LookupError, AttributeError)
@@ -47,22 +51,22 @@ def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[
     Raises:
         Failure: SourceMissing, SourceDenied, SourceUnreachable, or InvalidPosts.
     """
+    for number, post in enumerate(_posts(source, handle, token, folder), 1):
+        yield post._replace(id=str(number)) if post.numbered else post  # each file numbers its own
+
+
+def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[Post]:
     for path in _files(source, token, folder):
-        yield from posts.read(path, handle, source.text_field)
+        yield from posts.read(path, handle, source.text_field, where=source.where or {})
         path.unlink()
 
 
 def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
     """Copies of the split's files, one after the other."""
-    revision = source.revision or CONVERTED
-    named = f"the data set {source.dataset} at {revision}"
+    revision, named = source.revision or CONVERTED, _named(source)
     api = HfApi(token=token or False)
     try:
-        names = files_of(api.list_repo_files(source.dataset, repo_type="dataset", revision=revision), source.split)
-        if not names:
-            sentence = f"{named} has no file of the split {source.split}: correct huggingFace.split or revision."
-            raise Failure(Reason.SOURCE_MISSING, sentence)
-        for name in names:
+        for name in files_of(api.list_repo_files(source.dataset, repo_type="dataset", revision=revision), source):
             yield Path(
                 api.hf_hub_download(source.dataset, name, repo_type="dataset", revision=revision, local_dir=folder)
             )
@@ -84,17 +88,48 @@ def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
         raise Failure(Reason.SOURCE_UNREACHABLE, sentence) from None
 
 
-def files_of(names: Sequence[str], split: str) -> list[str]:
-    """The files of a split: those with its name as a word in their path, or the only file that can be read.
+def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
+    """The files of the split in one configuration: the one that is asked for, else the only one, else the default.
 
-    Of several configurations the one named default counts, else the first.
+    A data set's only file that can be read is all its splits.
+
+    Raises:
+        Failure: SourceMissing, where nobody can say which files are meant.
     """
+    named, split = _named(source), source.split
     readable = sorted(name for name in names if name.endswith(SUFFIXES))
-    word = re.compile(rf"(?:^|[/_.-]){re.escape(split)}(?:[/_.-]|$)")
-    found = [name for name in readable if word.search(name)] or (readable if len(readable) == 1 else [])
-    folders = {name.partition("/")[0] for name in found if name.count("/") > 1}
-    chosen = "default" if "default" in folders else min(folders, default="")
-    return [name for name in found if not chosen or name.startswith(f"{chosen}/")]
+    whole, partial = (_by_configuration(readable, name) for name in (split, f"partial-{split}"))
+    configs = sorted({*whole, *partial})
+    if len(readable) == 1 and not configs:
+        return readable
+    wanted = source.config or (configs[0] if len(configs) == 1 else DEFAULT)
+    if wanted in whole:
+        return whole[wanted]
+    if wanted in partial:
+        why = f"has only the beginning of the split {split}, as the Hub converts no more of a large one"
+        advice = f"name a revision, such as main, or partial-{split} as huggingFace.split"
+    elif configs:
+        why = f"has the split {split} in the configurations {', '.join(configs[:MOST_NAMED])}"
+        advice = "name one in huggingFace.config"
+    else:
+        why, advice = f"has no file of the split {split}", "correct huggingFace.split or revision"
+    raise Failure(Reason.SOURCE_MISSING, f"{named} {why}: {advice}.")
+
+
+def _by_configuration(names: Sequence[str], split: str) -> dict[str, list[str]]:
+    """The files that have the split's name as a word in their path, by the folders before it."""
+    word = re.compile(rf"(?<![^_.-])(?<!partial-){re.escape(split)}(?![^_.-])")
+    found: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.split("/")
+        before = next((parts[:at] for at, part in enumerate(parts) if word.search(part)), None)
+        if before is not None:
+            found.setdefault("/".join(before) or DEFAULT, []).append(name)
+    return found
+
+
+def _named(source: HubDataset) -> str:
+    return f"the data set {source.dataset} at {source.revision or CONVERTED}"
 
 
 def _denied(named: str) -> Failure:

@@ -9,18 +9,26 @@ import io
 import json
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
-from typing import BinaryIO, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import PostsFormat
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.post import Post, from_fields
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 GZIP = b"\x1f\x8b"
-LONGEST_LINE = 16 << 20
-"""A line of more bytes is no post: it is refused before it fills the memory."""
+LONGEST_LINE = 32 << 20
+"""Bytes; a longer line is no post and is refused before it fills the memory (cleaning takes up to forty bytes of
+it for each). A post of 10 MB has 30 where JSON escapes its characters."""
+LONGEST_IN_CSV = 16 << 20
+"""Characters; CSV escapes none."""
 BATCH_ROWS = 4096
 
 SUFFIXES: dict[str, PostsFormat] = {
@@ -34,9 +42,17 @@ SUFFIXES: dict[str, PostsFormat] = {
 _READ_BESIDE = ("id", "id_str", "created_at", "lang", "in_reply_to_user_id", "in_reply_to_screen_name", "author_id")
 
 Rows = Iterator[tuple[int, Mapping[str, object]]]
+Needed = Mapping[str, str]
+"""Fields that a file must have, the text's first, each with the field of the spec that names it."""
 
 
-def read(path: Path, handle: str, text_field: str, format_: PostsFormat | None = None) -> Iterator[Post]:
+def read(
+    path: Path,
+    handle: str,
+    text_field: str,
+    format_: PostsFormat | None = None,
+    where: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Post]:
     """The posts of a file, in its order; empty lines are passed over.
 
     Args:
@@ -44,21 +60,27 @@ def read(path: Path, handle: str, text_field: str, format_: PostsFormat | None =
         handle: the account's.
         text_field: field or column with the text.
         format_: of the file.
+        where: what fields must say for a row to be read.
 
     Raises:
         Failure: InvalidPosts, with the line or row that is to blame.
     """
     format_ = format_ or format_of(path.name)
+    needed = dict.fromkeys((text_field, *where), "where") | {text_field: "textField"}
     number = 0
     try:
-        for number, fields in _READERS[format_](path, text_field):
+        for number, fields in _READERS[format_](path, needed):
+            if where and not _says(fields, where):
+                continue
             text = fields.get(text_field)
             if not isinstance(text, str):
-                raise _invalid(f"{_place(format_, number)} of {path.name} has no text in {_naming(fields, text_field)}")
+                wrong = _without_text(fields, text_field)
+                raise _invalid(f"{_place(format_, number)} of {path.name} has no text in the field {wrong}")
             yield from_fields(handle, text, fields, number)
     except (EOFError, OSError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
-        where = f"after {_place(format_, number)}"
-        raise _invalid(f"{path.name} is damaged {where} ({' '.join(str(error).split())}): upload it again") from None
+        what = " ".join(str(error).split())
+        sentence = f"{path.name} is damaged after {_place(format_, number)} ({what}): upload it again"
+        raise _invalid(sentence) from None
 
 
 def format_of(name: str) -> PostsFormat:
@@ -70,15 +92,38 @@ def _place(format_: PostsFormat, number: int) -> str:
     return f"{'row' if format_ == 'Parquet' else 'line'} {number:,}"
 
 
-def _naming(fields: Mapping[str, object], text_field: str) -> str:
+def _says(fields: Mapping[str, object], where: Mapping[str, str]) -> bool:
+    """Whether these fields of a row say this."""
+    return all(_in_words(fields.get(name)) == words for name, words in where.items())
+
+
+def _in_words(value: object) -> str | None:
+    """A value as a CSV file would have it; None where it would have none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float | Decimal) else None
+
+
+def _without_text(fields: Mapping[str, object], text_field: str) -> str:
     """The end of a sentence that tells a wrong name of the field from a row without text."""
     if text_field in fields:
-        return f"the field {text_field!r}: leave such rows out, or name another field in textField"
+        return f"{text_field!r}: leave such rows out, or name another field in textField"
+    return _misnamed(text_field, "textField", fields)
+
+
+def _misnamed(field: str, named_in: str, fields: Iterable[str]) -> str:
+    """The end of a sentence that tells a wrong name of a field, by those that are there."""
     there = ", ".join(repr(name[:40]) for name in list(map(str, fields))[:8])
-    return f"the field {text_field!r}: name the right one in textField" + (f" (there are {there})" if there else "")
+    return f"{field!r}: name the right one in {named_in}" + (f" (there are {there})" if there else "")
 
 
-def _json_lines(path: Path, _: str) -> Rows:
+def _check_columns(needed: Needed, columns: Collection[str], where: str) -> None:
+    for name, named_in in needed.items():
+        if name not in columns:
+            raise _invalid(f"{where} has no column {_misnamed(name, named_in, columns)}")
+
+
+def _json_lines(path: Path, _: Needed) -> Rows:
     for number, line in _lines(path):
         yield number, _object(line, f"line {number:,} of {path.name}")
 
@@ -96,7 +141,11 @@ def _object(line: str, where: str) -> Mapping[str, object]:
     return item
 
 
-def _plain_text(path: Path, text_field: str) -> Rows:
+def _plain_text(path: Path, needed: Needed) -> Rows:
+    text_field, *others = needed
+    if others:
+        advice = "remove where, or correct format"
+        raise _invalid(f"{path.name} is plain text, which has no field {others[0]!r}: {advice}")
     for number, line in _lines(path):
         yield number, {text_field: line.rstrip("\r\n")}
 
@@ -107,7 +156,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
             where = f"line {number:,} of {path.name}"
             if len(line) == LONGEST_LINE:
-                raise _invalid(f"{where} is too long for a post: write one post a line")
+                raise _too_long(where)
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -116,15 +165,15 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, text
 
 
-def _csv(path: Path, text_field: str) -> Rows:
-    csv.field_size_limit(LONGEST_LINE)
+def _csv(path: Path, needed: Needed) -> Rows:
+    csv.field_size_limit(LONGEST_IN_CSV)
     with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-        rows = csv.DictReader(text, strict=True)  # strict, or a quote that is never closed swallows the rest
+        rows = csv.DictReader(
+            _csv_lines(path, text), strict=True
+        )  # strict, or a quote that is never closed swallows the rest
         try:
-            if rows.fieldnames is not None and text_field not in rows.fieldnames:
-                raise _invalid(
-                    f"line 1 of {path.name} names no column {_naming(dict.fromkeys(rows.fieldnames), text_field)}"
-                )
+            if rows.fieldnames is not None:
+                _check_columns(needed, rows.fieldnames, f"line 1 of {path.name}")
             for row in rows:
                 yield rows.line_num, row
         except csv.Error as error:
@@ -136,23 +185,43 @@ def _csv(path: Path, text_field: str) -> Rows:
             raise _invalid(f"{where} is not UTF-8: save the file as UTF-8") from None
 
 
-def _parquet(path: Path, text_field: str) -> Rows:
+def _csv_lines(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
+    for number, line in enumerate(iter(lambda: text.readline(LONGEST_IN_CSV), ""), 1):
+        if len(line) == LONGEST_IN_CSV:
+            raise _too_long(f"line {number:,} of {path.name}")
+        yield line
+
+
+def _parquet(path: Path, needed: Needed) -> Rows:
     import pyarrow as pa  # here, because it takes 0.2 s and most sources have no need of it
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(_unpacked(path)) as file:
-            columns = [name for name in (text_field, *_READ_BESIDE) if name in file.schema_arrow.names]
-            if text_field not in columns:
-                names = _naming(dict.fromkeys(file.schema_arrow.names), text_field)
-                raise _invalid(f"{path.name} has no column {names}")
+            _check_columns(needed, file.schema_arrow.names, path.name)
+            columns = [name for name in dict.fromkeys((*needed, *_READ_BESIDE)) if name in file.schema_arrow.names]
             batches = file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
-            yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+            yield from enumerate((row for batch in batches for row in _times_as_text(batch).to_pylist()), 1)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         what = " ".join(str(error).split())[:200]
         raise _invalid(
             f"{path.name} is damaged or no Parquet file ({what}): upload it again, or correct format"
         ) from None
+    except (ValueError, OverflowError) as error:
+        what = " ".join(str(error).split())[:200]
+        raise _invalid(f"{path.name} holds what no post does ({what}): leave that column out") from None
+
+
+def _times_as_text(batch: "pa.RecordBatch") -> "pa.RecordBatch":
+    """The same rows with times in UTC as text: Python has no nanoseconds and few years, and few of the time zones."""
+    import pyarrow as pa
+
+    def as_text(column: "pa.Array") -> "pa.Array":
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp(column.type.unit))
+        return column.cast(pa.string()) if pa.types.is_temporal(column.type) else column
+
+    return pa.RecordBatch.from_arrays(list(map(as_text, batch.columns)), names=batch.schema.names)
 
 
 def _unpacked(path: Path) -> Path:
@@ -174,11 +243,15 @@ def _is_gzipped(path: Path) -> bool:
         return file.read(2) == GZIP
 
 
+def _too_long(where: str) -> Failure:
+    return _invalid(f"{where} is too long for a post: write one post a line")
+
+
 def _invalid(sentence: str) -> Failure:
     return Failure(Reason.INVALID_POSTS, f"{sentence}.")
 
 
-_READERS: dict[PostsFormat, Callable[[Path, str], Rows]] = {
+_READERS: dict[PostsFormat, Callable[[Path, Needed], Rows]] = {
     "JSONL": _json_lines,
     "CSV": _csv,
     "Parquet": _parquet,
