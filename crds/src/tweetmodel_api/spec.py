@@ -340,6 +340,12 @@ class PublishWhen(Model):
     perplexity_below: Decimal | None = None
     """Its perplexity on held-out posts must be lower than this."""
 
+    loss_below: Decimal | None = None
+    """Its loss on held-out posts, in nats a token, must be lower than this."""
+
+    bits_per_byte_below: Decimal | None = None
+    """Its bits per byte of held-out posts must be lower than this, whatever the base model's tokenizer."""
+
     max_copy_share: Decimal | None = None
     """At most this share of its samples may repeat a training post, "0.1" for a tenth."""
 
