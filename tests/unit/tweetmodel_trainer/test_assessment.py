@@ -65,6 +65,12 @@ def test_without_samples_nothing_is_said_of_them() -> None:
     assert json.loads(json.dumps(told.to_json()))["samples"]["count"] == 0
 
 
+def test_an_account_whose_held_out_posts_are_all_empty_has_figures() -> None:
+    empty = {"ada": Scores(12.0, 4, 0)}
+    told = assess(empty, empty, [], POSTS, HELD_OUT)
+    assert told.status.bits_per_byte == "17.31"
+
+
 def test_an_infinite_perplexity_stays_a_number() -> None:
     told = assessed(before=800)
     assert math.isinf(total(told.before.values()).perplexity)
