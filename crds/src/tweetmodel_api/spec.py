@@ -325,7 +325,8 @@ class HubRepository(Model):
     """A model repository on the Hugging Face Hub."""
 
     repo: Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$", max_length=193)] | None = None
-    """Its name, with or without owner; made of the sorted handles when absent, and the token's owner's."""
+    """Its name, with or without owner; made of the sorted handles when absent, and the token's owner's. The model's
+    files replace all that it holds."""
 
     private: bool = True
     """Whether a repository that is made is private; one that exists stays as it is."""
