@@ -25,7 +25,7 @@ from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.evaluate import evaluate
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Saving, finetune
-from tweetmodel_trainer.generate import Draw, generate, is_blocked, printable
+from tweetmodel_trainer.generate import Draw, LongEnough, generate, is_blocked, printable
 from tweetmodel_trainer.interrupt import Interrupted, Request
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
@@ -411,11 +411,29 @@ def test_tokens_are_drawn_as_transformers_draws_them(temperature: float, top_p: 
     assert deviations[expected > 0].max() < 5
 
 
-def test_a_base_model_that_would_search_by_beams_draws_as_others_do() -> None:
-    wanted = Generation(samples=2, prompts=("gull number",), max_tokens=16)
-    plain, searching = small_model(), small_model()
-    searching.generation_config.num_beams = 4
-    assert generate(searching, TOKENIZER, wanted, 1) == generate(plain, TOKENIZER, wanted, 1)
+@pytest.mark.parametrize(("padding", "drawn"), [(0, 5), (0, 8), (4, 8), (4, 12)])
+def test_a_sample_may_end_once_it_has_ten_tokens_with_its_prompt_and_without_padding(padding: int, drawn: int) -> None:
+    """As huggingtweets counted, whose min_length has <|endoftext|> and the prompt in it."""
+    tokens = torch.zeros(2, 2 + drawn, dtype=torch.long)
+    scores = LongEnough(3, torch.tensor([0, padding]))(tokens, torch.zeros(2, 8))
+    assert [bool(row[3] == 0) for row in scores] == [2 + drawn >= 10, 2 + drawn - padding >= 10]
+    assert not scores[:, [0, 1, 2, 4, 5, 6, 7]].any()
+
+
+def test_a_model_in_a_hurry_ends_each_sample_as_early_as_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, end, said = small_model(), TOKENIZER.eos_token_id, []
+    draw = model.generate
+
+    def spied(*given: Any, **options: Any) -> torch.Tensor:
+        drawn = draw(*given, **options)
+        said.extend(int((row != end).sum()) for row in drawn)
+        return drawn
+
+    with torch.no_grad():
+        model.transformer.ln_f.bias.copy_(1e6 * model.lm_head.weight[end])
+    monkeypatch.setattr(model, "generate", spied)
+    generate(model, TOKENIZER, Generation(samples=1, prompts=("", "gull number 7"), max_tokens=40), 1)
+    assert set(said) == {9}, "the tenth is <|endoftext|>, before them"
 
 
 def test_a_prompt_that_fills_the_context_is_survived() -> None:

@@ -27,7 +27,7 @@ from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.evaluate import evaluate_each
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Trained, finetune, in_bfloat16
-from tweetmodel_trainer.generate import generate
+from tweetmodel_trainer.generate import generate, sampling
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.scores import total
@@ -98,6 +98,7 @@ def learn(
     model, tokenizer = base_model.load(base, storage, [post.text for post in posts], workdir / "base", cache)
     model.to(device)
     context = getattr(model.config, "max_position_embeddings", training.block_size)
+    model.generation_config = sampling(spec.generation, tokenizer, context)
     size = min(training.block_size, context)
     blocks = Blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
     logger.info("%d posts make %d blocks of %d tokens", len(posts), len(blocks), size)
