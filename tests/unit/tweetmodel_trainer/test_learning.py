@@ -229,6 +229,20 @@ def test_a_model_trained_in_mixed_precision_is_scored_as_it_is_saved(
     assert evaluate(model, TOKENIZER, texts) == evaluate(clean, TOKENIZER, texts)
 
 
+@pytest.mark.parametrize("method", ["Full", "LoRA"])
+def test_early_stopping_scores_a_model_in_the_precision_of_its_final_figure(tmp_path: Path, method: str) -> None:
+    model = small_model() if method == "Full" else lora.attach(small_model(), 4)
+    changes = {"precision": "BFloat16", "early_stopping": EarlyStopping(patience=9)}
+    training = TRAINING.model_copy(update=changes)
+
+    def score() -> float:
+        return evaluate(model, TOKENIZER, TEXTS[:5]).loss
+
+    trained = finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100), score=score)
+    told = {row["step"]: row["heldout_loss"] for row in trained.log if "heldout_loss" in row}
+    assert score() == told[trained.kept]
+
+
 def test_checkpoints_come_by_time_and_at_the_end(tmp_path: Path) -> None:
     now = 0.0
 
