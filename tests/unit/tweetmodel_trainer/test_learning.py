@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments, set_seed
+from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback, TrainingArguments, set_seed
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from tweetmodel_api.reasons import Reason
@@ -147,6 +147,50 @@ def test_what_saves_memory_learns_the_same(tmp_path: Path, change: dict[str, Any
 
     assert loss(**change) == pytest.approx(loss(), rel=1e-5)
     assert loss() < evaluate(small_model(), TOKENIZER, TEXTS).loss
+
+
+class Look(TrainerCallback):
+    """What the loop gave its callbacks at the last step."""
+
+    def on_step_end(self, arguments: TrainingArguments, *_: Any, **seen: Any) -> None:
+        self.arguments, self.seen = arguments, seen
+
+
+def test_the_loop_computes_with_the_fast_kernels(tmp_path: Path) -> None:
+    look, model = Look(), small_model()
+    finetune(model, TWELVE, TRAINING, tmp_path, None, lambda *_: None, Progress({}), (0, 100), callbacks=[look])
+    optimizer = look.seen["optimizer"].optimizer
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert all(group["fused"] for group in optimizer.param_groups)
+    assert model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize(
+    ("precision", "able", "bfloat16"),
+    [("Auto", True, True), ("Auto", False, False), ("BFloat16", False, True), ("Float32", True, False)],
+)
+def test_the_loop_computes_in_the_precision_that_the_spec_or_the_device_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, able: bool, bfloat16: bool
+) -> None:
+    monkeypatch.setattr(finetune_module, "computes_in_bfloat16", lambda: able)
+    look, kinds = Look(), set()
+    model, training = small_model(), TRAINING.model_copy(update={"precision": precision})
+    model.transformer.h[0].mlp.c_fc.register_forward_hook(lambda *call: kinds.add(call[-1].dtype))
+    finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100), callbacks=[look])
+    assert look.arguments.bf16 is bfloat16
+    assert kinds == {torch.bfloat16 if bfloat16 else torch.float32}
+    assert model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("method", ["Full", "LoRA"])
+@pytest.mark.parametrize("again", [False, True])
+def test_gradient_checkpointing_computes_each_layer_twice(tmp_path: Path, method: str, again: bool) -> None:
+    model, calls = small_model(), Mock(return_value=None)
+    model.transformer.h[0].mlp.register_forward_pre_hook(calls)
+    model = model if method == "Full" else lora.attach(model, 4)
+    training = TRAINING.model_copy(update={"gradient_checkpointing": again})
+    finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
+    assert calls.call_count == len(TWELVE) * (2 if again else 1)
 
 
 def test_lora_learns_with_few_weights_and_ends_in_a_whole_model(tmp_path: Path) -> None:
