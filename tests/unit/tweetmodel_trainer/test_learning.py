@@ -1,6 +1,7 @@
 """Training, evaluation and generation on a model small enough for seconds."""
 
 import hashlib
+import json
 import math
 import os
 import shutil
@@ -323,6 +324,8 @@ def test_the_log_of_a_resumed_run_is_whole(tmp_path: Path, monkeypatch: pytest.M
     )
     assert [row["step"] for row in trained.log] == list(range(1, 13))
     assert all(row["time"] > 1.7e9 for row in trained.log)
+    kept = json.loads((fifth / "trainer_state.json").read_text())["log_history"]
+    assert kept[:5] == trained.log[:5], "a run that ends without results leaves its metrics there"
     assert trained.steps == 12
 
 
