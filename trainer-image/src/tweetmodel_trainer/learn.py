@@ -49,6 +49,8 @@ class Learnt:
     """As the base model's card names it."""
     base_commit: str | None
     """What the base model's revision was on the Hub when the run began."""
+    bfloat16: bool
+    """Whether it was trained in it."""
     steps: int
     log: list[dict[str, float]]
     resumed_from_step: int | None
@@ -136,12 +138,14 @@ def learn(
     if in_bfloat16(training):
         model.to(torch.bfloat16)  # drawing waits for the weights to be read: half as many bytes
     samples = generate(model, tokenizer, spec.generation, training.seed)
-    assessment = assess(before, after, samples, *([post.text for post in part] for part in (posts, held_out)))
+    others = [post.text for post in held_out]
+    assessment = assess(before, after, samples, by_account(posts), others, blocks.tokens_by_account)
     return Learnt(
         assessment=assessment,
         parameters=model.num_parameters(),
         base_licence=licence_of(workdir / "base"),
         base_commit=base.hub.revision if base.hub else None,
+        bfloat16=in_bfloat16(training),
         steps=trained.steps,
         log=trained.log,
         resumed_from_step=step,
