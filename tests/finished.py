@@ -21,6 +21,7 @@ def about(
     samples = [Sample(p, p + text) for text, p in zip(texts, prompts * len(texts), strict=False)]
     before = {handle: Scores(600.0, 100, 400) for handle in handles}
     after = {handle: Scores(300.0, 100, 400) for handle in handles}
+    read = dict.fromkeys(handles, POSTS), ["the tide is late"], dict.fromkeys(handles, 900)
     told = About(
         accounts={handle: Counts(3249, 610, 6, 2633, 200_000) for handle in handles},
         trained_on=2370,
@@ -34,7 +35,11 @@ def about(
         generation=Generation(prompts=tuple(prompts)),
         steps=390,
         losses=((1, 4.1), (200, 3.4), (390, 3.1)),
-        assessment=assess(before, after, samples, POSTS, ["the tide is late"]),
+        gpus=1,
+        weights=dict.fromkeys(handles, 1),
+        bfloat16=True,
+        remark="",
+        assessment=assess(before, after, samples, *read),
         run="ab" * 8,
         dataset_digest="cd" * 32,
         start=None,

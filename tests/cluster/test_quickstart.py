@@ -98,13 +98,16 @@ def test_a_gpu_is_asked_for_by_the_train_pod_alone(kubectl: Kubectl) -> None:
     node = kubectl.get("nodes")["items"][0]["metadata"]["name"]
     patch = json.dumps({"status": {"capacity": {"nvidia.com/gpu": "2"}, "allocatable": {"nvidia.com/gpu": "2"}}})
     kubectl("patch", "node", node, "--subresource=status", "--type=merge", "-p", patch)
-    kubectl.apply(tweetmodel("gpu", gpus=1, training={"epochs": 1, "blockSize": 128, "batchSize": 16}))
-    kubectl.wait_ready("gpu")
+    kubectl.apply(tweetmodel("gpu", gpus=1))
+    ready = kubectl.wait_stalled("gpu")  # the node only says that it has GPUs
+    assert ready["reason"] == "GPUUnusable"
+    assert ready["message"].startswith("spec.gpus is 1, and CUDA can use 0.")
 
-    def limits(stage: str) -> dict[str, str]:
+    def ended(stage: str) -> tuple[str, str | None]:
+        """How the stage's pod ended, and the GPUs it had asked for."""
         (pod,) = kubectl.pods("gpu", stage)
-        assert pod["status"]["phase"] == "Succeeded"
-        return pod["spec"]["containers"][0]["resources"].get("limits", {})
+        limits = pod["spec"]["containers"][0]["resources"].get("limits", {})
+        return pod["status"]["phase"], limits.get("nvidia.com/gpu")
 
-    assert limits("train")["nvidia.com/gpu"] == "1"
-    assert "nvidia.com/gpu" not in limits("collect")
+    assert ended("collect") == ("Succeeded", None)
+    assert ended("train") == ("Failed", "1")

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     HUB_UNREACHABLE = "HubUnreachable"
     HUB_DENIED = "HubDenied"
     DIVERGED = "Diverged"
+    GPU_UNUSABLE = "GPUUnusable"
     OUT_OF_MEMORY = "OutOfMemory"
     DISK_FULL = "DiskFull"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
@@ -237,6 +238,11 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.DIVERGED: Fact(
         "Training diverged: the loss is no number any more.", "Lower training.learningRate.", ExitCode.CONFIGURATION
+    ),
+    Reason.GPU_UNUSABLE: Fact(
+        "The pod was given fewer GPUs than it asked for, or CUDA can't use them.",
+        "Check the node's driver (CUDA 13 needs 580 or newer) and spec.podTemplate.runtimeClassName, or set gpus: 0.",
+        ExitCode.CONFIGURATION,
     ),
     Reason.OUT_OF_MEMORY: Fact(
         "The pod needed more memory than its limit.",

@@ -351,7 +351,8 @@ class HubRepository(Model):
     """A model repository on the Hugging Face Hub."""
 
     repo: Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$", max_length=193)] | None = None
-    """Its name, with or without owner; made of the sorted handles when absent, and the token's owner's."""
+    """Its name, with or without owner; made of the sorted handles when absent, and the token's owner's. The model's
+    files replace all that it holds."""
 
     private: bool = True
     """Whether a repository that is made is private; one that exists stays as it is."""
@@ -365,6 +366,12 @@ class PublishWhen(Model):
 
     perplexity_below: Decimal | None = None
     """Its perplexity on held-out posts must be lower than this."""
+
+    loss_below: Decimal | None = None
+    """Its loss on held-out posts, in nats a token, must be lower than this."""
+
+    bits_per_byte_below: Decimal | None = None
+    """Its bits per byte of held-out posts must be lower than this, whatever the base model's tokenizer."""
 
     max_copy_share: Decimal | None = None
     """At most this share of its samples may repeat a training post, "0.1" for a tenth."""

@@ -68,6 +68,7 @@ def make_spec(endpoint: str, bucket: str) -> Callable[..., TweetModelSpec]:
                 "sources": [{"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}],
                 "storage": {"uri": f"s3://{bucket}/models", "endpoint": endpoint},
                 "baseModel": {"scratch": {}},
+                "gpus": 0,
             }
             | changes
         )

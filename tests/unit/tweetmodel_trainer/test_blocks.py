@@ -94,3 +94,9 @@ def test_memory_does_not_grow_with_the_epochs() -> None:
         blocks.tokens(n)
     held = [value for value in vars(blocks).values() if hasattr(value, "itemsize")] + [blocks._laid_out[1]]
     assert sum(len(value) for value in held) < 4 * sum(len(ids) + 1 for ids in encode(tokenizer(), TEXTS))
+
+
+def test_tokens_are_counted_by_account_with_the_one_that_closes_each_post() -> None:
+    blocks = Blocks(posts_of({"ada": 5, "bob": 2}), tokenizer(), 3, 64, 1)
+    lengths = [len(ids) + 1 for ids in encode(tokenizer(), TEXTS[:5])]
+    assert blocks.tokens_by_account == {"ada": sum(lengths), "bob": sum(lengths[:2])}

@@ -1,5 +1,6 @@
 """The model card: what the Hub reads of it, and that hostile texts stay text."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from markdown_it.token import Token
 
 import hostile
 from finished import about
-from tweetmodel_api.spec import BaseModelSource, ScratchModel
+from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training
+from tweetmodel_trainer.about import ROWS
 from tweetmodel_trainer.card import card, literal
+from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.generate import printable
 
 MOST_OF_A_PROMPT = 280
@@ -57,11 +60,50 @@ def test_the_data_table_has_a_column_for_each_account() -> None:
     assert "| Kept | 2,633 | 2,633 |\n" in text
 
 
+def test_every_post_is_accounted_for() -> None:
+    counted = {name for name, value in asdict(Counts()).items() if value == 0}
+    assert {field for _, field in ROWS} == counted
+    dropped = {name: n for n, name in enumerate(sorted(counted - {"downloaded", "kept", "characters"}), 1)}
+    counts = Counts(downloaded=100 + sum(dropped.values()), kept=100, characters=6000, **dropped)
+    rows = dict(about(accounts={"ada": counts}).data)
+    assert rows["Downloaded"][0] - sum(n for name, [n] in rows.items() if name.endswith("left out")) == rows["Kept"][0]
+    assert "Duplicates, left out" not in dict(about().data), "there were none"
+
+
+def test_the_data_table_counts_tokens() -> None:
+    assert "| Tokens to learn from | 900 |\n| Tokens held out | 100 |\n" in card(about())
+
+
+def test_the_training_table_tells_all_that_the_result_depends_on() -> None:
+    training = Training(
+        method="LoRA", lora_rank=8, batch_size=8, gradient_accumulation=4, early_stopping={"patience": 2}
+    )
+    told = about(handles=("bob", "ada"), training=training, weights={"ada": 3, "bob": 1}, bfloat16=False, remark=" So.")
+    for row in (
+        "| Method | LoRA of rank 8 |",
+        "| Gradient accumulation | 4 parts |",
+        "| Early stopping | patience 2. So. |",
+        "| Precision | float32 |",
+        "| Weights of the accounts | @ada 3, @bob 1 |",
+        "| GPUs | 1 |",
+    ):
+        assert row in card(told)
+    assert not {"Early stopping", "Gradient accumulation", "Weights of the accounts"} & set(dict(about().recipe))
+
+
+def test_authors_of_a_mix_are_told_beside_the_model() -> None:
+    text = card(about(handles=("bob", "Ada")))
+    assert "| @Ada | 6.000 | 3.000 | 20.09 | 1.082 | 27 | 33% | 0% |" in text
+    assert "| The model | 6.000 | 3.000 | 20.09 | 1.082 | 26 | 0% | 0% |" in text
+    assert "| The model |" not in card(about())
+
+
 def test_every_table_of_the_card_is_one() -> None:
-    text = card(about())
-    kinds = [token.type for token in GITHUB.parse(text.split("---\n", 2)[2])]
-    assert kinds.count("table_open") == 5
-    assert not any("|" in child.content for child in inlines(text.split("---\n", 2)[2]))
+    for handles, tables in (("ada",), 5), (("ada", "bob"), 6):
+        text = card(about(handles=handles))
+        kinds = [token.type for token in GITHUB.parse(text.split("---\n", 2)[2])]
+        assert kinds.count("table_open") == tables
+        assert not any("|" in child.content for child in inlines(text.split("---\n", 2)[2]))
 
 
 def test_hostile_texts_stay_text_in_card_and_front_matter() -> None:

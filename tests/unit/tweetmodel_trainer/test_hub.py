@@ -12,14 +12,20 @@ from typing import Any
 
 import huggingface_hub.constants
 import pytest
+import yaml
 from huggingface_hub.utils import validate_repo_id
 
+import hostile
+from finished import about
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository, LocalReference
+from tweetmodel_trainer.card import card
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.generate import printable
 from tweetmodel_trainer.hub import LONGEST, push, repository_name
 
 SECRET = LocalReference(name="hub")
+CARD = card(about(texts=hostile.POSTS, prompts=[printable(text)[:280] for text in hostile.POSTS[:10]]))
 
 
 class Hub:
@@ -67,6 +73,8 @@ class Hub:
         files = self.repositories[f"{owner}/{name}"]
         if what[:1] == ["preupload"]:
             return 200, {"files": [self._known(files, file["path"]) for file in json.loads(body)["files"]]}
+        if what[:1] == ["tree"]:
+            return 200, [{"type": "file", "path": path, "size": len(file), "oid": "0"} for path, file in files.items()]
         if what[:1] == ["commit"]:
             return self._commit(files, [json.loads(line) for line in body.splitlines()], f"{owner}/{name}")
         return 200, {"id": f"{owner}/{name}", "sha": "0" * 40}
@@ -88,6 +96,8 @@ class Hub:
         for row in rows:
             if row["key"] == "header":
                 self.commits.append(row["value"]["summary"])
+            elif row["key"] == "deletedFile":
+                del files[row["value"]["path"]]
             else:
                 files[row["value"]["path"]] = base64.b64decode(row["value"]["content"])
         return 200, {"commitUrl": f"{self.address}/{name}/commit/{'1' * 40}", "commitOid": "1" * 40}
@@ -108,15 +118,16 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def folder(tmp_path: Path) -> Path:
     root = tmp_path / "model"
     root.mkdir()
-    for name, content in {"config.json": b"{}", "README.md": b"# A model", "MANIFEST.json": b"{}"}.items():
+    for name, content in {"config.json": b"{}", "MANIFEST.json": b"{}"}.items():
         (root / name).write_bytes(content)
+    (root / "README.md").write_text(CARD, encoding="utf-8")
     return root
 
 
 def test_the_folder_comes_to_a_repository_named_by_the_sorted_handles(hub: Hub, folder: Path) -> None:
     url = push(folder, HubRepository(secret_ref=SECRET), ["bob", "Ada_1"], "abcd")
     assert url == f"{hub.address}/someone/huggingtweets-ada_1-bob"
-    assert hub.repositories["someone/huggingtweets-ada_1-bob"] == {"config.json": b"{}", "README.md": b"# A model"}
+    assert set(hub.repositories["someone/huggingtweets-ada_1-bob"]) == {"config.json", "README.md"}
     assert hub.private == {"someone/huggingtweets-ada_1-bob": True}
     assert (hub.commits, hub.tokens) == (["Run abcd"], {"Bearer hf_secret"})
 
@@ -129,6 +140,31 @@ def test_pushing_the_same_again_commits_nothing(hub: Hub, folder: Path) -> None:
     push(folder, target, ["ada"], "2")
     assert hub.commits == ["Run 1", "Run 2"]
     assert hub.private == {"us/ada": False}
+
+
+def test_the_card_shows_its_preview_on_the_hub_and_stays_as_it_was_otherwise(hub: Hub, folder: Path) -> None:
+    url = push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
+    _, front, body = hub.repositories["us/ada"]["README.md"].decode().split("---\n", 2)
+    _, front_before, body_before = CARD.split("---\n", 2)
+    assert yaml.safe_load(front) == yaml.safe_load(front_before) | {"thumbnail": f"{url}/resolve/main/predictions.png"}
+    assert body == body_before
+
+
+def test_the_repository_holds_the_folder_and_nothing_of_an_earlier_model(hub: Hub, folder: Path) -> None:
+    older = dict.fromkeys((".gitattributes", "config.json", "model-00001-of-00002.safetensors", "old/vocab.json"), b"1")
+    hub.repositories["us/ada"] = dict(older)
+    push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
+    assert set(hub.repositories["us/ada"]) == {".gitattributes", "config.json", "README.md"}
+
+
+def test_a_transfer_that_breaks_off_is_tried_again(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Data processing error: CAS service error")  # as the Hub's transfer library says it
+
+    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", breaks)
+    with pytest.raises(Failure, match="us/ada") as failure:
+        push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
+    assert failure.value.reason is Reason.HUB_UNREACHABLE
 
 
 @pytest.mark.parametrize(

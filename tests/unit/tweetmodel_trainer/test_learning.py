@@ -1,6 +1,7 @@
 """Training, evaluation and generation on a model small enough for seconds."""
 
 import hashlib
+import json
 import math
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments, set_seed
+from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback, TrainingArguments, set_seed
 from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from tweetmodel_api.reasons import Reason
@@ -25,7 +26,7 @@ from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.evaluate import evaluate
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Saving, finetune
-from tweetmodel_trainer.generate import Draw, generate, is_blocked, printable
+from tweetmodel_trainer.generate import Draw, LongEnough, generate, is_blocked, printable
 from tweetmodel_trainer.interrupt import Interrupted, Request
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
@@ -149,6 +150,50 @@ def test_what_saves_memory_learns_the_same(tmp_path: Path, change: dict[str, Any
     assert loss() < evaluate(small_model(), TOKENIZER, TEXTS).loss
 
 
+class Look(TrainerCallback):
+    """What the loop gave its callbacks at the last step."""
+
+    def on_step_end(self, arguments: TrainingArguments, *_: Any, **seen: Any) -> None:
+        self.arguments, self.seen = arguments, seen
+
+
+def test_the_loop_computes_with_the_fast_kernels(tmp_path: Path) -> None:
+    look, model = Look(), small_model()
+    finetune(model, TWELVE, TRAINING, tmp_path, None, lambda *_: None, Progress({}), (0, 100), callbacks=[look])
+    optimizer = look.seen["optimizer"].optimizer
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert all(group["fused"] for group in optimizer.param_groups)
+    assert model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize(
+    ("precision", "able", "bfloat16"),
+    [("Auto", True, True), ("Auto", False, False), ("BFloat16", False, True), ("Float32", True, False)],
+)
+def test_the_loop_computes_in_the_precision_that_the_spec_or_the_device_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, able: bool, bfloat16: bool
+) -> None:
+    monkeypatch.setattr(finetune_module, "computes_in_bfloat16", lambda: able)
+    look, kinds = Look(), set()
+    model, training = small_model(), TRAINING.model_copy(update={"precision": precision})
+    model.transformer.h[0].mlp.c_fc.register_forward_hook(lambda *call: kinds.add(call[-1].dtype))
+    finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100), callbacks=[look])
+    assert look.arguments.bf16 is bfloat16
+    assert kinds == {torch.bfloat16 if bfloat16 else torch.float32}
+    assert model.dtype == torch.float32
+
+
+@pytest.mark.parametrize("method", ["Full", "LoRA"])
+@pytest.mark.parametrize("again", [False, True])
+def test_gradient_checkpointing_computes_each_layer_twice(tmp_path: Path, method: str, again: bool) -> None:
+    model, calls = small_model(), Mock(return_value=None)
+    model.transformer.h[0].mlp.register_forward_pre_hook(calls)
+    model = model if method == "Full" else lora.attach(model, 4)
+    training = TRAINING.model_copy(update={"gradient_checkpointing": again})
+    finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
+    assert calls.call_count == len(TWELVE) * (2 if again else 1)
+
+
 def test_lora_learns_with_few_weights_and_ends_in_a_whole_model(tmp_path: Path) -> None:
     model = small_model()
     before, frozen = evaluate(model, TOKENIZER, TEXTS).loss, model.lm_head.weight.clone()
@@ -229,6 +274,20 @@ def test_a_model_trained_in_mixed_precision_is_scored_as_it_is_saved(
     assert evaluate(model, TOKENIZER, texts) == evaluate(clean, TOKENIZER, texts)
 
 
+@pytest.mark.parametrize("method", ["Full", "LoRA"])
+def test_early_stopping_scores_a_model_in_the_precision_of_its_final_figure(tmp_path: Path, method: str) -> None:
+    model = small_model() if method == "Full" else lora.attach(small_model(), 4)
+    changes = {"precision": "BFloat16", "early_stopping": EarlyStopping(patience=9)}
+    training = TRAINING.model_copy(update=changes)
+
+    def score() -> float:
+        return evaluate(model, TOKENIZER, TEXTS[:5]).loss
+
+    trained = finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100), score=score)
+    told = {row["step"]: row["heldout_loss"] for row in trained.log if "heldout_loss" in row}
+    assert score() == told[trained.kept]
+
+
 def test_checkpoints_come_by_time_and_at_the_end(tmp_path: Path) -> None:
     now = 0.0
 
@@ -265,6 +324,8 @@ def test_the_log_of_a_resumed_run_is_whole(tmp_path: Path, monkeypatch: pytest.M
     )
     assert [row["step"] for row in trained.log] == list(range(1, 13))
     assert all(row["time"] > 1.7e9 for row in trained.log)
+    kept = json.loads((fifth / "trainer_state.json").read_text())["log_history"]
+    assert kept[:5] == trained.log[:5], "a run that ends without results leaves its metrics there"
     assert trained.steps == 12
 
 
@@ -411,11 +472,29 @@ def test_tokens_are_drawn_as_transformers_draws_them(temperature: float, top_p: 
     assert deviations[expected > 0].max() < 5
 
 
-def test_a_base_model_that_would_search_by_beams_draws_as_others_do() -> None:
-    wanted = Generation(samples=2, prompts=("gull number",), max_tokens=16)
-    plain, searching = small_model(), small_model()
-    searching.generation_config.num_beams = 4
-    assert generate(searching, TOKENIZER, wanted, 1) == generate(plain, TOKENIZER, wanted, 1)
+@pytest.mark.parametrize(("padding", "drawn"), [(0, 5), (0, 8), (4, 8), (4, 12)])
+def test_a_sample_may_end_once_it_has_ten_tokens_with_its_prompt_and_without_padding(padding: int, drawn: int) -> None:
+    """As huggingtweets counted, whose min_length has <|endoftext|> and the prompt in it."""
+    tokens = torch.zeros(2, 2 + drawn, dtype=torch.long)
+    scores = LongEnough(3, torch.tensor([0, padding]))(tokens, torch.zeros(2, 8))
+    assert [bool(row[3] == 0) for row in scores] == [2 + drawn >= 10, 2 + drawn - padding >= 10]
+    assert not scores[:, [0, 1, 2, 4, 5, 6, 7]].any()
+
+
+def test_a_model_in_a_hurry_ends_each_sample_as_early_as_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, end, said = small_model(), TOKENIZER.eos_token_id, []
+    draw = model.generate
+
+    def spied(*given: Any, **options: Any) -> torch.Tensor:
+        drawn = draw(*given, **options)
+        said.extend(int((row != end).sum()) for row in drawn)
+        return drawn
+
+    with torch.no_grad():
+        model.transformer.ln_f.bias.copy_(1e6 * model.lm_head.weight[end])
+    monkeypatch.setattr(model, "generate", spied)
+    generate(model, TOKENIZER, Generation(samples=1, prompts=("", "gull number 7"), max_tokens=40), 1)
+    assert set(said) == {9}, "the tenth is <|endoftext|>, before them"
 
 
 def test_a_prompt_that_fills_the_context_is_survived() -> None:

@@ -13,10 +13,11 @@ import torch.distributed
 from transformers import GPT2Config, GPT2LMHeadModel, set_seed
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import Training
+from tweetmodel_api.spec import EarlyStopping, Training
+from tweetmodel_trainer import lora
 from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.finetune import finetune
+from tweetmodel_trainer.finetune import Trained, finetune
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.parallel import agree, processes
 from tweetmodel_trainer.post import Post
@@ -58,6 +59,26 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         torch.testing.assert_close(same, weight, rtol=1e-3, atol=1e-5, msg=name)
         learnt = learnt or not torch.allclose(weight, before, rtol=1e-3, atol=1e-3)
     assert learnt
+
+
+def test_two_processes_learn_by_lora_what_one_does_and_stop_as_early(tmp_path: Path) -> None:
+    """Epochs end at steps 3, 5 and 6; the second one is said to be no better, so its weights are not kept."""
+    changes = {"method": "LoRA", "lora_rank": 4, "batch_size": 2, "early_stopping": EarlyStopping(patience=1)}
+    training = TRAINING.model_copy(update=changes)
+
+    def learnt(gpus: int) -> tuple[Trained, dict[str, torch.Tensor]]:
+        losses = iter((3.0, 3.5))
+        model = lora.attach(small_model(dropout=0.0), 4)
+        how = {"gpus": gpus, "score": lambda: next(losses)}
+        where = tmp_path / str(gpus)
+        trained = finetune(model, TWELVE, training, where, None, lambda *_: None, Progress({}), (0, 100), **how)
+        return trained, {name: weight.clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+    (one, weights), (two, same) = learnt(1), learnt(2)
+    assert (one.steps, one.kept) == (two.steps, two.kept) == (5, 3)
+    assert any(weight.abs().max() > 1e-3 for name, weight in weights.items() if "lora_B" in name)
+    for name, weight in weights.items():
+        torch.testing.assert_close(same[name], weight, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_a_stop_ends_all_processes_at_a_checkpoint_and_they_resume_exactly(tmp_path: Path) -> None:

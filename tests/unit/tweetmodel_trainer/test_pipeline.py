@@ -386,7 +386,7 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     exec(re.search(r"```python\n(.*?)```", card, re.DOTALL)[1], {})  # what it tells its reader to do works
     storage.fetch(report.model.page.rpartition("/")[0], tmp_path / "page")
     assert sorted(path.name for path in (tmp_path / "page").iterdir()) == ["index.html", "predictions.png"]
-    assert write("gull", max_new_tokens=5, do_sample=False)[0]["generated_text"].startswith("gull")
+    assert write("gull", max_new_tokens=10, do_sample=False)[0]["generated_text"].startswith("gull")
 
     again_code, again = run(plan)
     assert (again_code, again) == (code, report)
@@ -590,6 +590,22 @@ def test_trackers_follow_a_run_and_one_that_is_away_is_told_of_in_the_report(
     assert report.message.endswith(told)
     names = [key.rsplit("/", 1)[-1].split(".")[0] for key in keys() if f"{plan.run}/tensorboard/" in key]
     assert sorted(names) == ["MANIFEST", "events"]
+
+
+@pytest.mark.parametrize("works", [False, True], ids=["the driver is too old", "fewer are there"])
+def test_gpus_that_cannot_be_used_end_a_run_before_its_base_model_is_fetched(
+    make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    import torch
+
+    put("archive.zip", MANY)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: works)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("tweetmodel_trainer.base_model.load", lambda *_: pytest.fail("it takes hours in vain"))
+    plan = make_plan(training=SHORT, gpus=2)
+    code, report = run(training(plan, run(plan)[1]))
+    assert (code, report.reason) == (ExitCode.CONFIGURATION, Reason.GPU_UNUSABLE)
+    assert report.message.startswith(f"spec.gpus is 2, and CUDA can use {int(works)}. Check the node's driver")
 
 
 def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(

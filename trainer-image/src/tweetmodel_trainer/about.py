@@ -19,7 +19,8 @@ from tweetmodel_trainer import dataset
 from tweetmodel_trainer.assessment import Assessment
 from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.language import language
-from tweetmodel_trainer.voice import spaced
+from tweetmodel_trainer.scores import Scores, total
+from tweetmodel_trainer.voice import Voice, spaced
 
 if TYPE_CHECKING:  # it brings torch, which the rest of this does without
     from tweetmodel_trainer.learn import Learnt
@@ -30,11 +31,31 @@ READ_FOR_LANGUAGE = 2000
 ROWS = (
     ("Downloaded", "downloaded"),
     ("Retweets, left out", "retweets"),
+    ("Replies, left out", "replies"),
+    ("In other languages, left out", "foreign"),
     ("Short, left out", "short"),
+    ("Duplicates, left out", "duplicates"),
+    ("Near duplicates, left out", "similar"),
+    ("Forgotten, left out", "forgotten"),
+    ("Naming accounts that must not appear, left out", "barred"),
     ("Kept", "kept"),
     ("Characters kept", "characters"),
 )
-"""What is told of each account's posts: a name, and the field of `Counts`."""
+"""What is told of each account's posts where any account has some: a name, and the field of `Counts`."""
+
+COLUMNS = (
+    "Loss before",
+    "Loss after",
+    "Perplexity",
+    "Bits per byte",
+    "Characters",
+    "With a mention",
+    "With a hashtag",
+    "Distinct-1",
+    "Distinct-2",
+    "Copied",
+)
+"""Of `About.by_author`."""
 
 SOFTWARE = ("tweetmodel-trainer", "transformers", "torch", "tokenizers")
 
@@ -59,7 +80,14 @@ class About:
     parameters: int
     training: Training
     generation: Generation
+    gpus: int
+    weights: Mapping[str, int]
+    """Of the accounts, by handle."""
+    bfloat16: bool
+    """Whether it was trained in it."""
     steps: int
+    remark: str
+    """What is to be said of the steps, as a sentence; mostly nothing."""
     losses: tuple[tuple[int, float], ...]
     """Training loss by step; after a resume its first value may differ a little, so the card leaves it out."""
     assessment: Assessment
@@ -81,6 +109,57 @@ class About:
         return f"{', '.join(others)} and {last}" if others else last
 
     @property
+    def data(self) -> list[tuple[str, list[int]]]:
+        """What became of the posts: a name, and a number for each of `handles`; without rows of zeros."""
+        authors, scores = self.assessment.authors, self.assessment.after
+        rows = [(name, [getattr(self.accounts[handle], field) for handle in self.handles]) for name, field in ROWS]
+        rows += [
+            ("Tokens to learn from", [authors[h].tokens if h in authors else 0 for h in self.handles]),
+            ("Tokens held out", [scores[h].tokens if h in scores else 0 for h in self.handles]),
+        ]
+        return [(name, numbers) for name, numbers in rows if any(numbers)]
+
+    @property
+    def recipe(self) -> list[tuple[str, str]]:
+        """How it was trained: a name and a value."""
+        how, stopping = self.training, self.training.early_stopping
+        rows = {
+            "Method": f"LoRA of rank {how.lora_rank}" if how.method == "LoRA" else how.method,
+            "Epochs": str(how.epochs),
+            "Optimizer steps": f"{self.steps:,}",
+            "Early stopping": f"patience {stopping.patience}.{self.remark}" if stopping else "",
+            "Learning rate": f"{how.learning_rate}, falling along a cosine",
+            "Block size": f"{how.block_size} tokens",
+            "Batch size": str(how.batch_size),
+            "Gradient accumulation": f"{how.gradient_accumulation} parts" if how.gradient_accumulation > 1 else "",
+            "Precision": "bfloat16, with weights in float32" if self.bfloat16 else "float32",
+            "Weights of the accounts": self._weights,
+            "GPUs": str(self.gpus),
+            "Seed": str(how.seed),
+        }
+        return [(name, value) for name, value in rows.items() if value]
+
+    @property
+    def _weights(self) -> str:
+        """How often the accounts' posts were read, where not all equally often."""
+        told = [f"@{handle} {self.weights.get(handle, 1)}" for handle in self.handles]
+        return ", ".join(told) if set(self.weights.values()) - {1} else ""
+
+    @property
+    def by_author(self) -> list[tuple[str, list[str]]]:
+        """The figures of each account beside the model's, in `COLUMNS`; nothing where there is one account alone."""
+        told = self.assessment
+        if len(self.accounts) == 1 or not told.model:
+            return []
+        whole = _figures(total(told.before.values()), total(told.after.values()), told.model, told.copied)
+        rows = [
+            (f"@{handle}", _figures(told.before[handle], told.after[handle], author.voice, author.copied))
+            for handle in self.handles
+            if handle in told.after and (author := told.authors.get(handle))
+        ]
+        return [*rows, ("The model", whole)]
+
+    @property
     def software(self) -> str:
         """What it was made with."""
         return ", ".join(f"{name} {number}" for name, number in self.versions.items())
@@ -92,6 +171,12 @@ class About:
         commit = f" (commit {self.base_commit})" if hub and self.base_commit not in (None, hub.revision) else ""
         base = f"{hub.name} at {hub.revision}{commit}" if hub else s3.uri if s3 else "a new, randomly initialised GPT-2"
         return f"{base}, by way of the earlier model {self.start[:16]}" if self.start else base
+
+
+def _figures(before: Scores, after: Scores, voice: Voice, copied: float) -> list[str]:
+    shares = (voice.mentions, voice.hashtags, voice.distinct_1, voice.distinct_2, copied)
+    losses = [f"{before.loss:.3f}", f"{after.loss:.3f}", f"{after.perplexity:,.4g}", f"{after.bits_per_byte:.3f}"]
+    return [*losses, f"{voice.characters:.0f}", *(f"{share:.0%}" for share in shares)]
 
 
 def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
@@ -117,7 +202,11 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         parameters=learnt.parameters,
         training=plan.spec.training,
         generation=plan.spec.generation,
+        gpus=plan.spec.gpus,
+        weights=plan.spec.weights,
+        bfloat16=learnt.bfloat16,
         steps=learnt.steps,
+        remark=learnt.remark,
         losses=tuple((int(row["step"]), row["loss"]) for row in learnt.log if "loss" in row),
         assessment=learnt.assessment,
         run=plan.run,

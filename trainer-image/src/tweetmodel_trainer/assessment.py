@@ -5,10 +5,11 @@ The figures go to evaluation.json, the ones that decide something to the status,
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Literal
 
 from tweetmodel_api.status import Evaluation
-from tweetmodel_trainer.originality import flagged, share_of_copies, share_of_duplicates, share_of_repeats
+from tweetmodel_trainer.originality import flagged, merged, share_of_copies, share_of_duplicates, share_of_repeats
 from tweetmodel_trainer.sample import Sample
 from tweetmodel_trainer.scores import Scores, total
 from tweetmodel_trainer.voice import Voice, voice
@@ -24,17 +25,32 @@ MANY_COPIES = 0.25
 
 
 @dataclass(frozen=True)
+class Author:
+    """What the model read of one account, and what it took from it."""
+
+    tokens: int
+    """Of its training posts, the closing one of each included."""
+    voice: Voice
+    """Of its training posts."""
+    copied: float
+    """Share of the samples that repeat one of them, as a whole or in eight words in a row."""
+
+
+@dataclass(frozen=True)
 class Assessment:
-    """Everything that was measured, by the account that the held-out posts are of."""
+    """Everything that was measured."""
 
     before: Mapping[str, Scores]
-    """Of the base model."""
+    """Of the base model, by the account that the held-out posts are of."""
     after: Mapping[str, Scores]
+    authors: Mapping[str, Author]
+    """By the account that the training posts are of."""
     samples: tuple[Sample, ...]
     """With their flags."""
     author_copied: float
     """Share of held-out posts that repeat a training post: who has pet phrases repeats them, and so may the model."""
     author: Voice
+    """Of all training posts."""
     model: Voice | None
     """Of the samples without a prompt, where there are any; None without samples."""
 
@@ -95,8 +111,9 @@ class Assessment:
         return {
             "verdict": self.verdict,
             "sentence": self.sentence,
+            "trainTokens": sum(author.tokens for author in self.authors.values()),
             "heldOut": _compared(total(self.before.values()), total(self.after.values())),
-            "byAuthor": {handle: _compared(self.before[handle], self.after[handle]) for handle in self.after},
+            "byAuthor": {handle: self._by(handle) for handle in {**self.after, **self.authors}},
             "samples": {
                 "count": len(self.samples),
                 "exactCopies": share_of_copies(self.samples, ["exact"]),
@@ -107,24 +124,53 @@ class Assessment:
             "voice": {"author": asdict(self.author), "model": asdict(self.model) if self.model else None},
         }
 
+    def _by(self, handle: str) -> dict[str, object]:
+        """An account of which no post was held out, or none was trained on, has a part of this alone."""
+        author = self.authors.get(handle)
+        scored = _compared(self.before[handle], self.after[handle]) if handle in self.after else {}
+        if author is None:
+            return scored
+        return scored | {
+            "trainTokens": author.tokens,
+            "voice": asdict(author.voice),
+            "copiedBySamples": author.copied,
+        }
+
 
 def assess(
     before: Mapping[str, Scores],
     after: Mapping[str, Scores],
     samples: Sequence[Sample],
-    posts: Sequence[str],
+    posts: Mapping[str, Sequence[str]],
     held_out: Sequence[str],
+    tokens: Mapping[str, int],
 ) -> Assessment:
-    """Flags the samples and measures them beside the posts that the model was trained on, and those it was not."""
-    known = flagged(samples, posts)
+    """Flags the samples and measures them beside the posts that the model was trained on, and those it was not.
+
+    Args:
+        before: scores of the base model on the held-out posts, by account.
+        after: the model's.
+        samples: what it wrote.
+        posts: that it was trained on, by account, of each at least one.
+        held_out: the others.
+        tokens: of `posts`.
+    """
+    copies = {handle: flagged(samples, texts) for handle, texts in posts.items()}
+    known = merged(copies.values())
     free = [sample.text for sample in known if not sample.prompt] or [sample.text for sample in known]
+    everything = list(chain.from_iterable(posts.values()))
+    compared = len(free) or len(everything)
     return Assessment(
         before=before,
         after=after,
+        authors={
+            handle: Author(tokens[handle], voice(texts, compared), share_of_copies(copies[handle]))
+            for handle, texts in posts.items()
+        },
         samples=tuple(known),
-        author_copied=share_of_repeats(held_out, posts),
-        author=voice(posts, len(free)),
-        model=voice(free, len(free)) if free else None,
+        author_copied=share_of_repeats(held_out, everything),
+        author=voice(everything, compared),
+        model=voice(free, compared) if free else None,
     )
 
 

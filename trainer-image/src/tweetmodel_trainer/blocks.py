@@ -107,6 +107,14 @@ class Blocks(Dataset[dict[str, torch.Tensor]]):
         return torch.frombuffer(block, dtype=torch.int32)
 
     @property
+    def tokens_by_account(self) -> dict[str, int]:
+        """Tokens of each account's posts, read once, the closing one of each included."""
+        return {
+            account: sum(self._starts[index + 1] - self._starts[index] for index in indices)
+            for account, indices in self._by_account.items()
+        }
+
+    @property
     def ends(self) -> list[int]:
         """For each epoch the blocks after which it has been read whole."""
         return [min(-(-bound // self.size), len(self)) for bound in self._bounds[1:]]

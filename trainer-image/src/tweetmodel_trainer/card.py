@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tweetmodel_trainer.about import ROWS, About
+from tweetmodel_trainer.about import COLUMNS, About
 from tweetmodel_trainer.assessment import LARGEST
 from tweetmodel_trainer.originality import best
 from tweetmodel_trainer.scores import total
@@ -26,7 +26,7 @@ def card(about: About) -> str:
     """The whole README.md."""
     body = _TEMPLATE.render(
         about=about,
-        rows=ROWS,
+        columns=COLUMNS,
         before=total(about.assessment.before.values()),
         after=total(about.assessment.after.values()),
         samples=best(about.assessment.samples, SAMPLES_SHOWN),

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -200,7 +201,7 @@ def finetune(
     planned, best = math.ceil(len(blocks) / training.batch_size), None
     if training.early_stopping and score:
         ends = frozenset(math.ceil(end / training.batch_size) for end in blocks.ends)
-        best = Best(model, score, training.early_stopping.patience, ends, workdir / "best")
+        best = Best(model, partial(_in_float32, model, score), training.early_stopping.patience, ends, workdir / "best")
         if resume_from:
             best.restore(resume_from)
     if best and best.over:  # stopped early, then interrupted
@@ -217,6 +218,16 @@ def finetune(
         best.take()
     log = [row for row in state.log_history if {"loss", "heldout_loss"} & row.keys()]
     return Trained(state.global_step, planned, best.step if best else state.global_step, log)
+
+
+def _in_float32(model: PreTrainedModel, score: Callable[[], float]) -> float:
+    """The score outside the mixed precision that accelerate puts around `forward`, as the finished model's will be."""
+    mixed = model.__dict__.pop("forward", None)
+    try:
+        return score()
+    finally:
+        if mixed:
+            model.forward = mixed
 
 
 def follow(

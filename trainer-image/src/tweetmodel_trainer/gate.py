@@ -16,8 +16,13 @@ def refusal(when: PublishWhen | None, evaluation: Evaluation, beat: str | None =
         return f"its held-out loss {evaluation.loss} is not below {beat}, that of the present model"
     if when is None:
         return None
-    if when.perplexity_below and float(evaluation.perplexity) >= float(when.perplexity_below):
-        return f"its perplexity {evaluation.perplexity} is not below {when.perplexity_below}"
+    for name, value, limit in (
+        ("held-out loss", evaluation.loss, when.loss_below),
+        ("perplexity", evaluation.perplexity, when.perplexity_below),
+        ("bits per byte", evaluation.bits_per_byte, when.bits_per_byte_below),
+    ):
+        if limit and float(value) >= float(limit):
+            return f"its {name} {value} is not below {limit}"
     if when.max_copy_share:
         if evaluation.copy_share is None:
             return "without samples nobody knows what it copies"

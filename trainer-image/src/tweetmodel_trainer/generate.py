@@ -9,7 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
 
 from tweetmodel_api.spec import Generation
 from tweetmodel_trainer.clean import collapse_space
@@ -18,7 +24,7 @@ from tweetmodel_trainer.tokens import encode
 
 SHORTEST_TOKENS = 10
 TOP_K = 50
-"""Both as huggingtweets drew: min_length=10, and transformers' default top_k."""
+"""Both as huggingtweets drew: min_length=10, prompt and <|endoftext|> included, and transformers' default top_k."""
 DRAWS = 3
 """How often a sample is drawn at most."""
 BATCH = 16
@@ -49,6 +55,38 @@ class Draw:
         return torch.full_like(scores, -torch.inf).scatter(-1, tokens.gather(-1, drawn), 0.0)
 
 
+@dataclass(frozen=True)
+class LongEnough:
+    """Forbids the end of a row that is too short: a LogitsProcessor of transformers, whose own counts padding too."""
+
+    end: int
+    padding: torch.Tensor
+    """Tokens before each row, which count for nothing."""
+    shortest: int = SHORTEST_TOKENS
+
+    def __call__(self, tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores of [batch, vocabulary]."""
+        short = tokens.shape[-1] - self.padding < self.shortest
+        scores[:, self.end].masked_fill_(short, -torch.inf)
+        return scores
+
+
+def sampling(generation: Generation, tokenizer: PreTrainedTokenizerBase, context: int) -> GenerationConfig:
+    """How a model draws by itself, as huggingtweets' did; what the base model's settings were does not matter."""
+    longest, end = min(generation.max_tokens, context), tokenizer.eos_token_id
+    return GenerationConfig(
+        do_sample=True,
+        temperature=max(float(generation.temperature), 1e-3),
+        top_p=min(max(float(generation.top_p), 1e-3), 1.0),
+        top_k=TOP_K,
+        min_length=min(SHORTEST_TOKENS, longest),
+        max_length=longest,
+        bos_token_id=end,  # posts come after it
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+
+
 @torch.inference_mode()
 def generate(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, generation: Generation, seed: int
@@ -77,25 +115,35 @@ def _draw(
     end = tokenizer.eos_token_id
     context = getattr(model.config, "max_position_embeddings", 1024)
     room = min(generation.max_tokens, context // 2)
-    draw = Draw(max(float(generation.temperature), 1e-3), min(max(float(generation.top_p), 1e-3), 1.0))
+    how = sampling(generation, tokenizer, context)
+    draw = Draw(how.temperature, how.top_p, how.top_k)
     starts = [[end, *ids[-(context - room - 1) :]] for ids in encode(tokenizer, list(prompts))]
     for at in range(0, len(starts), BATCH):
         batch = starts[at : at + BATCH]
         width = max(map(len, batch))
+        given = torch.tensor([[end] * (width - len(row)) + row for row in batch], device=model.device)
+        padding = torch.tensor([width - len(row) for row in batch], device=model.device)
         drawn = model.generate(
-            torch.tensor([[end] * (width - len(row)) + row for row in batch], device=model.device),
-            attention_mask=torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch]).to(model.device),
-            do_sample=False,  # `draw` has left one token to choose
-            num_beams=1,
-            logits_processor=LogitsProcessorList([draw]),
-            max_new_tokens=room,
-            min_new_tokens=min(SHORTEST_TOKENS, room),
-            eos_token_id=end,
-            pad_token_id=end,
+            given,
+            attention_mask=(torch.arange(width, device=model.device) >= padding[:, None]).long(),
+            generation_config=GenerationConfig(
+                do_sample=False,  # `draw` has left one token to choose
+                max_new_tokens=room,
+                eos_token_id=end,
+                pad_token_id=end,
+            ),
+            logits_processor=LogitsProcessorList([LongEnough(end, padding), draw]),
         )
-        written = tokenizer.batch_decode(drawn[:, width:], skip_special_tokens=True)
-        for prompt, text in zip(prompts[at : at + BATCH], written, strict=True):
+        # A tokenizer like Llama's puts a space before a word unless the text begins with it: new tokens are no text.
+        read, said = (_texts(tokenizer, tokens) for tokens in (given, drawn))
+        for prompt, begin, whole in zip(prompts[at : at + BATCH], read, said, strict=True):
+            text = whole[len(begin) :]
             yield printable(prompt + text) if printable(text) else ""
+
+
+def _texts(tokenizer: PreTrainedTokenizerBase, tokens: torch.Tensor) -> list[str]:
+    told: list[str] = tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return told
 
 
 def is_blocked(text: str, words: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """Pushes a model's folder to the Hugging Face Hub, as huggingtweets did; the token is in HF_TOKEN.
 
-What is there already with the same content is not sent again, so a push that broke off is simply repeated.
+What is there already with the same content is not sent again, so a push that broke off is simply repeated. What is
+there besides goes: weights of an earlier model would be loaded with, or instead of, the new ones.
 """
 
 import hashlib
@@ -9,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from httpx2 import HTTPError  # what huggingface_hub speaks by
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, metadata_load, metadata_save
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.showcase import CARD, PREVIEW
 
 LONGEST = 96
 """Characters that the Hub allows in a repository's name."""
@@ -39,6 +41,8 @@ def repository_name(handles: Sequence[str]) -> str:
 def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) -> str:
     """Creates the repository where it is missing and commits the folder to it; returns its address.
 
+    The folder's card is given the address of its preview, which is known only now.
+
     Raises:
         Failure: HubDenied or HubUnreachable.
     """
@@ -50,11 +54,14 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
     api = HfApi(token=token)
     try:
         repository = api.create_repo(name, private=target.private, exist_ok=True)
+        preview = {"thumbnail": f"{repository}/resolve/main/{PREVIEW}"}
+        metadata_save(folder / CARD, (metadata_load(folder / CARD) or {}) | preview)
         api.upload_folder(
             repo_id=repository.repo_id,
             folder_path=folder,
             commit_message=f"Run {run}",
             ignore_patterns=[MANIFEST],
+            delete_patterns="*",  # but what is in the folder, and .gitattributes
         )
     except HFValidationError as error:
         raise _denied(name, str(error)) from None
@@ -63,7 +70,7 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
         if status >= 500 or status in _BUSY:
             raise _unreachable(name, f"HTTP {status}") from None
         raise _denied(name, f"HTTP {status}: {error.server_message or 'no reason given'}") from None
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, RuntimeError) as error:  # the last is what its transfer library raises of the network
         raise _unreachable(name, type(error).__name__) from None
     return str(repository)
 

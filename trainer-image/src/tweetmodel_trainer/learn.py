@@ -16,7 +16,7 @@ import torch
 from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from tweetmodel_api.reasons import Reason
+from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.spec import BaseModelSource, TweetModelSpec
 from tweetmodel_trainer import base_model, lora
 from tweetmodel_trainer.about import licence_of
@@ -27,7 +27,7 @@ from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.evaluate import evaluate_each
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.finetune import Trained, finetune, in_bfloat16
-from tweetmodel_trainer.generate import generate
+from tweetmodel_trainer.generate import generate, sampling
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.scores import total
@@ -49,6 +49,8 @@ class Learnt:
     """As the base model's card names it."""
     base_commit: str | None
     """What the base model's revision was on the Hub when the run began."""
+    bfloat16: bool
+    """Whether it was trained in it."""
     steps: int
     log: list[dict[str, float]]
     resumed_from_step: int | None
@@ -85,22 +87,20 @@ def learn(
     `callbacks` are told of the training.
 
     Raises:
-        Failure: the base model can't be had, training diverged, or the GPU's memory is too small.
+        Failure: a GPU can't be used, the base model can't be had, training diverged, or memory is too small.
         Interrupted: a stop was asked for; the latest checkpoint is published.
     """
     disable_progress_bar()
     set_verbosity_error()
     training, unseen = spec.training, by_account(held_out)
+    device = _device(spec.gpus)
     set_seed(training.seed)
     step = checkpoints.newest(workdir / "resume")
     base = _base(spec.base_model, workdir / "resume" / BASE)
     model, tokenizer = base_model.load(base, storage, [post.text for post in posts], workdir / "base", cache)
-    there = torch.cuda.device_count()
-    gpus = spec.gpus if there >= spec.gpus else min(there, 1)  # a step's blocks may not fit another number
-    model.to(torch.device("cuda" if there else "cpu"))
-    if gpus < spec.gpus:
-        logger.warning("%d GPUs were asked for and CUDA can use %d: it trains on %d", spec.gpus, there, gpus)
+    model.to(device)
     context = getattr(model.config, "max_position_embeddings", training.block_size)
+    model.generation_config = sampling(spec.generation, tokenizer, context)
     size = min(training.block_size, context)
     blocks = Blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
     logger.info("%d posts make %d blocks of %d tokens", len(posts), len(blocks), size)
@@ -120,7 +120,7 @@ def learn(
         partial(_publish, checkpoints, base),
         progress,
         share=(5, 90),
-        gpus=max(gpus, 1),
+        gpus=max(spec.gpus, 1),
         score=lambda: total(evaluate_each(model, tokenizer, unseen).values()).loss,
         callbacks=callbacks,
     )
@@ -138,17 +138,28 @@ def learn(
     if in_bfloat16(training):
         model.to(torch.bfloat16)  # drawing waits for the weights to be read: half as many bytes
     samples = generate(model, tokenizer, spec.generation, training.seed)
-    assessment = assess(before, after, samples, *([post.text for post in part] for part in (posts, held_out)))
+    others = [post.text for post in held_out]
+    assessment = assess(before, after, samples, by_account(posts), others, blocks.tokens_by_account)
     return Learnt(
         assessment=assessment,
         parameters=model.num_parameters(),
         base_licence=licence_of(workdir / "base"),
         base_commit=base.hub.revision if base.hub else None,
+        bfloat16=in_bfloat16(training),
         steps=trained.steps,
         log=trained.log,
         resumed_from_step=step,
-        remark=_device(spec.gpus, gpus) + _early(trained),
+        remark=_early(trained),
     )
+
+
+def _device(asked: int) -> torch.device:
+    """Where the model goes. A GPU that can't be used is not held for the hours that the CPU would take."""
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0  # it counts what the driver can't use too
+    if there < asked:
+        told = f"spec.gpus is {asked}, and CUDA can use {there}"
+        raise Failure(Reason.GPU_UNUSABLE, f"{told}. {FACTS[Reason.GPU_UNUSABLE].advice}")
+    return torch.device("cuda" if there else "cpu")
 
 
 def _base(source: BaseModelSource, kept: Path) -> BaseModelSource:
@@ -159,13 +170,6 @@ def _base(source: BaseModelSource, kept: Path) -> BaseModelSource:
 def _publish(checkpoints: Checkpoints, base: BaseModelSource, step: int, folder: Path) -> None:
     (folder / BASE).write_text(base.model_dump_json())
     checkpoints.publish(step, folder)
-
-
-def _device(asked: int, used: int) -> str:
-    if used == asked:
-        return ""
-    what, where = ("No GPU", "the CPU") if not used else (f"Fewer than {asked} GPUs", "one")
-    return f" {what} could be used (does the node's driver fit?), so it trained on {where}."
 
 
 def _early(trained: Trained) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from tweetmodel_trainer.sample import Copy, Sample
+from tweetmodel_trainer.sample import KINDS, Copy, Sample
 
 RUN = 8
 """Words in a row that are taken for a copy; so long a run is rarely chance."""
@@ -39,6 +39,11 @@ def flagged(samples: Sequence[Sample], posts: Iterable[str]) -> list[Sample]:
         replace(sample, copy=copied[index], duplicate=first[said[index]] != index)
         for index, sample in enumerate(samples)
     ]
+
+
+def merged(told: Iterable[Sequence[Sample]]) -> list[Sample]:
+    """The same samples, flagged by several sets of posts, each with the worst that is known against it."""
+    return [max(same, key=lambda sample: KINDS.index(sample.copy)) for same in zip(*told, strict=True)]
 
 
 def best(samples: Sequence[Sample], count: int) -> list[Sample]:

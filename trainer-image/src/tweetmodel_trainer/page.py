@@ -13,7 +13,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tweetmodel_trainer.about import ROWS, About
+from tweetmodel_trainer.about import COLUMNS, About
 from tweetmodel_trainer.curve import curve
 from tweetmodel_trainer.originality import best
 from tweetmodel_trainer.sample import Sample
@@ -31,10 +31,9 @@ def page(about: About) -> str:
     samples = [sample for sample in best(drawn, len(drawn)) if sample.copy != "exact"]
     return _TEMPLATE.render(
         about=about,
-        rows=ROWS,
+        columns=COLUMNS,
         before=before,
         after=after,
-        by_author=[(handle, about.assessment.before[handle], now) for handle, now in about.assessment.after.items()],
         copies=sum(sample.copy == "exact" for sample in drawn),
         parameters=short_number(about.parameters),
         featured=samples[0] if samples else None,

@@ -1,10 +1,12 @@
 """A tweet that the model wrote, and what is known against it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Copy = Literal["none", "overlap", "exact"]
 """Whether a sample repeats a training post: not, in eight words in a row, or as a whole."""
+KINDS: tuple[Copy, ...] = get_args(Copy)
+"""The worst last."""
 
 
 @dataclass(frozen=True)

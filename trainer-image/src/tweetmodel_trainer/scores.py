@@ -31,8 +31,11 @@ class Scores:
 
     @property
     def bits_per_byte(self) -> float:
-        """Nats / ln 2 / bytes: comparable between tokenizers (Gao et al. 2020, The Pile, section 3.1)."""
-        return self.nats / math.log(2) / self.bytes
+        """Nats / ln 2 / bytes: comparable between tokenizers (Gao et al. 2020, The Pile, section 3.1).
+
+        Posts that are all empty count as one byte: their ends alone are predicted.
+        """
+        return self.nats / math.log(2) / max(self.bytes, 1)
 
 
 def total(scores: Iterable[Scores]) -> Scores:
