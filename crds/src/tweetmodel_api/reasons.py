@@ -93,7 +93,7 @@ class Fact:
         return self.advice if stage == "train" or not self.advice_collecting else self.advice_collecting
 
 
-_NOTHING = "Nothing: it goes on by itself."
+_NOTHING = "Nothing: it continues on its own."
 
 FACTS: dict[Reason, Fact] = {
     Reason.PENDING: Fact("The pod has not started yet.", _NOTHING),
@@ -103,10 +103,10 @@ FACTS: dict[Reason, Fact] = {
     Reason.SUSPENDED: Fact("spec.suspend is true.", "Set spec.suspend to false to go on from the last checkpoint."),
     Reason.PURGING: Fact("Its folder in the bucket is being deleted, as spec.deletionPolicy says.", _NOTHING),
     Reason.PURGE_FAILED: Fact(
-        "The TweetModel is gone, but its folder in the bucket could not be deleted (told by an event alone).",
+        "The TweetModel is gone, but its folder in the bucket could not be deleted (reported by an event alone).",
         "Delete it yourself.",
     ),
-    Reason.SUCCEEDED: Fact("The model of this spec is there.", "Use it: status.model.uri says where it lies."),
+    Reason.SUCCEEDED: Fact("The model for this spec is ready.", "Use it: status.model.uri says where it is."),
     Reason.UNSCHEDULABLE: Fact(
         "No node has room for the pod.",
         "Compare the nodes with spec.gpus, spec.resources and spec.podTemplate.",
@@ -117,7 +117,7 @@ FACTS: dict[Reason, Fact] = {
         "Check the chart's trainer.image; for a private registry, name podTemplate.imagePullSecrets.",
     ),
     Reason.SECRET_INVALID: Fact(
-        "A Secret that the spec names is missing or lacks a key.",
+        "A Secret that the spec names is missing, or lacks a key.",
         "Create it in this namespace: for storage.secretRef with the keys accessKeyID and secretAccessKey, for "
         "publish.huggingFace, reportTo.trackio or a huggingFace source with the key token, for an xAPI source with the "
         "key bearerToken, for reportTo.wandb with the key apiKey, for reportTo.mlflow with username and "
@@ -140,7 +140,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.NOT_ALLOWED: Fact(
         "The operator's administrator does not allow what the spec asks for.",
-        "Leave it out, or ask the administrator, who decides by the chart's trainer.allowed, xAPI.enabled and never.",
+        "Leave it out, or ask the administrator, who decides by the chart's values trainer.allowed, xAPI.enabled and `never`.",
     ),
     Reason.NOT_ENOUGH_TWEETS: Fact(
         "Too little text is left after cleaning to learn a voice from.",
@@ -170,7 +170,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.SOURCE_UNREACHABLE: Fact(
         "The server of a source does not answer.",
-        "Check the address and the network between the pod and it; it is tried again.",
+        "Check the address and the network between the pod and it; it will be tried again.",
         ExitCode.TEMPORARY,
     ),
     Reason.X_TOKEN_INVALID: Fact(
@@ -181,7 +181,7 @@ FACTS: dict[Reason, Fact] = {
     Reason.X_FORBIDDEN: Fact(
         "X refuses to read the account with this token.", "Check the app's access and credits at X.", ExitCode.DENIED
     ),
-    Reason.X_UNREACHABLE: Fact("X does not answer.", "Nothing: it is tried again.", ExitCode.TEMPORARY),
+    Reason.X_UNREACHABLE: Fact("X does not answer.", "Nothing: it will be tried again.", ExitCode.TEMPORARY),
     Reason.ACCOUNT_MISSING: Fact("There is no such account on X.", "Correct the source's handle.", ExitCode.SOURCE),
     Reason.ACCOUNT_RENAMED: Fact(
         "The account goes by another name now.", "Correct the source's handle.", ExitCode.SOURCE
@@ -195,7 +195,7 @@ FACTS: dict[Reason, Fact] = {
         ExitCode.SOURCE,
     ),
     Reason.RUN_MISSING: Fact(
-        "A run's model or results are not in storage any more.",
+        "The model or results of a run are no longer in storage.",
         "Pin another run; without a pin, set training.warmStart to false.",
         ExitCode.SOURCE,
     ),
@@ -237,7 +237,9 @@ FACTS: dict[Reason, Fact] = {
         ExitCode.DENIED,
     ),
     Reason.DIVERGED: Fact(
-        "Training diverged: the loss is no number any more.", "Lower training.learningRate.", ExitCode.CONFIGURATION
+        "Training diverged: the loss became infinite or not a number.",
+        "Lower training.learningRate.",
+        ExitCode.CONFIGURATION,
     ),
     Reason.GPU_UNUSABLE: Fact(
         "The pod was given fewer GPUs than it asked for, or CUDA can't use them.",
@@ -245,8 +247,8 @@ FACTS: dict[Reason, Fact] = {
         ExitCode.CONFIGURATION,
     ),
     Reason.OUT_OF_MEMORY: Fact(
-        "The pod needed more memory than its limit.",
-        "Raise spec.resources.limits.memory, or make do with less: lower training.blockSize, raise "
+        "The pod needed more memory than it may use.",
+        "Raise spec.resources.limits.memory, or use less: lower training.blockSize, raise "
         "training.gradientAccumulation, set training.gradientCheckpointing, or set training.method to LoRA.",
         ExitCode.CONFIGURATION,
         advice_collecting="Raise the chart's collect.resources.limits.memory.",
@@ -262,8 +264,8 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.INTERRUPTED: Fact("The pod was told to stop and saved its work first.", _NOTHING, ExitCode.INTERRUPTED),
     Reason.INTERNAL_ERROR: Fact(
-        "The trainer failed in a way it does not know.",
-        "Read the pod's log and report it; annotate the TweetModel with tweetmodel.dev/retry to try again.",
+        "The trainer failed with an unexpected error.",
+        "Read the pod's log and report it as a bug; set the annotation tweetmodel.dev/retry to try again.",
         ExitCode.BUG,
     ),
 }
