@@ -198,6 +198,20 @@ async def test_a_life_from_apply_to_ready_takes_six_writes_beside_its_jobs() -> 
     assert [e["reason"] for e in cluster.events] == ["Succeeded"]
 
 
+async def test_an_event_tells_its_run_and_the_pod_of_the_operator_that_wrote_it() -> None:
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    cluster.finish("collect", failure(Reason.NOT_ENOUGH_TWEETS), code=65)
+    await settle(cluster, Reconciler(cluster, Settings(instance="operator-0"), lambda: NOW))
+    [before_any_run] = cluster.events
+    assert before_any_run["reportingInstance"] == "operator-0"
+    assert "annotations" not in before_any_run["metadata"]
+    cluster = await live(Cluster(tweetmodel()))
+    [succeeded] = cluster.events
+    assert succeeded["metadata"]["annotations"] == {names.RUN: cluster.tweetmodel["status"]["run"]}
+    assert succeeded["reportingInstance"] == names.OPERATOR
+
+
 CALM_WRITES = 7
 
 
