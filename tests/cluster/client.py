@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import aiohttp
 
-from tweetmodel_operator.api_server import ApiServer, JsonObject
+from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject
 
 
 class Client(ApiServer):
@@ -25,8 +25,16 @@ class Client(ApiServer):
             return await answer.text()
 
     async def replace(self, path: str, body: JsonObject) -> JsonObject:
-        """Puts an object in the place of the one that is there, whatever its version."""
-        return await self._request("PUT", path, body)
+        """Puts an object in the place of the one that is there, whatever its version: a custom resource needs it."""
+        while True:
+            version = (await self.get(path))["metadata"]["resourceVersion"]
+            try:
+                return await self._request(
+                    "PUT", path, body | {"metadata": body["metadata"] | {"resourceVersion": version}}
+                )
+            except ApiError as error:
+                if error.code != 409:
+                    raise
 
     async def empty(self, path: str) -> None:
         """Deletes a collection, which may take longer than the API server gives one request."""

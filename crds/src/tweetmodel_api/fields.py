@@ -62,16 +62,19 @@ Location = Annotated[
 ]
 """s3://bucket/key or https://host/path"""
 
+Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+"""RFC 3339, in UTC."""
+
 Text = Annotated[str, Field(max_length=1024)]
 """A sentence for a person."""
 
 
-def map_list(key: str) -> Callable[[dict[str, Any]], None]:
-    """Marks a list as a map by `key`, so that server-side apply merges it item by item."""
+def map_list(*keys: str) -> Callable[[dict[str, Any]], None]:
+    """Marks a list as a map by `keys`, so that server-side apply merges it item by item."""
 
     def extend(schema: dict[str, Any]) -> None:
         schema["x-kubernetes-list-type"] = "map"
-        schema["x-kubernetes-list-map-keys"] = [key]
+        schema["x-kubernetes-list-map-keys"] = list(keys)
 
     return extend
 

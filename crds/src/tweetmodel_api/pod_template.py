@@ -99,6 +99,50 @@ class Affinity(Model):
     """To nodes."""
 
 
+class LabelSelectorRequirement(Model):
+    """A condition on one label of a pod."""
+
+    key: Annotated[str, Field(min_length=1, max_length=317)]
+    """The label."""
+
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    """How its value is compared."""
+
+    values: (
+        Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=32, json_schema_extra=atomic)]
+        | None
+    ) = None
+    """What it is compared with; none for Exists and DoesNotExist."""
+
+
+class LabelSelector(Model):
+    """Which pods are meant: those for which all of this holds."""
+
+    match_labels: Labels | None = None
+    """Labels that they have."""
+
+    match_expressions: (
+        Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=16, json_schema_extra=atomic)] | None
+    ) = None
+    """Conditions on their labels."""
+
+
+class TopologySpreadConstraint(Model):
+    """How evenly pods are spread over zones, racks or nodes, as in a pod."""
+
+    max_skew: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    """By how many pods two topologies may differ."""
+
+    topology_key: Annotated[str, Field(min_length=1, max_length=317)]
+    """The label of nodes whose values are the topologies, such as topology.kubernetes.io/zone."""
+
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"]
+    """Whether the pod waits where this can't be kept to."""
+
+    label_selector: LabelSelector | None = None
+    """The pods that are counted, such as those with a label that podTemplate.labels gives; absent counts none."""
+
+
 class PodTemplate(Model):
     """How the pods of the Jobs look and where they run."""
 
@@ -109,13 +153,17 @@ class PodTemplate(Model):
             "podTemplate.labels can't set tweetmodel.dev/… or app.kubernetes.io/…: the operator finds pods by them",
         ),
         rule(
+            "!has(self.labels) || !('kueue.x-k8s.io/queue-name' in self.labels)",
+            "podTemplate.labels can't set kueue.x-k8s.io/queue-name, which would queue collecting too: use queueName",
+        ),
+        rule(
             "!has(self.annotations) || self.annotations.all(k, !k.startsWith('tweetmodel.dev/'))",
             "podTemplate.annotations can't set tweetmodel.dev/…: the operator hands the pod its plan in them",
         ),
     )
 
     labels: Labels | None = None
-    """More labels of all pods."""
+    """More labels of all Jobs and their pods, such as kueue.x-k8s.io/priority-class."""
 
     annotations: (
         Annotated[
@@ -123,7 +171,7 @@ class PodTemplate(Model):
         ]
         | None
     ) = None
-    """More annotations of all pods, such as those by which Kueue knows a topology."""
+    """More annotations of all Jobs and their pods, such as those by which Kueue knows a topology."""
 
     image: Annotated[str, Field(pattern=r"^\S+$", max_length=512)] | None = None
     """The trainer image of all pods, if the operator's administrator allows it; the chart's when absent."""
@@ -144,6 +192,15 @@ class PodTemplate(Model):
 
     affinity: Affinity | None = None
     """Nodes that the training pod needs or prefers."""
+
+    topology_spread_constraints: (
+        Annotated[
+            tuple[TopologySpreadConstraint, ...],
+            Field(max_length=8, json_schema_extra=map_list("topologyKey", "whenUnsatisfiable")),
+        ]
+        | None
+    ) = None
+    """How the training pod is spread beside others."""
 
     priority_class_name: ClassName | None = None
     """PriorityClass of the training pod."""

@@ -140,7 +140,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.NOT_ALLOWED: Fact(
         "The operator's administrator does not allow what the spec asks for.",
-        "Leave it out, or ask the administrator, who decides by the chart's values trainer.allowed, xAPI.enabled and `never`.",
+        "Leave it out, or ask the administrator, who sets the chart's trainer.allowed, xAPI.enabled and `never`.",
     ),
     Reason.NOT_ENOUGH_TWEETS: Fact(
         "Too little text is left after cleaning to learn a voice from.",

@@ -427,20 +427,44 @@ class Resources(Model):
     """The most that the pod may use."""
 
 
+_MACROS = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
+
+def _five_fields(cron: str) -> str:
+    """What CronJob takes a cron expression for (github.com/robfig/cron, parser.go), in the words that cronsim knows."""
+    fields = " ".join(cron.split())
+    return _MACROS.get(fields, fields.replace("?", "*"))
+
+
 class Schedule(Model):
     """When to look at the sources again, with the meaning that CronJob gives these fields."""
 
-    cron: Annotated[str, Field(pattern=r"^\S+( \S+){4}$", max_length=128)]
-    """Minute, hour, day of month, month and day of week, such as "0 6 * * 1"."""
+    cron: Annotated[
+        str,
+        Field(pattern=rf"^\s*({'|'.join(_MACROS)}|[^\s@]\S*(\s+\S+){{4}})\s*$", max_length=128),
+        AfterValidator(_five_fields),
+    ]
+    """Minute, hour, day of month, month and day of week, such as "0 6 * * 1"; or @hourly, @daily, @weekly, @monthly or
+    @yearly."""
 
     time_zone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", max_length=64)] = "Etc/UTC"
     """Name of the time zone that `cron` is meant in, such as Europe/Berlin."""
 
     concurrency_policy: Literal["Forbid", "Replace"] = "Forbid"
-    """Whether a due time waits until the run under way has ended, or replaces it."""
+    """Whether a due time waits until the run under way has ended, or replaces it. CronJob's Allow is not there: a
+    TweetModel has one data set and one present model, so two runs at once would only be in each other's way."""
 
-    starting_deadline_seconds: Annotated[int, Field(ge=10)] | None = None
-    """A due time that was missed by more than this is passed over."""
+    starting_deadline_seconds: Annotated[int, Field(ge=0)] | None = None
+    """A due time that was missed by more than this is passed over. The clock is read in whole seconds: with less than
+    ten, a busy operator may pass over what it should have taken."""
 
     min_new_posts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Trains again only when so many posts, by their texts, are new since a model was trained last."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri, Text, map_list
+from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri, Text, Time, map_list
 
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "DataReady", "Trained"]
 
@@ -28,7 +28,7 @@ class Condition(Model):
     message: Text
     """One sentence for people."""
 
-    last_transition_time: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+    last_transition_time: Time
     """When the status last changed."""
 
     observed_generation: Annotated[int, Field(ge=0)]
@@ -151,7 +151,7 @@ class Progress(Model):
     metrics: Annotated[tuple[Metric, ...], Field(max_length=32)] = ()
     """Latest numbers of the stage."""
 
-    last_updated_time: Annotated[str, Field(max_length=32)] | None = None
+    last_updated_time: Time | None = None
     """When the pod said so."""
 
 
@@ -221,10 +221,10 @@ class Run(Model):
     stale: bool = False
     """Whether it learnt from a post that was forgotten since."""
 
-    start_time: Annotated[str, Field(max_length=32)]
+    start_time: Time
     """When its first Job was made."""
 
-    completion_time: Annotated[str, Field(max_length=32)] | None = None
+    completion_time: Time | None = None
     """When its end was seen."""
 
     evaluation: Evaluation | None = None
@@ -237,10 +237,10 @@ class Run(Model):
 class ScheduleStatus(Model):
     """Where spec.schedule stands."""
 
-    last_time: Annotated[str, Field(max_length=32)] | None = None
+    last_time: Time | None = None
     """The due time that the present data set is for."""
 
-    next_time: Annotated[str, Field(max_length=32)] | None = None
+    next_time: Time | None = None
     """When the sources are looked at next; in the past while something holds that up."""
 
 
@@ -309,7 +309,7 @@ class TweetModelStatus(Model):
     schedule: ScheduleStatus | None = None
     """Where spec.schedule stands."""
 
-    runs: Annotated[tuple[Run, ...], Field(max_length=10)] = ()
+    runs: Annotated[tuple[Run, ...], Field(max_length=10, json_schema_extra=map_list("id"))] = ()
     """The last ten runs, newest first; the present model's is always among them."""
 
     def condition(self, kind: ConditionType) -> Condition | None:

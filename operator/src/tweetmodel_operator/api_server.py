@@ -113,17 +113,29 @@ class ApiServer:
         try:
             with metrics.API_REQUEST_SECONDS.labels(method).time():
                 response = await self._client.call_api(method, url, headers, body, _request_timeout=TIMEOUT_SECONDS)
-                data = json.loads(await response.read() or b"{}")
-        except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
+                data = _object(await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
             metrics.API_REQUESTS.labels(method, "none").inc()
             raise ApiError(0, "Unreachable", f"{method} {path}: no usable answer ({error!r})") from error
         metrics.API_REQUESTS.labels(method, str(response.status)).inc()
         if response.status >= 400:
-            message = data.get("message") or f"{method} {path} was answered with {response.status}"
-            raise ApiError(response.status, data.get("reason", ""), message)
+            told = data or {}  # a kind that nobody has defined is a 404 in plain text
+            message = told.get("message") or f"{method} {path} was answered with {response.status}"
+            raise ApiError(response.status, told.get("reason", ""), message)
+        if data is None:
+            raise ApiError(0, "Unreachable", f"{method} {path}: no usable answer (no JSON object)")
         if method != "GET":
             self.written(data)
-        return data  # type: ignore[no-any-return]
+        return data
+
+
+def _object(body: bytes) -> JsonObject | None:
+    """A JSON object; None where it is none."""
+    try:
+        data = json.loads(body or b"{}")
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
 
 
 def as_yaml(body: JsonObject) -> bytes:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 
 from tweetmodel_api import API_VERSION, GROUP, KIND
 from tweetmodel_api.plan import short_hash
@@ -25,6 +26,7 @@ from tweetmodel_operator.state import Decision, Observed
 logger = logging.getLogger(__name__)
 
 MOST_NOTE_BYTES = 1024
+MOST_INSTANCE = 128
 REFUSALS = (400, 403, 422)
 """What the API server answers to a Job that policy, quota or validation forbids: asking again changes nothing."""
 
@@ -51,13 +53,14 @@ async def apply(api: ApiServer, observed: Observed, decision: Decision, settings
     for request in decision.create:
         await _create(api, namespace, manifests.job(request, settings, progress_ca))
     if decision.status and decision.status != observed.status:
-        await write_status(api, observed, decision.status)
+        await write_status(api, observed, decision.status, settings)
     for name in decision.expire:
         ttl = {"spec": {"ttlSecondsAfterFinished": settings.ttl_seconds}}
         await _ignoring(404, api.merge(jobs_path(namespace, name), ttl))
     if decision.farewell:
         logger.warning("%s: %s", observed.key, decision.farewell)
-        await _event(api, observed, "Warning", Reason.PURGE_FAILED, decision.farewell)
+        run = observed.status.run if observed.status else None
+        await _event(api, observed, settings, _Told("Warning", Reason.PURGE_FAILED, decision.farewell, run))
     if decision.hold is False:
         await _ignoring(404, _hold(api, observed, False))
 
@@ -103,19 +106,19 @@ async def _create(api: ApiServer, namespace: str, job: JsonObject) -> None:
         raise
 
 
-async def write_status(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
+async def write_status(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:
     """Writes the whole status, then tells of a change of Ready's reason by an event."""
     key = observed.key
     body = _head(observed) | {"status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
     await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
     metrics.runs_ended(observed.status, status)
-    await _tell(api, observed, status)
+    await _tell(api, observed, status, settings)
 
 
 ROUTINE = {*UNDER_WAY.values(), Reason.PENDING, Reason.SUCCEEDED}
 
 
-async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
+async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:
     """One event for each change of Ready's reason, and when a person must act, for `kubectl describe` and `events`.
 
     None for a stage that begins as it should: its Job's own events say so.
@@ -132,10 +135,20 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) ->
     logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
     if ready.reason in UNDER_WAY.values() and (old is None or old.reason in ROUTINE):
         return
-    await _event(api, observed, "Warning" if stalled else "Normal", ready.reason, ready.message)
+    told = _Told("Warning" if stalled else "Normal", ready.reason, ready.message, status.run)
+    await _event(api, observed, settings, told)
 
 
-async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, note: str) -> None:
+class _Told(NamedTuple):
+    """What an event says of a TweetModel."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+    run: str | None
+
+
+async def _event(api: ApiServer, observed: Observed, settings: Settings, told: _Told) -> None:
     key = observed.key
     now = datetime.now(UTC)
     event = {
@@ -143,15 +156,16 @@ async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, not
         "kind": "Event",
         "metadata": {
             "namespace": key.namespace,
-            "name": f"{key.name}.{short_hash(observed.uid, reason, now.isoformat())}",
+            "name": f"{key.name}.{short_hash(observed.uid, told.reason, now.isoformat())}",
+            **({"annotations": {names.RUN: told.run}} if told.run else {}),
         },
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "type": kind,
-        "reason": reason,
+        "type": told.kind,
+        "reason": told.reason,
         "action": "Reconcile",
-        "note": note.encode()[:MOST_NOTE_BYTES].decode(errors="ignore"),
+        "note": told.note.encode()[:MOST_NOTE_BYTES].decode(errors="ignore"),
         "reportingController": f"{GROUP}/operator",
-        "reportingInstance": names.OPERATOR,
+        "reportingInstance": settings.instance[:MOST_INSTANCE],
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -163,4 +177,4 @@ async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, not
     try:
         await api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", event)
     except ApiError as error:  # an event is a courtesy: the status already says it
-        logger.warning("%s: the event %s was not written: %s", key, reason, error)
+        logger.warning("%s: the event %s was not written: %s", key, told.reason, error)

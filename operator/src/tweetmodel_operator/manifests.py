@@ -39,7 +39,7 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
         settings: the administrator's.
         progress_ca: certificate, PEM, by which pods know the progress server; empty: no live progress.
     """
-    plan = request.plan
+    plan, chosen = request.plan, request.plan.spec.pod_template or PodTemplate()
     purge = plan.stage == "purge"
     queue = {names.QUEUE: plan.spec.queue_name} if _trains(plan) and plan.spec.queue_name else {}
     return {
@@ -48,8 +48,8 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
         "metadata": {
             "name": request.name,
             "namespace": plan.namespace,
-            "labels": names.job_labels(plan.name, plan.stage, request.id, request.attempt) | queue,
-            "annotations": {names.INPUTS: request.inputs},
+            "labels": _labels(request, chosen) | queue,
+            "annotations": (chosen.annotations or {}) | {names.INPUTS: request.inputs},
             # A purge without: whoever deletes the TweetModel in the foreground would delete its Jobs first.
             **({} if purge else {"ownerReferences": [_owner(request)]}),
         },
@@ -61,9 +61,15 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
             # The default starts the next pod while the last one still uploads: two writers.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": pod_failure_policy(),
-            "template": _pod_template(request, settings, progress_ca),
+            "template": _pod_template(request, chosen, settings, progress_ca),
         },
     }
+
+
+def _labels(request: JobRequest, chosen: PodTemplate) -> dict[str, str]:
+    """Of a Job and its pods."""
+    ours = names.job_labels(request.plan.name, request.plan.stage, request.id, request.attempt)
+    return (chosen.labels or {}) | ours
 
 
 def _trains(plan: Plan) -> bool:
@@ -122,10 +128,9 @@ def pod_failure_policy() -> JsonObject:
     }
 
 
-def _pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> JsonObject:
+def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, progress_ca: str) -> JsonObject:
     plan = request.plan
     live = bool(settings.progress_url and progress_ca)
-    chosen = plan.spec.pod_template or PodTemplate()
     annotations = {
         **(chosen.annotations or {}),
         names.PLAN: json.dumps(plan.wire(), ensure_ascii=False, separators=(",", ":")),
@@ -151,10 +156,7 @@ def _pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> 
         **(_placement(chosen, settings) if _trains(plan) else settings.collect_placement),
     }
     return {
-        "metadata": {
-            "labels": (chosen.labels or {}) | names.job_labels(plan.name, plan.stage, request.id, request.attempt),
-            "annotations": annotations,
-        },
+        "metadata": {"labels": _labels(request, chosen), "annotations": annotations},
         "spec": spec,
     }
 
@@ -288,6 +290,7 @@ _PLACEMENT = {
     "node_selector",
     "tolerations",
     "affinity",
+    "topology_spread_constraints",
     "priority_class_name",
     "scheduler_name",
     "runtime_class_name",

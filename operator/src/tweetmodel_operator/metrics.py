@@ -1,7 +1,9 @@
 """What Prometheus reads. No label has an unbounded set of values: a TweetModel's name is never one."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import get_args
 
 from prometheus_client import REGISTRY
 from prometheus_client import Counter as CounterMetric
@@ -9,6 +11,9 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics import Gauge, Histogram, Info
 from prometheus_client.registry import Collector
 
+from tweetmodel_api import KIND, PLURAL
+from tweetmodel_api.plan import Stage
+from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import __version__
 from tweetmodel_operator.state import ObservedJob, seconds_between
@@ -21,7 +26,13 @@ TRANSITIONS = CounterMetric("tweetmodel_transitions_total", "Changes of Ready's 
 PROGRESS_POSTS = CounterMetric("tweetmodel_progress_posts_total", "Posts of progress, by answer.", ["code"])
 QUEUE_DEPTH = Gauge("tweetmodel_queue_depth", "TweetModels that wait for a reconcile.")
 ACTIVE_MODELS = Gauge("tweetmodel_active_models", "TweetModels that a Job is at work for.")
-WATCH_HEARD = Gauge("tweetmodel_watch_event_timestamp_seconds", "When a watch last told of anything.", ["kind"])
+WATCH_HEARD = Gauge(
+    "tweetmodel_watch_heard_timestamp_seconds",
+    "When a watch last told of anything, or was opened anew, as each is every ten minutes.",
+    ["kind"],
+)
+KINDS = {PLURAL: KIND, "jobs": "Job", "pods": "Pod"}
+"""What is watched: by its name in paths, its label."""
 RUNS = CounterMetric("tweetmodel_runs_total", "Runs that ended, as status.runs tells it.", ["outcome", "reason"])
 JOBS = CounterMetric("tweetmodel_jobs_total", "Jobs that ended, by stage.", ["stage", "outcome", "reason"])
 JOB_SECONDS = Histogram(
@@ -40,11 +51,17 @@ JOB_WAIT_SECONDS = Histogram(
     ["stage"],
     buckets=WAITS,
 )
-GPU_SECONDS = CounterMetric("tweetmodel_gpu_seconds_total", "GPUs asked for, times how long their Jobs took.")
+GPU_SECONDS = CounterMetric("tweetmodel_gpu_seconds_total", "GPUs that Jobs asked for, times how long they took.")
 Info("tweetmodel_build", "The operator's version.").info({"version": __version__})
 
 
-def job_ended(job: ObservedJob, outcome: str, reason: str, gpus: int) -> None:
+def heard(plural: str) -> None:
+    """Notes that a watch, if it is one of ours, works."""
+    if plural in KINDS:
+        WATCH_HEARD.labels(KINDS[plural]).set_to_current_time()
+
+
+def job_ended(job: ObservedJob, outcome: str, reason: str) -> None:
     """Counts a Job whose outcome is stored, or that was deleted before it had one."""
     JOBS.labels(job.stage, outcome, reason).inc()
     first = next((pod for pod in job.pods if pod.started), None)
@@ -56,8 +73,7 @@ def job_ended(job: ObservedJob, outcome: str, reason: str, gpus: int) -> None:
     if job.started and job.ended:
         seconds = max(0.0, seconds_between(job.started, job.ended))  # clocks differ
         JOB_SECONDS.labels(job.stage).observe(seconds)
-        if job.stage == "train":
-            GPU_SECONDS.inc(gpus * seconds)
+        GPU_SECONDS.inc(job.gpus * seconds)
 
 
 def runs_ended(before: TweetModelStatus | None, after: TweetModelStatus) -> None:
@@ -91,5 +107,31 @@ class States(Collector):
         yield family
 
 
+def _begin() -> None:
+    """Has all that may be counted start at 0: Prometheus sees no increase where a sample appears with it."""
+    stages, verbs = get_args(Stage), ("GET", "POST", "PATCH", "DELETE")
+    codes = ("200", "201", "401", "403", "404", "409", "410", "422", "429", "500", "503", "504", "none")
+    of_no_pod = (Reason.DEADLINE_EXCEEDED, Reason.POD_REFUSED)
+    failed = [("Failed", reason) for reason in Reason if FACTS[reason].exit_code or reason in of_no_pod]
+    runs = [*((word, word) for word in ("Succeeded", "Superseded", "Outdone")), *failed]
+    jobs = [*((word, word) for word in ("Succeeded", "Deleted")), *failed]
+    every: list[tuple[CounterMetric | Histogram, Iterable[tuple[str, ...]]]] = [
+        (RECONCILES, product(("success", "error"))),
+        (API_REQUESTS, product(verbs, codes)),
+        (API_REQUEST_SECONDS, product(verbs)),
+        (PROGRESS_POSTS, product(("200", "400", "401", "403", "404", "503"))),
+        (TRANSITIONS, product(Reason)),
+        (RUNS, runs),
+        (JOBS, [(stage, *end) for stage in stages for end in jobs]),
+        *((metric, product(stages)) for metric in (JOB_SECONDS, JOB_QUEUE_SECONDS, JOB_WAIT_SECONDS)),
+    ]
+    for metric, labels in every:
+        for values in labels:
+            metric.labels(*values)
+    for plural in KINDS:
+        heard(plural)
+
+
+_begin()
 STATES = States()
 REGISTRY.register(STATES)

@@ -16,6 +16,7 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import UNSEEN, Progress, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
+from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
 
 
@@ -38,7 +39,12 @@ async def read(api: ApiServer, key: Key) -> tuple[JsonObject, JsonObject, JsonOb
 
 
 def assemble(
-    key: Key, tweetmodel: JsonObject, jobs: list[JsonObject], pods: list[JsonObject], posted: dict[str, Progress]
+    key: Key,
+    tweetmodel: JsonObject,
+    jobs: list[JsonObject],
+    pods: list[JsonObject],
+    posted: dict[str, Progress],
+    gpu_resource: str = Settings.gpu_resource,
 ) -> Observed:
     """The frozen picture of raw objects; Jobs of an earlier TweetModel of the same name are left out.
 
@@ -48,6 +54,7 @@ def assemble(
         jobs: its Jobs.
         pods: its pods.
         posted: what pods posted last, by the name of their Job.
+        gpu_resource: the extended resource that GPUs are.
     """
     metadata = tweetmodel["metadata"]
     spec, spec_error = _spec(tweetmodel.get("spec", {}))
@@ -69,7 +76,7 @@ def assemble(
         status=status,
         jobs=tuple(
             sorted(
-                (_job(job, pods, reporting) for job in jobs if _is_of(job, metadata["uid"])),
+                (_job(job, pods, reporting, gpu_resource) for job in jobs if _is_of(job, metadata["uid"])),
                 key=lambda job: (job.stage, job.id, job.attempt),
             )
         ),
@@ -128,7 +135,7 @@ def _owner(raw: JsonObject, kind: str) -> str:
     return next((str(o["uid"]) for o in owners if o.get("controller") and o["kind"] == kind), "")
 
 
-def _job(raw: JsonObject, pods: list[JsonObject], reporting: str) -> ObservedJob:
+def _job(raw: JsonObject, pods: list[JsonObject], reporting: str, gpu_resource: str) -> ObservedJob:
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     failed = conditions.get("Failed", {})
@@ -154,6 +161,7 @@ def _job(raw: JsonObject, pods: list[JsonObject], reporting: str) -> ObservedJob
         queued=names.QUEUE in labels,
         deleting="deletionTimestamp" in metadata,
         has_ttl="ttlSecondsAfterFinished" in spec,
+        gpus=_whole(_limits(spec.get("template", {}).get("spec", {})).get(gpu_resource, "")),
         pods=tuple(sorted(mine, key=lambda pod: pod.created)),
     )
 
@@ -226,3 +234,8 @@ def _limits(spec: JsonObject) -> JsonObject:
         (c["resources"].get("limits", {}) for c in containers if c["name"] == names.CONTAINER), {}
     )
     return limits
+
+
+def _whole(quantity: str) -> int:
+    """Of an extended resource, which has no parts."""
+    return int(quantity) if quantity.isdigit() else 0

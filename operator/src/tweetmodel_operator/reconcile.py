@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import Progress, TweetModelStatus
 from tweetmodel_operator import logs, metrics, policy
-from tweetmodel_operator.api_server import ApiError, ApiServer
+from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject
 from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
 from tweetmodel_operator.decide.stages import judge
@@ -105,13 +105,16 @@ class Reconciler:
     async def _observe(self, key: Key) -> Observed | None:
         seen = self.view.read(key)
         if seen:
-            return replace(self._ruled(assemble(key, *seen, self.posted)), hearsay=self.view.is_hearsay(key))
+            return replace(self._ruled(self._assemble(key, *seen)), hearsay=self.view.is_hearsay(key))
         found = await read(self.api, key)
         if found is None:
             return None
         self.view.renew(key, *found)
         tweetmodel, jobs, pods = found
-        return replace(self._ruled(assemble(key, tweetmodel, jobs["items"], pods["items"], self.posted)), proven=True)
+        return replace(self._ruled(self._assemble(key, tweetmodel, jobs["items"], pods["items"])), proven=True)
+
+    def _assemble(self, key: Key, tweetmodel: JsonObject, jobs: list[JsonObject], pods: list[JsonObject]) -> Observed:
+        return assemble(key, tweetmodel, jobs, pods, self.posted, self.settings.gpu_resource)
 
     def _ruled(self, observed: Observed) -> Observed:
         if observed.spec is None:
@@ -128,14 +131,13 @@ class Reconciler:
             self.jobs.pop(key, None)
         if old and old != self.jobs.get(key):
             self.posted.pop(old, None)
-        gpus = observed.spec.gpus if observed.spec and not observed.spec.pinned_run else 0
         for job in observed.jobs:
             if job.name in decision.expire:
                 verdict = judge(job, self.now())
                 outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
-                metrics.job_ended(job, outcome, reason, gpus)
+                metrics.job_ended(job, outcome, reason)
             elif job.name in decision.delete:
-                metrics.job_ended(replace(job, ended=self.now()), "Deleted", "Deleted", gpus)
+                metrics.job_ended(replace(job, ended=self.now()), "Deleted", "Deleted")
         ready = decision.status.condition("Ready") if decision.status else None
         if ready:
             metrics.STATES.put(str(key), ready.reason)

@@ -33,9 +33,13 @@ async def release(api: ApiServer, deployment: str, namespaces: tuple[str, ...]) 
     """
     await _end(api, deployment)
     for namespace in namespaces or ("",):
-        async for tweetmodel in api.items(tweetmodels_path(namespace)):
-            if names.FINALIZER in tweetmodel["metadata"].get("finalizers", []):
-                await _let_go(api, tweetmodel["metadata"])
+        try:
+            async for tweetmodel in api.items(tweetmodels_path(namespace)):
+                if names.FINALIZER in tweetmodel["metadata"].get("finalizers", []):
+                    await _let_go(api, tweetmodel["metadata"])
+        except ApiError as error:
+            if error.code != 404:  # no CRD, no TweetModels
+                raise
 
 
 async def _end(api: ApiServer, deployment: str) -> None:

@@ -115,6 +115,9 @@ class Settings:
     progress_port: int = 8443
     """Port of the progress server."""
 
+    instance: str = "tweetmodel-operator"
+    """Name of the operator's pod: events say who wrote them."""
+
     log_format: str = "plain"
     """plain or json."""
 

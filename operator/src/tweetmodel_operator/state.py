@@ -93,6 +93,8 @@ class ObservedJob:
     """Whether Kueue says when its pods may be."""
     deleting: bool = False
     has_ttl: bool = False
+    gpus: int = 0
+    """GPUs that its pod asks for."""
     pods: tuple[ObservedPod, ...] = ()
     """Oldest first."""
 

@@ -199,13 +199,18 @@ def _record(kind: str, raw: JsonObject) -> _Record:
     essence = {"metadata": metadata, "spec": raw.get("spec", {}), "status": raw.get("status", {})}
     if kind != KIND:
         metadata["annotations"] = {n: v for n, v in metadata.get("annotations", {}).items() if n != names.PLAN}
-        spec = _of_pod(raw) if kind == "Pod" else {n: value for n, value in raw["spec"].items() if n != "template"}
+        spec = _of_pod(raw) if kind == "Pod" else _of_job(raw["spec"])
         status = {n: value for n, value in essence["status"].items() if n not in RESTLESS}
         if kind == "Job" and is_idle(raw):  # how long it has been, may matter
             written = filter(is_of_status, raw["metadata"].get("managedFields", []))
             metadata["managedFields"] = [{n: entry[n] for n in ("subresource", "time")} for entry in written]
         essence |= {"spec": spec, "status": status}
     return _Record(_version(raw), json.dumps(essence, separators=(",", ":")))
+
+
+def _of_job(spec: JsonObject) -> JsonObject:
+    """A Job's spec, and of its pods only what they may use."""
+    return spec | ({"template": {"spec": _of_pod(spec["template"])}} if "template" in spec else {})
 
 
 def _of_pod(raw: JsonObject) -> JsonObject:

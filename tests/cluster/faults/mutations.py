@@ -14,6 +14,8 @@ Path = tuple[str | int, ...]
 
 REMOVED = object()
 LONG = "x" * 65_536
+KEY = "cpu"
+"""Of maps: resources know it, and everything else takes it."""
 STRANGE = "\u202eé😀 \u0000'\"{{"
 CANDIDATES = (
     *(
@@ -30,6 +32,13 @@ CANDIDATES = (
     *("abcdef0123456789", "@somebody", "http://mlflow:5000", "main", "example.com/key"),
 )
 """Of which one fits each pattern."""
+
+
+ALWAYS: dict[str | None, Schema] = {
+    "boolean": {"true": True, "false": False},
+    None: {"nothing": 0, "less": -1, "huge": 2**62, "unit": "1Gi", "strange": STRANGE, "64 KB": LONG},
+}
+"""Values for a type whatever its bounds; a quantity, which is a number or text, has none."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,9 @@ def mutations(schema: Schema, base: Schema) -> Iterator[Mutation]:
 
 
 def nodes(schema: Schema, path: Path = ()) -> Iterator[tuple[Path, Schema]]:
-    """Every place below the root, of a list its first item."""
+    """Every place below the root, of a list its first item, of a map one key."""
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield (*path, KEY), schema["additionalProperties"]
     for name, node in schema.get("properties", {}).items():
         yield (*path, name), node
         yield from nodes(node, (*path, name))
@@ -71,6 +82,7 @@ def values(node: Schema) -> Iterator[tuple[str, Any]]:
     yield "removed", REMOVED
     yield "null", None
     yield "another type", [] if node.get("type") in ("object", "string") else {"a": "b"}
+    yield from ALWAYS.get(node.get("type"), {}).items()
     match node.get("type"):
         case "string":
             yield from {"empty": "", "strange": STRANGE, "64 KB": LONG}.items()
@@ -84,8 +96,6 @@ def values(node: Schema) -> Iterator[tuple[str, Any]]:
                     yield bound, node[bound]
                     yield f"beyond {bound}", node[bound] + step
             yield "huge", 2**62
-        case "boolean":
-            yield from {"true": True, "false": False}.items()
         case "array":
             yield "empty", []
             yield "one too many", [example(node["items"])] * (node.get("maxItems", 100) + 1)
@@ -103,7 +113,7 @@ def put(base: Schema, schema: Schema, path: Path, value: Any) -> Schema:
     here: Any = spec
     for index, step in enumerate(path):
         _choose(here, schema, step)
-        schema = schema["items"] if isinstance(step, int) else schema["properties"][step]
+        schema = _below(schema, step)
         if index == len(path) - 1:
             break
         if isinstance(step, int):
@@ -120,6 +130,12 @@ def put(base: Schema, schema: Schema, path: Path, value: Any) -> Schema:
     else:
         here[last] = value
     return spec
+
+
+def _below(schema: Schema, step: str | int) -> Schema:
+    if isinstance(step, int):
+        return schema["items"]
+    return schema["properties"][step] if "properties" in schema else schema["additionalProperties"]
 
 
 def _choose(here: Any, schema: Schema, step: str | int) -> None:

@@ -9,7 +9,9 @@ from multiprocessing.context import ForkServerProcess
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
+import kubernetes.aio.config.incluster_config
 import kubernetes.aio.config.kube_config
+import kubernetes.config.incluster_config
 import kubernetes.config.kube_config
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -26,6 +28,8 @@ class Process:
     kubeconfig: Path
     log: Path
     settings: dict[str, str]
+    in_pod: dict[str, str] = field(default_factory=dict)
+    """Variables by which a pod finds the API server; its service account is then in the folder of the kubeconfig."""
     starts: int = 0
     _clock: "Synchronized[float]" = field(default_factory=lambda: CONTEXT.Value("d", time.time()))
     _running: ForkServerProcess | None = None
@@ -40,7 +44,8 @@ class Process:
         assert not self.alive
         self.starts += 1
         environment = {f"TWEETMODEL_{name.upper()}": value for name, value in self.settings.items()}
-        arguments = (environment | {"KUBECONFIG": str(self.kubeconfig)}, self.log, self._clock)
+        environment |= {"KUBECONFIG": str(self.kubeconfig)} | self.in_pod
+        arguments = (environment, self.log, self._clock)
         self._running = CONTEXT.Process(target=_run, args=arguments, daemon=True)
         self._running.start()
 
@@ -65,6 +70,9 @@ def _run(environment: dict[str, str], log: Path, clock: "Synchronized[float]") -
     os.environ |= environment
     for module in (kubernetes.config.kube_config, kubernetes.aio.config.kube_config):
         module.KUBE_CONFIG_DEFAULT_LOCATION = environment["KUBECONFIG"]  # read when they were imported
+    for module in (kubernetes.config.incluster_config, kubernetes.aio.config.incluster_config):
+        folder = Path(environment["KUBECONFIG"]).parent  # where a pod has them is the whole machine's
+        module.SERVICE_TOKEN_FILENAME, module.SERVICE_CERT_FILENAME = str(folder / "token"), str(folder / "ca.crt")
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)

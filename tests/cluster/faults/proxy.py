@@ -8,10 +8,12 @@ import asyncio
 import json
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from weakref import WeakSet
 
 import aiohttp
@@ -69,6 +71,8 @@ class Proxy:
     wrote: float = 0.0
     """When the last one was asked for."""
     port: int = 0
+    tls: ssl.SSLContext | None = None
+    """Of its own; without, it speaks plain HTTP."""
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Proxy"]:
@@ -77,7 +81,7 @@ class Proxy:
         application.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.tls)
         await site.start()
         self.port = runner.addresses[0][1]
         try:
@@ -127,9 +131,19 @@ class Proxy:
         return response
 
 
+def certified(folder: Path) -> ssl.SSLContext:
+    """Of a server at 127.0.0.1, which whoever has the folder's ca.crt believes."""
+    certificate, key = folder / "ca.crt", folder / "ca.key"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=proxy -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*command.split(), "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 @asynccontextmanager
-async def proxy() -> AsyncIterator[Proxy]:
-    """A proxy before the API server of the kubeconfig."""
+async def proxy(tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """A proxy before the API server of the kubeconfig, with or without TLS of its own."""
     configuration = Configuration()
     await config.load_kube_config(client_configuration=configuration)
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
@@ -145,7 +159,7 @@ async def proxy() -> AsyncIterator[Proxy]:
     timeout = aiohttp.ClientTimeout(total=None)
     async with (
         aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-        Proxy(configuration.host, session).serving() as made,
+        Proxy(configuration.host, session, tls=tls).serving() as made,
     ):
         yield made
     while any(one.fileno() >= 0 for one in sockets):  # the session does not wait for TLS's farewells
@@ -190,6 +204,24 @@ class Answering(Fault):
 
     async def before(self, request: web.Request) -> web.Response | None:
         return refusal(self.code, self.headers)
+
+
+@dataclass
+class Expecting(Fault):
+    """Takes one token, and cuts the watches that were opened with another."""
+
+    token: str
+
+    async def before(self, request: web.Request) -> web.Response | None:
+        return None if self._is_known(request) else refusal(401)
+
+    async def line(self, request: web.Request, line: bytes) -> bytes | None:
+        if not self._is_known(request):
+            raise Broken
+        return line
+
+    def _is_known(self, request: web.Request) -> bool:
+        return request.headers.get("Authorization", "").lower() == f"bearer {self.token}"
 
 
 @dataclass

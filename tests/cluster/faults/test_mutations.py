@@ -5,30 +5,53 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import kube
 import pytest
 import yaml
+from client import Client
 from faults.kubelet import training_on
 from faults.mutations import Mutation, Schema, mutations
 from faults.world import World, world
 
-from tweetmodel_operator.api_server import ApiError, JsonObject, tweetmodel_path, tweetmodels_path
+from tweetmodel_api import API_VERSION, DEFAULTS_KIND, DEFAULTS_PLURAL, PLURAL
+from tweetmodel_api.defaults import FIELDS, NAME
+from tweetmodel_operator.api_server import ApiError, JsonObject, defaults_path, tweetmodel_path, tweetmodels_path
 
-CRD = Path(__file__).parents[3] / "crds" / "tweetmodels.tweetmodel.dev.yaml"
+CRDS = Path(__file__).parents[3] / "crds"
 GOOD: Schema = kube.tweetmodel("good")["spec"]
 STATED_SECONDS = 10.0
 AT_ONCE = 12
+BACK_AND_FORTH = 4
+"""Of all that are accepted, one in so many becomes good, strange and good again, which takes four times as long."""
 REFUSALS = (400, 422)
-WAITING = ("Suspended", "Queued", "Pending")
+WAITING = ("Suspended", "Queued")
 
 
-def every_mutation() -> list[Mutation]:
-    document = yaml.safe_load(CRD.read_text())
+def every_mutation(plural: str, base: Schema) -> list[Mutation]:
+    document = yaml.safe_load((CRDS / f"{plural}.tweetmodel.dev.yaml").read_text())
     schema = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return list(mutations(schema, GOOD))
+    return list(mutations(schema, base))
+
+
+async def is_taken(api: Client, path: str, document: JsonObject) -> bool:
+    """Makes an object, or puts another in its place; whether the API server takes it."""
+    try:
+        try:
+            await api.create(path, document)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            await api.replace(f"{path}/{document['metadata']['name']}", document)
+    except ApiError as error:
+        if error.code not in REFUSALS:
+            raise
+        return False
+    return True
 
 
 class Subject:
@@ -39,19 +62,7 @@ class Subject:
 
     async def apply(self, spec: Schema) -> bool:
         """Makes it, or gives it another spec; whether the API server takes that."""
-        document = kube.tweetmodel(self.name) | {"spec": spec}
-        try:
-            try:
-                await self.api.create(tweetmodels_path(self.namespace), document)
-            except ApiError as error:
-                if error.code != 409:
-                    raise
-                await self.api.replace(tweetmodel_path(self.namespace, self.name), document)
-        except ApiError as error:
-            if error.code not in REFUSALS:
-                raise
-            return False
-        return True
+        return await is_taken(self.api, tweetmodels_path(self.namespace), kube.tweetmodel(self.name) | {"spec": spec})
 
     async def status(self) -> JsonObject:
         """Of the present generation; empty while there is none."""
@@ -72,10 +83,23 @@ class Subject:
         assert conditions["Ready"]["message"]
         return {kind: (c["status"], c["reason"]) for kind, c in conditions.items()}
 
+    async def outcome(self) -> dict[str, Any]:
+        """The same without its stages: what is known of them once, stays known."""
+        said = await self.stated()
+        return {kind: said[kind] for kind in ("Ready", "Reconciling", "Stalled")}
+
 
 def _is_there(conditions: dict[str, Any]) -> bool:
     ready = conditions["Ready"]["reason"]
     return ready == "Training" or ready in WAITING or conditions["Stalled"]["status"] == "True"
+
+
+async def comes_to(look: Callable[[], Awaitable[JsonObject]], expected: JsonObject) -> None:
+    """Waits until it stands as it should: on the way there it says that a Job is being replaced."""
+    began = time.monotonic()
+    while (now := await look()) != expected:
+        assert time.monotonic() - began < 3 * STATED_SECONDS, f"{now} and not {expected}"
+        await asyncio.sleep(0.2)
 
 
 async def stands(subject: Subject) -> JsonObject:
@@ -89,9 +113,10 @@ async def stands(subject: Subject) -> JsonObject:
 async def test_a_strange_spec_is_refused_or_stated_and_a_good_one_after_it_is_good(
     share: float, tmp_path: Path
 ) -> None:
-    strange = every_mutation()
+    strange = every_mutation(PLURAL, GOOD)
     seed = int(os.environ.get("SEED", time.time()))
     chosen = random.Random(seed).sample(strange, round(share * len(strange)))
+    every = max(1, round(BACK_AND_FORTH * share))
     counts: Counter[str] = Counter()
     many = asyncio.Semaphore(AT_ONCE)
     async with world(tmp_path) as this:
@@ -105,14 +130,14 @@ async def test_a_strange_spec_is_refused_or_stated_and_a_good_one_after_it_is_go
             if not await subject.apply(mutation.spec):
                 counts["refused"] += 1
                 return
-            conditions = await subject.stated()
-            counts["stalled" if conditions["Stalled"][0] == "True" else "accepted"] += 1
-            if await subject.apply(GOOD):
-                assert await stands(subject) == as_it_should_be, "good after bad"
+            outcome = await subject.outcome()
+            counts["stalled" if outcome["Stalled"][0] == "True" else "accepted"] += 1
+            if number % every == 0 and await subject.apply(GOOD):
+                await comes_to(partial(stands, subject), as_it_should_be)
                 if await subject.apply(mutation.spec):
-                    assert await subject.stated() == conditions, "strange again"
+                    await comes_to(subject.outcome, outcome)
                     assert await subject.apply(GOOD)
-                    assert await stands(subject) == as_it_should_be, "good, strange, good"
+                    await comes_to(partial(stands, subject), as_it_should_be)
             await this.api.delete(tweetmodel_path(this.namespace, subject.name))
 
         async def tried(number: int, mutation: Mutation) -> str:
@@ -127,4 +152,39 @@ async def test_a_strange_spec_is_refused_or_stated_and_a_good_one_after_it_is_go
         print(dict(counts), f"SEED={seed}")
         assert not [failure for failure in told if failure], f"SEED={seed}"
         assert min(counts["refused"], counts["accepted"]) > len(chosen) / 10
+        assert "Traceback" not in this.operator.log.read_text()
+
+
+@pytest.mark.parametrize("number", [pytest.param(15, id="some"), pytest.param(150, id="many", marks=pytest.mark.long)])
+async def test_strange_defaults_are_refused_or_what_they_make_of_a_tweetmodel_is_stated(
+    number: int, tmp_path: Path
+) -> None:
+    """One after the other: a namespace has one TweetModelDefaults."""
+    decided, own = ({name: GOOD[name] for name in GOOD if (name in FIELDS) is given} for given in (True, False))
+    seed = int(os.environ.get("SEED", time.time()))
+    chosen = random.Random(seed).sample(every_mutation(DEFAULTS_PLURAL, decided), number)
+    head = {"apiVersion": API_VERSION, "kind": DEFAULTS_KIND, "metadata": {"name": NAME}}
+    async with world(tmp_path) as this:
+        this.kubelet.ending = training_on
+        path = defaults_path(this.namespace, "").rstrip("/")
+
+        async def filled(name: str, defaults: Schema) -> JsonObject | None:
+            """How a TweetModel stands that leaves out what there are defaults for; None where these are refused."""
+            if not await is_taken(this.api, path, head | {"spec": defaults}):
+                return None
+            subject = Subject(this, name)
+            assert await subject.apply(own)
+            said = await subject.stated()
+            await this.api.delete(tweetmodel_path(this.namespace, name))
+            return said
+
+        as_it_should_be = await filled("good", decided)
+        assert as_it_should_be
+        assert as_it_should_be["Stalled"][0] == "False"
+        for count, mutation in enumerate(chosen):
+            try:
+                await filled(f"strange-{count}", mutation.spec)
+            except (AssertionError, ApiError) as error:
+                raise AssertionError(f"{mutation}: {error} (SEED={seed})") from error
+        assert await filled("good-again", decided) == as_it_should_be, "good after bad"
         assert "Traceback" not in this.operator.log.read_text()

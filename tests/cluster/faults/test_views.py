@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from faults.kubelet import succeeded, training_on
 from faults.lives import too_few
-from faults.proxy import Answering, Fault, HalfOpen, InStream, Past, Swallowing
+from faults.proxy import Answering, Expecting, Fault, HalfOpen, InStream, Past, Swallowing
 from faults.world import World, world
 
 from tweetmodel_operator.api_server import jobs_path
@@ -72,6 +72,21 @@ async def test_a_spec_that_changes_during_a_fault_is_followed(fault: str, tmp_pa
         await this.until_ready(CONVERGES_SECONDS)
         await this.until_quiet()
         assert sorted(stage for stage, *_ in this.made) == ["collect", "train", "train"]
+
+
+async def test_a_token_that_is_renewed_is_followed_by_an_operator_that_goes_on(tmp_path: Path) -> None:
+    """The kubelet puts another one into the file every hour; the one before is refused from some moment on."""
+    async with world(tmp_path, fault=Expecting("one"), token="one") as this:
+        await at_work(this)
+        (tmp_path / "token").write_text("two")
+        this.proxy.fault = Expecting("two")
+        await finish(this)
+        await this.until_ready(CONVERGES_SECONDS)
+        await this.until_quiet()
+        await this.apply(training={"epochs": 3})
+        await this.until_ready(CONVERGES_SECONDS)
+        assert sorted(stage for stage, *_ in this.made) == ["collect", "train", "train"]
+        assert this.operator.starts == 1
 
 
 async def test_a_job_that_is_deleted_while_nobody_watches_is_made_again(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import kube
 from client import Client
 from faults.kubelet import Kubelet
 from faults.operators import Process
-from faults.proxy import Fault, Proxy, proxy
+from faults.proxy import Fault, Proxy, certified, proxy
 
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, JsonObject, jobs_path, tweetmodel_path, tweetmodels_path
@@ -201,24 +201,27 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, fault: Fault | None = None, **settings: str) -> AsyncIterator[World]:
+async def world(folder: Path, fault: Fault | None = None, token: str = "", **settings: str) -> AsyncIterator[World]:
     """A new world; its operator starts with it.
 
     Args:
         folder: for the kubeconfig and the operator's log.
         fault: that is there from the beginning.
+        token: that a pod's service account has, in the file `token` of the folder; without, it comes by kubeconfig.
         settings: of the operator.
     """
     folder.mkdir(parents=True, exist_ok=True)
     api = await Client.connect()
     namespace = f"faults-{os.getpid()}-{time.time_ns() // 10**6 % 10**7}-{next(_numbers)}"
     await api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {kube.TESTS: ""}}})
-    async with proxy() as made:
+    (folder / "token").write_text(token)
+    async with proxy(certified(folder) if token else None) as made:
         made.fault = fault or Fault()
+        in_pod = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(made.port)} if token else {}
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(made.kubeconfig())
         own = {"watch_namespaces": namespace, "metrics_port": str(await _free_port()), "collect_placement": NOBODY}
-        operator = Process(kubeconfig, folder / "operator.log", own | {"train_placement": NOBODY} | settings)
+        operator = Process(kubeconfig, folder / "operator.log", own | {"train_placement": NOBODY} | settings, in_pod)
         operator.log.touch()
         operator.start()  # the first one of a process waits for all that it imports
         this = World(api, namespace, made, operator, Kubelet(api, namespace))

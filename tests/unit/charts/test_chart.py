@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_operator import names
 from tweetmodel_operator.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +51,7 @@ def pod(*settings):
 
 
 def environment(*settings):
-    return {variable["name"]: variable["value"] for variable in pod(*settings)["containers"][0]["env"]}
+    return {v["name"]: v["value"] for v in pod(*settings)["containers"][0]["env"] if "value" in v}
 
 
 EVERYTHING = ("metrics.serviceMonitor.enabled=true", "watchNamespaces={a,b}")
@@ -192,6 +193,64 @@ def test_before_it_is_uninstalled_the_operator_lets_go_of_what_it_holds():
     assert job["spec"]["template"]["spec"]["automountServiceAccountToken"], "it talks to the API server"
     labels = job["spec"]["template"]["metadata"]["labels"].items()
     assert not deployment["spec"]["selector"]["matchLabels"].items() <= labels
+
+
+def test_who_lets_go_runs_where_and_as_the_operator_does():
+    proxy = ("extraEnv[0].name=HTTPS_PROXY", "extraEnv[0].value=http://proxy")
+    placed = ("affinity.nodeAffinity.x=y", "priorityClassName=high", "nodeSelector.a=b", "commonLabels.team=voices")
+    documents = render(*proxy, *placed)
+    [job], [deployment] = of_kind("Job", documents), of_kind("Deployment", documents)
+    released, operator = (d["spec"]["template"]["spec"] for d in (job, deployment))
+    for field in ("affinity", "priorityClassName", "nodeSelector", "securityContext", "serviceAccountName"):
+        assert released[field] == operator[field]
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy"} in released["containers"][0]["env"]
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert labels["team"] == "voices"
+    assert labels["app.kubernetes.io/managed-by"] == "Helm"
+
+
+def test_the_pods_labels_are_the_charts_and_those_of_the_values():
+    [deployment] = of_kind("Deployment", render("podLabels.team=voices", "podLabels.app\\.kubernetes\\.io/name=other"))
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels["team"] == "voices"
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_a_network_policy_lets_in_the_pods_of_jobs_and_who_reads_metrics():
+    assert not of_kind("NetworkPolicy", render())
+    [policy] = of_kind("NetworkPolicy", render("networkPolicy.enabled=true"))
+    [deployment] = of_kind("Deployment", render())
+    assert policy["spec"]["podSelector"]["matchLabels"] == deployment["spec"]["selector"]["matchLabels"]
+    progress, metrics = policy["spec"]["ingress"]
+    [pods] = progress["from"]
+    assert pods["namespaceSelector"] == {}
+    assert pods["podSelector"]["matchLabels"].items() <= names.job_labels("ada", "train", "a" * 16, 1).items()
+    assert [rule["ports"][0]["port"] for rule in (progress, metrics)] == ["progress", "metrics"]
+    assert "from" not in metrics
+    [policy] = of_kind("NetworkPolicy", render("networkPolicy.enabled=true", "progress.enabled=false"))
+    assert len(policy["spec"]["ingress"]) == 1
+
+
+def test_the_operator_knows_the_name_of_its_pod():
+    [instance] = [v for v in pod()["containers"][0]["env"] if v["name"] == "TWEETMODEL_INSTANCE"]
+    assert instance["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+
+
+def test_pods_get_the_time_to_save_that_the_values_say():
+    assert from_environment(environment("jobs.terminationGracePeriodSeconds=600")).termination_grace_seconds == 600
+    older = environment("jobs.terminationGracePeriodSeconds=null")
+    assert from_environment(older).termination_grace_seconds == Settings().termination_grace_seconds
+
+
+def test_artifact_hub_is_told_of_the_crds_and_of_an_example():
+    annotations = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    told = {(crd["kind"], crd["name"], crd["version"]) for crd in yaml.safe_load(annotations["artifacthub.io/crds"])}
+    crds = [yaml.safe_load(path.read_text())["spec"] for path in CRDS]
+    assert told == {
+        (crd["names"]["kind"], f"{crd['names']['plural']}.{crd['group']}", crd["versions"][0]["name"]) for crd in crds
+    }
+    [example] = yaml.safe_load(annotations["artifacthub.io/crdsExamples"])
+    assert TweetModelSpec.model_validate(example["spec"])
 
 
 def test_large_numbers_stay_integers():

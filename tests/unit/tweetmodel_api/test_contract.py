@@ -229,7 +229,8 @@ def nodes(schema: dict[str, object], path: str = "") -> list[tuple[str, dict[str
     return found
 
 
-ALL = nodes(crds()[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"], "spec")
+TWEETMODEL = crds()[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+ALL = nodes(TWEETMODEL["spec"], "spec")
 
 
 def test_the_crd_bounds_every_string_and_list_and_describes_every_field() -> None:
@@ -246,6 +247,34 @@ def test_the_crd_bounds_every_string_and_list_and_describes_every_field() -> Non
 def test_the_crd_has_no_float_and_no_reference() -> None:
     assert not [path for path, node in ALL if node.get("type") == "number"]
     assert "$ref" not in json.dumps(crds())
+
+
+def test_every_time_in_the_status_is_known_to_be_one() -> None:
+    times = {path: node.get("format") for path, node in nodes(TWEETMODEL["status"]) if path.endswith("Time")}
+    assert len(times) == 6
+    assert set(times.values()) == {"date-time"}
+
+
+def test_runs_are_told_apart_by_their_ids() -> None:
+    runs = TWEETMODEL["status"]["properties"]["runs"]
+    assert (runs["x-kubernetes-list-type"], runs["x-kubernetes-list-map-keys"]) == ("map", ["id"])
+
+
+def test_pods_are_spread_in_the_words_of_kubernetes() -> None:
+    constraint = {
+        "maxSkew": 1,
+        "topologyKey": "topology.kubernetes.io/zone",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {
+            "matchLabels": {"team": "voices"},
+            "matchExpressions": [{"key": "app", "operator": "In", "values": ["a"]}],
+        },
+    }
+    assert spec(podTemplate={"topologySpreadConstraints": [constraint]}).wire()["podTemplate"] == {
+        "topologySpreadConstraints": [constraint]
+    }
+    schema = TWEETMODEL["spec"]["properties"]["podTemplate"]["properties"]["topologySpreadConstraints"]
+    assert schema["x-kubernetes-list-map-keys"] == ["topologyKey", "whenUnsatisfiable"]
 
 
 def test_the_smallest_tweetmodel_is_six_lines() -> None:

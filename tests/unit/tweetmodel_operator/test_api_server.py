@@ -1,10 +1,20 @@
 """What goes over the wire."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import example, given
 from hypothesis import strategies as st
+from kubernetes.aio.client import ApiClient, Configuration
 
-from tweetmodel_operator.api_server import as_yaml
+from makers import KEY, observed
+from tweetmodel_operator.api_server import ApiError, ApiServer, as_yaml
+from tweetmodel_operator.fill import fill
+from tweetmodel_operator.settings import Settings
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -18,3 +28,42 @@ def test_any_text_survives_server_side_apply(text: str) -> None:
 
 def test_half_a_character_becomes_the_mark_for_it() -> None:
     assert yaml.safe_load(as_yaml({"text": "half \ud83d of it"})) == {"text": "half \ufffd of it"}
+
+
+@asynccontextmanager
+async def answering(status: int, text: str) -> AsyncIterator[ApiServer]:
+    """A connection to an API server that answers everything so."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=text)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(application) as server:
+        connection = ApiServer(ApiClient(Configuration(host=str(server.make_url("")).rstrip("/"))))
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+@pytest.mark.parametrize("text", ["404 page not found", '"not found"', "", "\xff"])
+async def test_a_refusal_keeps_its_code_whatever_it_is_written_in(text: str) -> None:
+    async with answering(404, text) as api:
+        with pytest.raises(ApiError, match="GET /apis was answered with 404") as refusal:
+            await api.get("/apis")
+    assert refusal.value.code == 404
+
+
+async def test_an_answer_that_is_no_object_is_none() -> None:
+    async with answering(200, "<html>a proxy's page of welcome</html>") as api:
+        with pytest.raises(ApiError, match="no usable answer") as refusal:
+            await api.get("/apis")
+    assert refusal.value.code == 0
+
+
+async def test_without_the_crd_of_tweetmodeldefaults_the_clusters_defaults_are_filled_in() -> None:
+    async with answering(404, "404 page not found") as api:
+        assert await fill(api, observed(unfilled=("queueName",)), Settings()) is False
+        with pytest.raises(ApiError, match=f"/tweetmodels/{KEY.name} was answered"):
+            await fill(api, observed(unfilled=("queueName",)), Settings(defaults={"queueName": "gpus"}))

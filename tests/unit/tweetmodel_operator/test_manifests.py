@@ -29,6 +29,14 @@ POD_TEMPLATE = {
             }
         }
     },
+    "topologySpreadConstraints": [
+        {
+            "maxSkew": 1,
+            "topologyKey": "topology.kubernetes.io/zone",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {"team": "voices"}},
+        }
+    ],
     "priorityClassName": "low",
     "schedulerName": "bin-packer",
     "runtimeClassName": "nvidia",
@@ -129,6 +137,7 @@ def test_the_users_resources_replace_the_administrators() -> None:
 def test_collecting_does_not_go_where_training_is_sent() -> None:
     pods = {stage: made(stage, spec(podTemplate=POD_TEMPLATE))["spec"]["template"] for stage in ("collect", "train")}
     scheduling = {"nodeSelector", "tolerations", "affinity", "priorityClassName", "schedulerName", "runtimeClassName"}
+    scheduling.add("topologySpreadConstraints")
     assert scheduling <= pods["train"]["spec"].keys()
     assert not scheduling & pods["collect"]["spec"].keys()
     for pod in pods.values():
@@ -158,9 +167,27 @@ def test_every_pod_gets_the_administrators_environment_and_pull_secrets() -> Non
         assert pod["spec"]["imagePullSecrets"] == [{"name": "company"}, {"name": "registry"}]
 
 
-def test_the_pods_labels_by_which_they_are_found_stay() -> None:
-    pod = made("train", spec(podTemplate={"labels": {names.NAME: "other", names.STAGE: "collect"}}))["spec"]["template"]
-    assert pod["metadata"]["labels"] == made("train")["spec"]["template"]["metadata"]["labels"]
+@pytest.mark.parametrize("stage", ["collect", "train"])
+def test_a_job_has_the_labels_and_annotations_of_its_pods(stage: str) -> None:
+    """Kueue reads kueue.x-k8s.io/priority-class on the Job."""
+    more = {"kueue.x-k8s.io/priority-class": "low"}
+    job = made(stage, spec(podTemplate={"labels": more, "annotations": {"who": "ada"}}))
+    for metadata in (job["metadata"], job["spec"]["template"]["metadata"]):
+        assert more.items() <= metadata["labels"].items()
+        assert metadata["annotations"]["who"] == "ada"
+
+
+def test_the_labels_and_annotations_by_which_jobs_and_pods_are_found_stay() -> None:
+    theirs = {
+        "labels": {names.NAME: "other", names.STAGE: "collect", names.QUEUE: "other"},
+        "annotations": {names.INPUTS: "other", names.PLAN: "other"},
+    }
+    plain, job = (made("train", spec(queueName="gpus", **more)) for more in ({}, {"podTemplate": theirs}))
+    template = job["spec"]["template"]["metadata"]
+    assert job["metadata"]["labels"] == plain["metadata"]["labels"]
+    assert job["metadata"]["annotations"][names.INPUTS] != "other"
+    assert template["annotations"][names.PLAN] != "other"
+    assert plain["spec"]["template"]["metadata"]["labels"].items() <= template["labels"].items()
 
 
 def test_a_queue_holds_the_training_job_alone() -> None:

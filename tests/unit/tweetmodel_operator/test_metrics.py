@@ -29,7 +29,7 @@ def ended(**changes: object) -> ObservedJob:
 
 
 def test_the_time_in_a_queue_is_told_apart_from_what_follows_it(before: dict[str, float]) -> None:
-    metrics.job_ended(ended(), "Succeeded", "Succeeded", gpus=2)
+    metrics.job_ended(ended(gpus=2), "Succeeded", "Succeeded")
     after = {name: told(name, **({} if name.startswith("gpu") else {"stage": "train"})) for name in before}
     assert {name: after[name] - before[name] for name in before} == {
         "job_queue_seconds_sum": 600,
@@ -40,12 +40,12 @@ def test_the_time_in_a_queue_is_told_apart_from_what_follows_it(before: dict[str
 
 
 def test_a_job_that_was_resumed_waited_until_its_first_pod(before: dict[str, float]) -> None:
-    metrics.job_ended(ended(started="2026-11-23T12:15:00Z"), "Succeeded", "Succeeded", gpus=0)
+    metrics.job_ended(ended(started="2026-11-23T12:15:00Z"), "Succeeded", "Succeeded")
     assert told("job_queue_seconds_sum", stage="train") - before["job_queue_seconds_sum"] == 605
 
 
 def test_a_job_that_never_started_has_no_times(before: dict[str, float]) -> None:
-    metrics.job_ended(ended(started="", pods=()), "Deleted", "Deleted", gpus=2)
+    metrics.job_ended(ended(started="", pods=(), gpus=2), "Deleted", "Deleted")
     assert told("job_queue_seconds_sum", stage="train") == before["job_queue_seconds_sum"]
     assert told("gpu_seconds_total") == before["gpu_seconds_total"]
 
@@ -67,6 +67,25 @@ def test_a_run_is_counted_once_by_how_it_ended() -> None:
     for earlier in (one, two):
         metrics.runs_ended(earlier, two)
     assert [told("runs_total", **case) - count for case, count in zip(cases, before, strict=True)] == [1, 1]
+
+
+def test_what_can_be_counted_is_there_before_it_happens() -> None:
+    """The first increase of a counter that comes with it is lost on Prometheus."""
+    for name, labels in (
+        ("reconciles_total", {"result": "error"}),
+        ("reconciles_total", {"result": "success"}),
+        ("runs_total", {"outcome": "Succeeded", "reason": "Succeeded"}),
+        ("runs_total", {"outcome": "Failed", "reason": "OutOfMemory"}),
+        ("jobs_total", {"stage": "train", "outcome": "Succeeded", "reason": "Succeeded"}),
+        ("jobs_total", {"stage": "collect", "outcome": "Failed", "reason": "NotEnoughTweets"}),
+        ("jobs_total", {"stage": "purge", "outcome": "Deleted", "reason": "Deleted"}),
+        ("transitions_total", {"reason": "NodeLost"}),
+        ("api_requests_total", {"verb": "PATCH", "code": "409"}),
+        ("progress_posts_total", {"code": "401"}),
+        ("job_seconds_count", {"stage": "train"}),
+        ("watch_heard_timestamp_seconds", {"kind": "Pod"}),
+    ):
+        assert REGISTRY.get_sample_value(f"tweetmodel_{name}", labels) is not None, (name, labels)
 
 
 def test_no_label_has_a_name_in_it() -> None:

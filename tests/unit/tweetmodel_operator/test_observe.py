@@ -1,6 +1,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from makers import KEY, UID, failure, spec
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import encode
@@ -48,6 +50,22 @@ def test_a_job_in_a_queue_of_kueue_is_known_by_its_label() -> None:
     queued["metadata"]["labels"][names.QUEUE] = "gpus"
     seen = assemble(KEY, tweetmodel(), [raw_job(), queued], [], {})
     assert [job.queued for job in seen.jobs] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("resources", "gpus"),
+    [
+        ({"limits": {"amd.com/gpu": "2", "nvidia.com/gpu": "1", "cpu": "4"}}, 2),
+        ({"limits": {"cpu": "4"}}, 0),
+        ({}, 0),
+    ],
+)
+def test_a_job_holds_the_gpus_that_its_own_pods_ask_for(resources: dict[str, Any], gpus: int) -> None:
+    raw = raw_job()
+    container = {"name": names.CONTAINER, "resources": resources}
+    raw["spec"] = {"template": {"spec": {"containers": [container]}}}
+    (job,) = assemble(KEY, tweetmodel(), [raw], [], {}, "amd.com/gpu").jobs
+    assert job.gpus == gpus
 
 
 def test_a_report_is_read_from_the_termination_message() -> None:

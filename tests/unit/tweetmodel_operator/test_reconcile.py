@@ -198,6 +198,20 @@ async def test_a_life_from_apply_to_ready_takes_six_writes_beside_its_jobs() -> 
     assert [e["reason"] for e in cluster.events] == ["Succeeded"]
 
 
+async def test_an_event_tells_its_run_and_the_pod_of_the_operator_that_wrote_it() -> None:
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    cluster.finish("collect", failure(Reason.NOT_ENOUGH_TWEETS), code=65)
+    await settle(cluster, Reconciler(cluster, Settings(instance="operator-0"), lambda: NOW))
+    [before_any_run] = cluster.events
+    assert before_any_run["reportingInstance"] == "operator-0"
+    assert "annotations" not in before_any_run["metadata"]
+    cluster = await live(Cluster(tweetmodel()))
+    [succeeded] = cluster.events
+    assert succeeded["metadata"]["annotations"] == {names.RUN: cluster.tweetmodel["status"]["run"]}
+    assert succeeded["reportingInstance"] == names.OPERATOR
+
+
 CALM_WRITES = 7
 
 
@@ -705,6 +719,29 @@ async def test_an_error_is_logged_with_the_tweetmodel_it_befell(caplog: pytest.L
         await operator(Cluster(tweetmodel(), refuse=ApiError(503, "", "try later"))).reconcile(KEY)
     [told] = caplog.records
     assert (told.levelname, told.tweetmodel) == ("WARNING", KEY.name)
+
+
+async def test_a_job_costs_the_gpus_that_it_held_and_not_those_of_the_present_spec() -> None:
+    def count() -> float:
+        return metrics.GPU_SECONDS._value.get()
+
+    async def trained_on(gpus: int) -> tuple[Cluster, Reconciler]:
+        asked = tweetmodel()
+        asked["spec"] |= {"gpus": gpus, "training": {"batchSize": 8}}
+        cluster = Cluster(asked)
+        await settle(cluster)
+        cluster.finish("collect", success(dataset=dataset()))
+        await settle(cluster)
+        job = next(j for j in cluster.jobs.values() if j["metadata"]["labels"][names.STAGE] == "train")
+        job["status"] = {"startTime": "2026-11-23T11:50:00Z"}
+        return cluster, operator(cluster)
+
+    before = count()
+    cluster, reconciler = await trained_on(2)
+    cluster.tweetmodel["spec"]["gpus"] = 8
+    cluster.tweetmodel["metadata"]["generation"] += 1
+    await settle(cluster, reconciler)
+    assert count() - before == 2 * 600
 
 
 async def test_a_pass_that_only_looks_again_is_no_error() -> None:

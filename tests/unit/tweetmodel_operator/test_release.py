@@ -53,6 +53,15 @@ async def test_the_operator_ends_before_its_finalizers_are_taken_off() -> None:
     }
 
 
+async def test_without_a_crd_there_is_nothing_to_let_go_of() -> None:
+    class Bare(Cluster):
+        async def items(self, path: str) -> Any:
+            raise ApiError(404, "NotFound", "404 page not found")
+            yield
+
+    await release.release(Bare(1), DEPLOYMENT, ())
+
+
 async def test_an_operator_that_does_not_end_is_told() -> None:
     with pytest.raises(TimeoutError, match="does not end"):
         await release.release(Cluster(10_000), DEPLOYMENT, ())

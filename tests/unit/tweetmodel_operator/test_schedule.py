@@ -266,6 +266,15 @@ def test_a_due_time_that_was_missed_for_too_long_is_passed_over(now: str, looks:
     assert bool(days.look(now).create) is looks
 
 
+def test_a_due_time_without_any_leeway_is_taken_by_who_is_awake() -> None:
+    days = Days(schedule=DAILY | {"startingDeadlineSeconds": 0})
+    days.first()
+    assert days.look(MONDAY).create
+    days = Days(schedule=DAILY | {"startingDeadlineSeconds": 0})
+    days.first()
+    assert not days.look("2026-11-23T06:00:01Z").create
+
+
 def test_nothing_is_due_while_it_is_suspended() -> None:
     days = Days(schedule=DAILY)
     days.first()
@@ -340,6 +349,28 @@ def test_taking_the_schedule_away_collects_nothing_anew() -> None:
     days.spec = spec()
     assert not days.look(TUESDAY).create
     assert days.ready
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("@yearly", "0 0 1 1 *"),
+        ("@annually", "0 0 1 1 *"),
+        ("@monthly", "0 0 1 * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@daily", "0 0 * * *"),
+        ("@midnight", "0 0 * * *"),
+        ("@hourly", "0 * * * *"),
+        ("0 6 ? * MON", "0 6 * * 1"),
+        ("0  6\t* * *", "0 6 * * *"),
+        (" 0 6 * * * ", "0 6 * * *"),
+    ],
+)
+def test_cron_is_read_as_cronjob_reads_it(written: str, meant: str) -> None:
+    wanted, same = (spec(schedule={"cron": cron}).schedule for cron in (written, meant))
+    assert wanted
+    assert same
+    assert next_time(wanted, NIGHT) == next_time(same, NIGHT)
 
 
 @pytest.mark.parametrize("cron", ["30 2 * * *", "0 2 * * *", "*/20 * * * *", "15 2,3 * * 0", "0 3 29 * *"])
