@@ -95,6 +95,7 @@ class Life:
         self.gone = False
         self.clock = START
         self.awake = self.roomy = True
+        self.begun = False
         self.ended: dict[str, str] = {}
         self.last_due = self.latest = ""
         self._decided: tuple[Observed, str, Decision] | None = None
@@ -115,6 +116,7 @@ class Life:
             held=self.held,
             retry=self.retry,
             spec=self.spec,
+            absent=("queueName",),
             status=self.status,
             jobs=tuple(self.jobs.values()),
         )
@@ -397,6 +399,11 @@ class Life:
         assert not any(self.jobs[name].has_ttl for name in decision.expire)
         assert decision.hold is None or decision.hold != self.held
         assert not any(request.name in self.jobs for request in decision.create)
+
+    @always
+    def no_default_is_filled_in_once_it_has_begun(self) -> None:
+        self.begun |= bool(self.status and self.status.attempt)
+        assert not (self.begun and self.view().unfilled)
 
     @always
     def what_ended_well_stays(self) -> None:

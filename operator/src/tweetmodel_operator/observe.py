@@ -64,7 +64,7 @@ def assemble(
         held=names.FINALIZER in metadata.get("finalizers", []),
         retry=metadata.get("annotations", {}).get(names.RETRY, ""),
         spec=spec,
-        unfilled=() if attempt else tuple(name for name in FIELDS if name not in tweetmodel.get("spec", {})),
+        absent=tuple(name for name in FIELDS if name not in tweetmodel.get("spec", {})),
         spec_error=spec_error,
         status=status,
         jobs=tuple(

@@ -123,8 +123,8 @@ class Observed:
     retry: str = ""
     """Value of the annotation by which a person asks for another attempt."""
     spec: TweetModelSpec | None = None
-    unfilled: tuple[str, ...] = ()
-    """Fields that the administrator may have a default for and the spec leaves out; empty once a Job was made."""
+    absent: tuple[str, ...] = ()
+    """Fields that the administrator may have a default for and the spec leaves out."""
     spec_error: str = ""
     """Why the spec can't be read, where `spec` is None."""
     forbidden: str = ""
@@ -149,6 +149,17 @@ class Observed:
     def suspended(self) -> bool:
         """Whether a person wants no work to be done."""
         return self.spec is not None and self.spec.suspend
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a Job was made, ever: the status drops an attempt that is settled, but keeps what it trained."""
+        told = self.status is not None and (self.status.attempt is not None or bool(self.status.runs))
+        return told or bool(self.jobs)
+
+    @property
+    def unfilled(self) -> tuple[str, ...]:
+        """The absent fields that a default may still be filled into: a default that changes later trains nothing."""
+        return () if self.has_begun or self.deleting else self.absent
 
     @property
     def at_work(self) -> bool:

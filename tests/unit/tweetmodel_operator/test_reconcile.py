@@ -424,6 +424,24 @@ async def test_a_default_that_changes_later_changes_no_tweetmodel_that_has_begun
     assert cluster.tweetmodel == before
 
 
+async def test_a_default_that_comes_after_a_look_that_found_nothing_new_trains_nothing() -> None:
+    cluster = Cluster(tweetmodel())
+    cluster.tweetmodel["spec"] |= {"schedule": {"cron": "0 18 * * *"}}
+    del cluster.tweetmodel["spec"]["baseModel"]
+    reconciler = await finished(cluster)
+    reconciler.now = lambda: "2026-11-23T18:00:00Z"
+    reconciler.view.doubt(KEY)
+    await settle(cluster, reconciler)
+    cluster.finish("collect", success(dataset=dataset(new=0)))
+    reconciler.view.doubt(KEY)
+    await settle(cluster, reconciler)
+    assert len(cluster.created) == 3
+    cluster.defaults = {"baseModel": {"scratch": {"preset": "Small"}}}
+    await settle(cluster, Reconciler(cluster, Settings(), reconciler.now))
+    assert "baseModel" not in cluster.tweetmodel["spec"]
+    assert len(cluster.created) == 3
+
+
 async def test_without_storage_anywhere_it_says_so_and_begins_once_there_is_a_default() -> None:
     cluster = Cluster(short())
     again = await settle(cluster)
