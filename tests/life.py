@@ -30,6 +30,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"deletionPolicy": "Delete"},
     {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
     {"reportTo": {"tensorBoard": {}}},
+    {"schedule": {"cron": "61 * * * *"}},
 )
 SPECS = tuple(spec(**change) for change in CHANGES)
 START = datetime.fromisoformat("2026-11-23T00:00:00Z")
@@ -94,7 +95,7 @@ class Life:
         self.held = False
         self.gone = False
         self.clock = START
-        self.awake = self.roomy = True
+        self.awake = self.roomy = self.allowed = self.readable = True
         self.begun = False
         self.ended: dict[str, str] = {}
         self.last_due = self.latest = ""
@@ -115,7 +116,9 @@ class Life:
             deleted=self.deleted,
             held=self.held,
             retry=self.retry,
-            spec=self.spec,
+            spec=self.spec if self.readable else None,
+            spec_error="" if self.readable else "spec.new: Extra inputs are not permitted",
+            forbidden="" if self.allowed else "spec.gpus 1 is more than the 0 that this cluster allows",
             absent=("queueName",),
             status=self.status,
             jobs=tuple(self.jobs.values()),
@@ -246,6 +249,15 @@ class Life:
     def suspend_or_resume(self) -> None:
         self.spec = self.spec.model_copy(update={"suspend": not self.spec.suspend})
         self.generation += 1
+        self.version += 1
+
+    @event()
+    def the_administrator_allows_or_forbids(self) -> None:
+        self.allowed = not self.allowed
+
+    @event(lambda self: not self.gone and not self.deleted)
+    def the_operator_and_the_spec_differ_in_version_or_again_agree(self) -> None:
+        self.readable = not self.readable
         self.version += 1
 
     @event(lambda self: not self.gone and not self.deleted)
@@ -404,6 +416,29 @@ class Life:
     def no_default_is_filled_in_once_it_has_begun(self) -> None:
         self.begun |= bool(self.status and self.status.attempt)
         assert not (self.begun and self.view().unfilled)
+
+    @always
+    def what_is_not_allowed_or_suspended_is_at_work_no_more(self) -> None:
+        if self.gone or self.deleted or not self.readable:
+            return
+        decision = self.decided()
+        held = {name for name, to in decision.suspend if to}
+        for job in [job for job in self._unfinished() if not job.deleting and job.name not in decision.delete]:
+            assert self.allowed
+            assert not self.spec.suspend or job.suspended or job.name in held
+        assert not decision.create or (self.allowed and not self.spec.suspend)
+
+    @always
+    def no_job_is_at_work_where_all_is_done(self) -> None:
+        if self.gone or self.deleted or self.status is None or self.decided().changes(self.view()):
+            return
+        if self.status.holds("Ready"):
+            assert not [job for job in self._unfinished() if not job.deleting]
+
+    @always
+    def a_deletion_policy_is_followed_whatever_else_is_wrong(self) -> None:
+        if not (self.gone or self.deleted) and self.readable:
+            assert (self.spec.deletion_policy == "Delete") == (self.held if (to := self.decided().hold) is None else to)
 
     @always
     def what_ended_well_stays(self) -> None:

@@ -102,6 +102,11 @@ class ObservedJob:
         return self.complete or bool(self.failed_reason)
 
     @property
+    def managed(self) -> bool:
+        """Whether another manager, such as Kueue, says when its pods may be."""
+        return self.queued or (self.suspended and not self.suspended_by_us)
+
+    @property
     def has_made_pods(self) -> bool:
         """Whether a pod of it was there before, so that it may only pause before it makes the next one."""
         known = self.has_reported or self.ended_pods > 0

@@ -23,10 +23,19 @@ class Days:
         self.spec: TweetModelSpec = spec(**changes)
         self.status: TweetModelStatus | None = None
         self.jobs: list[ObservedJob] = []
+        self.forbidden = ""
 
     def look(self, now: str) -> Decision:
         """What the operator decides now; Jobs are made and deleted as it says."""
-        observed = Observed(key=KEY, uid=UID, generation=1, spec=self.spec, status=self.status, jobs=tuple(self.jobs))
+        observed = Observed(
+            key=KEY,
+            uid=UID,
+            generation=1,
+            spec=self.spec,
+            forbidden=self.forbidden,
+            status=self.status,
+            jobs=tuple(self.jobs),
+        )
         decision = decide(observed, now, 5)
         self.status = decision.status or self.status
         self.jobs = [job for job in self.jobs if job.name not in decision.delete]
@@ -272,6 +281,15 @@ def test_nothing_is_due_while_it_is_suspended() -> None:
     days.spec = spec(schedule=DAILY, suspend=True)
     assert not days.look(TUESDAY).create
     days.spec = spec(schedule=DAILY)
+    assert stages(days.look(TUESDAY)) == ["collect"]
+
+
+def test_nothing_is_due_while_it_is_not_allowed() -> None:
+    days = Days(schedule=DAILY)
+    days.first()
+    days.forbidden = "spec.gpus 8 is more than the 1 that this cluster allows"
+    assert not days.look(TUESDAY).create
+    days.forbidden = ""
     assert stages(days.look(TUESDAY)) == ["collect"]
 
 

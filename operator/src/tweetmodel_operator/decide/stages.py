@@ -105,6 +105,11 @@ class Pursuit:
     """Number of the attempt whose Job to create."""
     delete: tuple[str, ...] = ()
 
+    @property
+    def settled(self) -> bool:
+        """Whether no Job is needed for it."""
+        return self.attempt is None
+
 
 def settled(goal: Goal, message: str) -> Pursuit:
     """A goal whose result the status already holds: its Jobs no longer matter."""
@@ -141,12 +146,15 @@ def _steered(job: ObservedJob, observed: Observed) -> ObservedJob:
 
 
 def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, lost_reports: int) -> Pursuit:
-    held = _held(f"Job {job.name} is deleted.")
+    held = _held(observed, f"Job {job.name} is deleted.")
     if job.deleting and not job.finished:
         follows = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
         waiting = held if observed.suspended else follows
         waiting = waited_for(job, now, waiting)
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting))
+    if observed.suspended and not job.finished and (job.managed or observed.forbidden):
+        # Kueue would keep its room for it as long as it is there; another manager would start it again.
+        return Pursuit(goal, held, attempt=_attempt(goal, job, held), delete=(job.name,))
     verdict = judge(job, now)
     if verdict is None:  # complete, but no report left
         if lost_reports < MOST_LOST_REPORTS:
@@ -159,10 +167,6 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
-    managed = job.queued or (job.suspended and not job.suspended_by_us)
-    if observed.suspended and managed and not job.finished:
-        # Kueue would keep its room for it as long as it is there; another manager would start it again.
-        return Pursuit(goal, held, attempt=_attempt(goal, job, held), delete=(job.name,))
     verdict = _steadied(verdict, observed)
     return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
 
@@ -178,14 +182,16 @@ def _steadied(verdict: Verdict, observed: Observed) -> Verdict:
 
 def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
     if observed.suspended:
-        held = _held("No Job was made.")
+        held = _held(observed, "No Job was made.")
         return Pursuit(goal, held, attempt=observed.status.attempt if observed.status else None)
     name = goal.job_name(observed, number)
     attempt = Attempt(stage=goal.stage, id=goal.id, number=number, inputs=goal.inputs, job=name, outcome="Active")
     return Pursuit(goal, _working(goal.stage), attempt=attempt, create=number)
 
 
-def _held(done: str) -> Verdict:
+def _held(observed: Observed, done: str) -> Verdict:
+    if observed.forbidden:
+        return Verdict("Active", Reason.NOT_ALLOWED, f"{observed.forbidden}. {done}")
     return Verdict("Active", Reason.SUSPENDED, f"{FACTS[Reason.SUSPENDED].meaning} {done}")
 
 
