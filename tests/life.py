@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
-from tweetmodel_api.plan import publish_id
+from tweetmodel_api.plan import Plan, publish_id
 from tweetmodel_api.reasons import PERMANENT, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Publication, TweetModelStatus
@@ -30,11 +30,14 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"deletionPolicy": "Delete"},
     {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
     {"reportTo": {"tensorBoard": {}}},
+    {"schedule": HOURLY, "publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
     {"schedule": {"cron": "61 * * * *"}},
 )
 SPECS = tuple(spec(**change) for change in CHANGES)
 START = datetime.fromisoformat("2026-11-23T00:00:00Z")
 ENDED_WELL = ("Succeeded", "Outdone")
+POSTS = (1000, 1005, 1020)
+LOSSES = ("3.0", "3.1", "2.9")
 MOST_LOOKS = 12
 MOST_JOBS = 8
 
@@ -88,6 +91,7 @@ class Life:
         self.spec: TweetModelSpec = choose(SPECS)
         self.status: TweetModelStatus | None = None
         self.jobs: dict[str, ObservedJob] = {}
+        self.plans: dict[str, Plan] = {}
         self.generation = 1
         self.version = 0
         self.retry = ""
@@ -98,6 +102,7 @@ class Life:
         self.awake = self.roomy = self.allowed = self.readable = True
         self.begun = False
         self.ended: dict[str, str] = {}
+        self.outcomes: dict[str, str] = {}
         self.last_due = self.latest = ""
         self._decided: tuple[Observed, str, Decision] | None = None
 
@@ -183,7 +188,8 @@ class Life:
             suspended=queued,
             queued=queued,
         )
-        self.jobs.setdefault(request.name, made)
+        if request.name not in self.jobs:
+            self.jobs[request.name], self.plans[request.name] = made, request.plan
 
     def _write(self, status: TweetModelStatus | None) -> None:
         assert status is not None
@@ -290,7 +296,10 @@ class Life:
         self.clock += timedelta(minutes=self.choose((-3000, -240, -31, -1, 3000, 600_000)))
 
     @event()
-    def all_goes_well(self) -> None:
+    def all_goes_well_for_a_while(self) -> None:
+        self.all_goes_well(self.choose(POSTS), self.choose(LOSSES))
+
+    def all_goes_well(self, posts: int = POSTS[0], loss: str = LOSSES[0]) -> None:
         """Pods of deleted Jobs end, queues admit, Jobs succeed, until there is nothing left to do."""
         for job in filter(is_lost, list(self.jobs.values())):
             self.jobs[job.name] = replace(job, pods=())
@@ -303,12 +312,13 @@ class Life:
             if not left or self.gone:
                 return
             for job in left:
-                self._succeed(replace(job, suspended=False), 1000, "3.0")
+                self._succeed(replace(job, suspended=False), posts, loss)
         raise AssertionError("it makes Jobs for ever")
 
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
         made = model(job.id)
-        asked = publish_id(self.spec)
+        plan = self.plans[job.name]
+        asked = None if plan.repeat else publish_id(plan.spec)
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss}),
             "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
@@ -343,7 +353,7 @@ class Life:
     @event()
     def job_succeeds(self) -> None:
         for job in self._pick(may_run):
-            self._succeed(job, self.choose((1000, 1005, 1020)), self.choose(("3.1", "3.0", "2.9")))
+            self._succeed(job, self.choose(POSTS), self.choose(LOSSES))
 
     @event()
     def pod_fails(self) -> None:
@@ -456,10 +466,25 @@ class Life:
     def a_pin_that_is_ready_shows_its_model(self) -> None:
         if self.status is None or self.status.observed_generation != self.generation or not self.spec.pinned_run:
             return
-        ready = next(c for c in self.status.conditions if c.type == "Ready")
-        if ready.status == "True":
+        if self.status.holds("Ready"):
             assert self.status.model
             assert self.status.model.uri == model(self.spec.pinned_run).uri
+
+    @always
+    def what_is_ready_is_published_as_the_spec_asks(self) -> None:
+        if self.status is None or self.status.observed_generation != self.generation or self.spec.pinned_run:
+            return
+        if self.status.holds("Ready") and (asked := publish_id(self.spec)):
+            assert self.status.model
+            assert self.status.model.publication
+            assert self.status.model.publication.asked == asked
+
+    @always
+    def a_run_is_outdone_for_good_unless_it_is_asked_for_anew(self) -> None:
+        """A pin changes no outcome."""
+        for run in self.status.runs if self.status and self.spec.pinned_run else ():
+            assert self.outcomes.get(run.id, run.outcome) == run.outcome or self.outcomes[run.id] not in ENDED_WELL
+        self.outcomes = {run.id: run.outcome for run in self.status.runs} if self.status else {}
 
     @always
     def due_times_go_forward(self) -> None:
@@ -500,7 +525,7 @@ class Life:
     def twin(self) -> "Life":
         """The same life, which may go on otherwise."""
         other = copy(self)
-        other.jobs = dict(self.jobs)
+        other.jobs, other.plans = dict(self.jobs), dict(self.plans)
         return other
 
     def rest(self) -> int:

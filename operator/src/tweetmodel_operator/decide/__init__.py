@@ -123,11 +123,9 @@ def _pursue_in_order(
         if not (collect.verdict.succeeded and report and report.dataset):
             return (collect,), None
         dataset = report.dataset
-    goal = runs.wanted(spec, before, dataset, observed.retry)
-    if waits := runs.too_few_new(spec, before, dataset, goal):
-        return (collect, waits), dataset
+    goal, told = runs.wanted(spec, before, dataset, observed.retry)
     if runs.is_settled(spec, before, goal):
-        return (collect, settled(goal, conditions.sentence_of_model(before, goal.id))), dataset
+        return (collect, settled(goal, told or conditions.sentence_of_model(before, goal.id))), dataset
     return (collect, runs.compared(pursue(goal, observed, now))), dataset
 
 

@@ -58,6 +58,8 @@ class Goal:
     """The model that a run starts from, if that is not the base."""
     beat: str | None = None
     """Held-out loss that its model must be below to become the present one."""
+    dataset: str | None = None
+    """Digest of the data set that a run was trained on, which need not be the present one."""
     repeat: bool = False
     """Whether the run is done, and only its report is wanted."""
     publish: str | None = None
