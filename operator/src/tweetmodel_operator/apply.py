@@ -112,13 +112,10 @@ async def write_status(api: ApiServer, observed: Observed, status: TweetModelSta
     await _tell(api, observed, status)
 
 
-ROUTINE = {*UNDER_WAY.values(), Reason.PENDING, Reason.SUCCEEDED}
-
-
 async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) -> None:
     """One event for each change of Ready's reason, and when a person must act, for `kubectl describe` and `events`.
 
-    None for a stage that begins as it should: its Job's own events say so.
+    None for a stage that begins or goes on as it should: its Job's own events say so.
     """
     before = observed.status
     old, ready = before.condition("Ready") if before else None, status.condition("Ready")
@@ -130,12 +127,14 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus) ->
     if not same:
         metrics.TRANSITIONS.labels(ready.reason).inc()
     logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
-    if ready.reason in UNDER_WAY.values() and (old is None or old.reason in ROUTINE):
+    if ready.reason in UNDER_WAY.values() and (old is None or old.status != "False"):
         return
-    await _event(api, observed, "Warning" if stalled else "Normal", ready.reason, ready.message)
+    job = status.attempt.job if status.attempt else ""
+    await _event(api, observed, "Warning" if stalled else "Normal", ready.reason, ready.message, job)
 
 
-async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, note: str) -> None:
+async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, note: str, job: str = "") -> None:
+    """Tells of a Job and a generation what was not told of them before: the same event has the same name."""
     key = observed.key
     now = datetime.now(UTC)
     event = {
@@ -143,7 +142,7 @@ async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, not
         "kind": "Event",
         "metadata": {
             "namespace": key.namespace,
-            "name": f"{key.name}.{short_hash(observed.uid, reason, now.isoformat())}",
+            "name": f"{key.name}.{short_hash(observed.uid, observed.generation, job, kind, reason)}",
         },
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "type": kind,
@@ -161,6 +160,6 @@ async def _event(api: ApiServer, observed: Observed, kind: str, reason: str, not
         },
     }
     try:
-        await api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", event)
+        await _ignoring(409, api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", event))
     except ApiError as error:  # an event is a courtesy: the status already says it
         logger.warning("%s: the event %s was not written: %s", key, reason, error)

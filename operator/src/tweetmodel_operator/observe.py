@@ -54,7 +54,8 @@ def assemble(
     status = _status(tweetmodel.get("status"))
     attempt = status.attempt if status else None
     progress = posted.get(attempt.job) if attempt else None
-    reporting = attempt.job if attempt and status and (progress or status.progress) else ""
+    latest = progress or (status.progress if status else None)
+    reported = {attempt.job: latest.last_updated_time or ""} if attempt and latest else {}
     return Observed(
         key=key,
         uid=metadata["uid"],
@@ -69,7 +70,7 @@ def assemble(
         status=status,
         jobs=tuple(
             sorted(
-                (_job(job, pods, reporting) for job in jobs if _is_of(job, metadata["uid"])),
+                (_job(job, pods, reported) for job in jobs if _is_of(job, metadata["uid"])),
                 key=lambda job: (job.stage, job.id, job.attempt),
             )
         ),
@@ -128,7 +129,7 @@ def _owner(raw: JsonObject, kind: str) -> str:
     return next((str(o["uid"]) for o in owners if o.get("controller") and o["kind"] == kind), "")
 
 
-def _job(raw: JsonObject, pods: list[JsonObject], reporting: str) -> ObservedJob:
+def _job(raw: JsonObject, pods: list[JsonObject], reported: dict[str, str]) -> ObservedJob:
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     failed = conditions.get("Failed", {})
@@ -141,7 +142,7 @@ def _job(raw: JsonObject, pods: list[JsonObject], reporting: str) -> ObservedJob
         attempt=int(labels[names.ATTEMPT]),
         inputs=annotations.get(names.INPUTS, ""),
         created=metadata["creationTimestamp"],
-        has_reported=metadata["name"] == reporting,
+        reported=reported.get(metadata["name"], ""),
         started=status.get("startTime", ""),
         ended=(failed or conditions.get("Complete", {})).get("lastTransitionTime", ""),
         idle_since=_idle_since(raw),

@@ -79,8 +79,8 @@ class ObservedJob:
     ended: str = ""
     idle_since: str = ""
     """When the Job controller said last that no pod of it is there; empty while one is, or it has not begun."""
-    has_reported: bool = False
-    """Whether a pod of it has told how far it is."""
+    reported: str = ""
+    """When a pod of it told last how far it is; empty while none has."""
     ended_pods: int = 0
     """How many pods the Job controller has counted as ended."""
     complete: bool = False
@@ -109,7 +109,7 @@ class ObservedJob:
     @property
     def has_made_pods(self) -> bool:
         """Whether a pod of it was there before, so that it may only pause before it makes the next one."""
-        known = self.has_reported or self.ended_pods > 0
+        known = bool(self.reported) or self.ended_pods > 0
         return known or seconds_between(self.started, self.idle_since) > SLOWEST_REFUSAL_SECONDS
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from makers import DIGEST, NOW, dataset, failure, job, model, observed, spec, success
 from tweetmodel_api.plan import publish_id, run_id
-from tweetmodel_api.reasons import Reason
+from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.status import Metric, Progress, Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
@@ -276,6 +276,19 @@ def test_a_temporary_failure_is_shown_while_it_is_tried_again() -> None:
     assert condition(decision, "Ready") == ("Unknown", "StorageUnreachable")
     assert condition(decision, "Stalled")[0] == "False"
     assert "tried again" in message(decision)
+
+
+def test_a_failure_is_shown_until_the_next_pod_has_got_further() -> None:
+    ended = job().pod_ended(75, failure(Reason.STORAGE_UNREACHABLE, "No answer."))
+    told = after(observed(ended)).status
+    again = ended.running(NOW)
+    trying = after(observed(again, status=told), "2026-11-23T12:01:40Z")
+    assert (trying.status, trying.requeue_after) == (told, 500)
+    assert condition(after(observed(again, status=told), LATER), "Ready") == ("Unknown", "Collecting")
+    heard = after(observed(again.reported("2026-11-23T12:01:00Z"), status=told), "2026-11-23T12:01:40Z")
+    assert condition(heard, "Ready") == ("Unknown", "Collecting")
+    stopped = job().pod_ended(143, failure(Reason.INTERRUPTED)).running(NOW)
+    assert message(after(observed(stopped))) == FACTS[Reason.COLLECTING].meaning
 
 
 def test_a_permanent_failure_is_not_told_before_the_job_has_failed() -> None:

@@ -12,6 +12,7 @@ from makers import KEY, NOW, UID, dataset, failure, spec, success
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, encode
+from tweetmodel_api.status import Progress
 from tweetmodel_operator import logs, metrics, names
 from tweetmodel_operator.api_server import ApiError
 from tweetmodel_operator.reconcile import Reconciler
@@ -80,6 +81,8 @@ class Cluster:
 
     async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path.endswith("/events"):
+            if body["metadata"]["name"] in [event["metadata"]["name"] for event in self.events]:
+                raise ApiError(409, "AlreadyExists", "event")
             self.events.append(body)
             return {}
         if self.refuse:
@@ -387,6 +390,33 @@ async def test_what_passed_and_now_needs_a_person_is_told_by_a_warning_too() -> 
         ("Normal", "ImagePullFailed"),
         ("Warning", "ImagePullFailed"),
     ]
+
+
+async def test_a_failure_that_repeats_is_told_by_one_event_and_stays_until_a_pod_gets_further() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    await settle(cluster, reconciler)
+    [made] = cluster.jobs.values()
+    made["status"] |= {"startTime": NOW}
+    owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
+    shown = []
+    for number in range(4):
+        begun = {"startedAt": f"2026-11-23T11:59:{number}0Z"}
+        for state in ({"running": begun}, {"terminated": begun | {"exitCode": 137, "reason": "OOMKilled"}}):
+            metadata = cluster.head(f"pod-{number}") | {"ownerReferences": [owner]}
+            metadata["creationTimestamp"] = f"2026-11-23T11:59:{number}0Z"
+            status = {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
+            cluster.pods[number:] = [{"metadata": metadata, "status": status}]
+            reconciler.view.doubt(KEY)
+            await settle(cluster, reconciler)
+            shown.append(cluster.conditions()["Ready"][1])
+            if number == 2 and "running" in state:
+                posted = Progress(progress_percentage=5, last_updated_time="2026-11-23T11:59:25Z")
+                reconciler.posted[made["metadata"]["name"]] = posted
+                await settle(cluster, reconciler)
+                assert cluster.conditions()["Ready"][1] == "Collecting"
+    assert shown == ["Collecting", *["OutOfMemory"] * 7]
+    assert [(e["type"], e["reason"]) for e in cluster.events] == [("Normal", "OutOfMemory")]
 
 
 async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:

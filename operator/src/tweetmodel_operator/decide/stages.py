@@ -25,6 +25,8 @@ LONGEST_PAUSE_SECONDS = 600.0
 """How long the Job controller waits before it makes another pod, where several have failed or were evicted."""
 SLOW_START_SECONDS = 60.0
 """How long a pod may take to find a node, and then to start there, before it is told what that waits for."""
+FURTHER_SECONDS = 600.0
+"""How long a pod must run, or else tell progress, before it is taken to have got past what ended the one before it."""
 LOST_SECONDS = 30.0
 """How long after it is due a pod is taken for lost: a kubelet that answers kills it then, and says so at once."""
 
@@ -313,14 +315,31 @@ def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
             reason = Reason.POD_REFUSED  # what the chart's trainer.env names
         lasting = pod.waiting_reason not in PASSING
         return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=lasting)
-    tried_again = pod.exit_code not in (0, *PERMANENT)  # at a permanent code the Job is about to fail, and says so
-    if tried_again and (pod.exit_code or pod.failure):
-        reason, message = _ending(pod, job.stage)
-        if reason is Reason.INTERRUPTED:
-            return Verdict("Active", UNDER_WAY[job.stage], f"{message} The next pod goes on from there.")
-        return Verdict("Active", reason, f"{message} It is tried again.")
+    if failed := _failed(pod, job.stage):
+        return failed
     started = pod.running or pod.exit_code is not None
-    return _working(job.stage) if started else _starting(job.stage, pod, now)
+    verdict = _working(job.stage) if started else _starting(job.stage, pod, now)
+    return verdict if verdict.reason is Reason.PENDING else _again(job, pod, now, verdict)
+
+
+def _again(job: ObservedJob, pod: ObservedPod, now: str, verdict: Verdict) -> Verdict:
+    """The verdict on a pod without trouble, or what ended the one before, until this one has got further."""
+    earlier = _failed(job.pods[-2], job.stage) if len(job.pods) > 1 else None
+    left = FURTHER_SECONDS - (seconds_between(pod.started, now) if pod.started else 0.0)
+    further = left <= 0 or job.reported > pod.started > ""
+    if earlier is None or earlier.reason is verdict.reason or further:
+        return verdict
+    return replace(earlier, look_again=min(left, verdict.look_again or left))
+
+
+def _failed(pod: ObservedPod, stage: Stage) -> Verdict | None:
+    """What is told of a pod that failed while its Job tries again; None where it did not."""
+    if pod.exit_code in (0, *PERMANENT) or not (pod.exit_code or pod.failure):
+        return None  # at a permanent code the Job is about to fail, and says so
+    reason, message = _ending(pod, stage)
+    if reason is Reason.INTERRUPTED:
+        return Verdict("Active", UNDER_WAY[stage], f"{message} The next pod goes on from there.")
+    return Verdict("Active", reason, f"{message} It is tried again.")
 
 
 def _is_unread(pod: ObservedPod) -> bool:
