@@ -88,7 +88,9 @@ class Life:
 
     def __init__(self, choose: Callable[[Sequence[Any]], Any]) -> None:
         self.choose = choose
-        self.spec: TweetModelSpec = choose(SPECS)
+        self.specs = [choose(SPECS) for _ in range(3)]
+        """What it may say in this life: few, so that it often goes back to what it said before."""
+        self.spec: TweetModelSpec = self.specs[0]
         self.status: TweetModelStatus | None = None
         self.jobs: dict[str, ObservedJob] = {}
         self.plans: dict[str, Plan] = {}
@@ -245,7 +247,7 @@ class Life:
     def edit(self) -> None:
         """The spec changes, perhaps while the operator acts on what it saw before."""
         seen = self.view()
-        self.spec = self.choose(SPECS).model_copy(update={"suspend": self.spec.suspend})
+        self.spec = self.choose(self.specs).model_copy(update={"suspend": self.spec.suspend})
         self.generation += 1
         self.version += 1
         if self.choose((False, True)):
@@ -290,6 +292,12 @@ class Life:
     @event()
     def time_passes(self) -> None:
         self.clock += timedelta(minutes=self.choose((1, 31, 240)))
+
+    @event(lambda self: bool(self.status and self.status.schedule and self.status.schedule.next_time))
+    def it_is_due_and_all_goes_well(self) -> None:
+        due = (self.status and self.status.schedule and self.status.schedule.next_time) or self.now
+        self.clock = max(self.clock, datetime.fromisoformat(due))
+        self.all_goes_well_for_a_while()
 
     @event()
     def the_clock_jumps(self) -> None:
@@ -478,6 +486,13 @@ class Life:
             assert self.status.model
             assert self.status.model.publication
             assert self.status.model.publication.asked == asked
+
+    @always
+    def a_model_that_was_outdone_is_present_only_by_a_pin(self) -> None:
+        if self.status is None or self.status.observed_generation != self.generation or self.spec.pinned_run:
+            return
+        if self.status.holds("Ready") and self.status.model:
+            assert "Outdone" not in {r.outcome for r in self.status.runs if r.model_uri == self.status.model.uri}
 
     @always
     def a_run_is_outdone_for_good_unless_it_is_asked_for_anew(self) -> None:
