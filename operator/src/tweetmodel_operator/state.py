@@ -161,6 +161,10 @@ class Observed:
         told = self.status is not None and (self.status.attempt is not None or bool(self.status.runs))
         return told or bool(self.jobs)
 
+    def has_had(self, stage: Stage, identity: str) -> bool:
+        """Whether there may have been a Job for this before: of runs the status tells, of collections it does not."""
+        return any(run.id == identity for run in self.status.runs) if self.status and stage == "train" else self.has_begun
+
     @property
     def unfilled(self) -> tuple[str, ...]:
         """The absent fields that a default may still be filled into: a default that changes later trains nothing."""
@@ -219,15 +223,16 @@ class Decision:
         """Whether a stale view could make it do harm, so that it must be decided on what was read for it.
 
         Not so the first Job of a stage, whose name says what it is for, nor the outcome of a Job whose pods have all
-        been seen to end: neither is taken back. Where a list alone has told of the TweetModel, a first Job needs proof
-        too: in a list from the past, the Job may have come, been done and gone since.
+        been seen to end: neither is taken back. A Job for what may have had one before needs proof: the view lets go of
+        those that have ended. So does any where a list alone has told of the TweetModel: in a list from the past, the
+        Job may have come, been done and gone since.
         """
         final = bool(self.delete or self.suspend or self.farewell) or self.hold is not None or observed.deleting
-        again = any(request.attempt > 1 or observed.hearsay for request in self.create)
+        again = any(request.attempt > 1 or observed.has_had(request.plan.stage, request.id) for request in self.create)
         unseen = any(
             job.finished
             and not job.has_ttl
             and sum(pod.exit_code is not None for pod in job.pods) < max(1, job.ended_pods)
             for job in observed.jobs
         )
-        return final or again or unseen
+        return final or again or unseen or (observed.hearsay and bool(self.create))

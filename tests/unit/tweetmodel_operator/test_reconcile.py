@@ -163,7 +163,7 @@ def trained(cluster: Cluster) -> Report:
     """What the train pod of the Job that is there reports."""
     from makers import model
 
-    job = next(j for j in cluster.jobs.values() if j["metadata"]["labels"][names.STAGE] == "train")
+    job = next(j for j in reversed(cluster.jobs.values()) if j["metadata"]["labels"][names.STAGE] == "train")
     plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN])
     assert plan.run
     return success(model=model(plan.run), samples=["a tweet"])
@@ -643,6 +643,45 @@ async def test_a_job_that_only_the_view_has_lost_is_not_made_again() -> None:
     reconciler.view.drop("Job", job)
     await settle(cluster, reconciler)
     assert len(cluster.created) == 1
+
+
+@pytest.mark.parametrize("stage", ["collect", "train"])
+async def test_going_back_to_what_failed_says_so_at_once_while_its_job_is_there(stage: str) -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    sources = cluster.tweetmodel["spec"]["sources"]
+
+    async def ends(stage: str, report: Report, code: int = 0) -> None:
+        cluster.finish(stage, report, code)
+        reconciler.view.doubt(KEY)
+        await settle(cluster, reconciler)
+
+    async def edited(**spec: Any) -> None:
+        cluster.tweetmodel["spec"] |= spec
+        cluster.tweetmodel["metadata"] |= {"resourceVersion": cluster._next_version()}
+        reconciler.view.put("TweetModel", copy.deepcopy(cluster.tweetmodel))
+        await settle(cluster, reconciler)
+
+    await settle(cluster, reconciler)
+    if stage == "train":
+        await ends("collect", success(dataset=dataset()))
+    await ends(stage, failure(Reason.DIVERGED, "It diverged."), code=78)
+    await edited(training={"epochs": 9}, sources=[{**sources[0], "handle": "bob"}] if stage == "collect" else sources)
+    if stage == "collect":
+        await ends("collect", success(dataset=dataset()))
+    await ends("train", trained(cluster))
+    assert cluster.conditions()["Ready"] == ("True", "Succeeded")
+    made, seen, write = len(cluster.created), [], cluster.apply
+
+    async def noted(path: str, body: dict[str, Any], manager: str) -> dict[str, Any]:
+        seen.append(body["status"]["attempt"]["outcome"])
+        return await write(path, body, manager)
+
+    cluster.apply = noted
+    await edited(training={}, sources=sources)
+    assert seen == ["Failed"]
+    assert len(cluster.created) == made
+    assert cluster.conditions()["Ready"] == ("False", "Diverged")
 
 
 async def test_a_complete_job_whose_pods_have_not_been_seen_is_not_run_again() -> None:
