@@ -163,7 +163,9 @@ class Observed:
 
     def has_had(self, stage: Stage, identity: str) -> bool:
         """Whether there may have been a Job for this before: of runs the status tells, of collections it does not."""
-        return any(run.id == identity for run in self.status.runs) if self.status and stage == "train" else self.has_begun
+        if self.status and stage == "train":
+            return any(run.id == identity for run in self.status.runs)
+        return self.has_begun
 
     @property
     def unfilled(self) -> tuple[str, ...]:

@@ -60,7 +60,8 @@ def test_a_report_is_read_from_the_termination_message() -> None:
 def test_the_job_whose_pod_has_told_how_far_it_is_is_known() -> None:
     raw = tweetmodel()
     name = raw_job()["metadata"]["name"]
-    progress, attempt = Progress(progress_percentage=28, last_updated_time=NOW), {"stage": "train", "id": "a" * 16, "number": 1}
+    progress = Progress(progress_percentage=28, last_updated_time=NOW)
+    attempt = {"stage": "train", "id": "a" * 16, "number": 1}
     attempt |= {"inputs": "b" * 16, "job": name, "outcome": "Active"}
     raw["status"] = {"observedGeneration": 1, "attempt": attempt}
     assert not assemble(KEY, raw, [raw_job()], [], {}).jobs[0].reported
