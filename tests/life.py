@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
-from tweetmodel_api.plan import publish_id
+from tweetmodel_api.plan import Plan, publish_id
 from tweetmodel_api.reasons import PERMANENT, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Publication, TweetModelStatus
@@ -30,10 +30,14 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"deletionPolicy": "Delete"},
     {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
     {"reportTo": {"tensorBoard": {}}},
+    {"schedule": HOURLY, "publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
+    {"schedule": {"cron": "61 * * * *"}},
 )
 SPECS = tuple(spec(**change) for change in CHANGES)
 START = datetime.fromisoformat("2026-11-23T00:00:00Z")
 ENDED_WELL = ("Succeeded", "Outdone")
+POSTS = (1000, 1005, 1020)
+LOSSES = ("3.0", "3.1", "2.9")
 MOST_LOOKS = 12
 MOST_JOBS = 8
 
@@ -84,9 +88,12 @@ class Life:
 
     def __init__(self, choose: Callable[[Sequence[Any]], Any]) -> None:
         self.choose = choose
-        self.spec: TweetModelSpec = choose(SPECS)
+        self.specs = [choose(SPECS) for _ in range(3)]
+        """What it may say in this life: few, so that it often goes back to what it said before."""
+        self.spec: TweetModelSpec = self.specs[0]
         self.status: TweetModelStatus | None = None
         self.jobs: dict[str, ObservedJob] = {}
+        self.plans: dict[str, Plan] = {}
         self.generation = 1
         self.version = 0
         self.retry = ""
@@ -94,8 +101,10 @@ class Life:
         self.held = False
         self.gone = False
         self.clock = START
-        self.awake = self.roomy = True
+        self.awake = self.roomy = self.allowed = self.readable = True
+        self.begun = False
         self.ended: dict[str, str] = {}
+        self.outcomes: dict[str, str] = {}
         self.last_due = self.latest = ""
         self._decided: tuple[Observed, str, Decision] | None = None
 
@@ -105,7 +114,8 @@ class Life:
     def now(self) -> str:
         return self.clock.isoformat().replace("+00:00", "Z")
 
-    def view(self) -> Observed:
+    def view(self, finished: bool = True) -> Observed:
+        """What is read afresh; else what the operator's memory has, which lets go of finished Jobs with their TTL."""
         return Observed(
             key=KEY,
             uid=UID,
@@ -114,9 +124,13 @@ class Life:
             deleted=self.deleted,
             held=self.held,
             retry=self.retry,
-            spec=self.spec,
+            spec=self.spec if self.readable else None,
+            spec_error="" if self.readable else "spec.new: Extra inputs are not permitted",
+            forbidden="" if self.allowed else "spec.gpus 1 is more than the 0 that this cluster allows",
+            absent=("queueName",),
             status=self.status,
-            jobs=tuple(self.jobs.values()),
+            jobs=tuple(job for job in self.jobs.values() if finished or not (job.finished and job.has_ttl)),
+            proven=finished,
         )
 
     def decided(self) -> Decision:
@@ -129,6 +143,7 @@ class Life:
     def apply(self, seen: Observed, decision: Decision, writes: int = 99) -> int:
         """Does what `apply.py` does, until `writes` are made; returns how many there were."""
         todo: list[Any] = []
+        self._is_told_truly(seen, decision)
         fresh = seen.resource_version == str(self.version)
         if decision.hold:
             todo.append(lambda: fresh and self._hold(True))
@@ -143,6 +158,14 @@ class Life:
         for write in todo[:writes]:
             write()
         return len(todo)
+
+    def _is_told_truly(self, seen: Observed, decision: Decision) -> None:
+        """Where work is told of that was not told of before, there is a Job for it."""
+        before, after = (status.attempt if status else None for status in (seen.status, decision.status))
+        if after and after != before and after.outcome == "Active":
+            there = [job.name for job in self.jobs.values() if not job.finished]
+            assert after.job in [*there, *(request.name for request in decision.create)]
+            assert after.job not in self.jobs or after.job in there
 
     def _hold(self, held: bool) -> None:
         self.held = held
@@ -178,7 +201,8 @@ class Life:
             suspended=queued,
             queued=queued,
         )
-        self.jobs.setdefault(request.name, made)
+        if request.name not in self.jobs:
+            self.jobs[request.name], self.plans[request.name] = made, request.plan
 
     def _write(self, status: TweetModelStatus | None) -> None:
         assert status is not None
@@ -224,7 +248,12 @@ class Life:
 
     @event(lambda self: not self.gone)
     def look(self) -> None:
-        self.apply(self.view(), self.decided())
+        """As `reconcile.py` does: by memory where that is harmless, else by a fresh read."""
+        seen = self.view(finished=False)
+        decision = decide(seen, self.now, 5) if len(seen.jobs) < len(self.jobs) else self.decided()
+        if decision.needs_proof(seen):
+            seen, decision = self.view(), self.decided()
+        self.apply(seen, decision)
 
     @event(lambda self: not self.gone)
     def crash_in_the_middle(self) -> None:
@@ -234,7 +263,7 @@ class Life:
     def edit(self) -> None:
         """The spec changes, perhaps while the operator acts on what it saw before."""
         seen = self.view()
-        self.spec = self.choose(SPECS).model_copy(update={"suspend": self.spec.suspend})
+        self.spec = self.choose(self.specs).model_copy(update={"suspend": self.spec.suspend})
         self.generation += 1
         self.version += 1
         if self.choose((False, True)):
@@ -244,6 +273,15 @@ class Life:
     def suspend_or_resume(self) -> None:
         self.spec = self.spec.model_copy(update={"suspend": not self.spec.suspend})
         self.generation += 1
+        self.version += 1
+
+    @event()
+    def the_administrator_allows_or_forbids(self) -> None:
+        self.allowed = not self.allowed
+
+    @event(lambda self: not self.gone and not self.deleted)
+    def the_operator_and_the_spec_differ_in_version_or_again_agree(self) -> None:
+        self.readable = not self.readable
         self.version += 1
 
     @event(lambda self: not self.gone and not self.deleted)
@@ -271,12 +309,21 @@ class Life:
     def time_passes(self) -> None:
         self.clock += timedelta(minutes=self.choose((1, 31, 240)))
 
+    @event(lambda self: bool(self.status and self.status.schedule and self.status.schedule.next_time))
+    def it_is_due_and_all_goes_well(self) -> None:
+        due = (self.status and self.status.schedule and self.status.schedule.next_time) or self.now
+        self.clock = max(self.clock, datetime.fromisoformat(due))
+        self.all_goes_well_for_a_while()
+
     @event()
     def the_clock_jumps(self) -> None:
         self.clock += timedelta(minutes=self.choose((-3000, -240, -31, -1, 3000, 600_000)))
 
     @event()
-    def all_goes_well(self) -> None:
+    def all_goes_well_for_a_while(self) -> None:
+        self.all_goes_well(self.choose(POSTS), self.choose(LOSSES))
+
+    def all_goes_well(self, posts: int = POSTS[0], loss: str = LOSSES[0]) -> None:
         """Pods of deleted Jobs end, queues admit, Jobs succeed, until there is nothing left to do."""
         for job in filter(is_lost, list(self.jobs.values())):
             self.jobs[job.name] = replace(job, pods=())
@@ -289,12 +336,13 @@ class Life:
             if not left or self.gone:
                 return
             for job in left:
-                self._succeed(replace(job, suspended=False), 1000, "3.0")
+                self._succeed(replace(job, suspended=False), posts, loss)
         raise AssertionError("it makes Jobs for ever")
 
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
         made = model(job.id)
-        asked = publish_id(self.spec)
+        plan = self.plans[job.name]
+        asked = None if plan.repeat else publish_id(plan.spec)
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss}),
             "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
@@ -329,7 +377,7 @@ class Life:
     @event()
     def job_succeeds(self) -> None:
         for job in self._pick(may_run):
-            self._succeed(job, self.choose((1000, 1005, 1020)), self.choose(("3.1", "3.0", "2.9")))
+            self._succeed(job, self.choose(POSTS), self.choose(LOSSES))
 
     @event()
     def pod_fails(self) -> None:
@@ -399,6 +447,34 @@ class Life:
         assert not any(request.name in self.jobs for request in decision.create)
 
     @always
+    def no_default_is_filled_in_once_it_has_begun(self) -> None:
+        self.begun |= bool(self.status and self.status.attempt)
+        assert not (self.begun and self.view().unfilled)
+
+    @always
+    def what_is_not_allowed_or_suspended_is_at_work_no_more(self) -> None:
+        if self.gone or self.deleted or not self.readable:
+            return
+        decision = self.decided()
+        held = {name for name, to in decision.suspend if to}
+        for job in [job for job in self._unfinished() if not job.deleting and job.name not in decision.delete]:
+            assert self.allowed
+            assert not self.spec.suspend or job.suspended or job.name in held
+        assert not decision.create or (self.allowed and not self.spec.suspend)
+
+    @always
+    def no_job_is_at_work_where_all_is_done(self) -> None:
+        if self.gone or self.deleted or self.status is None or self.decided().changes(self.view()):
+            return
+        if self.status.holds("Ready"):
+            assert not [job for job in self._unfinished() if not job.deleting]
+
+    @always
+    def a_deletion_policy_is_followed_whatever_else_is_wrong(self) -> None:
+        if not (self.gone or self.deleted) and self.readable:
+            assert (self.spec.deletion_policy == "Delete") == (self.held if (to := self.decided().hold) is None else to)
+
+    @always
     def what_ended_well_stays(self) -> None:
         for run in self.status.runs if self.status else ():
             if self.ended.get(run.id) in ENDED_WELL:
@@ -414,10 +490,32 @@ class Life:
     def a_pin_that_is_ready_shows_its_model(self) -> None:
         if self.status is None or self.status.observed_generation != self.generation or not self.spec.pinned_run:
             return
-        ready = next(c for c in self.status.conditions if c.type == "Ready")
-        if ready.status == "True":
+        if self.status.holds("Ready"):
             assert self.status.model
             assert self.status.model.uri == model(self.spec.pinned_run).uri
+
+    @always
+    def what_is_ready_is_published_as_the_spec_asks(self) -> None:
+        if self.status is None or self.status.observed_generation != self.generation or self.spec.pinned_run:
+            return
+        if self.status.holds("Ready") and (asked := publish_id(self.spec)):
+            assert self.status.model
+            assert self.status.model.publication
+            assert self.status.model.publication.asked == asked
+
+    @always
+    def a_model_that_was_outdone_is_present_only_by_a_pin(self) -> None:
+        if self.status is None or self.status.observed_generation != self.generation or self.spec.pinned_run:
+            return
+        if self.status.holds("Ready") and self.status.model:
+            assert "Outdone" not in {r.outcome for r in self.status.runs if r.model_uri == self.status.model.uri}
+
+    @always
+    def a_run_is_outdone_for_good_unless_it_is_asked_for_anew(self) -> None:
+        """A pin changes no outcome."""
+        for run in self.status.runs if self.status and self.spec.pinned_run else ():
+            assert self.outcomes.get(run.id, run.outcome) == run.outcome or self.outcomes[run.id] not in ENDED_WELL
+        self.outcomes = {run.id: run.outcome for run in self.status.runs} if self.status else {}
 
     @always
     def due_times_go_forward(self) -> None:
@@ -458,7 +556,7 @@ class Life:
     def twin(self) -> "Life":
         """The same life, which may go on otherwise."""
         other = copy(self)
-        other.jobs = dict(self.jobs)
+        other.jobs, other.plans = dict(self.jobs), dict(self.plans)
         return other
 
     def rest(self) -> int:

@@ -74,8 +74,8 @@ class JobMaker:
     def attempt(self, number: int) -> "JobMaker":
         return self._with(attempt=number, name=names.job_name(KEY.name, UID, self.made.stage, self.made.id, number))
 
-    def running(self) -> "JobMaker":
-        return self._pod(running=True)
+    def running(self, since: str = "") -> "JobMaker":
+        return self._pod(running=True, started=since)
 
     def unheard(self) -> "JobMaker":
         """Its node does not answer, says the control plane."""
@@ -109,8 +109,8 @@ class JobMaker:
     def podless(self, since: str, started: str = "") -> "JobMaker":
         return self._with(pods=(), started=started or since, idle_since=since)
 
-    def reported(self) -> "JobMaker":
-        return self._with(has_reported=True)
+    def reported(self, at: str = NOW) -> "JobMaker":
+        return self._with(reported=at)
 
     def deleting(self) -> "JobMaker":
         return self._with(deleting=True)

@@ -113,6 +113,7 @@ def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str) -> str:
         template={name: value for name, value in dumped.items() if value != {}},
         checkpoint_seconds=spec.training.checkpoint_seconds if train else None,
         **({"publish": publish_id(spec)} if train and spec.publish else {}),
+        **({"pinned": True} if train and spec.pinned_run else {}),
         **({"report_to": _reported(spec.report_to)} if train and spec.report_to else {}),
         retry=retry,
     )

@@ -115,13 +115,10 @@ async def write_status(api: ApiServer, observed: Observed, status: TweetModelSta
     await _tell(api, observed, status, settings)
 
 
-ROUTINE = {*UNDER_WAY.values(), Reason.PENDING, Reason.SUCCEEDED}
-
-
 async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:
     """One event for each change of Ready's reason, and when a person must act, for `kubectl describe` and `events`.
 
-    None for a stage that begins as it should: its Job's own events say so.
+    None for a stage that begins or goes on as it should: its Job's own events say so.
     """
     before = observed.status
     old, ready = before.condition("Ready") if before else None, status.condition("Ready")
@@ -133,9 +130,10 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus, se
     if not same:
         metrics.TRANSITIONS.labels(ready.reason).inc()
     logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
-    if ready.reason in UNDER_WAY.values() and (old is None or old.reason in ROUTINE):
+    if ready.reason in UNDER_WAY.values() and (old is None or old.status != "False"):
         return
-    told = _Told("Warning" if stalled else "Normal", ready.reason, ready.message, status.run)
+    job = status.attempt.job if status.attempt else ""
+    told = _Told("Warning" if stalled else "Normal", ready.reason, ready.message, status.run, job)
     await _event(api, observed, settings, told)
 
 
@@ -146,9 +144,11 @@ class _Told(NamedTuple):
     reason: str
     note: str
     run: str | None
+    job: str = ""
 
 
 async def _event(api: ApiServer, observed: Observed, settings: Settings, told: _Told) -> None:
+    """Tells of a Job and a generation what was not told of them before: the same event has the same name."""
     key = observed.key
     now = datetime.now(UTC)
     event = {
@@ -156,7 +156,7 @@ async def _event(api: ApiServer, observed: Observed, settings: Settings, told: _
         "kind": "Event",
         "metadata": {
             "namespace": key.namespace,
-            "name": f"{key.name}.{short_hash(observed.uid, told.reason, now.isoformat())}",
+            "name": f"{key.name}.{short_hash(observed.uid, observed.generation, told.job, told.kind, told.reason)}",
             **({"annotations": {names.RUN: told.run}} if told.run else {}),
         },
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
@@ -175,6 +175,6 @@ async def _event(api: ApiServer, observed: Observed, settings: Settings, told: _
         },
     }
     try:
-        await api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", event)
+        await _ignoring(409, api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", event))
     except ApiError as error:  # an event is a courtesy: the status already says it
         logger.warning("%s: the event %s was not written: %s", key, told.reason, error)

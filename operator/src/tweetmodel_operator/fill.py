@@ -14,7 +14,7 @@ async def fill(api: ApiServer, observed: Observed, settings: Settings) -> bool:
     Raises:
         ApiError: the API server refused.
     """
-    if not observed.unfilled or observed.deleting:
+    if not observed.unfilled:
         return False
     key = observed.key
     values = filled(observed.unfilled, await _of_namespace(api, key.namespace), settings.defaults)

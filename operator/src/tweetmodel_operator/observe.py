@@ -61,7 +61,8 @@ def assemble(
     status = _status(tweetmodel.get("status"))
     attempt = status.attempt if status else None
     progress = posted.get(attempt.job) if attempt else None
-    reporting = attempt.job if attempt and status and (progress or status.progress) else ""
+    latest = progress or (status.progress if status else None)
+    reported = {attempt.job: latest.last_updated_time or ""} if attempt and latest else {}
     return Observed(
         key=key,
         uid=metadata["uid"],
@@ -71,12 +72,12 @@ def assemble(
         held=names.FINALIZER in metadata.get("finalizers", []),
         retry=metadata.get("annotations", {}).get(names.RETRY, ""),
         spec=spec,
-        unfilled=() if attempt else tuple(name for name in FIELDS if name not in tweetmodel.get("spec", {})),
+        absent=tuple(name for name in FIELDS if name not in tweetmodel.get("spec", {})),
         spec_error=spec_error,
         status=status,
         jobs=tuple(
             sorted(
-                (_job(job, pods, reporting, gpu_resource) for job in jobs if _is_of(job, metadata["uid"])),
+                (_job(job, pods, reported, gpu_resource) for job in jobs if _is_of(job, metadata["uid"])),
                 key=lambda job: (job.stage, job.id, job.attempt),
             )
         ),
@@ -135,7 +136,7 @@ def _owner(raw: JsonObject, kind: str) -> str:
     return next((str(o["uid"]) for o in owners if o.get("controller") and o["kind"] == kind), "")
 
 
-def _job(raw: JsonObject, pods: list[JsonObject], reporting: str, gpu_resource: str) -> ObservedJob:
+def _job(raw: JsonObject, pods: list[JsonObject], reported: dict[str, str], gpu_resource: str) -> ObservedJob:
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     failed = conditions.get("Failed", {})
@@ -148,7 +149,7 @@ def _job(raw: JsonObject, pods: list[JsonObject], reporting: str, gpu_resource: 
         attempt=int(labels[names.ATTEMPT]),
         inputs=annotations.get(names.INPUTS, ""),
         created=metadata["creationTimestamp"],
-        has_reported=metadata["name"] == reporting,
+        reported=reported.get(metadata["name"], ""),
         started=status.get("startTime", ""),
         ended=(failed or conditions.get("Complete", {})).get("lastTransitionTime", ""),
         idle_since=_idle_since(raw),

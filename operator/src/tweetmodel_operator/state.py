@@ -79,8 +79,8 @@ class ObservedJob:
     ended: str = ""
     idle_since: str = ""
     """When the Job controller said last that no pod of it is there; empty while one is, or it has not begun."""
-    has_reported: bool = False
-    """Whether a pod of it has told how far it is."""
+    reported: str = ""
+    """When a pod of it told last how far it is; empty while none has."""
     ended_pods: int = 0
     """How many pods the Job controller has counted as ended."""
     complete: bool = False
@@ -104,9 +104,14 @@ class ObservedJob:
         return self.complete or bool(self.failed_reason)
 
     @property
+    def managed(self) -> bool:
+        """Whether another manager, such as Kueue, says when its pods may be."""
+        return self.queued or (self.suspended and not self.suspended_by_us)
+
+    @property
     def has_made_pods(self) -> bool:
         """Whether a pod of it was there before, so that it may only pause before it makes the next one."""
-        known = self.has_reported or self.ended_pods > 0
+        known = bool(self.reported) or self.ended_pods > 0
         return known or seconds_between(self.started, self.idle_since) > SLOWEST_REFUSAL_SECONDS
 
 
@@ -125,8 +130,8 @@ class Observed:
     retry: str = ""
     """Value of the annotation by which a person asks for another attempt."""
     spec: TweetModelSpec | None = None
-    unfilled: tuple[str, ...] = ()
-    """Fields that the administrator may have a default for and the spec leaves out; empty once a Job was made."""
+    absent: tuple[str, ...] = ()
+    """Fields that the administrator may have a default for and the spec leaves out."""
     spec_error: str = ""
     """Why the spec can't be read, where `spec` is None."""
     forbidden: str = ""
@@ -151,6 +156,23 @@ class Observed:
     def suspended(self) -> bool:
         """Whether a person wants no work to be done."""
         return self.spec is not None and self.spec.suspend
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a Job was made, ever: the status drops an attempt that is settled, but keeps what it trained."""
+        told = self.status is not None and (self.status.attempt is not None or bool(self.status.runs))
+        return told or bool(self.jobs)
+
+    def has_had(self, stage: Stage, identity: str) -> bool:
+        """Whether there may have been a Job for this before: of runs the status tells, of collections it does not."""
+        if self.status and stage == "train":
+            return any(run.id == identity for run in self.status.runs)
+        return self.has_begun
+
+    @property
+    def unfilled(self) -> tuple[str, ...]:
+        """The absent fields that a default may still be filled into: a default that changes later trains nothing."""
+        return () if self.has_begun or self.deleting else self.absent
 
     @property
     def at_work(self) -> bool:
@@ -205,15 +227,16 @@ class Decision:
         """Whether a stale view could make it do harm, so that it must be decided on what was read for it.
 
         Not so the first Job of a stage, whose name says what it is for, nor the outcome of a Job whose pods have all
-        been seen to end: neither is taken back. Where a list alone has told of the TweetModel, a first Job needs proof
-        too: in a list from the past, the Job may have come, been done and gone since.
+        been seen to end: neither is taken back. A Job for what may have had one before needs proof: the view lets go of
+        those that have ended. So does any where a list alone has told of the TweetModel: in a list from the past, the
+        Job may have come, been done and gone since.
         """
         final = bool(self.delete or self.suspend or self.farewell) or self.hold is not None or observed.deleting
-        again = any(request.attempt > 1 or observed.hearsay for request in self.create)
+        again = any(request.attempt > 1 or observed.has_had(request.plan.stage, request.id) for request in self.create)
         unseen = any(
             job.finished
             and not job.has_ttl
             and sum(pod.exit_code is not None for pod in job.pods) < max(1, job.ended_pods)
             for job in observed.jobs
         )
-        return final or again or unseen
+        return final or again or unseen or (observed.hearsay and bool(self.create))

@@ -64,6 +64,6 @@ async def test_an_answer_that_is_no_object_is_none() -> None:
 
 async def test_without_the_crd_of_tweetmodeldefaults_the_clusters_defaults_are_filled_in() -> None:
     async with answering(404, "404 page not found") as api:
-        assert await fill(api, observed(unfilled=("queueName",)), Settings()) is False
+        assert await fill(api, observed(absent=("queueName",)), Settings()) is False
         with pytest.raises(ApiError, match=f"/tweetmodels/{KEY.name} was answered"):
-            await fill(api, observed(unfilled=("queueName",)), Settings(defaults={"queueName": "gpus"}))
+            await fill(api, observed(absent=("queueName",)), Settings(defaults={"queueName": "gpus"}))

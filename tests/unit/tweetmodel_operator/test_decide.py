@@ -6,7 +6,7 @@ import pytest
 
 from makers import DIGEST, NOW, dataset, failure, job, model, observed, spec, success
 from tweetmodel_api.plan import publish_id, run_id
-from tweetmodel_api.reasons import Reason
+from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.status import Metric, Progress, Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
@@ -278,6 +278,19 @@ def test_a_temporary_failure_is_shown_while_it_is_tried_again() -> None:
     assert "tried again" in message(decision)
 
 
+def test_a_failure_is_shown_until_the_next_pod_has_got_further() -> None:
+    ended = job().pod_ended(75, failure(Reason.STORAGE_UNREACHABLE, "No answer."))
+    told = after(observed(ended)).status
+    again = ended.running(NOW)
+    trying = after(observed(again, status=told), "2026-11-23T12:01:40Z")
+    assert (trying.status, trying.requeue_after) == (told, 500)
+    assert condition(after(observed(again, status=told), LATER), "Ready") == ("Unknown", "Collecting")
+    heard = after(observed(again.reported("2026-11-23T12:01:00Z"), status=told), "2026-11-23T12:01:40Z")
+    assert condition(heard, "Ready") == ("Unknown", "Collecting")
+    stopped = job().pod_ended(143, failure(Reason.INTERRUPTED)).running(NOW)
+    assert message(after(observed(stopped))) == FACTS[Reason.COLLECTING].meaning
+
+
 def test_a_permanent_failure_is_not_told_before_the_job_has_failed() -> None:
     before = after(observed(job().running()))
     ended = after(observed(job().pod_ended(66, failure(Reason.SOURCE_MISSING)), status=before.status))
@@ -539,6 +552,58 @@ def test_what_the_administrator_does_not_allow_stalls_and_makes_no_job() -> None
     assert condition(decision, "Stalled") == ("True", "NotAllowed")
     assert "spec.podTemplate.image x" in message(decision)
     assert not decision.create
+
+
+FORBIDDEN = "spec.sources names @ada, an account that this cluster never learns from"
+
+
+def test_what_is_not_allowed_any_more_is_stopped_and_goes_on_from_its_checkpoint_once_it_is_allowed() -> None:
+    posted = Progress(progress_percentage=45, last_updated_time=NOW)
+    running = job("train").running()
+    under_way = after(observed(running, status=collected(), progress=posted)).status
+    for suspend in (False, True):
+        stopped = after(observed(running, of=spec(suspend=suspend), status=under_way, forbidden=FORBIDDEN))
+        assert (stopped.delete, stopped.suspend, stopped.create) == ((running.obj().name,), (), ())
+        assert condition(stopped, "Stalled") == ("True", "NotAllowed")
+        assert condition(stopped, "Trained") == ("Unknown", "NotAllowed")
+        assert stopped.status
+        assert stopped.status.progress is None
+    gone = after(observed(status=stopped.status, forbidden=FORBIDDEN), LATER)
+    assert not gone.create
+    allowed = after(observed(status=gone.status))
+    assert [(r.id, r.attempt) for r in allowed.create] == [(running.obj().id, 2)]
+
+
+def test_a_job_that_ended_before_its_spec_was_forbidden_has_its_outcome_stored() -> None:
+    finished = job("train").complete(success(model=model(run_id(spec(), DIGEST))))
+    first = after(observed(finished, status=collected(), forbidden=FORBIDDEN))
+    assert condition(first, "Stalled") == ("True", "NotAllowed")
+    assert first.status
+    assert [run.outcome for run in first.status.runs] == ["Succeeded"]
+    assert after(observed(finished, status=first.status, forbidden=FORBIDDEN)).expire == (finished.obj().name,)
+
+
+BAD = {"schedule": {"cron": "61 * * * *"}}
+
+
+def test_a_mistake_in_the_spec_leaves_its_job_alone_until_it_is_corrected_but_a_suspension_counts() -> None:
+    running = job("train").running()
+    under_way = after(observed(running, status=collected())).status
+    unread = replace(observed(running, status=under_way), spec=None, spec_error="spec.training.epochs: too many")
+    for mistaken in (unread, observed(running, of=spec(**BAD), status=under_way)):
+        left = after(mistaken)
+        assert condition(left, "Stalled") == ("True", "InvalidSpec")
+        assert (left.delete, left.suspend, left.create) == ((), (), ())
+    held = spec(**BAD, suspend=True)
+    assert after(observed(running, of=held, status=under_way)).suspend == ((running.obj().name, True),)
+    assert not after(observed(running.suspended(by_us=True), of=held, status=under_way)).suspend
+    assert after(observed(running.queued(), of=held, status=under_way)).delete == (running.obj().name,)
+    assert after(observed(running, of=held, status=under_way, forbidden=FORBIDDEN)).delete == (running.obj().name,)
+
+
+@pytest.mark.parametrize("wrong", [{"forbidden": FORBIDDEN}, {"of": spec(**BAD, deletionPolicy="Delete")}])
+def test_a_deletion_policy_counts_whatever_else_is_wrong_with_the_spec(wrong: dict[str, object]) -> None:
+    assert after(observed(**{"of": spec(deletionPolicy="Delete"), **wrong})).hold is True
 
 
 def test_a_tweetmodel_that_is_being_deleted_is_left_alone() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from makers import KEY, UID, failure, spec
+from makers import KEY, NOW, UID, failure, spec
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import encode
 from tweetmodel_api.status import Progress
@@ -78,13 +78,14 @@ def test_a_report_is_read_from_the_termination_message() -> None:
 def test_the_job_whose_pod_has_told_how_far_it_is_is_known() -> None:
     raw = tweetmodel()
     name = raw_job()["metadata"]["name"]
-    progress, attempt = Progress(progress_percentage=28), {"stage": "train", "id": "a" * 16, "number": 1}
+    progress = Progress(progress_percentage=28, last_updated_time=NOW)
+    attempt = {"stage": "train", "id": "a" * 16, "number": 1}
     attempt |= {"inputs": "b" * 16, "job": name, "outcome": "Active"}
     raw["status"] = {"observedGeneration": 1, "attempt": attempt}
-    assert not assemble(KEY, raw, [raw_job()], [], {}).jobs[0].has_reported
-    assert assemble(KEY, raw, [raw_job()], [], {name: progress}).jobs[0].has_reported
-    raw["status"]["progress"] = {"progressPercentage": 28}
-    assert assemble(KEY, raw, [raw_job()], [], {}).jobs[0].has_reported
+    assert not assemble(KEY, raw, [raw_job()], [], {}).jobs[0].reported
+    assert assemble(KEY, raw, [raw_job()], [], {name: progress}).jobs[0].reported
+    raw["status"]["progress"] = {"progressPercentage": 28, "lastUpdatedTime": NOW}
+    assert assemble(KEY, raw, [raw_job()], [], {}).jobs[0].reported
 
 
 def test_a_termination_message_that_is_no_report_counts_as_none() -> None:

@@ -12,6 +12,7 @@ from makers import KEY, NOW, UID, dataset, failure, spec, success
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, encode
+from tweetmodel_api.status import Progress
 from tweetmodel_operator import logs, metrics, names
 from tweetmodel_operator.api_server import ApiError
 from tweetmodel_operator.reconcile import Reconciler
@@ -80,6 +81,8 @@ class Cluster:
 
     async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path.endswith("/events"):
+            if body["metadata"]["name"] in [event["metadata"]["name"] for event in self.events]:
+                raise ApiError(409, "AlreadyExists", "event")
             self.events.append(body)
             return {}
         if self.refuse:
@@ -160,7 +163,7 @@ def trained(cluster: Cluster) -> Report:
     """What the train pod of the Job that is there reports."""
     from makers import model
 
-    job = next(j for j in cluster.jobs.values() if j["metadata"]["labels"][names.STAGE] == "train")
+    job = next(j for j in reversed(cluster.jobs.values()) if j["metadata"]["labels"][names.STAGE] == "train")
     plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN])
     assert plan.run
     return success(model=model(plan.run), samples=["a tweet"])
@@ -403,6 +406,33 @@ async def test_what_passed_and_now_needs_a_person_is_told_by_a_warning_too() -> 
     ]
 
 
+async def test_a_failure_that_repeats_is_told_by_one_event_and_stays_until_a_pod_gets_further() -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    await settle(cluster, reconciler)
+    [made] = cluster.jobs.values()
+    made["status"] |= {"startTime": NOW}
+    owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
+    shown = []
+    for number in range(4):
+        begun = {"startedAt": f"2026-11-23T11:59:{number}0Z"}
+        for state in ({"running": begun}, {"terminated": begun | {"exitCode": 137, "reason": "OOMKilled"}}):
+            metadata = cluster.head(f"pod-{number}") | {"ownerReferences": [owner]}
+            metadata["creationTimestamp"] = f"2026-11-23T11:59:{number}0Z"
+            status = {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
+            cluster.pods[number:] = [{"metadata": metadata, "status": status}]
+            reconciler.view.doubt(KEY)
+            await settle(cluster, reconciler)
+            shown.append(cluster.conditions()["Ready"][1])
+            if number == 2 and "running" in state:
+                posted = Progress(progress_percentage=5, last_updated_time="2026-11-23T11:59:25Z")
+                reconciler.posted[made["metadata"]["name"]] = posted
+                await settle(cluster, reconciler)
+                assert cluster.conditions()["Ready"][1] == "Collecting"
+    assert shown == ["Collecting", *["OutOfMemory"] * 7]
+    assert [(e["type"], e["reason"]) for e in cluster.events] == [("Normal", "OutOfMemory")]
+
+
 async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:
     cluster = Cluster(tweetmodel())
     reconciler = operator(cluster)
@@ -436,6 +466,24 @@ async def test_a_default_that_changes_later_changes_no_tweetmodel_that_has_begun
     cluster.defaults = {"gpus": 0, "queueName": "slow"}
     await settle(cluster)
     assert cluster.tweetmodel == before
+
+
+async def test_a_default_that_comes_after_a_look_that_found_nothing_new_trains_nothing() -> None:
+    cluster = Cluster(tweetmodel())
+    cluster.tweetmodel["spec"] |= {"schedule": {"cron": "0 18 * * *"}}
+    del cluster.tweetmodel["spec"]["baseModel"]
+    reconciler = await finished(cluster)
+    reconciler.now = lambda: "2026-11-23T18:00:00Z"
+    reconciler.view.doubt(KEY)
+    await settle(cluster, reconciler)
+    cluster.finish("collect", success(dataset=dataset(new=0)))
+    reconciler.view.doubt(KEY)
+    await settle(cluster, reconciler)
+    assert len(cluster.created) == 3
+    cluster.defaults = {"baseModel": {"scratch": {"preset": "Small"}}}
+    await settle(cluster, Reconciler(cluster, Settings(), reconciler.now))
+    assert "baseModel" not in cluster.tweetmodel["spec"]
+    assert len(cluster.created) == 3
 
 
 async def test_without_storage_anywhere_it_says_so_and_begins_once_there_is_a_default() -> None:
@@ -609,6 +657,45 @@ async def test_a_job_that_only_the_view_has_lost_is_not_made_again() -> None:
     reconciler.view.drop("Job", job)
     await settle(cluster, reconciler)
     assert len(cluster.created) == 1
+
+
+@pytest.mark.parametrize("stage", ["collect", "train"])
+async def test_going_back_to_what_failed_says_so_at_once_while_its_job_is_there(stage: str) -> None:
+    cluster = Cluster(tweetmodel())
+    reconciler = operator(cluster)
+    sources = cluster.tweetmodel["spec"]["sources"]
+
+    async def ends(stage: str, report: Report, code: int = 0) -> None:
+        cluster.finish(stage, report, code)
+        reconciler.view.doubt(KEY)
+        await settle(cluster, reconciler)
+
+    async def edited(**spec: Any) -> None:
+        cluster.tweetmodel["spec"] |= spec
+        cluster.tweetmodel["metadata"] |= {"resourceVersion": cluster._next_version()}
+        reconciler.view.put("TweetModel", copy.deepcopy(cluster.tweetmodel))
+        await settle(cluster, reconciler)
+
+    await settle(cluster, reconciler)
+    if stage == "train":
+        await ends("collect", success(dataset=dataset()))
+    await ends(stage, failure(Reason.DIVERGED, "It diverged."), code=78)
+    await edited(training={"epochs": 9}, sources=[{**sources[0], "handle": "bob"}] if stage == "collect" else sources)
+    if stage == "collect":
+        await ends("collect", success(dataset=dataset()))
+    await ends("train", trained(cluster))
+    assert cluster.conditions()["Ready"] == ("True", "Succeeded")
+    made, seen, write = len(cluster.created), [], cluster.apply
+
+    async def noted(path: str, body: dict[str, Any], manager: str) -> dict[str, Any]:
+        seen.append(body["status"]["attempt"]["outcome"])
+        return await write(path, body, manager)
+
+    cluster.apply = noted
+    await edited(training={}, sources=sources)
+    assert seen == ["Failed"]
+    assert len(cluster.created) == made
+    assert cluster.conditions()["Ready"] == ("False", "Diverged")
 
 
 async def test_a_complete_job_whose_pods_have_not_been_seen_is_not_run_again() -> None:

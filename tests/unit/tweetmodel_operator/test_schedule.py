@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from makers import KEY, UID, JobMaker, dataset, model, spec, success
+from tweetmodel_api.plan import publish_id
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_api.status import Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
 from tweetmodel_operator.decide.schedule import is_due_time, next_time, problem
 from tweetmodel_operator.state import Decision, Observed, ObservedJob
@@ -23,10 +24,19 @@ class Days:
         self.spec: TweetModelSpec = spec(**changes)
         self.status: TweetModelStatus | None = None
         self.jobs: list[ObservedJob] = []
+        self.forbidden = ""
 
     def look(self, now: str) -> Decision:
         """What the operator decides now; Jobs are made and deleted as it says."""
-        observed = Observed(key=KEY, uid=UID, generation=1, spec=self.spec, status=self.status, jobs=tuple(self.jobs))
+        observed = Observed(
+            key=KEY,
+            uid=UID,
+            generation=1,
+            spec=self.spec,
+            forbidden=self.forbidden,
+            status=self.status,
+            jobs=tuple(self.jobs),
+        )
         decision = decide(observed, now, 5)
         self.status = decision.status or self.status
         self.jobs = [job for job in self.jobs if job.name not in decision.delete]
@@ -44,8 +54,12 @@ class Days:
         """The train Job ends with a model of this loss."""
         run = self.jobs[-1].id
         made = model(run)
-        evaluation = made.evaluation.model_copy(update={"loss": loss, "loss_before": before})
-        return self._end("train", now, model=made.model_copy(update={"evaluation": evaluation}))
+        asked = publish_id(self.spec) if not self.spec.pinned_run else None
+        known = {
+            "evaluation": made.evaluation.model_copy(update={"loss": loss, "loss_before": before}),
+            "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
+        }
+        return self._end("train", now, model=made.model_copy(update=known))
 
     def end_collect(self, now: str, **report: Any) -> Decision:
         """The collect Job ends with this report."""
@@ -284,6 +298,15 @@ def test_nothing_is_due_while_it_is_suspended() -> None:
     assert stages(days.look(TUESDAY)) == ["collect"]
 
 
+def test_nothing_is_due_while_it_is_not_allowed() -> None:
+    days = Days(schedule=DAILY)
+    days.first()
+    days.forbidden = "spec.gpus 8 is more than the 1 that this cluster allows"
+    assert not days.look(TUESDAY).create
+    days.forbidden = ""
+    assert stages(days.look(TUESDAY)) == ["collect"]
+
+
 def test_a_schedule_that_is_held_up_is_not_even_looked_at() -> None:
     days = Days(schedule=DAILY)
     days.first()
@@ -478,6 +501,96 @@ def test_taking_the_schedule_away_after_a_run_was_outdone_changes_no_model() -> 
     days.spec = spec()
     assert not days.look(TUESDAY).create
     assert days.current == before
+
+
+PUBLISHED = {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}}
+
+
+def test_publishing_is_asked_for_of_the_model_that_stays_however_its_last_look_ended() -> None:
+    rarely = DAILY | {"minNewPosts": 50}
+    waiting = Days(schedule=rarely)
+    waiting.first()
+    waiting.look(MONDAY)
+    waiting.collect(MONDAY, "b", 1000, new=30)
+    waiting.jobs = []
+    for days, when in ((waiting, rarely), (outdone(), DAILY)):
+        stays = days.current
+        days.spec = spec(schedule=when, **PUBLISHED)
+        (request,) = days.look(MONDAY).create
+        assert request.plan.run in stays
+        assert request.plan.dataset
+        assert (request.plan.dataset.digest, request.plan.repeat) == ("a" * 64, False)
+        days.train(MONDAY, "3.0")
+        assert (days.ready, days.current) == (True, stays)
+        days.jobs = []
+        assert not days.look(MONDAY).create
+
+
+def test_what_is_put_back_is_published_too() -> None:
+    days = two_runs()
+    assert days.status
+    newer, older = days.status.runs
+    days.spec = spec(training={"epochs": 9}, pinnedRun=older.id, **PUBLISHED)
+    days.look(MONDAY)
+    days.train(MONDAY, "3.0")
+    days.spec = spec(training={"epochs": 9}, pinnedRun=newer.id, **PUBLISHED)
+    days.look(MONDAY)
+    days.train(MONDAY, "2.0")
+    days.spec = spec(training={"epochs": 9}, **PUBLISHED)
+    (request,) = days.look(MONDAY).create
+    assert (request.plan.run, request.plan.repeat) == (newer.id, False)
+
+
+def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_one_afterwards() -> None:
+    days = outdone()
+    better = days.current
+    assert days.status
+    worse = days.status.runs[0]
+    days.spec = spec(schedule=DAILY, pinnedRun=worse.id)
+    days.look(MONDAY)
+    days.train(MONDAY, "3.5")
+    assert (days.ready, days.current) == (True, worse.model_uri)
+    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded"]
+    assert not days.look(MONDAY).create
+    days.jobs = []
+    assert not days.look(MONDAY).create
+    days.spec = spec(schedule=DAILY)
+    (request,) = days.look(MONDAY).create
+    assert request.plan.repeat
+    days.train(MONDAY, "3.0")
+    assert days.current == better
+
+
+@pytest.mark.parametrize(("digest", "new"), [("a", 0), ("c", 5)])
+def test_the_better_model_comes_back_too_where_a_due_time_comes_with_the_end_of_a_pin(digest: str, new: int) -> None:
+    days = outdone()
+    better = days.current
+    assert days.status
+    days.spec = spec(schedule=DAILY | {"minNewPosts": 10}, pinnedRun=days.status.runs[0].id)
+    days.look(MONDAY)
+    days.train(MONDAY, "3.5")
+    days.jobs = []
+    days.spec = spec(schedule=DAILY | {"minNewPosts": 10})
+    assert stages(days.look(TUESDAY)) == ["collect"]
+    (request,) = days.collect(TUESDAY, digest, 1000, new=new).create
+    assert request.plan.run in better
+    days.train(TUESDAY, "3.0")
+    assert (days.ready, days.current) == (True, better)
+
+
+def test_a_new_model_must_beat_the_better_one_and_not_what_was_pinned() -> None:
+    days = outdone()
+    assert days.status
+    days.spec = spec(schedule=DAILY, pinnedRun=days.status.runs[0].id)
+    days.look(MONDAY)
+    days.train(MONDAY, "3.5")
+    days.spec = spec(schedule=DAILY)
+    days.look(TUESDAY)
+    days.collect(TUESDAY, "c", 1000, new=5)
+    days.train(TUESDAY, "3.0")
+    assert days.jobs[-1].stage == "train"
+    (request,) = days.look(TUESDAY).create
+    assert (request.plan.beat, request.plan.repeat) == ("3.0", False)
 
 
 def test_a_pinned_run_is_not_disturbed_by_the_schedule() -> None:

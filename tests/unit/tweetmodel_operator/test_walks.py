@@ -34,8 +34,10 @@ def test_walks_drawn_at_random(part: int) -> None:
 
 
 def walk(random: Random) -> None:
-    """A life in which some kinds of events happen, and others never do."""
+    """A life in which some kinds of events happen, and others never do; half of them begin with a finished model."""
     life = Life(random.choice)
+    if random.choice((False, True)):
+        life.all_goes_well()
     kinds = random.sample(EVENTS, random.randint(3, len(EVENTS)))
     for step in range(STEPS):
         possible = [event for event in kinds if event.may_happen(life)]

@@ -35,30 +35,57 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
     if observed.deleting:
         return deletion.decide(observed, before, now)
     if observed.spec is None:
-        status = conditions.stalled(before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
+        status = conditions.stalled(before, before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
         return Decision(status=status, requeue_after=REFUSED_SECONDS if observed.unfilled else None)
-    if observed.forbidden:
-        return Decision(status=conditions.stalled(before, observed, Reason.NOT_ALLOWED, observed.forbidden, now))
-    if problem := schedule.problem(observed.spec.schedule, now) or runs.problem(observed.spec, before):
-        return Decision(status=conditions.stalled(before, observed, Reason.INVALID_SPEC, problem, now))
-    turned = schedule.turn(observed.spec, before, now)
+    spec = observed.spec
+    if problem := schedule.problem(spec.schedule, now) or runs.problem(spec, before):
+        return _left_alone(observed, spec, before, problem, now)
+    if observed.forbidden:  # as if it were suspended, but for its Jobs, which go
+        spec = spec.model_copy(update={"suspend": True})
+        observed = replace(observed, spec=spec)
+    return _followed(observed, spec, before, now, progress_interval)
+
+
+def _left_alone(observed: Observed, spec: TweetModelSpec, before: TweetModelStatus, problem: str, now: str) -> Decision:
+    """What happens where a mistake in the spec keeps it from being followed: nothing begins, and no Job is lost to it.
+
+    What has nothing to do with the mistake counts nevertheless: a suspension, the finalizer, what is not allowed.
+    """
+    reason, told = (Reason.NOT_ALLOWED, observed.forbidden) if observed.forbidden else (Reason.INVALID_SPEC, problem)
+    unfinished = [job for job in observed.jobs if not (job.finished or job.deleting)]
+    ending = tuple(job.name for job in unfinished if observed.forbidden or (spec.suspend and job.managed))
+    return Decision(
+        delete=ending,
+        suspend=tuple((j.name, True) for j in unfinished if spec.suspend and not j.suspended and j.name not in ending),
+        status=conditions.stalled(before, before, observed, reason, told, now),
+        hold=deletion.hold(observed, spec),
+    )
+
+
+def _followed(
+    observed: Observed, spec: TweetModelSpec, before: TweetModelStatus, now: str, progress_interval: int
+) -> Decision:
+    turned = schedule.turn(spec, before, now)
     due = (turned and turned.last_time) or ""
-    pursuits, dataset = _pursue_in_order(observed, observed.spec, before, due, now)
+    pursuits, dataset = _pursue_in_order(observed, spec, before, due, now)
     status = conditions.status(before, observed, pursuits, dataset, turned, now)
+    if observed.forbidden:
+        status = conditions.stalled(before, status, observed, Reason.NOT_ALLOWED, observed.forbidden, now)
     status, requeue_after = conditions.throttle(before, status, progress_interval)
     moments = [
         requeue_after,
-        schedule.wake_after(observed.spec, status, now),
+        schedule.wake_after(spec, status, now),
         *(pursuit.verdict.look_again for pursuit in pursuits),
     ]
-    wanted = {pursuit.goal for pursuit in pursuits}
+    wanted = {pursuit.goal for pursuit in pursuits if not pursuit.settled}
+    ending = _superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete)
     decision = Decision(
-        delete=_superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete),
-        suspend=_suspensions(observed, observed.spec, wanted),
-        create=tuple(request(observed, observed.spec, p, dataset) for p in pursuits if p.create is not None),
+        delete=ending,
+        suspend=_suspensions(observed, spec, wanted, ending),
+        create=tuple(request(observed, spec, p, dataset) for p in pursuits if p.create is not None),
         status=status,
         requeue_after=min((moment for moment in moments if moment is not None), default=None),
-        hold=deletion.hold(observed, observed.spec),
+        hold=deletion.hold(observed, spec),
     )
     return replace(decision, expire=_expirable(observed)) if status == observed.status else decision
 
@@ -94,11 +121,9 @@ def _pursue_in_order(
         if not (collect.verdict.succeeded and report and report.dataset):
             return (collect,), None
         dataset = report.dataset
-    goal = runs.wanted(spec, before, dataset, observed.retry)
-    if waits := runs.too_few_new(spec, before, dataset, goal):
-        return (collect, waits), dataset
+    goal, told = runs.wanted(spec, before, dataset, observed.retry)
     if runs.is_settled(spec, before, goal):
-        return (collect, settled(goal, conditions.sentence_of_model(before, goal.id))), dataset
+        return (collect, settled(goal, told or conditions.sentence_of_model(before, goal.id))), dataset
     return (collect, runs.compared(pursue(goal, observed, now))), dataset
 
 
@@ -121,10 +146,13 @@ def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:
     )
 
 
-def _suspensions(observed: Observed, spec: TweetModelSpec, wanted: set[Goal]) -> tuple[tuple[str, bool], ...]:
+def _suspensions(
+    observed: Observed, spec: TweetModelSpec, wanted: set[Goal], ending: tuple[str, ...]
+) -> tuple[tuple[str, bool], ...]:
     """Follows spec.suspend; a Job that another manager suspends and resumes (Kueue) is left to that manager."""
     identities = {(goal.stage, goal.id) for goal in wanted}
-    mine = [j for j in observed.jobs if not j.finished and not j.deleting and (j.stage, j.id) in identities]
+    staying = [j for j in observed.jobs if not j.finished and not j.deleting and j.name not in ending]
+    mine = [j for j in staying if (j.stage, j.id) in identities]
     if spec.suspend:
         return tuple((job.name, True) for job in mine if not (job.suspended or job.queued))
     return tuple((job.name, False) for job in mine if job.suspended and job.suspended_by_us)

@@ -51,7 +51,7 @@ def status(
     attempt = present.attempt or (before.attempt if before.attempt and before.attempt.outcome != "Active" else None)
     same_job = bool(before.attempt and attempt and before.attempt.job == attempt.job)
     working = present.verdict.outcome == "Active"
-    under_way = working and same_job and present.verdict.reason is not Reason.SUSPENDED
+    under_way = working and same_job and not observed.suspended
     progress = (observed.progress or before.progress) if under_way else None
     after = before.model_copy(
         update={
@@ -73,11 +73,6 @@ def status(
     return after.model_copy(update={"summary": _summary(observed, after, present.verdict)})
 
 
-def stalled(before: TweetModelStatus, observed: Observed, reason: Reason, message: str, now: str) -> TweetModelStatus:
-    """The status of a spec that nothing can be done for: the operator can't read it, or may not follow it."""
-    return _stalled(before, before, observed, reason, message, now)
-
-
 def purging(
     before: TweetModelStatus, observed: Observed, verdict: Verdict, now: str, attempt: Attempt | None = None
 ) -> TweetModelStatus:
@@ -93,7 +88,7 @@ def refused(
     before: TweetModelStatus, decided: TweetModelStatus, observed: Observed, message: str, now: str
 ) -> TweetModelStatus:
     """The status `decided`, where the cluster does not allow the Job."""
-    return _stalled(before, decided, observed, Reason.POD_REFUSED, message, now, needs_person=not may_pass(message))
+    return stalled(before, decided, observed, Reason.POD_REFUSED, message, now, needs_person=not may_pass(message))
 
 
 def may_pass(refusal: str) -> bool:
@@ -101,7 +96,7 @@ def may_pass(refusal: str) -> bool:
     return FULL in refusal or UNANSWERED in refusal
 
 
-def _stalled(
+def stalled(
     before: TweetModelStatus,
     decided: TweetModelStatus,
     observed: Observed,
@@ -110,11 +105,14 @@ def _stalled(
     now: str,
     needs_person: bool = True,
 ) -> TweetModelStatus:
+    """The status `decided`, where something stands in the way of all: what can't be read, is not allowed or refused."""
     verdict = Verdict("Failed", reason, f"{message}. {FACTS[reason].advice}", needs_person=needs_person)
     overall = _overall(before, observed.generation, verdict, now)
     kinds = {condition.type for condition in overall}
     stages = tuple(condition for condition in decided.conditions if condition.type not in kinds)
-    return decided.model_copy(update={"observed_generation": observed.generation, "conditions": (*overall, *stages)})
+    update = {"observed_generation": observed.generation, "progress": None, "conditions": (*overall, *stages)}
+    summary = decided.summary and decided.summary.model_copy(update={"progress": None, "eta": None})
+    return decided.model_copy(update=update | {"summary": summary})
 
 
 def throttle(before: TweetModelStatus, after: TweetModelStatus, interval: int) -> tuple[TweetModelStatus, float | None]:

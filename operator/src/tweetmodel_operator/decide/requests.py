@@ -1,5 +1,6 @@
 """The Job that a pursuit asks for, with the plan that its pod follows."""
 
+from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset
@@ -13,6 +14,10 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
     assert number is not None  # only pursuits that create come here
     training = goal.stage == "train"
     runs = observed.status.runs if observed.status else ()
+    layout = Layout(spec.storage.uri, observed.key.namespace, observed.key.name)
+    trained_on = DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None
+    if goal.dataset:
+        trained_on = DatasetReference(uri=layout.dataset(goal.dataset), digest=goal.dataset)
     return JobRequest(
         name=goal.job_name(observed, number),
         uid=observed.uid,
@@ -25,7 +30,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
             name=observed.key.name,
             spec=spec,
             run=goal.id if training else None,
-            dataset=DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None,
+            dataset=trained_on,
             known=goal.known,
             learnt_from=tuple(sorted({run.dataset_digest for run in runs})) if goal.stage == "collect" else (),
             borrowed={name: found for name, found in observed.borrowed.items() if found},

@@ -9,24 +9,37 @@ from dataclasses import replace
 from tweetmodel_api.plan import base_id, collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, Run, Start, TrainedModel, TweetModelStatus
-from tweetmodel_operator.decide.stages import Goal, Pursuit, settled
+from tweetmodel_operator.decide.stages import Goal, Pursuit
 
 MOST = 10
 MADE_A_MODEL = ("Succeeded", "Outdone")
 
 
-def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, retry: str) -> Goal:
-    """The run of this spec and data set; where a better one of the same recipe outdid it, that one put back."""
+def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, retry: str) -> tuple[Goal, str]:
+    """The run to have by this spec and data set, and what there is to say where it is another one's that stays."""
     known = next((run for run in before.runs if _is_of(run, spec, dataset.digest)), None)
-    inputs = inputs_id("train", spec, retry)
+    current, publish = _current(before), publish_id(spec)
     better = next((run for run in before.runs if run.outcome == "Succeeded" and _is_of_recipe(run, spec)), None)
-    if known and known.outcome == "Outdone" and better and better != _current(before):
-        return Goal("train", better.id, inputs, repeat=True)
+    if better and (_is_outdone(known) or (current and _is_outdone(current) and _is_of_recipe(current, spec))):
+        goal = _kept(better, spec, retry)
+        if better != current or not goal.is_published(before.model):
+            return goal, ""
     start = known.start if known else _start(spec, before, dataset)
     run = run_id(spec, dataset.digest, start)
     incumbent = _incumbent(spec, before)
+    if incumbent and not any(r.id == run for r in before.runs) and (told := _too_few_new(spec, dataset)):
+        return _kept(incumbent, spec, retry), told
     beat = incumbent.evaluation.loss if incumbent and incumbent.id != run and incumbent.evaluation else None
-    return Goal("train", run, inputs, start=start, beat=beat, publish=publish_id(spec))
+    return Goal("train", run, inputs_id("train", spec, retry), start=start, beat=beat, publish=publish), ""
+
+
+def _kept(run: Run, spec: TweetModelSpec, retry: str) -> Goal:
+    """A run of this recipe that is done: its report is wanted, and a publication where the spec asks for one."""
+    publish = publish_id(spec)
+    inputs = inputs_id("train", spec, retry)
+    trained_on = run.dataset_digest
+    repeat = publish is None
+    return Goal("train", run.id, inputs, start=run.start, dataset=trained_on, repeat=repeat, publish=publish)
 
 
 def pinned(spec: TweetModelSpec, retry: str) -> Goal:
@@ -50,24 +63,22 @@ def known_dataset(spec: TweetModelSpec, before: TweetModelStatus) -> str | None:
     return next(r.dataset_digest for r in before.runs if r.outcome in MADE_A_MODEL and _is_of_recipe(r, spec))
 
 
-def too_few_new(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, goal: Goal) -> Pursuit | None:
-    """The pursuit of a scheduled run that has to wait for more posts; None where it need not."""
-    incumbent, needed = _incumbent(spec, before), spec.schedule.min_new_posts if spec.schedule else 0
-    begun = any(run.id == goal.id for run in before.runs)
-    if not incumbent or begun or dataset.new is None or dataset.new >= needed:
-        return None
-    told = f"{dataset.new:,} posts are new since a model was trained: the next one is trained at {needed:,}."
-    return settled(replace(goal, id=incumbent.id), told)
+def _too_few_new(spec: TweetModelSpec, dataset: Dataset) -> str:
+    """Why a scheduled run waits for more posts; empty where it need not."""
+    needed = spec.schedule.min_new_posts if spec.schedule else 0
+    if dataset.new is None or dataset.new >= needed:
+        return ""
+    return f"{dataset.new:,} posts are new since a model was trained: the next one is trained at {needed:,}."
 
 
 def is_settled(spec: TweetModelSpec, before: TweetModelStatus, goal: Goal) -> bool:
     """Whether the status already holds what came of this run, so that no Job is needed."""
     entry = next((run for run in before.runs if run.id == goal.id), None)
     current = _current(before)
-    if entry and entry.outcome == "Outdone" and not goal.repeat:
-        return current is not None and _is_of_recipe(current, spec)
-    held = entry is not None and entry.outcome == "Succeeded" and entry == current
-    return held and goal.is_published(before.model)
+    if entry is None or current is None or entry.outcome not in MADE_A_MODEL:
+        return False
+    stands = _is_of_recipe(current, spec) if _is_outdone(entry) and not goal.repeat else entry == current
+    return stands and goal.is_published(before.model)
 
 
 def compared(pursuit: Pursuit) -> Pursuit:
@@ -124,9 +135,10 @@ def record(
         outcome="Active",
         start_time=now,
     )
+    outdone = verdict.outdone or (train.goal.repeat and _is_outdone(old))  # a pin makes no model better
     current = known.model_copy(
         update={
-            "outcome": "Outdone" if verdict.outdone else verdict.outcome,
+            "outcome": "Outdone" if outdone else verdict.outcome,
             "completion_time": (known.completion_time or now) if ended else None,
             "evaluation": model.evaluation if model else None,
             "model_uri": model.uri if model else None,
@@ -136,6 +148,10 @@ def record(
     kept = told[:MOST]
     last = next((r for r in told[MOST:] if present and r.model_uri == present.uri), None)
     return (*kept[:-1], last) if last else kept
+
+
+def _is_outdone(run: Run | None) -> bool:
+    return run is not None and run.outcome == "Outdone"
 
 
 def _is_of(run: Run, spec: TweetModelSpec, dataset_digest: str) -> bool:

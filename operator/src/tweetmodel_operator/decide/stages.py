@@ -25,6 +25,8 @@ LONGEST_PAUSE_SECONDS = 600.0
 """How long the Job controller waits before it makes another pod, where several have failed or were evicted."""
 SLOW_START_SECONDS = 60.0
 """How long a pod may take to find a node, and then to start there, before it is told what that waits for."""
+FURTHER_SECONDS = 600.0
+"""How long a pod must run, or else tell progress, before it is taken to have got past what ended the one before it."""
 LOST_SECONDS = 30.0
 """How long after it is due a pod is taken for lost: a kubelet that answers kills it then, and says so at once."""
 
@@ -58,6 +60,8 @@ class Goal:
     """The model that a run starts from, if that is not the base."""
     beat: str | None = None
     """Held-out loss that its model must be below to become the present one."""
+    dataset: str | None = None
+    """Digest of the data set that a run was trained on, which need not be the present one."""
     repeat: bool = False
     """Whether the run is done, and only its report is wanted."""
     publish: str | None = None
@@ -105,6 +109,11 @@ class Pursuit:
     """Number of the attempt whose Job to create."""
     delete: tuple[str, ...] = ()
 
+    @property
+    def settled(self) -> bool:
+        """Whether no Job is needed for it."""
+        return self.attempt is None
+
 
 def settled(goal: Goal, message: str) -> Pursuit:
     """A goal whose result the status already holds: its Jobs no longer matter."""
@@ -141,12 +150,15 @@ def _steered(job: ObservedJob, observed: Observed) -> ObservedJob:
 
 
 def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, lost_reports: int) -> Pursuit:
-    held = _held(f"Job {job.name} is deleted.")
+    held = _held(observed, f"Job {job.name} is deleted.")
     if job.deleting and not job.finished:
         follows = Verdict("Active", Reason.PENDING, f"Job {job.name} is being deleted; the next attempt follows.")
         waiting = held if observed.suspended else follows
         waiting = waited_for(job, now, waiting)
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting))
+    if observed.suspended and not job.finished and (job.managed or observed.forbidden):
+        # Kueue would keep its room for it as long as it is there; another manager would start it again.
+        return Pursuit(goal, held, attempt=_attempt(goal, job, held), delete=(job.name,))
     verdict = judge(job, now)
     if verdict is None:  # complete, but no report left
         if lost_reports < MOST_LOST_REPORTS:
@@ -159,10 +171,6 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
-    managed = job.queued or (job.suspended and not job.suspended_by_us)
-    if observed.suspended and managed and not job.finished:
-        # Kueue would keep its room for it as long as it is there; another manager would start it again.
-        return Pursuit(goal, held, attempt=_attempt(goal, job, held), delete=(job.name,))
     verdict = _steadied(verdict, observed)
     return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
 
@@ -178,14 +186,16 @@ def _steadied(verdict: Verdict, observed: Observed) -> Verdict:
 
 def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
     if observed.suspended:
-        held = _held("No Job was made.")
+        held = _held(observed, "No Job was made.")
         return Pursuit(goal, held, attempt=observed.status.attempt if observed.status else None)
     name = goal.job_name(observed, number)
     attempt = Attempt(stage=goal.stage, id=goal.id, number=number, inputs=goal.inputs, job=name, outcome="Active")
     return Pursuit(goal, _working(goal.stage), attempt=attempt, create=number)
 
 
-def _held(done: str) -> Verdict:
+def _held(observed: Observed, done: str) -> Verdict:
+    if observed.forbidden:
+        return Verdict("Active", Reason.NOT_ALLOWED, f"{observed.forbidden}. {done}")
     return Verdict("Active", Reason.SUSPENDED, f"{FACTS[Reason.SUSPENDED].meaning} {done}")
 
 
@@ -305,14 +315,31 @@ def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
             reason = Reason.POD_REFUSED  # what the chart's trainer.env names
         lasting = pod.waiting_reason not in PASSING
         return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=lasting)
-    tried_again = pod.exit_code not in (0, *PERMANENT)  # at a permanent code the Job is about to fail, and says so
-    if tried_again and (pod.exit_code or pod.failure):
-        reason, message = _ending(pod, job.stage)
-        if reason is Reason.INTERRUPTED:
-            return Verdict("Active", UNDER_WAY[job.stage], f"{message} The next pod goes on from there.")
-        return Verdict("Active", reason, f"{message} It is tried again.")
+    if failed := _failed(pod, job.stage):
+        return failed
     started = pod.running or pod.exit_code is not None
-    return _working(job.stage) if started else _starting(job.stage, pod, now)
+    verdict = _working(job.stage) if started else _starting(job.stage, pod, now)
+    return verdict if verdict.reason is Reason.PENDING else _again(job, pod, now, verdict)
+
+
+def _again(job: ObservedJob, pod: ObservedPod, now: str, verdict: Verdict) -> Verdict:
+    """The verdict on a pod without trouble, or what ended the one before, until this one has got further."""
+    earlier = _failed(job.pods[-2], job.stage) if len(job.pods) > 1 else None
+    left = FURTHER_SECONDS - (seconds_between(pod.started, now) if pod.started else 0.0)
+    further = left <= 0 or job.reported > pod.started > ""
+    if earlier is None or earlier.reason is verdict.reason or further:
+        return verdict
+    return replace(earlier, look_again=min(left, verdict.look_again or left))
+
+
+def _failed(pod: ObservedPod, stage: Stage) -> Verdict | None:
+    """What is told of a pod that failed while its Job tries again; None where it did not."""
+    if pod.exit_code in (0, *PERMANENT) or not (pod.exit_code or pod.failure):
+        return None  # at a permanent code the Job is about to fail, and says so
+    reason, message = _ending(pod, stage)
+    if reason is Reason.INTERRUPTED:
+        return Verdict("Active", UNDER_WAY[stage], f"{message} The next pod goes on from there.")
+    return Verdict("Active", reason, f"{message} It is tried again.")
 
 
 def _is_unread(pod: ObservedPod) -> bool:
