@@ -38,7 +38,7 @@ def troubleshooting() -> str:
         "`kubectl get tm` is the reason of the condition `Ready`; `kubectl describe tm NAME` shows the sentence.\n"
         "After mending what lies outside the TweetModel, ask for another attempt:\n"
         "`kubectl annotate tm NAME tweetmodel.dev/retry=$(date +%s) --overwrite`.\n"
-        "Any value but the one before counts, and each once: `retry=now` asks one time.\n\n"
+        "Use a value that it has not had before: `retry=now` asks one time only.\n\n"
         "| STATUS | What it means | What to do | Exit code of the pod |\n| --- | --- | --- | --- |\n" + rows
     )
 

@@ -529,8 +529,8 @@ class TweetModelSpec(Model):
     """Where results go; needed unless the administrator has set a default."""
 
     gpus: Gpus = 1
-    """GPUs of the training pod, which share the blocks of each step: the result does not depend on their number. 0
-    trains on the CPU; 1 when absent. Collecting and cleaning never hold one."""
+    """GPUs of the training pod, which share the blocks of each step: they are the same whatever the number of GPUs.
+    0 trains on the CPU; 1 when absent. Collecting and cleaning never hold one."""
 
     resources: Resources | None = None
     """CPU and memory of the training pod; the chart's `train.resources` when absent."""

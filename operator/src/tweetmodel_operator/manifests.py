@@ -128,12 +128,17 @@ def pod_failure_policy() -> JsonObject:
     }
 
 
+def _told(plan: Plan) -> Plan:
+    """What a pod is told: all but podTemplate, whose annotations would count twice against the 256 KiB for all."""
+    return plan.model_copy(update={"spec": plan.spec.model_copy(update={"pod_template": None})})
+
+
 def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, progress_ca: str) -> JsonObject:
     plan = request.plan
     live = bool(settings.progress_url and progress_ca)
     annotations = {
         **(chosen.annotations or {}),
-        names.PLAN: json.dumps(plan.wire(), ensure_ascii=False, separators=(",", ":")),
+        names.PLAN: json.dumps(_told(plan).wire(), ensure_ascii=False, separators=(",", ":")),
     }
     if live:
         annotations[names.PROGRESS_CA] = progress_ca

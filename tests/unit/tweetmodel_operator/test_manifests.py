@@ -237,6 +237,13 @@ def test_the_plan_can_be_read_back_by_the_trainer() -> None:
     assert Plan.model_validate_json(annotations[names.PLAN]) == request("train", spec()).plan
 
 
+def test_as_many_annotations_as_the_crd_takes_leave_room_for_the_plan() -> None:
+    most = {f"team.example/{number}": "x" * 4096 for number in range(32)}
+    annotations = made("train", spec(podTemplate={"annotations": most}))["spec"]["template"]["metadata"]["annotations"]
+    assert most.items() <= annotations.items()
+    assert sum(len(key) + len(value) for key, value in annotations.items()) < 256 * 1024
+
+
 def test_credentials_are_mounted_by_name_and_never_read() -> None:
     env = {e["name"]: e for e in made("train")["spec"]["template"]["spec"]["containers"][0]["env"]}
     reference = {"secretKeyRef": {"name": "s3", "key": "accessKeyID"}}
