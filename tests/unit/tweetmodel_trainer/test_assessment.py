@@ -65,6 +65,16 @@ def test_each_author_of_a_mix_is_told_apart() -> None:
     assert (told["heldOut"]["tokens"], ada["tokens"]) == (200, 100)
 
 
+def test_variety_is_compared_over_equally_many_texts_also_where_an_account_has_few() -> None:
+    """Bob has two posts; over all ten samples the model's words would be three of twenty."""
+    both, drawn = {"ada": scores(2), "bob": scores(4)}, [Sample("", "gull one"), Sample("", "gull two")] * 5
+    few = {"ada": POSTS, "bob": ["the kettle", "is on"]}
+    told = assess(both, both, drawn, few, HELD_OUT, TOKENS)
+    assert told.model
+    assert told.authors["bob"].voice.distinct_1 == 1
+    assert told.model.distinct_1 == 0.75
+
+
 def test_an_account_of_which_nothing_was_held_out_is_told_of_without_a_score() -> None:
     told = assess({"ada": scores(2)}, {"ada": scores(2)}, [], MIX, HELD_OUT, TOKENS).to_json()
     assert "after" not in told["byAuthor"]["bob"]

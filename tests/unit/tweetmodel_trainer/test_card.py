@@ -1,6 +1,7 @@
 """The model card: what the Hub reads of it, and that hostile texts stay text."""
 
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,13 @@ def test_what_is_not_known_is_left_out() -> None:
     assert not {"language", "license", "base_model"} & set(front)
     assert front["widget"] == [{"text": "My dream is"}]
     assert "It started from no other model" in text
+
+
+def test_an_account_of_which_nothing_was_held_out_has_dashes_for_its_losses() -> None:
+    told = about(handles=("ada", "bob"))
+    scored = {name: {"ada": getattr(told.assessment, name)["ada"]} for name in ("before", "after")}
+    text = card(replace(told, assessment=replace(told.assessment, **scored)))
+    assert re.search(r"\| @bob \| – \| – \| – \| – \| \d+ \|", text)
 
 
 def test_a_warm_start_is_not_hidden() -> None:

@@ -206,6 +206,9 @@ def test_a_table_of_what_was_seen_grows() -> None:
         ("2018-02-30T00:00:00Z", ""),
         ("0001-01-01T00:00:00+23:00", ""),
         ("yesterday", ""),
+        ("1601121412345", ""),
+        ("20181010", ""),
+        ("2018-W01", ""),
     ],
 )
 def test_times_are_read_as_x_writes_them_wherever_the_pod_is(

@@ -176,7 +176,7 @@ def test_a_small_data_set_is_warned_of() -> None:
 def test_that_the_budget_ended_the_reading_is_told() -> None:
     spent, whole = (Counts(10, 0, 0, 10, characters, budget_spent=characters < 9_000) for characters in (5_000, 50_000))
     assert dataset.sentence({"ada": spent, "bob": whole}).endswith(
-        " The budget of @ada is spent: raise budgetUSD to read more posts."
+        " The budget of @ada is spent: raise budgetUSD to read posts beyond it."
     )
     assert "budget" not in dataset.sentence({"bob": whole})
     assert dataset.total({"ada": spent, "bob": whole}).budget_spent is True

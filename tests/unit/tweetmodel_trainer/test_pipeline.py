@@ -144,6 +144,19 @@ def test_another_tweetmodels_posts_are_a_source(make_plan: MakePlan, run: Any, p
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.SOURCE_MISSING)
 
 
+def test_posts_that_are_lent_on_keep_apart_what_was_apart(make_plan: MakePlan, run: Any, put: Any, bucket: str) -> None:
+    """Rows of two files that have no ids are numbered alike, and lie under one handle where they are lent again."""
+    for name in ("ada", "bob"):
+        put(f"{name}.txt", "\n".join(f"gull {n} of {name} has taken another sandwich" for n in range(300)).encode())
+    sources = [{"handle": name, "s3": {"uri": f"s3://{bucket}/{name}.txt"}} for name in ("ada", "bob")]
+    lent = run(make_plan(sources=sources))[1]
+    for name in ("eve", "zoe"):
+        plan = make_plan(sources=[{"handle": name, "tweetModel": {"name": "before"}}])
+        reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
+        lent = run(plan.model_copy(update={"name": name, "borrowed": {"before": reference}}))[1]
+        assert lent.dataset.kept == 600
+
+
 def forgetting(plan: Plan, *learnt: Report) -> Plan:
     """The plan where runs have learnt from these data sets, and from one of which nobody knows more."""
     return plan.model_copy(update={"learnt_from": (*(report.dataset.digest for report in learnt), "f" * 64)})
@@ -190,11 +203,15 @@ def test_what_is_to_be_forgotten_is_so_although_the_sources_are_gone(
 
 
 def test_a_kept_page_that_is_damaged_is_told_where_something_is_to_be_forgotten(
-    make_plan: MakePlan, run: Any, storage: Storage
+    make_plan: MakePlan, run: Any, storage: Storage, tmp_path: Path
 ) -> None:
     plan = make_plan(cleaning={"forget": ["17"]})
     storage.write(f"{plan.layout.raw_x('ada')}/500-0-2.jsonl", b'{"id": "17", "te')
+    whole = f"{plan.layout.raw_x('bob')}/500-0-2.jsonl"
+    storage.write(whole, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
     code, report = run(plan)
+    storage.download(whole, tmp_path / "left")
+    assert '"17"' not in (tmp_path / "left").read_text(), "a damaged page is no reason for others to keep the post"
     assert (code, report.reason) == (ExitCode.DATA, Reason.INVALID_POSTS)
     assert "500-0-2.jsonl is damaged: delete it" in report.message
 

@@ -125,6 +125,19 @@ def test_only_the_rows_that_are_asked_for_are_read(written: Write, name: str) ->
     assert lines(path, author="eve") == lines(path, author="ADA") == []
 
 
+def test_an_id_of_nought_is_one_and_no_number_is_none(written: Write) -> None:
+    rows = [{"text": "so", "id": id} for id in (0, 1, float("nan"), None)]
+    content = "\n".join(map(json.dumps, rows)).encode()
+    found = list(posts.read(written("a.jsonl", content), "ada", "text"))
+    assert [(post.id, post.numbered) for post in found] == [("0", False), ("1", False), ("3", True), ("4", True)]
+
+
+def test_a_field_of_several_values_can_not_be_asked_for(written: Write) -> None:
+    content = json.dumps({"text": "a", "author": {"name": "ada"}}).encode()
+    with pytest.raises(Failure, match=r"line 1 of a.jsonl has more than one value in the field 'author'"):
+        lines(written("a.jsonl", content), author="ada")
+
+
 def test_what_no_row_can_be_asked_for_is_told(written: Write) -> None:
     for name, sentence in {
         "a.csv": "line 1 of a.csv has no column 'by': name the right one in where",

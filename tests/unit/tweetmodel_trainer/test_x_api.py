@@ -269,6 +269,8 @@ def test_that_the_budget_ended_the_reading_is_counted(x: X, read: Read) -> None:
     for budget, most, spent in (("0.6", 100, False), ("0.6", 3200, True), ("100", 3200, False)):
         read(budget=budget, most=most)
         assert read.counts.budget_spent is spent  # type: ignore[attr-defined]
+    read(budget="2.5")
+    assert read.counts.budget_spent is False, "all 500 are there, and were paid for by the last cent"  # type: ignore[attr-defined]
 
 
 def test_a_post_that_is_forgotten_is_not_kept_when_x_still_shows_it(

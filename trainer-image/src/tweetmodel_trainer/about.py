@@ -151,13 +151,15 @@ class About:
         told = self.assessment
         if len(self.accounts) == 1 or not told.model:
             return []
-        whole = _figures(total(told.before.values()), total(told.after.values()), told.model, told.copied)
-        rows = [
-            (f"@{handle}", _figures(told.before[handle], told.after[handle], author.voice, author.copied))
-            for handle in self.handles
-            if handle in told.after and (author := told.authors.get(handle))
-        ]
-        return [*rows, ("The model", whole)]
+        rows = [(f"@{handle}", self._figures_of(handle)) for handle in self.handles]
+        scores = _figures(total(told.before.values()), total(told.after.values()))
+        return [*rows, ("The model", [*scores, *_shares(told.model, told.copied)])]
+
+    def _figures_of(self, handle: str) -> list[str]:
+        """Dashes stand for what none of its posts is there for: none was held out, or none trained on."""
+        told, author = self.assessment, self.assessment.authors.get(handle)
+        scores = _figures(told.before[handle], told.after[handle]) if handle in told.after else ["–"] * 4
+        return [*scores, *(_shares(author.voice, author.copied) if author else ["–"] * 6)]
 
     @property
     def software(self) -> str:
@@ -173,10 +175,13 @@ class About:
         return f"{base}, by way of the earlier model {self.start[:16]}" if self.start else base
 
 
-def _figures(before: Scores, after: Scores, voice: Voice, copied: float) -> list[str]:
+def _figures(before: Scores, after: Scores) -> list[str]:
+    return [f"{before.loss:.3f}", f"{after.loss:.3f}", f"{after.perplexity:,.4g}", f"{after.bits_per_byte:.3f}"]
+
+
+def _shares(voice: Voice, copied: float) -> list[str]:
     shares = (voice.mentions, voice.hashtags, voice.distinct_1, voice.distinct_2, copied)
-    losses = [f"{before.loss:.3f}", f"{after.loss:.3f}", f"{after.perplexity:,.4g}", f"{after.bits_per_byte:.3f}"]
-    return [*losses, f"{voice.characters:.0f}", *(f"{share:.0%}" for share in shares)]
+    return [f"{voice.characters:.0f}", *(f"{share:.0%}" for share in shares)]
 
 
 def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:

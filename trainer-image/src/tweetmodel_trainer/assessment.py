@@ -159,7 +159,7 @@ def assess(
     known = merged(copies.values())
     free = [sample.text for sample in known if not sample.prompt] or [sample.text for sample in known]
     everything = list(chain.from_iterable(posts.values()))
-    compared = len(free) or len(everything)
+    compared = min(filter(None, (len(free), *map(len, posts.values()))))
     return Assessment(
         before=before,
         after=after,

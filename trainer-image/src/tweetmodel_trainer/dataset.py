@@ -97,7 +97,7 @@ def sentence(counts: dict[str, Counts]) -> str:
 
 def _cut_short(counts: dict[str, Counts]) -> str:
     spent = [f"@{handle}" for handle, count in counts.items() if count.budget_spent]
-    return f" The budget of {', '.join(spent)} is spent: raise budgetUSD to read more posts." if spent else ""
+    return f" The budget of {', '.join(spent)} is spent: raise budgetUSD to read posts beyond it." if spent else ""
 
 
 def _left_out(count: Counts) -> str:

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tweetmodel_trainer.scores import Scores
-from tweetmodel_trainer.tokens import encode
+from tweetmodel_trainer.tokens import context_of, encode
 
 BATCH_TOKENS = 4096
 BATCH_LOGITS = 1 << 26
@@ -36,7 +36,7 @@ def evaluate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: 
     model.eval()
     end = tokenizer.eos_token_id
     most = min(BATCH_TOKENS, BATCH_LOGITS // model.config.get_text_config().vocab_size)
-    longest = min(getattr(model.config, "max_position_embeddings", 1024), max(most, 64))
+    longest = min(context_of(model), max(most, 64))
     whole = ([end, *ids, end] for ids in encode(tokenizer, texts))
     sequences = [ids[at : at + longest] for ids in whole for at in range(0, len(ids) - 1, longest - 1)]
     nats, tokens = 0.0, 0

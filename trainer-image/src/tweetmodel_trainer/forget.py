@@ -12,13 +12,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tweetmodel_api.layout import FORGOTTEN, MANIFEST, Layout
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.clean import is_forgotten
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import x_api
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
+
+MARK = (
+    b"This data set held a post that is to be forgotten, or was not whole so that nobody could say, and is deleted.\n"
+)
+"""In the place of a data set."""
 
 
 def forget(how: Cleaning, layout: Layout, workdir: Path, storage: Storage) -> None:
@@ -31,23 +38,31 @@ def forget(how: Cleaning, layout: Layout, workdir: Path, storage: Storage) -> No
         storage: where everything lies.
 
     Raises:
-        Failure: the storage refuses or does not answer.
+        Failure: the storage refuses or does not answer, or a page is damaged.
     """
     for name, files in _datasets(layout, storage).items():
         uri = f"{layout.datasets}/{name}"
         if files != {FORGOTTEN} and _holds(uri, how, workdir, storage):
-            storage.write(f"{uri}/{FORGOTTEN}", b"This data set held a post that is to be forgotten, and is deleted.\n")
+            storage.write(f"{uri}/{FORGOTTEN}", MARK)
             storage.delete(uri, keep=FORGOTTEN)
-            logger.info("%s held forgotten posts and is deleted", uri)
+            logger.info("%s is deleted: it held a post that is to be forgotten, or was not whole", uri)
     pages = storage.names(layout.raw)
     folders = {layout.raw_x(account) for account in how.forgotten_accounts}
     for folder in folders & {f"{layout.raw}/{page.rpartition('/')[0]}" for page in pages}:
         storage.delete(folder)
         logger.info("%s is deleted", folder)
+    damaged: list[Failure] = []
     for uri in (f"{layout.raw}/{page}" for page in pages) if how.forgotten_posts else ():
         if uri.rpartition("/")[0] not in folders:
             with TemporaryDirectory(dir=workdir) as folder:
-                _thin(uri, how.forgotten_posts, Path(folder), storage)
+                try:
+                    _thin(uri, how.forgotten_posts, Path(folder), storage)
+                except Failure as failure:
+                    if failure.reason is not Reason.INVALID_POSTS:
+                        raise
+                    damaged.append(failure)  # which is no reason for others to keep the post
+    if damaged:
+        raise damaged[0]
 
 
 def forgotten(digests: Iterable[str], layout: Layout, storage: Storage) -> tuple[str, ...]:
@@ -79,7 +94,7 @@ def _holds(uri: str, how: Cleaning, workdir: Path, storage: Storage) -> bool:
     with TemporaryDirectory(dir=workdir) as folder:
         try:
             storage.fetch(uri, Path(folder))
-        except Torn:  # half written or half deleted: nobody reads it, and nobody needs it
+        except Torn:  # half written or half deleted: nobody reads it, and nobody can say what was in it
             return True
         posts = (post for name in (dataset.TRAIN, dataset.EVAL) for post in dataset.lines(Path(folder) / name))
         return any(is_forgotten(post, ids, accounts) for post in posts)

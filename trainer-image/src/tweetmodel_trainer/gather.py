@@ -75,13 +75,17 @@ def _read(
 
 
 def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage) -> Iterator[Post]:
-    """The posts of another TweetModel's data set, by the handles that it has them under."""
+    """The posts of another TweetModel's data set, by the handles that it has them under.
+
+    Whether a post is there twice was asked when it was collected. Here ids may meet that are of different accounts.
+    """
     try:
         storage.fetch(lent.uri, folder)
     except Torn as error:
         sentence = f"the data set of the TweetModel behind @{source.handle} is not whole ({error}): make it anew."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
-    return chain.from_iterable(dataset.lines(folder / name) for name in (dataset.TRAIN, dataset.EVAL))
+    lent_posts = chain.from_iterable(dataset.lines(folder / name) for name in (dataset.TRAIN, dataset.EVAL))
+    return (post._replace(numbered=True) for post in lent_posts)
 
 
 def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:

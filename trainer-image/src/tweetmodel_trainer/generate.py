@@ -20,7 +20,7 @@ from transformers import (
 from tweetmodel_api.spec import Generation
 from tweetmodel_trainer.clean import collapse_space
 from tweetmodel_trainer.sample import Sample
-from tweetmodel_trainer.tokens import encode
+from tweetmodel_trainer.tokens import context_of, encode
 
 SHORTEST_TOKENS = 10
 TOP_K = 50
@@ -113,7 +113,7 @@ def _draw(
 ) -> Iterator[str]:
     """A tweet for each prompt, which it begins with; an empty text where the model added nothing."""
     end = tokenizer.eos_token_id
-    context = getattr(model.config, "max_position_embeddings", 1024)
+    context = context_of(model)
     room = min(generation.max_tokens, context // 2)
     how = sampling(generation, tokenizer, context)
     draw = Draw(how.temperature, how.top_p, how.top_k)

@@ -6,7 +6,8 @@ there besides goes: weights of an earlier model would be loaded with, or instead
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from httpx2 import HTTPError  # what huggingface_hub speaks by
@@ -52,10 +53,11 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
         sentence = f"no token for {name} was found: put one into the key token of publish.huggingFace.secretRef."
         raise Failure(Reason.HUB_DENIED, sentence)
     api = HfApi(token=token)
-    try:
+    with _refusals(name):
         repository = api.create_repo(name, private=target.private, exist_ok=True)
-        preview = {"thumbnail": f"{repository}/resolve/main/{PREVIEW}"}
-        metadata_save(folder / CARD, (metadata_load(folder / CARD) or {}) | preview)
+    preview = {"thumbnail": f"{repository}/resolve/main/{PREVIEW}"}
+    metadata_save(folder / CARD, (metadata_load(folder / CARD) or {}) | preview)
+    with _refusals(name):
         api.upload_folder(
             repo_id=repository.repo_id,
             folder_path=folder,
@@ -63,6 +65,14 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
             ignore_patterns=[MANIFEST],
             delete_patterns="*",  # but what is in the folder, and .gitattributes
         )
+    return str(repository)
+
+
+@contextmanager
+def _refusals(name: str) -> Iterator[None]:
+    """What the Hub and the way to it answer, as Failures."""
+    try:
+        yield
     except HFValidationError as error:
         raise _denied(name, str(error)) from None
     except HfHubHTTPError as error:
@@ -72,7 +82,6 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
         raise _denied(name, f"HTTP {status}: {error.server_message or 'no reason given'}") from None
     except (HTTPError, OSError, RuntimeError) as error:  # the last is what its transfer library raises of the network
         raise _unreachable(name, type(error).__name__) from None
-    return str(repository)
 
 
 def _denied(name: str, why: str) -> Failure:

@@ -32,6 +32,7 @@ from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.scores import total
 from tweetmodel_trainer.storage import Storage
+from tweetmodel_trainer.tokens import context_of
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def learn(
     base = _base(spec.base_model, workdir / "resume" / BASE)
     model, tokenizer = base_model.load(base, storage, [post.text for post in posts], workdir / "base", cache)
     model.to(device)
-    context = getattr(model.config, "max_position_embeddings", training.block_size)
+    context = context_of(model)
     model.generation_config = sampling(spec.generation, tokenizer, context)
     size = min(training.block_size, context)
     blocks = Blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)

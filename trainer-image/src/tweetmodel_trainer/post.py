@@ -13,6 +13,7 @@ _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _X_TIME = re.compile(
     r"\w{3} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d\d) (\d\d:\d\d:\d\d) \+0000 (\d{4})$", re.ASCII
 )
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", re.ASCII)
 
 
@@ -34,16 +35,21 @@ class Post(NamedTuple):
 
 def from_fields(handle: str, text: str, fields: Mapping[str, object], number: int) -> Post:
     """The post that these fields describe; `number` is its id where they hold none."""
-    named = fields.get("id_str") or fields.get("id")
+    named = next(filter(None, map(_id, (fields.get("id_str"), fields.get("id")))), "")
     return Post(
         handle,
-        str(named or number),
+        named or str(number),
         text,
         str(fields.get("created_at") or ""),
         str(fields.get("lang") or ""),
         _answers_another(handle, fields),
         numbered=not named,
     )
+
+
+def _id(value: object) -> str:
+    """An id in words; empty where there is none: a missing number is NaN in some files."""
+    return "" if value is None or value != value else str(value)
 
 
 def _answers_another(handle: str, fields: Mapping[str, object]) -> bool:
@@ -63,6 +69,8 @@ def time_of(created: str) -> str:
     if match := _X_TIME.match(created):
         month, day, clock, year = match.groups()
         created = f"{year}-{_MONTHS.index(month) // 3 + 1:02d}-{day}T{clock}Z"
+    if not _DATE.match(created):  # Python takes numbers for dates too
+        return ""
     try:
         time = datetime.fromisoformat(created)
         if _UTC_TIME.match(created):  # as most are, and cut off three times as fast as written anew

@@ -1,11 +1,14 @@
-"""From texts to tokens: a tokenizer of one's own, and how any tokenizer reads a text here."""
+"""From texts to tokens: a tokenizer of one's own, how any tokenizer reads a text here, and how many a model reads."""
 
 from collections.abc import Iterable, Sequence
 
 from tokenizers import ByteLevelBPETokenizer
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from tweetmodel_trainer.clean import END_OF_TEXT
+
+UNBOUNDED = 8192
+"""As many as training.blockSize may be: for models such as BLOOM and Mamba, whose configuration names no bound."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -30,3 +33,9 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[lis
         "input_ids"
     ]
     return ids
+
+
+def context_of(model: PreTrainedModel) -> int:
+    """How many tokens a model reads at once."""
+    most: int = getattr(model.config.get_text_config(), "max_position_embeddings", UNBOUNDED)
+    return most

@@ -98,9 +98,11 @@ def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
     """
     named, split = _named(source), source.split
     readable = sorted(name for name in names if name.endswith(SUFFIXES))
-    whole, partial = (_by_configuration(readable, name) for name in (split, f"partial-{split}"))
+    whole, partial = (_by_configuration(readable, _exactly(name)) for name in (split, f"partial-{split}"))
+    if not (whole or partial):
+        whole = _by_configuration(readable, _as_word(split))
     configs = sorted({*whole, *partial})
-    if len(readable) == 1 and not configs:
+    if len(readable) == 1 and not (configs or source.config):
         return readable
     wanted = source.config or (configs[0] if len(configs) == 1 else DEFAULT)
     if wanted in whole:
@@ -112,19 +114,26 @@ def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
         why = f"has the split {split} in the configurations {', '.join(configs[:MOST_NAMED])}"
         advice = "name one in huggingFace.config"
     else:
-        why, advice = f"has no file of the split {split}", "correct huggingFace.split or revision"
+        why, advice = f"has no file of the split {split}", "correct huggingFace.split, config or revision"
     raise Failure(Reason.SOURCE_MISSING, f"{named} {why}: {advice}.")
 
 
-def _by_configuration(names: Sequence[str], split: str) -> dict[str, list[str]]:
-    """The files that have the split's name as a word in their path, by the folders before it."""
-    word = re.compile(rf"(?<![^_.-])(?<!partial-){re.escape(split)}(?![^_.-])")
+def _exactly(split: str) -> re.Pattern[str]:
+    """Files in a folder of the split's name, or of this name themselves, as a whole or in numbered parts."""
+    return re.compile(rf"(?:(.*?)/)?{re.escape(split)}(?:/[^/]+|(?:-\d+-of-\d+)?\.[^/]+)")
+
+
+def _as_word(split: str) -> re.Pattern[str]:
+    """Files with the split's name as a word in their own, or in that of a folder around them."""
+    return re.compile(rf"(?:(.*?)/)??(?:[^/]*[_.-])?(?<!partial-){re.escape(split)}(?:[_./-].*)?")
+
+
+def _by_configuration(names: Sequence[str], of_split: re.Pattern[str]) -> dict[str, list[str]]:
+    """The split's files, by the folders before the name that tells it."""
     found: dict[str, list[str]] = {}
     for name in names:
-        parts = name.split("/")
-        before = next((parts[:at] for at, part in enumerate(parts) if word.search(part)), None)
-        if before is not None:
-            found.setdefault("/".join(before) or DEFAULT, []).append(name)
+        if match := of_split.fullmatch(name):
+            found.setdefault(match[1] or DEFAULT, []).append(name)
     return found
 
 

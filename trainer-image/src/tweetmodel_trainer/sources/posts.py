@@ -70,7 +70,10 @@ def read(
     number = 0
     try:
         for number, fields in _READERS[format_](path, needed):
-            if where and not _says(fields, where):
+            if nested := next((name for name in where if isinstance(fields.get(name), dict | list)), None):
+                wrong = f"more than one value in the field {nested!r}: name another field in where"
+                raise _invalid(f"{_place(format_, number)} of {path.name} has {wrong}")
+            if not _says(fields, where):
                 continue
             text = fields.get(text_field)
             if not isinstance(text, str):
@@ -168,9 +171,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _csv(path: Path, needed: Needed) -> Rows:
     csv.field_size_limit(LONGEST_IN_CSV)
     with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-        rows = csv.DictReader(
-            _csv_lines(path, text), strict=True
-        )  # strict, or a quote that is never closed swallows the rest
+        # Strict, or a quote that is never closed swallows the rest.
+        rows = csv.DictReader(_csv_lines(path, text), strict=True)
         try:
             if rows.fieldnames is not None:
                 _check_columns(needed, rows.fieldnames, f"line 1 of {path.name}")

@@ -135,8 +135,8 @@ def read(
             posts += found
             bought += page.bought
             tell(posts=len(posts), spent_usd=float(DOLLARS_A_POST * bought))
-    counts.budget_spent = timeline.budget_spent
-    if timeline.budget_spent:
+    counts.budget_spent = timeline.budget_spent and user["public_metrics"]["tweet_count"] > len(posts)
+    if counts.budget_spent:
         logger.warning("@%s: the budget of $%s is spent: %d posts were read", handle, source.budget_usd, bought)
     return _newest(posts, handle, source.max_posts)
 
