@@ -342,7 +342,7 @@ class Life:
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
         made = model(job.id)
         plan = self.plans[job.name]
-        asked = None if plan.repeat else publish_id(plan.spec)
+        asked = publish_id(plan.spec)
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss}),
             "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,

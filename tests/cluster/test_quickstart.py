@@ -72,8 +72,8 @@ def test_every_folder_in_storage_is_complete(kubectl: Kubectl, quickstart: dict[
         assert listed | {prefix + "MANIFEST.json"} == set(keys(s3, prefix))
 
 
-def test_the_api_server_takes_every_example(kubectl: Kubectl) -> None:
-    taken = kubectl("apply", "--dry-run=server", "-f", str(ROOT / "examples")).splitlines()
+def test_the_api_server_takes_every_example() -> None:
+    taken = Kubectl("default")("apply", "--dry-run=server", "-f", str(ROOT / "examples")).splitlines()
     assert len(taken) == len(list((ROOT / "examples").glob("*.yaml")))
     assert all(line.endswith("(server dry run)") for line in taken)
 

@@ -53,7 +53,7 @@ class Plan(Model):
     beat: Decimal | None = None
     """Held-out loss of the present model: one that is no better is not published."""
     repeat: bool = False
-    """The run is done: its report is to be repeated, and nothing trained."""
+    """The run is done: its report is to be repeated, and its model published where the spec asks for it."""
 
     @property
     def layout(self) -> Layout:

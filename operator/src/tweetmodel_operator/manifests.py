@@ -210,7 +210,7 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
         for variable, key in (("AWS_ACCESS_KEY_ID", "accessKeyID"), ("AWS_SECRET_ACCESS_KEY", "secretAccessKey")):
             reference = {"name": storage.secret_ref.name, "key": key}
             env.append({"name": variable, "valueFrom": {"secretKeyRef": reference}})
-    if _trains(plan) and plan.spec.publish:
+    if plan.stage == "train" and plan.spec.publish:
         reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
         env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
     if _trains(plan) and plan.spec.report_to:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from makers import KEY, UID, JobMaker, dataset, model, spec, success
+from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
 from tweetmodel_api.plan import publish_id
+from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
@@ -60,6 +61,12 @@ class Days:
             "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
         }
         return self._end("train", now, model=made.model_copy(update=known))
+
+    def fail(self, now: str, reason: Reason) -> Decision:
+        """The newest Job fails by this reason."""
+        ended = JobMaker(self.jobs[-1]).pod_ended(FACTS[reason].exit_code or 1, failure(reason))
+        self.jobs[-1] = ended.failed().obj()
+        return self.look(now)
 
     def end_collect(self, now: str, **report: Any) -> Decision:
         """The collect Job ends with this report."""
@@ -519,7 +526,8 @@ def test_publishing_is_asked_for_of_the_model_that_stays_however_its_last_look_e
         (request,) = days.look(MONDAY).create
         assert request.plan.run in stays
         assert request.plan.dataset
-        assert (request.plan.dataset.digest, request.plan.repeat) == ("a" * 64, False)
+        assert (request.plan.dataset.digest, request.plan.repeat) == ("a" * 64, True)
+        assert request.plan.spec.publish
         days.train(MONDAY, "3.0")
         assert (days.ready, days.current) == (True, stays)
         days.jobs = []
@@ -531,7 +539,7 @@ def test_what_is_put_back_is_published_too() -> None:
     assert days.status
     newer, older = days.status.runs
     days.spec = spec(training={"epochs": 9}, pinnedRun=older.id, **PUBLISHED)
-    days.look(MONDAY)
+    assert days.look(MONDAY).create[0].plan.spec.publish is None
     days.train(MONDAY, "3.0")
     days.spec = spec(training={"epochs": 9}, pinnedRun=newer.id, **PUBLISHED)
     days.look(MONDAY)
@@ -539,6 +547,7 @@ def test_what_is_put_back_is_published_too() -> None:
     days.spec = spec(training={"epochs": 9}, **PUBLISHED)
     (request,) = days.look(MONDAY).create
     assert (request.plan.run, request.plan.repeat) == (newer.id, False)
+    assert request.plan.spec.publish
 
 
 def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_one_afterwards() -> None:
@@ -559,6 +568,28 @@ def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_on
     assert request.plan.repeat
     days.train(MONDAY, "3.0")
     assert days.current == better
+
+
+@pytest.mark.parametrize("publish", [{}, PUBLISHED])
+def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_try(publish: dict[str, Any]) -> None:
+    days = outdone()
+    assert days.status
+    worse, better = days.status.runs
+    days.spec = spec(schedule=DAILY, pinnedRun=worse.id)
+    days.look(MONDAY)
+    days.train(MONDAY, "3.5")
+    days.spec = spec(schedule=DAILY, **publish)
+    (request,) = days.look(MONDAY).create
+    assert (request.plan.run, request.plan.repeat) == (better.id, True)
+    days.fail(MONDAY, Reason.RUN_MISSING)
+    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded"], "what it made, it made"
+    days.jobs = []
+    for now, digest, loss in ((TUESDAY, "c", "3.2"), (WEDNESDAY, "d", "3.4")):
+        days.look(now)
+        (request,) = days.collect(now, digest, 1000, new=5).create
+        assert (request.plan.repeat, request.plan.beat) == (False, "3.5" if now == TUESDAY else "3.2")
+        days.train(now, loss)
+    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded", "Outdone", "Succeeded"]
 
 
 @pytest.mark.parametrize(("digest", "new"), [("a", 0), ("c", 5)])

@@ -115,10 +115,8 @@ def train(
     if plan.run is None or (plan.dataset is None and not plan.repeat):
         raise Failure(Reason.INTERNAL_ERROR, "the plan names no run and no data set, which training needs.")
     report = _done(plan, plan.run, workdir / "done", storage)
-    if plan.repeat:
-        if report:
-            return report
-        raise Failure(Reason.RUN_MISSING, f"run {plan.run} is not in storage any more: pin another in spec.pinnedRun.")
+    if plan.repeat and not report:
+        raise Failure(Reason.RUN_MISSING, f"run {plan.run} is not in storage any more: pin another one, or none.")
     if not report:
         assert plan.dataset is not None
         _fetch("data set", plan.dataset.uri, workdir / "dataset", storage)

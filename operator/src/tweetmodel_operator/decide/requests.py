@@ -14,6 +14,8 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
     assert number is not None  # only pursuits that create come here
     training = goal.stage == "train"
     runs = observed.status.runs if observed.status else ()
+    if goal.publish is None:  # a pinned run is put back, and pushed nowhere
+        spec = spec.model_copy(update={"publish": None})
     layout = Layout(spec.storage.uri, observed.key.namespace, observed.key.name)
     trained_on = DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None
     if goal.dataset:

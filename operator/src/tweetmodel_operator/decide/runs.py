@@ -7,6 +7,7 @@ present model; else every warm start would be the reason for the next one.
 from dataclasses import replace
 
 from tweetmodel_api.plan import base_id, collection_id, inputs_id, publish_id, run_id
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, Run, Start, TrainedModel, TweetModelStatus
 from tweetmodel_operator.decide.stages import Goal, Pursuit
@@ -19,7 +20,7 @@ def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, ret
     """The run to have by this spec and data set, and what there is to say where it is another one's that stays."""
     known = next((run for run in before.runs if _is_of(run, spec, dataset.digest)), None)
     current, publish = _current(before), publish_id(spec)
-    better = next((run for run in before.runs if run.outcome == "Succeeded" and _is_of_recipe(run, spec)), None)
+    better = next((run for run in before.runs if _is_there(run) and _is_of_recipe(run, spec)), None)
     if better and (_is_outdone(known) or (current and _is_outdone(current) and _is_of_recipe(current, spec))):
         goal = _kept(better, spec, retry)
         if better != current or not goal.is_published(before.model):
@@ -35,11 +36,8 @@ def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, ret
 
 def _kept(run: Run, spec: TweetModelSpec, retry: str) -> Goal:
     """A run of this recipe that is done: its report is wanted, and a publication where the spec asks for one."""
-    publish = publish_id(spec)
-    inputs = inputs_id("train", spec, retry)
-    trained_on = run.dataset_digest
-    repeat = publish is None
-    return Goal("train", run.id, inputs, start=run.start, dataset=trained_on, repeat=repeat, publish=publish)
+    inputs, publish = inputs_id("train", spec, retry), publish_id(spec)
+    return Goal("train", run.id, inputs, start=run.start, dataset=run.dataset_digest, repeat=True, publish=publish)
 
 
 def pinned(spec: TweetModelSpec, retry: str) -> Goal:
@@ -122,6 +120,8 @@ def record(
     old = next((r for r in runs if r.id == run), None)
     verdict = train.verdict
     if old and old.outcome in MADE_A_MODEL and not verdict.succeeded:
+        if verdict.reason is Reason.RUN_MISSING:
+            return tuple(r.model_copy(update={"model_uri": None}) if r.id == run else r for r in marked)
         return marked  # it is published again, or repeated: what it made stays made
     model = verdict.report.model if verdict.report else None
     ended = verdict.outcome != "Active"
@@ -148,6 +148,11 @@ def record(
     kept = told[:MOST]
     last = next((r for r in told[MOST:] if present and r.model_uri == present.uri), None)
     return (*kept[:-1], last) if last else kept
+
+
+def _is_there(run: Run) -> bool:
+    """Whether it made a better model than those before it, which nobody has found missing since."""
+    return run.outcome == "Succeeded" and run.model_uri is not None
 
 
 def _is_outdone(run: Run | None) -> bool:

@@ -63,7 +63,7 @@ class Goal:
     dataset: str | None = None
     """Digest of the data set that a run was trained on, which need not be the present one."""
     repeat: bool = False
-    """Whether the run is done, and only its report is wanted."""
+    """Whether the run is done, and only its report is wanted, or that its model is published."""
     publish: str | None = None
     """Hash of what is to be published, where anything is."""
 
