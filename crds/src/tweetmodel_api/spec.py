@@ -3,6 +3,7 @@ and the CEL rules that let the API server refuse a mistake at `kubectl apply` wi
 what to do. Defaults are the recipe of huggingtweets (github.com/borisdayma/huggingtweets).
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -441,7 +442,16 @@ _MACROS = {
 def _five_fields(cron: str) -> str:
     """What CronJob takes a cron expression for (github.com/robfig/cron, parser.go), in the words that cronsim knows."""
     fields = " ".join(cron.split())
-    return _MACROS.get(fields, fields.replace("?", "*"))
+    if fields in _MACROS:
+        return _MACROS[fields]
+    minute, hour, day, month, weekday = fields.replace("?", "*").split()
+    return " ".join((minute, hour, _days(day, 1, 31), month, _days(weekday, 0, 6)))
+
+
+def _days(field: str, first: int, last: int) -> str:
+    """A field of days with its steps as ranges: only a star leaves it to the other field which days are meant."""
+    field = re.sub(r"(?<![^,])\*/(?!1(,|$))", f"{first}-{last}/", field)
+    return re.sub(r"(?<![^,])(\w+)/", rf"\1-{last}/", field)
 
 
 class Schedule(Model):

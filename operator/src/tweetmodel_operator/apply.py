@@ -116,9 +116,10 @@ async def write_status(api: ApiServer, observed: Observed, status: TweetModelSta
 
 
 async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:
-    """One event for each change of Ready's reason, and when a person must act, for `kubectl describe` and `events`.
+    """An event on a change of Ready's reason, and when a person must act, for `kubectl describe` and `events`.
 
-    None for a stage that begins or goes on as it should: its Job's own events say so.
+    What was told of a Job and a generation already is not told again as long as that event is kept. None for a stage
+    that begins or goes on as it should: its Job's own events say so.
     """
     before = observed.status
     old, ready = before.condition("Ready") if before else None, status.condition("Ready")

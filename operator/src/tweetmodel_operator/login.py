@@ -44,7 +44,7 @@ def _session(info: kopf.ConnectionInfo) -> kopf.AiohttpSession:
 
 async def _answered(_: aiohttp.ClientSession, __: SimpleNamespace, told: aiohttp.TraceRequestEndParams) -> None:
     metrics.API_REQUESTS.labels(told.method.upper(), str(told.response.status)).inc()
-    if told.response.ok:
+    if told.response.ok and "watch" in told.url.query:  # lists go on where watches are refused
         metrics.heard(told.url.name)
 
 

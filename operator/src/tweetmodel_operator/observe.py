@@ -16,7 +16,6 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import UNSEEN, Progress, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
-from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
 
 
@@ -44,7 +43,7 @@ def assemble(
     jobs: list[JsonObject],
     pods: list[JsonObject],
     posted: dict[str, Progress],
-    gpu_resource: str = Settings.gpu_resource,
+    gpu_resource: str,
 ) -> Observed:
     """The frozen picture of raw objects; Jobs of an earlier TweetModel of the same name are left out.
 

@@ -4,9 +4,9 @@ Level-triggered: it looks at the present state alone and never at the event that
 repeated and a late event all end the same.
 
 The state is what the watches said last (`view.py`), which may lag behind. So a pass on its word does only what is
-harmless then: it makes the first Job of a stage, whose name says what it is for, and writes the status with the
-version that it saw. Before anything else - another attempt, a deletion, the outcome of a Job whose pods have not been
-seen to end - the key is read afresh and decided anew.
+harmless then: it makes the first Job of the first collection or of a new run, whose name says what it is for, and
+writes the status with the version that it saw. Before anything else - another attempt, a deletion, the outcome of a
+Job whose pods have not been seen to end - the key is read afresh and decided anew.
 """
 
 import logging
@@ -18,7 +18,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import Progress, TweetModelStatus
 from tweetmodel_operator import logs, metrics, policy
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject
-from tweetmodel_operator.apply import JobRefused, apply
+from tweetmodel_operator.apply import REFUSALS, JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
 from tweetmodel_operator.decide.stages import judge
 from tweetmodel_operator.fill import fill
@@ -81,8 +81,13 @@ class Reconciler:
             self._forget(key)
             return None
         _log(observed.status)
-        if await fill(self.api, observed, self.settings):
-            return 0.0
+        try:
+            if await fill(self.api, observed, self.settings):
+                return 0.0
+        except ApiError as error:
+            if error.code not in REFUSALS:
+                raise
+            observed = replace(observed, spec=None, spec_error=f"the administrator's defaults don't fit it: {error}")
         observed = replace(observed, borrowed=await borrowed(self.api, observed))
         decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
         if not observed.proven and decision.needs_proof(observed):

@@ -157,6 +157,14 @@ class Observed:
         """Whether a person wants no work to be done."""
         return self.spec is not None and self.spec.suspend
 
+    def must_end(self, job: ObservedJob) -> bool:
+        """Whether a Job is in the way of no work being done, so that a suspension is not enough.
+
+        Kueue would keep its room for it as long as it is there, another manager would start it again, and what is not
+        allowed may not stay.
+        """
+        return not job.finished and (bool(self.forbidden) or (self.suspended and job.managed))
+
     @property
     def has_begun(self) -> bool:
         """Whether a Job was made, ever: the status drops an attempt that is settled, but keeps what it trained."""
@@ -226,10 +234,10 @@ class Decision:
     def needs_proof(self, observed: Observed) -> bool:
         """Whether a stale view could make it do harm, so that it must be decided on what was read for it.
 
-        Not so the first Job of a stage, whose name says what it is for, nor the outcome of a Job whose pods have all
-        been seen to end: neither is taken back. A Job for what may have had one before needs proof: the view lets go of
-        those that have ended. So does any where a list alone has told of the TweetModel: in a list from the past, the
-        Job may have come, been done and gone since.
+        Not so the first Job of the first collection or of a new run, whose name says what it is for, nor the outcome of
+        a Job whose pods have all been seen to end: neither is taken back. A Job for what may have had one before needs
+        proof: the view lets go of those that have ended. So does any where a list alone has told of the TweetModel: in
+        a list from the past, the Job may have come, been done and gone since.
         """
         final = bool(self.delete or self.suspend or self.farewell) or self.hold is not None or observed.deleting
         again = any(request.attempt > 1 or observed.has_had(request.plan.stage, request.id) for request in self.create)

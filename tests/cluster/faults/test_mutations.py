@@ -181,10 +181,13 @@ async def test_strange_defaults_are_refused_or_what_they_make_of_a_tweetmodel_is
         as_it_should_be = await filled("good", decided)
         assert as_it_should_be
         assert as_it_should_be["Stalled"][0] == "False"
+        counts: Counter[str] = Counter()
         for count, mutation in enumerate(chosen):
             try:
-                await filled(f"strange-{count}", mutation.spec)
+                said = await filled(f"strange-{count}", mutation.spec)
             except (AssertionError, ApiError) as error:
                 raise AssertionError(f"{mutation}: {error} (SEED={seed})") from error
+            counts["stated" if said else "refused"] += 1
+        assert min(counts["stated"], counts["refused"]) > 0, f"{dict(counts)} (SEED={seed})"
         assert await filled("good-again", decided) == as_it_should_be, "good after bad"
         assert "Traceback" not in this.operator.log.read_text()

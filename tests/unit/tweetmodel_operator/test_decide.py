@@ -287,6 +287,9 @@ def test_a_failure_is_shown_until_the_next_pod_has_got_further() -> None:
     assert condition(after(observed(again, status=told), LATER), "Ready") == ("Unknown", "Collecting")
     heard = after(observed(again.reported("2026-11-23T12:01:00Z"), status=told), "2026-11-23T12:01:40Z")
     assert condition(heard, "Ready") == ("Unknown", "Collecting")
+    slow = after(observed(ended.waiting("ContainerCreating"), status=told))
+    assert condition(slow, "Ready") == ("Unknown", "StorageUnreachable")
+    assert "No answer. It is tried again. No scheduler has looked for a node" in message(slow)
     stopped = job().pod_ended(143, failure(Reason.INTERRUPTED)).running(NOW)
     assert message(after(observed(stopped))) == FACTS[Reason.COLLECTING].meaning
 
@@ -596,6 +599,8 @@ def test_a_mistake_in_the_spec_leaves_its_job_alone_until_it_is_corrected_but_a_
         assert (left.delete, left.suspend, left.create) == ((), (), ())
     held = spec(**BAD, suspend=True)
     assert after(observed(running, of=held, status=under_way)).suspend == ((running.obj().name, True),)
+    stopped = running.suspended(by_us=True)
+    assert after(observed(stopped, of=spec(**BAD), status=under_way)).suspend == ((running.obj().name, False),)
     assert not after(observed(running.suspended(by_us=True), of=held, status=under_way)).suspend
     assert after(observed(running.queued(), of=held, status=under_way)).delete == (running.obj().name,)
     assert after(observed(running, of=held, status=under_way, forbidden=FORBIDDEN)).delete == (running.obj().name,)

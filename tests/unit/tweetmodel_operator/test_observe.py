@@ -1,4 +1,5 @@
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,9 +8,11 @@ from makers import KEY, NOW, UID, failure, spec
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import encode
 from tweetmodel_api.status import Progress
-from tweetmodel_operator import names
-from tweetmodel_operator.observe import assemble, read
+from tweetmodel_operator import names, observe
+from tweetmodel_operator.observe import read
 from tweetmodel_operator.state import ObservedPod
+
+assemble = partial(observe.assemble, gpu_resource="nvidia.com/gpu")
 
 
 def tweetmodel(**changes: Any) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def test_a_job_holds_the_gpus_that_its_own_pods_ask_for(resources: dict[str, Any
     raw = raw_job()
     container = {"name": names.CONTAINER, "resources": resources}
     raw["spec"] = {"template": {"spec": {"containers": [container]}}}
-    (job,) = assemble(KEY, tweetmodel(), [raw], [], {}, "amd.com/gpu").jobs
+    (job,) = assemble(KEY, tweetmodel(), [raw], [], {}, gpu_resource="amd.com/gpu").jobs
     assert job.gpus == gpus
 
 

@@ -40,6 +40,7 @@ class Cluster:
     defaults: dict[str, Any] | None = None
     """The spec of the namespace's TweetModelDefaults."""
     refuse: ApiError | None = None
+    refuse_defaults: ApiError | None = None
     reads: int = 0
     version: int = 0
     written: Callable[[dict[str, Any]], None] = lambda _: None
@@ -100,6 +101,8 @@ class Cluster:
         return self._write("Job", add)
 
     async def apply(self, path: str, body: dict[str, Any], manager: str) -> dict[str, Any]:
+        if self.refuse_defaults and manager == names.DEFAULTS_MANAGER:
+            raise self.refuse_defaults
         part = "metadata" if "finalizers" in body["metadata"] else "status" if path.endswith("/status") else "spec"
         change = {"finalizers": body["metadata"]["finalizers"]} if part == "metadata" else body[part]
         if part == "status":
@@ -447,6 +450,20 @@ async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:
 def short() -> dict[str, Any]:
     """A TweetModel that leaves out all it may."""
     return tweetmodel() | {"spec": {"sources": spec().wire()["sources"]}}
+
+
+async def test_defaults_that_the_crd_does_not_take_are_told_and_tried_again() -> None:
+    cluster = Cluster(short(), defaults={"storage": spec().wire()["storage"]})
+    cluster.refuse_defaults = ApiError(422, "Invalid", "podTemplate.labels can't set kueue.x-k8s.io/queue-name")
+    again = await settle(cluster)
+    assert again is not None
+    assert cluster.tweetmodel
+    assert cluster.conditions()["Stalled"] == ("True", "InvalidSpec")
+    message = cluster.tweetmodel["status"]["conditions"][0]["message"]
+    assert "the administrator's defaults don't fit it: podTemplate.labels can't set" in message
+    cluster.refuse_defaults = None
+    await settle(cluster)
+    assert len(cluster.created) == 1
 
 
 async def test_a_short_tweetmodel_is_filled_from_its_namespace_then_from_the_cluster() -> None:

@@ -394,13 +394,23 @@ def test_taking_the_schedule_away_collects_nothing_anew() -> None:
         ("0 6 ? * MON", "0 6 * * 1"),
         ("0  6\t* * *", "0 6 * * *"),
         (" 0 6 * * * ", "0 6 * * *"),
+        ("0 6 */10 * 1", "0 6 1,11,21,31 * 1"),
+        ("0 6 1 * */2", "0 6 1 * 0,2,4,6"),
+        ("0 6 */1 * 1", "0 6 * * 1"),
+        ("0 6 * * 1/3", "0 6 * * 1,4"),
+        ("0 6 20/5,3 * ?", "0 6 3,20,25,30 * *"),
     ],
 )
 def test_cron_is_read_as_cronjob_reads_it(written: str, meant: str) -> None:
     wanted, same = (spec(schedule={"cron": cron}).schedule for cron in (written, meant))
     assert wanted
     assert same
-    assert next_time(wanted, NIGHT) == next_time(same, NIGHT)
+    moment = NIGHT
+    for _ in range(20):
+        following = next_time(wanted, moment)
+        assert following == next_time(same, moment)
+        assert following
+        moment = following
 
 
 @pytest.mark.parametrize("cron", ["30 2 * * *", "0 2 * * *", "*/20 * * * *", "15 2,3 * * 0", "0 3 29 * *"])

@@ -6,6 +6,7 @@ that. `stages` reads a Job, `schedule` the clock, `runs` says which run is wante
 `conditions` writes the status, `deletion` ends it all.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tweetmodel_api.plan import collection_id, inputs_id
@@ -15,7 +16,7 @@ from tweetmodel_api.status import Dataset, TweetModelStatus
 from tweetmodel_operator.decide import conditions, deletion, runs, schedule
 from tweetmodel_operator.decide.requests import request
 from tweetmodel_operator.decide.stages import Goal, Pursuit, Verdict, pursue, settled
-from tweetmodel_operator.state import Decision, Observed
+from tweetmodel_operator.state import Decision, Observed, ObservedJob
 
 REFUSED_SECONDS = 60.0
 BORROW_SECONDS = 15.0
@@ -52,11 +53,10 @@ def _left_alone(observed: Observed, spec: TweetModelSpec, before: TweetModelStat
     What has nothing to do with the mistake counts nevertheless: a suspension, the finalizer, what is not allowed.
     """
     reason, told = (Reason.NOT_ALLOWED, observed.forbidden) if observed.forbidden else (Reason.INVALID_SPEC, problem)
-    unfinished = [job for job in observed.jobs if not (job.finished or job.deleting)]
-    ending = tuple(job.name for job in unfinished if observed.forbidden or (spec.suspend and job.managed))
+    ending = tuple(job.name for job in observed.jobs if observed.must_end(job) and not job.deleting)
     return Decision(
         delete=ending,
-        suspend=tuple((j.name, True) for j in unfinished if spec.suspend and not j.suspended and j.name not in ending),
+        suspend=_suspensions(spec, observed.jobs, ending),
         status=conditions.stalled(before, before, observed, reason, told, now),
         hold=deletion.hold(observed, spec),
     )
@@ -81,7 +81,7 @@ def _followed(
     ending = _superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete)
     decision = Decision(
         delete=ending,
-        suspend=_suspensions(observed, spec, wanted, ending),
+        suspend=_suspensions(spec, _of(wanted, observed.jobs), ending),
         create=tuple(request(observed, spec, p, dataset) for p in pursuits if p.create is not None),
         status=status,
         requeue_after=min((moment for moment in moments if moment is not None), default=None),
@@ -147,15 +147,18 @@ def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:
 
 
 def _suspensions(
-    observed: Observed, spec: TweetModelSpec, wanted: set[Goal], ending: tuple[str, ...]
+    spec: TweetModelSpec, jobs: Iterable[ObservedJob], ending: tuple[str, ...]
 ) -> tuple[tuple[str, bool], ...]:
     """Follows spec.suspend; a Job that another manager suspends and resumes (Kueue) is left to that manager."""
-    identities = {(goal.stage, goal.id) for goal in wanted}
-    staying = [j for j in observed.jobs if not j.finished and not j.deleting and j.name not in ending]
-    mine = [j for j in staying if (j.stage, j.id) in identities]
+    staying = [job for job in jobs if not (job.finished or job.deleting or job.name in ending)]
     if spec.suspend:
-        return tuple((job.name, True) for job in mine if not (job.suspended or job.queued))
-    return tuple((job.name, False) for job in mine if job.suspended and job.suspended_by_us)
+        return tuple((job.name, True) for job in staying if not (job.suspended or job.queued))
+    return tuple((job.name, False) for job in staying if job.suspended and job.suspended_by_us)
+
+
+def _of(goals: set[Goal], jobs: Iterable[ObservedJob]) -> Iterator[ObservedJob]:
+    identities = {(goal.stage, goal.id) for goal in goals}
+    return (job for job in jobs if (job.stage, job.id) in identities)
 
 
 def _expirable(observed: Observed) -> tuple[str, ...]:

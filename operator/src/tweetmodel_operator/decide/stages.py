@@ -108,16 +108,13 @@ class Pursuit:
     create: int | None = None
     """Number of the attempt whose Job to create."""
     delete: tuple[str, ...] = ()
-
-    @property
-    def settled(self) -> bool:
-        """Whether no Job is needed for it."""
-        return self.attempt is None
+    settled: bool = False
+    """Whether the status holds the result already, so that its Jobs no longer matter."""
 
 
 def settled(goal: Goal, message: str) -> Pursuit:
-    """A goal whose result the status already holds: its Jobs no longer matter."""
-    return Pursuit(goal, Verdict("Succeeded", Reason.SUCCEEDED, message))
+    """A goal whose result the status already holds."""
+    return Pursuit(goal, Verdict("Succeeded", Reason.SUCCEEDED, message), settled=True)
 
 
 def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
@@ -156,8 +153,7 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
         waiting = held if observed.suspended else follows
         waiting = waited_for(job, now, waiting)
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting))
-    if observed.suspended and not job.finished and (job.managed or observed.forbidden):
-        # Kueue would keep its room for it as long as it is there; another manager would start it again.
+    if observed.must_end(job):
         return Pursuit(goal, held, attempt=_attempt(goal, job, held), delete=(job.name,))
     verdict = judge(job, now)
     if verdict is None:  # complete, but no report left
@@ -318,8 +314,7 @@ def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
     if failed := _failed(pod, job.stage):
         return failed
     started = pod.running or pod.exit_code is not None
-    verdict = _working(job.stage) if started else _starting(job.stage, pod, now)
-    return verdict if verdict.reason is Reason.PENDING else _again(job, pod, now, verdict)
+    return _again(job, pod, now, _working(job.stage) if started else _starting(job.stage, pod, now))
 
 
 def _again(job: ObservedJob, pod: ObservedPod, now: str, verdict: Verdict) -> Verdict:
@@ -327,9 +322,10 @@ def _again(job: ObservedJob, pod: ObservedPod, now: str, verdict: Verdict) -> Ve
     earlier = _failed(job.pods[-2], job.stage) if len(job.pods) > 1 else None
     left = FURTHER_SECONDS - (seconds_between(pod.started, now) if pod.started else 0.0)
     further = left <= 0 or job.reported > pod.started > ""
-    if earlier is None or earlier.reason is verdict.reason or further:
+    if earlier is None or earlier.reason is UNDER_WAY[job.stage] or further:
         return verdict
-    return replace(earlier, look_again=min(left, verdict.look_again or left))
+    waits = f" {verdict.message}" if verdict.reason is Reason.PENDING else ""
+    return replace(earlier, message=earlier.message + waits, look_again=min(left, verdict.look_again or left))
 
 
 def _failed(pod: ObservedPod, stage: Stage) -> Verdict | None:
