@@ -92,6 +92,8 @@ class Life:
         """What it may say in this life: few, so that it often goes back to what it said before."""
         self.spec: TweetModelSpec = self.specs[0]
         self.status: TweetModelStatus | None = None
+        self.missing: frozenset[str] = frozenset()
+        """Runs whose model is in the bucket no more."""
         self.jobs: dict[str, ObservedJob] = {}
         self.plans: dict[str, Plan] = {}
         self.generation = 1
@@ -324,7 +326,7 @@ class Life:
         self.all_goes_well(self.choose(POSTS), self.choose(LOSSES))
 
     def all_goes_well(self, posts: int = POSTS[0], loss: str = LOSSES[0]) -> None:
-        """Pods of deleted Jobs end, queues admit, Jobs succeed, until there is nothing left to do."""
+        """Pods of deleted Jobs end, queues admit, Jobs do what they can, until there is nothing left to do."""
         for job in filter(is_lost, list(self.jobs.values())):
             self.jobs[job.name] = replace(job, pods=())
         for _ in range(MOST_JOBS):
@@ -342,6 +344,10 @@ class Life:
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
         made = model(job.id)
         plan = self.plans[job.name]
+        if plan.repeat and job.id in self.missing:
+            self.jobs[job.name] = JobMaker(job).pod_ended(66, failure(Reason.RUN_MISSING)).failed().obj()
+            return
+        self.missing -= {job.id}
         asked = publish_id(plan.spec)
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss}),
@@ -353,6 +359,11 @@ class Life:
             "purge": success(),
         }[job.stage]
         self.jobs[job.name] = JobMaker(job).complete(report).obj()
+
+    @event(lambda self: bool(self.status and self.status.runs))
+    def a_run_is_deleted_from_the_bucket(self) -> None:
+        runs = self.status.runs if self.status else ()
+        self.missing |= {self.choose([run.id for run in runs])}
 
     @event()
     def a_node_stops_answering(self) -> None:

@@ -602,6 +602,21 @@ def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_tr
     assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded", "Outdone", "Succeeded"]
 
 
+def test_a_present_model_that_is_gone_from_the_bucket_is_the_present_one_no_more() -> None:
+    days = Days(schedule=DAILY | {"minNewPosts": 50})
+    days.first()
+    days.look(MONDAY)
+    days.collect(MONDAY, "b", 1000, new=30)
+    days.spec = spec(schedule=DAILY | {"minNewPosts": 50}, **PUBLISHED)
+    days.look(MONDAY)
+    days.fail(MONDAY, Reason.RUN_MISSING)
+    assert days.status
+    assert (days.status.model, days.status.samples, days.ready) == (None, (), False)
+    days.look(TUESDAY)
+    (request,) = days.collect(TUESDAY, "c", 1000, new=31).create
+    assert (request.plan.repeat, request.plan.beat) == (False, None)
+
+
 @pytest.mark.parametrize(("digest", "new"), [("a", 0), ("c", 5)])
 def test_the_better_model_comes_back_too_where_a_due_time_comes_with_the_end_of_a_pin(digest: str, new: int) -> None:
     days = outdone()

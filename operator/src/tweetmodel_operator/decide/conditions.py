@@ -47,7 +47,8 @@ def status(
     present = pursuits[-1]
     train = present if present.goal.stage == "train" else None
     report = train.verdict.report if train and train.verdict.succeeded and not train.verdict.outdone else None
-    model = report.model if report and report.model else before.model
+    kept = None if train and runs.is_lost(before, train) else before.model
+    model = report.model if report and report.model else kept
     attempt = present.attempt or (before.attempt if before.attempt and before.attempt.outcome != "Active" else None)
     same_job = bool(before.attempt and attempt and before.attempt.job == attempt.job)
     working = present.verdict.outcome == "Active"
@@ -62,7 +63,11 @@ def status(
             "attempt": attempt,
             "progress": progress,
             "model": model,
-            "samples": tuple(s[:MOST_SAMPLE] for s in report.samples[:MOST_SAMPLES]) if report else before.samples,
+            "samples": tuple(s[:MOST_SAMPLE] for s in report.samples[:MOST_SAMPLES])
+            if report
+            else before.samples
+            if model
+            else (),
             "schedule": schedule,
             "runs": runs.record(before.runs, train, observed.spec, dataset, model, now),
         }

@@ -92,6 +92,12 @@ def compared(pursuit: Pursuit) -> Pursuit:
     return replace(pursuit, verdict=replace(pursuit.verdict, message=told, outdone=True))
 
 
+def is_lost(before: TweetModelStatus, train: Pursuit) -> bool:
+    """Whether the model that was the present one is found missing in storage."""
+    current = _current(before)
+    return train.verdict.reason is Reason.RUN_MISSING and current is not None and current.id == train.goal.id
+
+
 def record(
     runs: tuple[Run, ...],
     train: Pursuit | None,
