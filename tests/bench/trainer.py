@@ -3,7 +3,7 @@
 Stock is transformers' Trainer as huggingtweets ran it: packed blocks, batch 1, fp32, its learning rate and
 cosine, and otherwise the Trainer's defaults. Both start from the same weights, read the same blocks in the same order
 and are scored on the same held-out posts, in one process, one after the other. GPT-2's weights are random here, which
-its speed does not mind.
+its speed does not mind. Where CUDA is at hand all of it runs there, over all epochs.
 """
 
 import itertools
@@ -53,12 +53,16 @@ from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
 
 ROOT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results" / "trainer.json"
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+RESULTS = Path(__file__).parent / "results" / {"cpu": "trainer.json", "cuda": "trainer-cuda.json"}[DEVICE]
 FIRST_STEP = Path(__file__).parent / "first_step.py"
 HUGGINGTWEETS = {"learning_rate": 1.372e-4, "lr_scheduler_type": "cosine", "per_device_train_batch_size": 1}
 
-TURNS, BLOCKS, PADDED_POSTS = 2, 4, 3
-"""Enough steps of GPT-2 to tell the speed of each way."""
+TURNS, BLOCKS, PADDED_POSTS = {"cpu": (2, 4, 3), "cuda": (2, None, 300)}[DEVICE]
+"""Enough steps of GPT-2 to tell the speed of each way; without a number of blocks, all of the default's epochs."""
+
+PEAK_FLOPS = {"NVIDIA H100": 989e12, "NVIDIA H200": 989e12}
+"""Dense bfloat16 of the SXM boards, from NVIDIA's data sheets."""
 
 STAGES = {"Blocks": "tokens", "evaluate_each": "evaluate", "finetune": "train", "generate": "generate"}
 """Functions of `learn` and what the table calls them."""
@@ -72,13 +76,20 @@ class Measured:
     def __init__(self) -> None:
         self.seconds: Figures = {}
         self.peak_mib: Figures = {}
+        self.gpu_peak_mib: Figures = {}
 
     def call(self, label: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         Path("/proc/self/clear_refs").write_text("5")  # Linux begins VmHWM anew
+        if DEVICE == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         started = time.perf_counter()
         try:
             return function(*arguments, **named)
         finally:
+            if DEVICE == "cuda":
+                torch.cuda.synchronize()
+                allocated = torch.cuda.max_memory_allocated() // 2**20
+                self.gpu_peak_mib[label] = max(self.gpu_peak_mib.get(label, 0), allocated)
             self.seconds[label] = self.seconds.get(label, 0.0) + time.perf_counter() - started
             line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
             self.peak_mib[label] = max(self.peak_mib.get(label, 0), int(line.split()[1]) // 1024)
@@ -97,7 +108,9 @@ class Clock(TrainerCallback):
     def on_train_begin(self, _: TrainingArguments, __: TrainerState, ___: TrainerControl, **____: Any) -> None:
         self.began = time.perf_counter()
 
-    def on_step_end(self, _: TrainingArguments, __: TrainerState, ___: TrainerControl, **____: Any) -> None:
+    def on_step_end(self, _: TrainingArguments, state: TrainerState, __: TrainerControl, **___: Any) -> None:
+        if DEVICE == "cuda" and state.global_step == state.max_steps:
+            torch.cuda.synchronize()
         self.last = time.perf_counter()
         self.first = self.first or self.last
 
@@ -134,7 +147,8 @@ def through_the_stages(spec: TweetModelSpec, workdir: Path) -> tuple[Measured, A
 def new_model(config: GPT2Config) -> GPT2LMHeadModel:
     """The same weights each time."""
     set_seed(42)
-    return GPT2LMHeadModel(config)
+    model: GPT2LMHeadModel = GPT2LMHeadModel(config).to(DEVICE)
+    return model
 
 
 def default_recipe(config: GPT2Config, blocks: Blocks, workdir: Path) -> tuple[GPT2LMHeadModel, float]:
@@ -163,7 +177,7 @@ def stock_recipe(config: GPT2Config, rows: Any, workdir: Path) -> tuple[GPT2LMHe
 def side_by_side(data: Path, workdir: Path) -> Figures:
     """Both recipes: the speed of GPT-2, in turns, and the loss of the small model at the end of all epochs.
 
-    GPT-2's is no use for it: after the few steps that a CPU can do its dropout decides how far it is.
+    GPT-2's is no use for it on a CPU: after the few steps that it can do there its dropout decides how far it is.
     """
     posts, held_out = (dataset.read(data / name) for name in (dataset.TRAIN, dataset.EVAL))
     texts, source = [post.text for post in posts], BaseModelSource(scratch=ScratchModel())
@@ -180,8 +194,13 @@ def side_by_side(data: Path, workdir: Path) -> Figures:
     padded = stock_recipe(GPT2Config(), rows, workdir / "padded")[1]
     figures["tokens_per_second_padded"] = round(tokens / padded, 2)
     ours = figures["tokens_per_second_ours"]
-    figures["tokens_per_second_ratio_cpu"] = round(ours / figures["tokens_per_second_stock"], 2)
+    figures[f"tokens_per_second_ratio_{DEVICE}"] = round(ours / figures["tokens_per_second_stock"], 2)
     figures["tokens_per_second_ratio_padded"] = round(ours / figures["tokens_per_second_padded"], 1)
+    if DEVICE == "cuda":
+        figures["gpt2_tokens"] = len(blocks) * blocks.size
+        figures["gpt2_loop_seconds"] = round(seconds["ours"] / TURNS, 2)
+        if peak := next((p for name, p in PEAK_FLOPS.items() if torch.cuda.get_device_name().startswith(name)), None):
+            figures["gpt2_mfu"] = round(ours * flops_per_token(GPT2Config(), blocks.size) / peak, 3)
     every, unseen = Blocks(posts, tokenizer, Training().epochs, 256, 42), [post.text for post in held_out]
     for name, recipe in recipes.items():
         model, _ = recipe(small.config, every, workdir / f"{name}-small")
@@ -189,8 +208,16 @@ def side_by_side(data: Path, workdir: Path) -> Figures:
     return figures
 
 
+def flops_per_token(config: GPT2Config, length: int) -> float:
+    """Forward and backward, attention included (Chowdhery et al. 2022, PaLM, appendix B)."""
+    parameters = sum(weight.numel() for weight in GPT2LMHeadModel(config).parameters())
+    return 6 * parameters + 12 * config.n_layer * config.n_embd * length
+
+
 def some_blocks(posts: list[Post], tokenizer: PreTrainedTokenizerBase, size: int) -> Blocks:
-    """As many posts as fill the blocks."""
+    """As many posts as fill the blocks; all of them, in each epoch, without a number of these."""
+    if BLOCKS is None:
+        return Blocks(posts, tokenizer, Training().epochs, size, 42)
     lengths = [len(ids) + 1 for ids in tokenizer([post.text for post in posts])["input_ids"]]
     ends = list(itertools.accumulate(lengths))
     enough = next(number for number, end in enumerate(ends) if end > BLOCKS * size)
@@ -296,6 +323,9 @@ def main() -> None:
     Console().print(table)
     machine = {"cores": len(os.sched_getaffinity(0)), "torch": torch.__version__}
     stages = {"seconds": {k: round(v, 2) for k, v in seconds.items()}, "peak_mib": measured.peak_mib}
+    if DEVICE == "cuda":
+        machine["gpu"] = torch.cuda.get_device_name()
+        stages["gpu_peak_mib"] = measured.gpu_peak_mib
     RESULTS.write_text(json.dumps(machine | stages | figures, indent=2) + "\n")
 
 
