@@ -280,14 +280,19 @@ class Benchmark:
             status: JsonObject = (await self.api.get(tweetmodel_path("bench", "model-0")))["status"]
             return status
 
-    async def most(self, status: JsonObject) -> None:
-        """Ten thousand: applied, finished, left alone, and seen by a new operator."""
+    async def most(self, written: Written, status: JsonObject) -> None:
+        """Ten thousand, beside the bare client: applied, finished, left alone, and seen by a new operator."""
+        async with watching(self.api, "bare") as bare:
+            with Foreigner():
+                floor = await seconds_of(bare, self.many, written)
+        self.told(bare_10000_seconds=floor, bare_10000_over_1000=floor / self.figures["bare_1000_seconds"])
         async with watching(self.api, "bench") as namespace:
             async with operator("bench", LOG) as running:
                 with Foreigner() as foreigner:
                     seconds = await seconds_of(namespace, self.many, None)
                 over = seconds / self.figures["apply_1000_seconds"]
                 self.told(apply_10000_seconds=seconds, apply_10000_over_1000=over)
+                self.told(apply_10000_ratio=seconds / floor)
                 self.told(foreign_get_p99=percentile(foreigner.seconds, 0.99))
                 await settle(namespace, status, self.many)
                 await running.until_quiet(self.many)
@@ -300,7 +305,7 @@ async def measure(many: int) -> dict[str, float]:
     benchmark = Benchmark(await Client.connect(), many, {"rounds": ROUNDS, "few": FEW, "many": many})
     written = await benchmark.one()
     await benchmark.trainers()
-    await benchmark.most(await benchmark.few(written))
+    await benchmark.most(written, await benchmark.few(written))
     await benchmark.api.close()
     return benchmark.figures
 
