@@ -92,8 +92,8 @@ class Life:
         """What it may say in this life: few, so that it often goes back to what it said before."""
         self.spec: TweetModelSpec = self.specs[0]
         self.status: TweetModelStatus | None = None
-        self.missing: frozenset[str] = frozenset()
-        """Runs whose model is in the bucket no more."""
+        self.kept: frozenset[str] = frozenset()
+        """Runs whose model is in the bucket."""
         self.jobs: dict[str, ObservedJob] = {}
         self.plans: dict[str, Plan] = {}
         self.generation = 1
@@ -344,10 +344,11 @@ class Life:
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
         made = model(job.id)
         plan = self.plans[job.name]
-        if plan.repeat and job.id in self.missing:
+        orphan = plan.start is not None and plan.start.uri not in {model(run).uri for run in self.kept}
+        if job.stage == "train" and job.id not in self.kept and (plan.repeat or orphan):
             self.jobs[job.name] = JobMaker(job).pod_ended(66, failure(Reason.RUN_MISSING)).failed().obj()
             return
-        self.missing -= {job.id}
+        self.kept |= {job.id} if job.stage == "train" else set()
         asked = publish_id(plan.spec)
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss}),
@@ -360,10 +361,9 @@ class Life:
         }[job.stage]
         self.jobs[job.name] = JobMaker(job).complete(report).obj()
 
-    @event(lambda self: bool(self.status and self.status.runs))
+    @event(lambda self: bool(self.kept))
     def a_run_is_deleted_from_the_bucket(self) -> None:
-        runs = self.status.runs if self.status else ()
-        self.missing |= {self.choose([run.id for run in runs])}
+        self.kept -= {self.choose(sorted(self.kept))}
 
     @event()
     def a_node_stops_answering(self) -> None:

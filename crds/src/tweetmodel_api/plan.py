@@ -99,10 +99,10 @@ _ANY_POD = {"labels", "annotations", "image", "image_pull_secrets", "service_acc
 """What podTemplate says of the pods of both stages; the rest of it is the training pod's."""
 
 
-def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str) -> str:
+def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str, repeat: bool = False) -> str:
     """What a Job takes from the spec without changing the result: it is replaced when that changes.
 
-    `retry` is the value of the annotation by which a person asks for another attempt.
+    `retry` is the value of the annotation by which a person asks for another attempt, `repeat` the plan's.
     """
     train = stage == "train"
     template: dict[str, Any] = {"storage": True, "pod_template": True if train else _ANY_POD}
@@ -113,7 +113,7 @@ def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str) -> str:
         template={name: value for name, value in dumped.items() if value != {}},
         checkpoint_seconds=spec.training.checkpoint_seconds if train else None,
         **({"publish": publish_id(spec)} if train and spec.publish else {}),
-        **({"pinned": True} if train and spec.pinned_run else {}),
+        **({"pinned": True} if repeat else {}),
         **({"report_to": _reported(spec.report_to)} if train and spec.report_to else {}),
         retry=retry,
     )

@@ -196,7 +196,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.RUN_MISSING: Fact(
         "The model or results of a run are no longer in storage.",
-        "Pin another run; without a pin, set training.warmStart to false.",
+        "Pin another run, or none: without a pin the next run goes on without it.",
         ExitCode.SOURCE,
     ),
     Reason.BUCKET_MISSING: Fact("The bucket does not exist.", "Create it, or correct storage.uri.", ExitCode.SOURCE),

@@ -3,11 +3,11 @@ and the CEL rules that let the API server refuse a mistake at `kubectl apply` wi
 what to do. Defaults are the recipe of huggingtweets (github.com/borisdayma/huggingtweets).
 """
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from tweetmodel_api.cron import MACROS
 from tweetmodel_api.fields import (
     Decimal,
     HttpsUri,
@@ -428,39 +428,12 @@ class Resources(Model):
     """The most that the pod may use."""
 
 
-_MACROS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-
-
-def _five_fields(cron: str) -> str:
-    """What CronJob takes a cron expression for (github.com/robfig/cron, parser.go), in the words that cronsim knows."""
-    fields = " ".join(cron.split())
-    if fields in _MACROS:
-        return _MACROS[fields]
-    minute, hour, day, month, weekday = fields.replace("?", "*").split()
-    return " ".join((minute, hour, _days(day, 1, 31), month, _days(weekday, 0, 6)))
-
-
-def _days(field: str, first: int, last: int) -> str:
-    """A field of days with its steps as ranges: only a star leaves it to the other field which days are meant."""
-    field = re.sub(r"(?<![^,])\*/(?!1(,|$))", f"{first}-{last}/", field)
-    return re.sub(r"(?<![^,])(\w+)/", rf"\1-{last}/", field)
-
-
 class Schedule(Model):
     """When to look at the sources again, with the meaning that CronJob gives these fields."""
 
     cron: Annotated[
         str,
-        Field(pattern=rf"^\s*({'|'.join(_MACROS)}|[^\s@]\S*(\s+\S+){{4}})\s*$", max_length=128),
-        AfterValidator(_five_fields),
+        Field(pattern=rf"^\s*({'|'.join(MACROS)}|[^\s@]\S*(\s+\S+){{4}})\s*$", max_length=128),
     ]
     """Minute, hour, day of month, month and day of week, such as "0 6 * * 1"; or @hourly, @daily, @weekly, @monthly or
     @yearly."""

@@ -12,7 +12,7 @@ from tweetmodel_api import API_VERSION, KIND
 from tweetmodel_api.plan import Plan, token_variable
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
-from tweetmodel_api.spec import Source, TweetModelSpec
+from tweetmodel_api.spec import Source
 from tweetmodel_api.trackers import Credential
 from tweetmodel_operator import names
 from tweetmodel_operator.decide.deletion import PURGE_SECONDS
@@ -41,7 +41,8 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
     """
     plan, chosen = request.plan, request.plan.spec.pod_template or PodTemplate()
     purge = plan.stage == "purge"
-    queue = {names.QUEUE: plan.spec.queue_name} if _trains(plan) and plan.spec.queue_name else {}
+    queued = plan.stage == "train" and not plan.repeat and plan.spec.queue_name
+    queue = {names.QUEUE: plan.spec.queue_name} if queued else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -73,8 +74,8 @@ def _labels(request: JobRequest, chosen: PodTemplate) -> dict[str, str]:
 
 
 def _trains(plan: Plan) -> bool:
-    """Whether the pod needs what training does; one that repeats a report gets what collecting does."""
-    return plan.stage == "train" and not plan.repeat
+    """Whether the pod needs the room that training does, as pushing a model does too; repeating a report needs none."""
+    return plan.stage == "train" and (not plan.repeat or plan.spec.publish is not None)
 
 
 def _shares_memory(plan: Plan) -> bool:
@@ -85,7 +86,7 @@ def _shares_memory(plan: Plan) -> bool:
 def _cache_claim(plan: Plan) -> str | None:
     """The claim that the pod's cache is in: only one that fetches a base model waits for a volume."""
     template = plan.spec.pod_template
-    fetches = _trains(plan) and plan.start is None and plan.spec.base_model.scratch is None
+    fetches = _trains(plan) and not plan.repeat and plan.start is None and plan.spec.base_model.scratch is None
     return template.cache_claim_name if template and fetches else None
 
 
@@ -188,7 +189,7 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
             *(("--cache", CACHE) if _cache_claim(plan) else ()),
         ],
         "env": _environment(request, settings, live),
-        "resources": _resources(plan.spec, settings) if _trains(plan) else _plain(settings.collect_resources),
+        "resources": _resources(plan, settings) if _trains(plan) else _plain(settings.collect_resources),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -213,7 +214,7 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     if plan.stage == "train" and plan.spec.publish:
         reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
         env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
-    if _trains(plan) and plan.spec.report_to:
+    if _trains(plan) and plan.spec.report_to and not plan.repeat:
         env += [_key(credential, secret) for credential, secret in plan.spec.report_to.keys]
     if plan.stage == "collect":
         env += [token for source in plan.spec.sources for token in _token(source)]
@@ -268,10 +269,11 @@ def _from_annotation(path: str, annotation: str) -> JsonObject:
     return {"path": path, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
 
 
-def _resources(spec: TweetModelSpec, settings: Settings) -> JsonObject:
+def _resources(plan: Plan, settings: Settings) -> JsonObject:
+    spec = plan.spec
     chosen = spec.resources.model_dump(exclude_none=True) if spec.resources else settings.train_resources
     resources = _plain(chosen)
-    if spec.gpus:  # an extended resource is asked for by its limit; requests then equal it
+    if spec.gpus and not plan.repeat:  # an extended resource is asked for by its limit; requests then equal it
         resources.setdefault("limits", {})[settings.gpu_resource] = str(spec.gpus)
     return resources
 

@@ -18,7 +18,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import Progress, TweetModelStatus
 from tweetmodel_operator import logs, metrics, policy
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject
-from tweetmodel_operator.apply import REFUSALS, JobRefused, apply
+from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
 from tweetmodel_operator.decide.stages import judge
 from tweetmodel_operator.fill import fill
@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 LONG_SECONDS = 300.0
 """What is looked at again only after this long is worth three reads then, and no memory until then."""
+
+
+UNFIT = (400, 422)
+"""What the API server answers to a spec that the CRD does not take."""
 
 
 @dataclass
@@ -85,7 +89,7 @@ class Reconciler:
             if await fill(self.api, observed, self.settings):
                 return 0.0
         except ApiError as error:
-            if error.code not in REFUSALS:
+            if error.code not in UNFIT:
                 raise
             observed = replace(observed, spec=None, spec_error=f"the administrator's defaults don't fit it: {error}")
         observed = replace(observed, borrowed=await borrowed(self.api, observed))

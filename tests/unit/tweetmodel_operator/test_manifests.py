@@ -91,6 +91,15 @@ def test_a_pod_that_repeats_a_report_asks_for_no_gpu_and_waits_in_no_queue() -> 
     assert "nodeSelector" not in repeated["spec"]["template"]["spec"]
 
 
+def test_a_pod_that_only_pushes_a_model_has_the_room_of_training_but_no_gpu() -> None:
+    wanted = request("train", spec(queueName="gpus", publish={"huggingFace": {"secretRef": {"name": "hub"}}}))
+    pushing = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"repeat": True})), SETTINGS)
+    container = pushing["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"] == SETTINGS.train_resources
+    assert "HF_TOKEN" in {variable["name"] for variable in container["env"]}
+    assert names.QUEUE not in pushing["metadata"]["labels"]
+
+
 def test_a_spec_without_gpus_asks_for_none() -> None:
     container = made("train", spec(gpus=0))["spec"]["template"]["spec"]["containers"][0]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]

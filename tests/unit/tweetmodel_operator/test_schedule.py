@@ -399,6 +399,10 @@ def test_taking_the_schedule_away_collects_nothing_anew() -> None:
         ("0 6 */1 * 1", "0 6 * * 1"),
         ("0 6 * * 1/3", "0 6 * * 1,4"),
         ("0 6 20/5,3 * ?", "0 6 3,20,25,30 * *"),
+        ("0 6 */2,* * 1", "0 6 * * 1"),
+        ("0 6 */01 * 1", "0 6 * * 1"),
+        ("0 6 1-5/2 * *", "0 6 1,3,5 * *"),
+        ("0 6 * * sat/1", "0 6 * * 6"),
     ],
 )
 def test_cron_is_read_as_cronjob_reads_it(written: str, meant: str) -> None:
@@ -593,13 +597,49 @@ def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_tr
     assert (request.plan.run, request.plan.repeat) == (better.id, True)
     days.fail(MONDAY, Reason.RUN_MISSING)
     assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded"], "what it made, it made"
+    for request in days.look(MONDAY).create:
+        assert (request.plan.run, bool(publish)) == (worse.id, True)
+        days.train(MONDAY, "3.5")
+    assert (days.ready, days.current) == (True, worse.model_uri)
+    assert [run.outcome for run in days.status.runs] == ["Succeeded", "Succeeded"], "it is the best one left"
     days.jobs = []
     for now, digest, loss in ((TUESDAY, "c", "3.2"), (WEDNESDAY, "d", "3.4")):
         days.look(now)
         (request,) = days.collect(now, digest, 1000, new=5).create
         assert (request.plan.repeat, request.plan.beat) == (False, "3.5" if now == TUESDAY else "3.2")
         days.train(now, loss)
-    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded", "Outdone", "Succeeded"]
+    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded", "Succeeded", "Succeeded"]
+
+
+def test_the_run_of_the_present_posts_is_trained_again_where_it_is_gone_from_the_bucket() -> None:
+    days = outdone()
+    assert days.status
+    worse, better = days.status.runs
+    days.spec = spec(schedule=DAILY, pinnedRun=worse.id)
+    days.look(MONDAY)
+    days.train(MONDAY, "3.5")
+    days.spec = spec(schedule=DAILY)
+    days.jobs = []
+    days.look(TUESDAY)
+    days.collect(TUESDAY, "a", 1000, new=0)
+    days.fail(TUESDAY, Reason.RUN_MISSING)
+    (request,) = days.look(TUESDAY).create
+    assert (request.plan.run, request.plan.repeat) == (better.id, False)
+    days.train(TUESDAY, "3.0")
+    assert (days.ready, days.current) == (True, better.model_uri)
+
+
+def test_a_warm_start_from_a_model_that_is_gone_is_followed_by_one_from_the_base() -> None:
+    days = Days(schedule=DAILY, training={"warmStart": True})
+    days.first()
+    days.look(MONDAY)
+    (request,) = days.collect(MONDAY, "b", 1100).create
+    assert request.plan.start
+    days.fail(MONDAY, Reason.RUN_MISSING)
+    (request,) = days.look(MONDAY).create
+    assert (request.plan.start, request.plan.beat) == (None, None)
+    days.train(MONDAY, "3.3")
+    assert days.ready
 
 
 def test_a_present_model_that_is_gone_from_the_bucket_is_the_present_one_no_more() -> None:

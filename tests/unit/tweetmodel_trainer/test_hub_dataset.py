@@ -127,30 +127,30 @@ def files(*names: str, **asked: str) -> list[str]:
     return files_of(names, HubDataset(dataset="ada/tweets", **asked))
 
 
+MAIN = {"revision": "main"}
+
+
 @pytest.mark.parametrize(
     ("names", "asked", "found"),
     [
         (["tweets.jsonl", "README.md"], {}, ["tweets.jsonl"]),
-        (["train.csv", "untrained.csv"], {}, ["train.csv"]),
+        (["tweets.jsonl"], {"config": "default"}, ["tweets.jsonl"]),
+        (["train.csv", "untrained.csv"], MAIN, ["train.csv"]),
         (
             ["data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet"],
-            {},
+            MAIN,
             ["data/train-0.parquet", "data/train-1.parquet"],
         ),
+        (["train/train.csv", "train/other.csv", "test/a.csv"], MAIN, ["train/other.csv", "train/train.csv"]),
+        (["train/2020/a.jsonl", "train/b.jsonl"], MAIN, ["train/2020/a.jsonl", "train/b.jsonl"]),
+        (["en/train.parquet", "train.parquet"], MAIN, ["train.parquet"]),
+        (["data/en/train.csv", "data/de/train.csv"], MAIN | {"config": "data/de"}, ["data/de/train.csv"]),
         (["en/train/0.parquet", "default/train/0.parquet"], {}, ["default/train/0.parquet"]),
         (["default/train/0.parquet", "default/train_2020/0.parquet"], {}, ["default/train/0.parquet"]),
-        (["default/train_2020/0.parquet", "default/test/0.parquet"], {}, ["default/train_2020/0.parquet"]),
         (["train-small/train/0.parquet", "train-small/test/0.parquet"], {}, ["train-small/train/0.parquet"]),
-        (
-            ["train-small/train/0.parquet", "train-big/train/0.parquet"],
-            {"config": "train-big"},
-            ["train-big/train/0.parquet"],
-        ),
         (["train/train/0.parquet", "train/test/0.parquet"], {"split": "test"}, ["train/test/0.parquet"]),
         (["train/train/0.parquet", "train/test/0.parquet"], {}, ["train/train/0.parquet"]),
-        (["en/train.parquet", "train.parquet"], {}, ["train.parquet"]),
         (["en/train/0.parquet", "de/train/0.parquet"], {"config": "en"}, ["en/train/0.parquet"]),
-        (["data/en/train.csv", "data/de/train.csv"], {"config": "data/de"}, ["data/de/train.csv"]),
         (["en/train/0.parquet", "de/test/0.parquet"], {}, ["en/train/0.parquet"]),
         (["default/partial-train/0.parquet"], {"split": "partial-train"}, ["default/partial-train/0.parquet"]),
     ],
@@ -164,12 +164,17 @@ def test_the_files_of_a_split_are_told_by_their_names(
 @pytest.mark.parametrize(
     ("names", "asked", "sentence"),
     [
-        (["a.jsonl", "b.jsonl"], {}, "has no file of the split train: correct huggingFace.split, config or revision."),
-        (["en/train.csv", "de/train.csv"], {}, "has the split train in the configurations de, en: name one"),
+        (
+            ["a.jsonl", "b.jsonl"],
+            MAIN,
+            "has no file of the split train: correct huggingFace.split, config or revision.",
+        ),
+        (["en/train.csv", "de/train.csv"], MAIN, "has the split train in the configurations de, en: name one"),
         (["en/train/0.parquet", "de/partial-train/0.parquet"], {}, "in the configurations de, en: name one"),
-        (["en/train.csv"], {"config": "fr"}, "in the configurations en: name one in huggingFace.config."),
+        (["en/train.csv"], MAIN | {"config": "fr"}, "in the configurations en: name one in huggingFace.config."),
         (["tweets.csv"], {"config": "fr"}, "has no file of the split train: correct huggingFace.split, config or"),
         (["a/partial-train/0.parquet", "a/train_2020/0.parquet"], {}, "has only the beginning"),
+        (["a/train_2020/0.parquet", "a/test/0.parquet"], {}, "has no file of the split train"),
         (["default/partial-train/0.parquet"], {}, "has only the beginning of the split train, as the Hub converts"),
         (["a/partial-train/0.parquet", "b/train/0.parquet"], {"config": "a"}, "has only the beginning"),
     ],

@@ -209,7 +209,7 @@ def _from_start(start: Start, spec: TweetModelSpec, storage: Storage) -> TweetMo
     """The spec with the model of an earlier run as its base."""
     found = storage.manifest(start.uri)
     if not found or found.digest != start.digest:
-        sentence = f"{start.uri}, which it starts from, is gone or changed: set training.warmStart to false."
+        sentence = f"{start.uri}, which it starts from, is gone or changed: the next run goes on without it."
         raise Failure(Reason.RUN_MISSING, sentence)
     return spec.model_copy(update={"base_model": BaseModelSource(s3=S3Model(uri=start.uri))})
 

@@ -47,8 +47,7 @@ def status(
     present = pursuits[-1]
     train = present if present.goal.stage == "train" else None
     report = train.verdict.report if train and train.verdict.succeeded and not train.verdict.outdone else None
-    kept = None if train and runs.is_lost(before, train) else before.model
-    model = report.model if report and report.model else kept
+    model = report.model if report and report.model else runs.present_model(before, train)
     attempt = present.attempt or (before.attempt if before.attempt and before.attempt.outcome != "Active" else None)
     same_job = bool(before.attempt and attempt and before.attempt.job == attempt.job)
     working = present.verdict.outcome == "Active"

@@ -18,7 +18,7 @@ MADE_A_MODEL = ("Succeeded", "Outdone")
 
 def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, retry: str) -> tuple[Goal, str]:
     """The run to have by this spec and data set, and what there is to say where it is another one's that stays."""
-    known = next((run for run in before.runs if _is_of(run, spec, dataset.digest)), None)
+    known = next((r for r in before.runs if _is_of(r, spec, dataset.digest) and not _is_orphan(r, before)), None)
     current, publish = _current(before), publish_id(spec)
     better = next((run for run in before.runs if _is_there(run) and _is_of_recipe(run, spec)), None)
     if better and (_is_outdone(known) or (current and _is_outdone(current) and _is_of_recipe(current, spec))):
@@ -36,13 +36,13 @@ def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, ret
 
 def _kept(run: Run, spec: TweetModelSpec, retry: str) -> Goal:
     """A run of this recipe that is done: its report is wanted, and a publication where the spec asks for one."""
-    inputs, publish = inputs_id("train", spec, retry), publish_id(spec)
+    inputs, publish = inputs_id("train", spec, retry, repeat=True), publish_id(spec)
     return Goal("train", run.id, inputs, start=run.start, dataset=run.dataset_digest, repeat=True, publish=publish)
 
 
 def pinned(spec: TweetModelSpec, retry: str) -> Goal:
     """The run that spec.pinnedRun names: its report alone is wanted."""
-    return Goal("train", spec.pinned_run or "", inputs_id("train", spec, retry), repeat=True)
+    return Goal("train", spec.pinned_run or "", inputs_id("train", spec, retry, repeat=True), repeat=True)
 
 
 def problem(spec: TweetModelSpec, before: TweetModelStatus) -> str:
@@ -92,10 +92,16 @@ def compared(pursuit: Pursuit) -> Pursuit:
     return replace(pursuit, verdict=replace(pursuit.verdict, message=told, outdone=True))
 
 
-def is_lost(before: TweetModelStatus, train: Pursuit) -> bool:
-    """Whether the model that was the present one is found missing in storage."""
+def is_lost(run: Run, train: Pursuit) -> bool:
+    """Whether the model of a run is found missing in storage: where it was wanted itself, or to start from."""
+    started_from = train.goal.start and train.goal.start.uri
+    return train.verdict.reason is Reason.RUN_MISSING and (run.id == train.goal.id or run.model_uri == started_from)
+
+
+def present_model(before: TweetModelStatus, train: Pursuit | None) -> TrainedModel | None:
+    """The model that was the present one, unless it is found missing."""
     current = _current(before)
-    return train.verdict.reason is Reason.RUN_MISSING and current is not None and current.id == train.goal.id
+    return None if train and current and is_lost(current, train) else before.model
 
 
 def record(
@@ -112,22 +118,12 @@ def record(
     of the present model is never forgotten, or nothing could be compared with it.
     """
     run = train.goal.id if train else ""
-    forgot_in = dataset.forgot_in if dataset else ()
-    marked = tuple(
-        r.model_copy(update={"outcome": "Superseded", "completion_time": now})
-        if r.outcome == "Active" and r.id != run
-        else r.model_copy(update={"stale": True})
-        if r.dataset_digest[:16] in forgot_in
-        else r
-        for r in runs
-    )
+    marked = tuple(_marked(r, train, spec, dataset, present, now) for r in runs)
     if train is None or train.attempt is None or train.attempt.id != run:
         return marked
     old = next((r for r in runs if r.id == run), None)
     verdict = train.verdict
     if old and old.outcome in MADE_A_MODEL and not verdict.succeeded:
-        if verdict.reason is Reason.RUN_MISSING:
-            return tuple(r.model_copy(update={"model_uri": None}) if r.id == run else r for r in marked)
         return marked  # it is published again, or repeated: what it made stays made
     model = verdict.report.model if verdict.report else None
     ended = verdict.outcome != "Active"
@@ -154,6 +150,33 @@ def record(
     kept = told[:MOST]
     last = next((r for r in told[MOST:] if present and r.model_uri == present.uri), None)
     return (*kept[:-1], last) if last else kept
+
+
+def _marked(
+    run: Run,
+    train: Pursuit | None,
+    spec: TweetModelSpec,
+    dataset: Dataset | None,
+    present: TrainedModel | None,
+    now: str,
+) -> Run:
+    """A run of the history with what others, storage and cleaning.forget have made of it."""
+    wanted = train is not None and train.goal.id == run.id
+    if run.outcome == "Active" and not wanted:
+        return run.model_copy(update={"outcome": "Superseded", "completion_time": now})
+    if dataset and run.dataset_digest[:16] in dataset.forgot_in:
+        run = run.model_copy(update={"stale": True})
+    if train and run.model_uri and is_lost(run, train):
+        return run.model_copy(update={"model_uri": None})
+    stays = wanted and train is not None and train.settled and not spec.pinned_run
+    if stays and _is_outdone(run) and present and run.model_uri == present.uri:
+        return run.model_copy(update={"outcome": "Succeeded"})  # the better one is gone
+    return run
+
+
+def _is_orphan(run: Run, before: TweetModelStatus) -> bool:
+    """Whether it failed because the model that it was to start from is gone."""
+    return run.outcome == "Failed" and run.start is not None and before.model is None
 
 
 def _is_there(run: Run) -> bool:

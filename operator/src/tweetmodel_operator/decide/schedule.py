@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from tweetmodel_api.cron import five_fields
 from tweetmodel_api.spec import Schedule, TweetModelSpec
 from tweetmodel_api.status import ScheduleStatus, TweetModelStatus
 
@@ -62,14 +63,14 @@ def wake_after(spec: TweetModelSpec, status: TweetModelStatus, now: str) -> floa
 
 def next_time(schedule: Schedule, now: str) -> str | None:
     """The next due time, RFC 3339 in UTC; None where there is none."""
-    moment = next(CronSim(schedule.cron, _local(schedule, _parse(now))), None)
+    moment = next(CronSim(five_fields(schedule.cron), _local(schedule, _parse(now))), None)
     return _format(moment) if moment else None
 
 
 def is_due_time(schedule: Schedule, moment: str) -> bool:
     """Whether the schedule has this due time."""
     just_before = _local(schedule, _parse(moment) - SECOND)
-    found = next(CronSim(schedule.cron, just_before), None)
+    found = next(CronSim(five_fields(schedule.cron), just_before), None)
     return found is not None and _format(found) == moment
 
 
@@ -81,7 +82,7 @@ def seconds_until(moment: str, now: str) -> float:
 def _latest_time(schedule: Schedule, now: str) -> str | None:
     """The last due time that has come."""
     just_after = _local(schedule, _parse(now) + SECOND)
-    found = next(CronSim(schedule.cron, just_after, reverse=True), None)
+    found = next(CronSim(five_fields(schedule.cron), just_after, reverse=True), None)
     return _format(found) if found else None
 
 

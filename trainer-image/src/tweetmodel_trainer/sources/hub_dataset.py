@@ -98,11 +98,10 @@ def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
     """
     named, split = _named(source), source.split
     readable = sorted(name for name in names if name.endswith(SUFFIXES))
-    whole, partial = (_by_configuration(readable, _exactly(name)) for name in (split, f"partial-{split}"))
-    if not (whole or partial):
-        whole = _by_configuration(readable, _as_word(split))
+    of_split = _converted if source.revision in (None, CONVERTED) else _as_word
+    whole, partial = (_by_configuration(readable, of_split(name)) for name in (split, f"partial-{split}"))
     configs = sorted({*whole, *partial})
-    if len(readable) == 1 and not (configs or source.config):
+    if len(readable) == 1 and not configs and source.config in (None, DEFAULT):
         return readable
     wanted = source.config or (configs[0] if len(configs) == 1 else DEFAULT)
     if wanted in whole:
@@ -118,13 +117,13 @@ def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
     raise Failure(Reason.SOURCE_MISSING, f"{named} {why}: {advice}.")
 
 
-def _exactly(split: str) -> re.Pattern[str]:
-    """Files in a folder of the split's name, or of this name themselves, as a whole or in numbered parts."""
-    return re.compile(rf"(?:(.*?)/)?{re.escape(split)}(?:/[^/]+|(?:-\d+-of-\d+)?\.[^/]+)")
+def _converted(split: str) -> re.Pattern[str]:
+    """Files of the split where the Hub has laid them out."""
+    return re.compile(rf"(.*)/{re.escape(split)}/[^/]+")
 
 
 def _as_word(split: str) -> re.Pattern[str]:
-    """Files with the split's name as a word in their own, or in that of a folder around them."""
+    """Files with the split's name as a word in their own, or in that of a folder around them, as `datasets` reads."""
     return re.compile(rf"(?:(.*?)/)??(?:[^/]*[_.-])?(?<!partial-){re.escape(split)}(?:[_./-].*)?")
 
 

@@ -135,7 +135,7 @@ def read(
             posts += found
             bought += page.bought
             tell(posts=len(posts), spent_usd=float(DOLLARS_A_POST * bought))
-    counts.budget_spent = timeline.budget_spent and user["public_metrics"]["tweet_count"] > len(posts)
+    counts.budget_spent = timeline.budget_spent
     if counts.budget_spent:
         logger.warning("@%s: the budget of $%s is spent: %d posts were read", handle, source.budget_usd, bought)
     return _newest(posts, handle, source.max_posts)
@@ -260,7 +260,8 @@ class _Timeline:
         until, token = gap.until, None
         while most > 0:
             if self.allowed < SMALLEST_PAGE:
-                self.budget_spent = True
+                # Whether there are posts newer than those that are kept, only asking could tell.
+                self.budget_spent |= until is not None or gap.since is None
                 return
             count = max(SMALLEST_PAGE, min(PAGE, most, self.allowed))
             found, more = self._page(user, until, gap.since, count, token)
