@@ -15,11 +15,11 @@ _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
 def five_fields(cron: str) -> str:
-    """The same times in plain minutes, hours, days, months and weekdays."""
-    fields = " ".join(cron.split())
-    if fields in MACROS:
-        return MACROS[fields]
-    minute, hour, day, month, weekday = fields.replace("?", "*").split()
+    """The same times in plain minutes, hours, days, months and weekdays; what can't be read stays as it is."""
+    fields = cron.split()
+    if len(fields) != 5:
+        return MACROS.get(" ".join(fields), cron)
+    minute, hour, day, month, weekday = (field.replace("?", "*") for field in fields)
     return " ".join((minute, hour, _days(day, 1, 31), month, _days(weekday, 0, 6)))
 
 

@@ -438,7 +438,11 @@ def test_a_time_zone_is_followed_over_its_clock_change() -> None:
 
 @pytest.mark.parametrize(
     ("schedule", "said"),
-    [({"cron": "61 * * * *"}, "is no cron expression"), (DAILY | {"timeZone": "Mars/Olympus"}, "is not known")],
+    [
+        ({"cron": "61 * * * *"}, "is no cron expression"),
+        ({"cron": "0 6 */0 * *"}, "is no cron expression"),
+        (DAILY | {"timeZone": "Mars/Olympus"}, "is not known"),
+    ],
 )
 def test_a_schedule_that_cannot_be_followed_is_told_at_once(schedule: dict[str, str], said: str) -> None:
     days = Days(schedule=schedule)
