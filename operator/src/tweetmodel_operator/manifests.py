@@ -41,8 +41,7 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
     """
     plan, chosen = request.plan, request.plan.spec.pod_template or PodTemplate()
     purge = plan.stage == "purge"
-    queued = plan.stage == "train" and not plan.repeat and plan.spec.queue_name
-    queue = {names.QUEUE: plan.spec.queue_name} if queued else {}
+    queue = {names.QUEUE: plan.spec.queue_name} if _trains(plan) and plan.spec.queue_name else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -74,8 +73,16 @@ def _labels(request: JobRequest, chosen: PodTemplate) -> dict[str, str]:
 
 
 def _trains(plan: Plan) -> bool:
-    """Whether the pod needs the room that training does, as pushing a model does too; repeating a report needs none."""
-    return plan.stage == "train" and (not plan.repeat or plan.spec.publish is not None)
+    return plan.stage == "train" and not plan.repeat
+
+
+def _publishes(plan: Plan) -> bool:
+    return plan.stage == "train" and plan.spec.publish is not None
+
+
+def _needs_room(plan: Plan) -> bool:
+    """Whether the pod holds a model; one that collects, or only repeats a report, gets by with little."""
+    return _trains(plan) or _publishes(plan)
 
 
 def _shares_memory(plan: Plan) -> bool:
@@ -86,7 +93,7 @@ def _shares_memory(plan: Plan) -> bool:
 def _cache_claim(plan: Plan) -> str | None:
     """The claim that the pod's cache is in: only one that fetches a base model waits for a volume."""
     template = plan.spec.pod_template
-    fetches = _trains(plan) and not plan.repeat and plan.start is None and plan.spec.base_model.scratch is None
+    fetches = _trains(plan) and plan.start is None and plan.spec.base_model.scratch is None
     return template.cache_claim_name if template and fetches else None
 
 
@@ -159,7 +166,7 @@ def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, 
         "containers": [_container(request, settings, live)],
         "volumes": _volumes(plan, live),
         **_identity(chosen, settings),
-        **(_placement(chosen, settings) if _trains(plan) else settings.collect_placement),
+        **(_placement(chosen, settings) if _needs_room(plan) else settings.collect_placement),
     }
     return {
         "metadata": {"labels": _labels(request, chosen), "annotations": annotations},
@@ -189,7 +196,7 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
             *(("--cache", CACHE) if _cache_claim(plan) else ()),
         ],
         "env": _environment(request, settings, live),
-        "resources": _resources(plan, settings) if _trains(plan) else _plain(settings.collect_resources),
+        "resources": _resources(plan, settings) if _needs_room(plan) else _plain(settings.collect_resources),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -211,10 +218,10 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
         for variable, key in (("AWS_ACCESS_KEY_ID", "accessKeyID"), ("AWS_SECRET_ACCESS_KEY", "secretAccessKey")):
             reference = {"name": storage.secret_ref.name, "key": key}
             env.append({"name": variable, "valueFrom": {"secretKeyRef": reference}})
-    if plan.stage == "train" and plan.spec.publish:
+    if _publishes(plan) and plan.spec.publish:
         reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
         env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
-    if _trains(plan) and plan.spec.report_to and not plan.repeat:
+    if _trains(plan) and plan.spec.report_to:
         env += [_key(credential, secret) for credential, secret in plan.spec.report_to.keys]
     if plan.stage == "collect":
         env += [token for source in plan.spec.sources for token in _token(source)]
@@ -273,7 +280,7 @@ def _resources(plan: Plan, settings: Settings) -> JsonObject:
     spec = plan.spec
     chosen = spec.resources.model_dump(exclude_none=True) if spec.resources else settings.train_resources
     resources = _plain(chosen)
-    if spec.gpus and not plan.repeat:  # an extended resource is asked for by its limit; requests then equal it
+    if spec.gpus and _trains(plan):  # an extended resource is asked for by its limit; requests then equal it
         resources.setdefault("limits", {})[settings.gpu_resource] = str(spec.gpus)
     return resources
 

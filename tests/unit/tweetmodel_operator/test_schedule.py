@@ -8,7 +8,7 @@ from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
 from tweetmodel_api.plan import publish_id
 from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Publication, TweetModelStatus
+from tweetmodel_api.status import Publication, Run, TweetModelStatus
 from tweetmodel_operator.decide import decide
 from tweetmodel_operator.decide.schedule import is_due_time, next_time, problem
 from tweetmodel_operator.state import Decision, Observed, ObservedJob
@@ -502,6 +502,17 @@ def outdone() -> Days:
     return days
 
 
+def pinned_to_the_worse(**schedule: Any) -> tuple[Days, Run, Run]:
+    """A run that was no better, put back by a pin, and the runs: the worse one and the better."""
+    days = outdone()
+    assert days.status
+    worse, better = days.status.runs
+    days.spec = spec(schedule=DAILY | schedule, pinnedRun=worse.id)
+    days.look(MONDAY)
+    days.train(MONDAY, "3.5")
+    return days, worse, better
+
+
 def test_going_back_to_a_spec_whose_last_run_was_outdone_brings_back_its_better_model() -> None:
     days = outdone()
     better = days.current
@@ -569,13 +580,8 @@ def test_what_is_put_back_is_published_too() -> None:
 
 
 def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_one_afterwards() -> None:
-    days = outdone()
-    better = days.current
+    days, worse, better = pinned_to_the_worse()
     assert days.status
-    worse = days.status.runs[0]
-    days.spec = spec(schedule=DAILY, pinnedRun=worse.id)
-    days.look(MONDAY)
-    days.train(MONDAY, "3.5")
     assert (days.ready, days.current) == (True, worse.model_uri)
     assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded"]
     assert not days.look(MONDAY).create
@@ -585,17 +591,13 @@ def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_on
     (request,) = days.look(MONDAY).create
     assert request.plan.repeat
     days.train(MONDAY, "3.0")
-    assert days.current == better
+    assert days.current == better.model_uri
 
 
 @pytest.mark.parametrize("publish", [{}, PUBLISHED])
 def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_try(publish: dict[str, Any]) -> None:
-    days = outdone()
+    days, worse, better = pinned_to_the_worse()
     assert days.status
-    worse, better = days.status.runs
-    days.spec = spec(schedule=DAILY, pinnedRun=worse.id)
-    days.look(MONDAY)
-    days.train(MONDAY, "3.5")
     days.spec = spec(schedule=DAILY, **publish)
     (request,) = days.look(MONDAY).create
     assert (request.plan.run, request.plan.repeat) == (better.id, True)
@@ -616,12 +618,8 @@ def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_tr
 
 
 def test_the_run_of_the_present_posts_is_trained_again_where_it_is_gone_from_the_bucket() -> None:
-    days = outdone()
+    days, _, better = pinned_to_the_worse()
     assert days.status
-    worse, better = days.status.runs
-    days.spec = spec(schedule=DAILY, pinnedRun=worse.id)
-    days.look(MONDAY)
-    days.train(MONDAY, "3.5")
     days.spec = spec(schedule=DAILY)
     days.jobs = []
     days.look(TUESDAY)
@@ -663,27 +661,18 @@ def test_a_present_model_that_is_gone_from_the_bucket_is_the_present_one_no_more
 
 @pytest.mark.parametrize(("digest", "new"), [("a", 0), ("c", 5)])
 def test_the_better_model_comes_back_too_where_a_due_time_comes_with_the_end_of_a_pin(digest: str, new: int) -> None:
-    days = outdone()
-    better = days.current
-    assert days.status
-    days.spec = spec(schedule=DAILY | {"minNewPosts": 10}, pinnedRun=days.status.runs[0].id)
-    days.look(MONDAY)
-    days.train(MONDAY, "3.5")
+    days, _, better = pinned_to_the_worse(minNewPosts=10)
     days.jobs = []
     days.spec = spec(schedule=DAILY | {"minNewPosts": 10})
     assert stages(days.look(TUESDAY)) == ["collect"]
     (request,) = days.collect(TUESDAY, digest, 1000, new=new).create
-    assert request.plan.run in better
+    assert request.plan.run == better.id
     days.train(TUESDAY, "3.0")
-    assert (days.ready, days.current) == (True, better)
+    assert (days.ready, days.current) == (True, better.model_uri)
 
 
 def test_a_new_model_must_beat_the_better_one_and_not_what_was_pinned() -> None:
-    days = outdone()
-    assert days.status
-    days.spec = spec(schedule=DAILY, pinnedRun=days.status.runs[0].id)
-    days.look(MONDAY)
-    days.train(MONDAY, "3.5")
+    days, _, _ = pinned_to_the_worse()
     days.spec = spec(schedule=DAILY)
     days.look(TUESDAY)
     days.collect(TUESDAY, "c", 1000, new=5)

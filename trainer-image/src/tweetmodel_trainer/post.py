@@ -35,7 +35,7 @@ class Post(NamedTuple):
 
 def from_fields(handle: str, text: str, fields: Mapping[str, object], number: int) -> Post:
     """The post that these fields describe; `number` is its id where they hold none."""
-    named = next(filter(None, map(_id, (fields.get("id_str"), fields.get("id")))), "")
+    named = _id(fields.get("id_str")) or _id(fields.get("id"))
     return Post(
         handle,
         named or str(number),

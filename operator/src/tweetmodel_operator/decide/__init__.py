@@ -6,7 +6,7 @@ that. `stages` reads a Job, `schedule` the clock, `runs` says which run is wante
 `conditions` writes the status, `deletion` ends it all.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tweetmodel_api.plan import collection_id, inputs_id
@@ -81,7 +81,7 @@ def _followed(
     ending = _superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete)
     decision = Decision(
         delete=ending,
-        suspend=_suspensions(spec, _of(wanted, observed.jobs), ending),
+        suspend=_suspensions(spec, observed.jobs, ending),
         create=tuple(request(observed, spec, p, dataset) for p in pursuits if p.create is not None),
         status=status,
         requeue_after=min((moment for moment in moments if moment is not None), default=None),
@@ -154,11 +154,6 @@ def _suspensions(
     if spec.suspend:
         return tuple((job.name, True) for job in staying if not (job.suspended or job.queued))
     return tuple((job.name, False) for job in staying if job.suspended and job.suspended_by_us)
-
-
-def _of(goals: set[Goal], jobs: Iterable[ObservedJob]) -> Iterator[ObservedJob]:
-    identities = {(goal.stage, goal.id) for goal in goals}
-    return (job for job in jobs if (job.stage, job.id) in identities)
 
 
 def _expirable(observed: Observed) -> tuple[str, ...]:

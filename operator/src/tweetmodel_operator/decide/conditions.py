@@ -48,6 +48,7 @@ def status(
     train = present if present.goal.stage == "train" else None
     report = train.verdict.report if train and train.verdict.succeeded and not train.verdict.outdone else None
     model = report.model if report and report.model else runs.present_model(before, train)
+    samples = report.samples if report else before.samples if model else ()
     attempt = present.attempt or (before.attempt if before.attempt and before.attempt.outcome != "Active" else None)
     same_job = bool(before.attempt and attempt and before.attempt.job == attempt.job)
     working = present.verdict.outcome == "Active"
@@ -62,11 +63,7 @@ def status(
             "attempt": attempt,
             "progress": progress,
             "model": model,
-            "samples": tuple(s[:MOST_SAMPLE] for s in report.samples[:MOST_SAMPLES])
-            if report
-            else before.samples
-            if model
-            else (),
+            "samples": tuple(s[:MOST_SAMPLE] for s in samples[:MOST_SAMPLES]),
             "schedule": schedule,
             "runs": runs.record(before.runs, train, observed.spec, dataset, model, now),
         }

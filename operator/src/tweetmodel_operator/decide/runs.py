@@ -92,7 +92,7 @@ def compared(pursuit: Pursuit) -> Pursuit:
     return replace(pursuit, verdict=replace(pursuit.verdict, message=told, outdone=True))
 
 
-def is_lost(run: Run, train: Pursuit) -> bool:
+def _is_lost(run: Run, train: Pursuit) -> bool:
     """Whether the model of a run is found missing in storage: where it was wanted itself, or to start from."""
     started_from = train.goal.start and train.goal.start.uri
     return train.verdict.reason is Reason.RUN_MISSING and (run.id == train.goal.id or run.model_uri == started_from)
@@ -101,7 +101,7 @@ def is_lost(run: Run, train: Pursuit) -> bool:
 def present_model(before: TweetModelStatus, train: Pursuit | None) -> TrainedModel | None:
     """The model that was the present one, unless it is found missing."""
     current = _current(before)
-    return None if train and current and is_lost(current, train) else before.model
+    return None if train and current and _is_lost(current, train) else before.model
 
 
 def record(
@@ -161,14 +161,13 @@ def _marked(
     now: str,
 ) -> Run:
     """A run of the history with what others, storage and cleaning.forget have made of it."""
-    wanted = train is not None and train.goal.id == run.id
-    if run.outcome == "Active" and not wanted:
+    if run.outcome == "Active" and not (train and train.goal.id == run.id):
         return run.model_copy(update={"outcome": "Superseded", "completion_time": now})
     if dataset and run.dataset_digest[:16] in dataset.forgot_in:
         run = run.model_copy(update={"stale": True})
-    if train and run.model_uri and is_lost(run, train):
+    if train and run.model_uri and _is_lost(run, train):
         return run.model_copy(update={"model_uri": None})
-    stays = wanted and train is not None and train.settled and not spec.pinned_run
+    stays = train and train.settled and train.goal.id == run.id and not spec.pinned_run
     if stays and _is_outdone(run) and present and run.model_uri == present.uri:
         return run.model_copy(update={"outcome": "Succeeded"})  # the better one is gone
     return run

@@ -136,7 +136,7 @@ def read(
             bought += page.bought
             tell(posts=len(posts), spent_usd=float(DOLLARS_A_POST * bought))
     counts.budget_spent = timeline.budget_spent
-    if counts.budget_spent:
+    if timeline.budget_spent:
         logger.warning("@%s: the budget of $%s is spent: %d posts were read", handle, source.budget_usd, bought)
     return _newest(posts, handle, source.max_posts)
 
