@@ -343,13 +343,11 @@ class Life:
 
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
         made = model(job.id)
-        plan = self.plans[job.name]
-        orphan = plan.start is not None and plan.start.uri not in {model(run).uri for run in self.kept}
-        if job.stage == "train" and job.id not in self.kept and (plan.repeat or orphan):
+        if self._misses(job):
             self.jobs[job.name] = JobMaker(job).pod_ended(66, failure(Reason.RUN_MISSING)).failed().obj()
             return
         self.kept |= {job.id} if job.stage == "train" else set()
-        asked = publish_id(plan.spec)
+        asked = publish_id(self.plans[job.name].spec)
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss}),
             "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
@@ -360,6 +358,12 @@ class Life:
             "purge": success(),
         }[job.stage]
         self.jobs[job.name] = JobMaker(job).complete(report).obj()
+
+    def _misses(self, job: ObservedJob) -> bool:
+        """Whether its model, or the one that it starts from, is not in the bucket."""
+        plan = self.plans[job.name]
+        orphan = plan.start is not None and plan.start.uri not in {model(run).uri for run in self.kept}
+        return job.stage == "train" and job.id not in self.kept and (plan.repeat or orphan)
 
     @event(lambda self: bool(self.kept))
     def a_run_is_deleted_from_the_bucket(self) -> None:
@@ -398,6 +402,13 @@ class Life:
             self._pod(job, running=False, exit_code=code, exit_reason="Error", report=report)
             if code in PERMANENT:
                 self.jobs[job.name] = JobMaker(self.jobs[job.name]).failed().obj()
+
+    @event()
+    def the_hub_refuses(self) -> None:
+        for job in self._pick(lambda job: job.stage == "train" and may_run(job) and not self._misses(job)):
+            self.kept |= {job.id}
+            report = failure(Reason.HUB_DENIED).model_copy(update={"model": model(job.id)})
+            self.jobs[job.name] = JobMaker(job).pod_ended(77, report).failed().obj()
 
     @event()
     def retries_run_out(self) -> None:
@@ -445,6 +456,12 @@ class Life:
         writing = {(job.stage, job.id) for job in self.jobs.values() if may_write(job)}
         for request in [] if self.gone else self.decided().create:
             assert (request.plan.stage, request.id) not in writing
+
+    @always
+    def nothing_is_trained_that_is_done(self) -> None:
+        done = {run.id for run in self.status.runs if run.model_uri} if self.status else set()
+        for request in [] if self.gone else self.decided().create:
+            assert request.plan.stage != "train" or request.plan.repeat or request.id not in done
 
     @always
     def each_write_changes_something(self) -> None:

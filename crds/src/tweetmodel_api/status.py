@@ -231,7 +231,7 @@ class Run(Model):
     """How well its model does on held-out posts."""
 
     model_uri: S3Uri | None = None
-    """The model it made."""
+    """The model it made, which a run that Failed can have too: the Hub may refuse one that is done."""
 
 
 class ScheduleStatus(Model):

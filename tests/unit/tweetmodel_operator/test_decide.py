@@ -340,7 +340,7 @@ def test_publishing_that_is_asked_for_later_makes_a_job_of_the_same_run_and_keep
     assert run_id(PUBLISHING, DIGEST) == run
     for there in ((), (job("train").complete(success(model=model(run))),)):
         asked = after(observed(*there, of=PUBLISHING, status=ready(), generation=2))
-        assert [(r.id, r.attempt) for r in asked.create] == [(run, 2)]
+        assert [(r.id, r.attempt, r.plan.repeat) for r in asked.create] == [(run, 2, True)], "it asks for no GPU"
         assert asked.status
         assert [r.outcome for r in asked.status.runs] == ["Succeeded"]
         assert asked.status.model
@@ -366,8 +366,10 @@ def test_a_tracker_that_is_added_replaces_the_job_at_work_and_trains_no_finished
 
 
 def test_a_hub_that_refuses_stalls_and_the_run_stays_done() -> None:
-    refused = job("train", PUBLISHING).attempt(2).pod_ended(77, failure(Reason.HUB_DENIED)).failed()
-    decision = after(observed(refused, of=PUBLISHING, status=ready(), generation=2))
+    asked = after(observed(of=PUBLISHING, status=ready(), generation=2))
+    pushing = job("train", PUBLISHING).attempt(2).inputs(asked.create[0].inputs)
+    refused = pushing.pod_ended(77, failure(Reason.HUB_DENIED)).failed()
+    decision = after(observed(refused, of=PUBLISHING, status=asked.status, generation=2))
     assert condition(decision, "Stalled") == ("True", "HubDenied")
     assert decision.status
     assert [r.outcome for r in decision.status.runs] == ["Succeeded"]

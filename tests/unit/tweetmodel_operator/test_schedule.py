@@ -25,7 +25,7 @@ class Days:
         self.spec: TweetModelSpec = spec(**changes)
         self.status: TweetModelStatus | None = None
         self.jobs: list[ObservedJob] = []
-        self.forbidden = ""
+        self.forbidden = self.retry = ""
 
     def look(self, now: str) -> Decision:
         """What the operator decides now; Jobs are made and deleted as it says."""
@@ -35,6 +35,7 @@ class Days:
             generation=1,
             spec=self.spec,
             forbidden=self.forbidden,
+            retry=self.retry,
             status=self.status,
             jobs=tuple(self.jobs),
         )
@@ -62,9 +63,10 @@ class Days:
         }
         return self._end("train", now, model=made.model_copy(update=known))
 
-    def fail(self, now: str, reason: Reason) -> Decision:
+    def fail(self, now: str, reason: Reason, **report: Any) -> Decision:
         """The newest Job fails by this reason."""
-        ended = JobMaker(self.jobs[-1]).pod_ended(FACTS[reason].exit_code or 1, failure(reason))
+        told = failure(reason).model_copy(update=report)
+        ended = JobMaker(self.jobs[-1]).pod_ended(FACTS[reason].exit_code or 1, told)
         self.jobs[-1] = ended.failed().obj()
         return self.look(now)
 
@@ -478,7 +480,38 @@ def test_a_pinned_run_is_put_back_by_a_pod_without_a_gpu_that_repeats_its_report
     days.jobs = []
     days.spec = spec(training={"epochs": 9})
     (request,) = days.look(MONDAY).create
-    assert request.plan.run == newer.id
+    assert (request.plan.run, request.plan.repeat) == (newer.id, True)
+
+
+def test_going_back_to_an_older_spec_puts_its_model_back_without_a_gpu() -> None:
+    days = two_runs()
+    assert days.status
+    older = days.status.runs[1]
+    days.spec = spec()
+    (request,) = days.look(MONDAY).create
+    assert (request.plan.run, request.plan.repeat) == (older.id, True)
+    days.train(MONDAY, "3.0")
+    assert (days.ready, days.current) == (True, older.model_uri)
+
+
+def test_a_model_that_is_gone_says_nothing_of_the_one_that_it_was_started_from() -> None:
+    days = Days(training={"warmStart": True})
+    days.first()
+    days.spec = spec(training={"warmStart": True, "epochs": 9})
+    days.look(NIGHT)
+    days.train(NIGHT, "2.0")
+    days.jobs = []
+    assert days.status
+    newer, older = days.status.runs
+    assert newer.start
+    days.spec = days.spec.model_copy(update={"pinned_run": older.id})
+    days.look(MONDAY)
+    days.train(MONDAY, "3.0")
+    days.jobs = []
+    days.spec = days.spec.model_copy(update={"pinned_run": None})
+    days.look(MONDAY)
+    days.fail(MONDAY, Reason.RUN_MISSING)
+    assert [run.model_uri for run in days.status.runs] == [None, older.model_uri]
 
 
 def test_a_run_that_is_pinned_keeps_its_place_in_the_history() -> None:
@@ -575,8 +608,45 @@ def test_what_is_put_back_is_published_too() -> None:
     days.train(MONDAY, "2.0")
     days.spec = spec(training={"epochs": 9}, **PUBLISHED)
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.repeat) == (newer.id, False)
+    assert (request.plan.run, request.plan.repeat) == (newer.id, True)
     assert request.plan.spec.publish
+
+
+def refused_by_the_hub() -> Days:
+    """A first model, which the Hub does not take."""
+    days = Days(**PUBLISHED)
+    days.look(NIGHT)
+    days.collect(NIGHT, "a", 1000)
+    days.fail(NIGHT, Reason.HUB_DENIED, model=model(days.jobs[-1].id))
+    assert not days.look(NIGHT).create
+    days.jobs, days.retry = [], "now"
+    days.look(MONDAY)
+    days.collect(MONDAY, "a", 1000)
+    return days
+
+
+def test_a_model_that_the_hub_refused_is_pushed_again_without_a_gpu() -> None:
+    days = refused_by_the_hub()
+    assert days.status
+    (run,) = days.status.runs
+    assert (run.outcome, run.model_uri, bool(run.evaluation)) == ("Active", model(run.id).uri, True)
+    days.jobs.pop()
+    (request,) = days.look(MONDAY).create
+    assert (request.plan.run, request.plan.repeat) == (run.id, True)
+    days.train(MONDAY, "3.0")
+    assert (days.ready, days.current) == (True, run.model_uri)
+    days.jobs = []
+    assert not days.look(MONDAY).create
+
+
+def test_a_model_that_the_hub_refused_and_that_is_gone_since_is_trained_when_it_is_asked_for_again() -> None:
+    days = refused_by_the_hub()
+    days.fail(MONDAY, Reason.RUN_MISSING)
+    assert not days.look(MONDAY).create, "a person must act"
+    days.jobs, days.retry = [], "then"
+    days.look(TUESDAY)
+    (request,) = days.collect(TUESDAY, "a", 1000).create
+    assert not request.plan.repeat
 
 
 def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_one_afterwards() -> None:

@@ -574,6 +574,7 @@ def test_a_hub_that_refuses_costs_no_training(
     plan = training(plan, run(plan)[1])
     code, report = run(plan)
     assert (code, report.reason) == (ExitCode.DENIED, Reason.HUB_DENIED)
+    assert report.model.uri == plan.layout.model(plan.run), "it is told, so that nobody asks for a GPU to push it"
 
     monkeypatch.setattr("tweetmodel_trainer.pipeline._train", lambda *_: pytest.fail("it is trained already"))
     code, report = run(plan)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from tweetmodel_api.plan import Plan, Stage
 from tweetmodel_api.reasons import FACTS, ExitCode, Reason
 from tweetmodel_api.report import Report, encode
+from tweetmodel_api.status import TrainedModel
 from tweetmodel_trainer import interrupt, pipeline
 from tweetmodel_trainer.cache import Cache
 from tweetmodel_trainer.failure import Failure
@@ -84,7 +85,7 @@ def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
             return pipeline.train(plan, Path(folder), storage, progress, attempt, cache)
     except Failure as failure:
-        return _failed(failure.reason, str(failure))
+        return _failed(failure.reason, str(failure), failure.model)
     except MemoryError:
         fact = FACTS[Reason.OUT_OF_MEMORY]
         return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advise(stage)}")
@@ -122,10 +123,11 @@ def _plan(file: Path) -> Plan:
         ) from None
 
 
-def _failed(reason: Reason, sentence: str) -> Report:
+def _failed(reason: Reason, sentence: str, model: TrainedModel | None = None) -> Report:
     printable = "".join(c if c.isprintable() else " " for c in sentence)
     message = printable.encode()[:MOST_BYTES].decode(errors="ignore")
-    return Report(outcome="Failed", reason=reason, message=message if message == printable else f"{message}…")
+    told = message if message == printable else f"{message}…"
+    return Report(outcome="Failed", reason=reason, message=told, model=model)
 
 
 def _leave(report: Report, termination_log: Path) -> None:

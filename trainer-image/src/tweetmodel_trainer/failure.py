@@ -4,11 +4,16 @@ Raised where it is known what happened; turned into report and exit code in one 
 """
 
 from tweetmodel_api.reasons import Reason
+from tweetmodel_api.status import TrainedModel
 
 
 class Failure(Exception):
-    """A stage can't go on. The text is one sentence for the user: what happened, where, what to do."""
+    """A stage can't go on. The text is one sentence for the user: what happened, where, what to do.
 
-    def __init__(self, reason: Reason, sentence: str) -> None:
+    `model` is what is done and in storage nevertheless, and only not published.
+    """
+
+    def __init__(self, reason: Reason, sentence: str, model: TrainedModel | None = None) -> None:
         super().__init__(sentence)
         self.reason = reason
+        self.model = model

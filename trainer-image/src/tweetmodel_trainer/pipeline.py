@@ -144,7 +144,7 @@ def _done(plan: Plan, run: str, folder: Path, storage: Storage) -> Report | None
     model = storage.manifest(uri)
     fits = report and report.model and model and model.digest == report.model.digest
     if not (report and model and fits and storage.is_whole(uri, model)):
-        logger.warning("the results of run %s do not fit its model, so it is trained again", run)
+        logger.warning("the results of run %s do not fit its model, so it counts as not done", run)
         return None
     logger.info("run %s is done already: its report is repeated", run)
     return report
@@ -218,6 +218,9 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
     """Pushes a finished model to the Hub where the spec asks for it and the numbers allow it; tells so in the report.
 
     It comes after the results: a Hub that refuses or is away costs no training, and the next attempt only pushes.
+
+    Raises:
+        Failure: the Hub did not take the model, which the failure tells of.
     """
     publish, asked, model = plan.spec.publish, publish_id(plan.spec), report.model
     if not (publish and asked and model and plan.run):
@@ -230,7 +233,10 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
         progress.say(98)
         if not folder.exists():
             _fetch("model", model.uri, folder, storage)
-        url = hub.push(folder, publish.hugging_face, [source.handle for source in plan.spec.sources], plan.run)
+        try:
+            url = hub.push(folder, publish.hugging_face, [source.handle for source in plan.spec.sources], plan.run)
+        except Failure as failure:
+            raise Failure(failure.reason, str(failure), model) from None
     told = f"It was not published: {why_not}." if why_not else f"It is published at {url}."
     published = model.model_copy(update={"publication": Publication(asked=asked, url=url)})
     return report.model_copy(update={"message": f"{report.message} {told}", "model": published})

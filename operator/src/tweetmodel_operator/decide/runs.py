@@ -31,7 +31,9 @@ def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, ret
     if incumbent and not any(r.id == run for r in before.runs) and (told := _too_few_new(spec, dataset)):
         return _kept(incumbent, spec, retry), told
     beat = incumbent.evaluation.loss if incumbent and incumbent.id != run and incumbent.evaluation else None
-    return Goal("train", run, inputs_id("train", spec, retry), start=start, beat=beat, publish=publish), ""
+    done = known is not None and known.model_uri is not None and not _is_outdone(known)
+    inputs = inputs_id("train", spec, retry, repeat=bool(known and _is_there(known)))  # what the Hub refused may wait
+    return Goal("train", run, inputs, start=start, beat=beat, repeat=done, publish=publish), ""
 
 
 def _kept(run: Run, spec: TweetModelSpec, retry: str) -> Goal:
@@ -41,8 +43,9 @@ def _kept(run: Run, spec: TweetModelSpec, retry: str) -> Goal:
 
 
 def pinned(spec: TweetModelSpec, retry: str) -> Goal:
-    """The run that spec.pinnedRun names: its report alone is wanted."""
-    return Goal("train", spec.pinned_run or "", inputs_id("train", spec, retry, repeat=True), repeat=True)
+    """The run that spec.pinnedRun names: its report alone is wanted, and no publication."""
+    inputs = inputs_id("train", spec.model_copy(update={"publish": None}), retry, repeat=True)
+    return Goal("train", spec.pinned_run or "", inputs, repeat=True)
 
 
 def problem(spec: TweetModelSpec, before: TweetModelStatus) -> str:
@@ -94,8 +97,9 @@ def compared(pursuit: Pursuit) -> Pursuit:
 
 def _is_lost(run: Run, train: Pursuit) -> bool:
     """Whether the model of a run is found missing in storage: where it was wanted itself, or to start from."""
-    started_from = train.goal.start and train.goal.start.uri
-    return train.verdict.reason is Reason.RUN_MISSING and (run.id == train.goal.id or run.model_uri == started_from)
+    goal = train.goal
+    wanted = {goal.id} if goal.repeat or not goal.start else {goal.id, goal.start.uri}
+    return train.verdict.reason is Reason.RUN_MISSING and not wanted.isdisjoint((run.id, run.model_uri))
 
 
 def present_model(before: TweetModelStatus, train: Pursuit | None) -> TrainedModel | None:
@@ -121,7 +125,7 @@ def record(
     marked = tuple(_marked(r, train, spec, dataset, present, now) for r in runs)
     if train is None or train.attempt is None or train.attempt.id != run:
         return marked
-    old = next((r for r in runs if r.id == run), None)
+    old = next((r for r in marked if r.id == run), None)
     verdict = train.verdict
     if old and old.outcome in MADE_A_MODEL and not verdict.succeeded:
         return marked  # it is published again, or repeated: what it made stays made
@@ -138,14 +142,10 @@ def record(
         start_time=now,
     )
     outdone = verdict.outdone or (train.goal.repeat and _is_outdone(old))  # a pin makes no model better
-    current = known.model_copy(
-        update={
-            "outcome": "Outdone" if outdone else verdict.outcome,
-            "completion_time": (known.completion_time or now) if ended else None,
-            "evaluation": model.evaluation if model else None,
-            "model_uri": model.uri if model else None,
-        }
-    )
+    made = {"evaluation": model.evaluation, "model_uri": model.uri} if model else {}
+    outcome = "Outdone" if outdone else verdict.outcome
+    completed = (known.completion_time or now) if ended else None
+    current = known.model_copy(update={"outcome": outcome, "completion_time": completed, **made})
     told = tuple(current if r.id == run else r for r in marked) if old else (current, *marked)
     kept = told[:MOST]
     last = next((r for r in told[MOST:] if present and r.model_uri == present.uri), None)
@@ -175,7 +175,7 @@ def _marked(
 
 def _is_orphan(run: Run, before: TweetModelStatus) -> bool:
     """Whether it failed because the model that it was to start from is gone."""
-    return run.outcome == "Failed" and run.start is not None and before.model is None
+    return run.outcome == "Failed" and run.model_uri is None and run.start is not None and before.model is None
 
 
 def _is_there(run: Run) -> bool:

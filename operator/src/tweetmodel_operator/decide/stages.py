@@ -271,7 +271,7 @@ def _failure(job: ObservedJob) -> Verdict:
         reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failed_message}"
     else:
         reason, message = _ending(ended, job.stage)
-    return Verdict("Failed", reason, message, needs_person=True)
+    return Verdict("Failed", reason, message, ended.report if ended else None, needs_person=True)
 
 
 def _ending(pod: ObservedPod, stage: Stage) -> tuple[Reason, str]:
