@@ -108,6 +108,8 @@ class Life:
         self.ended: dict[str, str] = {}
         self.outcomes: dict[str, str] = {}
         self.last_due = self.latest = ""
+        self.next = Decision()
+        """What the operator would do now; each of `ALWAYS` looks at it."""
         self._decided: tuple[Observed, str, Decision] | None = None
 
     # The cluster
@@ -136,7 +138,9 @@ class Life:
         )
 
     def decided(self) -> Decision:
-        """What the operator would do now; thought of once, however many ask."""
+        """What the operator would do now; thought of once, however often it is asked."""
+        if self.gone:
+            return Decision()
         seen = self.view()
         if self._decided is None or self._decided[:2] != (seen, self.now):
             self._decided = (seen, self.now, decide(seen, self.now, 5))
@@ -219,6 +223,10 @@ class Life:
     def _unfinished(self) -> list[ObservedJob]:
         return [job for job in self.jobs.values() if not job.finished]
 
+    def _staying(self) -> list[ObservedJob]:
+        """The unfinished Jobs that nobody has deleted or is about to."""
+        return [job for job in self._unfinished() if not (job.deleting or job.name in self.next.delete)]
+
     def _pick(self, which: Callable[[ObservedJob], bool]) -> list[ObservedJob]:
         """One of the Jobs that are so, or none."""
         fitting = sorted(filter(which, self.jobs.values()), key=lambda job: job.name)
@@ -228,6 +236,7 @@ class Life:
         """An event, after which operator and cluster do their work, and all that always holds is looked at."""
         event.happens(self)
         self.operator_and_cluster_do_their_work()
+        self.next = self.decided()
         for holds in ALWAYS:
             holds(self)
 
@@ -261,7 +270,7 @@ class Life:
     def crash_in_the_middle(self) -> None:
         self.apply(self.view(), self.decided(), writes=self.choose(range(4)))
 
-    @event(lambda self: not self.gone and not self.deleted)
+    @event(lambda self: not self.deleted)
     def edit(self) -> None:
         """The spec changes, perhaps while the operator acts on what it saw before."""
         seen = self.view()
@@ -271,7 +280,7 @@ class Life:
         if self.choose((False, True)):
             self.apply(seen, decide(seen, self.now, 5))
 
-    @event(lambda self: not self.gone and not self.deleted)
+    @event(lambda self: not self.deleted)
     def suspend_or_resume(self) -> None:
         self.spec = self.spec.model_copy(update={"suspend": not self.spec.suspend})
         self.generation += 1
@@ -281,12 +290,12 @@ class Life:
     def the_administrator_allows_or_forbids(self) -> None:
         self.allowed = not self.allowed
 
-    @event(lambda self: not self.gone and not self.deleted)
+    @event(lambda self: not self.deleted)
     def the_operator_and_the_spec_differ_in_version_or_again_agree(self) -> None:
         self.readable = not self.readable
         self.version += 1
 
-    @event(lambda self: not self.gone and not self.deleted)
+    @event(lambda self: not self.deleted)
     def pin(self) -> None:
         runs = [run.id for run in self.status.runs] if self.status else []
         pinned = self.choose([None, *runs])
@@ -299,7 +308,7 @@ class Life:
         self.retry = self.now
         self.version += 1
 
-    @event(lambda self: not self.gone and not self.deleted)
+    @event(lambda self: not self.deleted)
     def delete(self) -> None:
         if self.choose(range(10)) != 7:  # rarely, since little happens afterwards
             return
@@ -442,37 +451,30 @@ class Life:
 
     @always
     def one_active_job_a_stage(self) -> None:
-        if self.gone:
-            return
-        decision = self.decided()
-        staying = [j for j in self._unfinished() if not j.deleting and j.name not in decision.delete]
         for stage in ("collect", "train", "purge"):
-            active = {job.name for job in staying if job.stage == stage}
-            active |= {request.name for request in decision.create if request.plan.stage == stage}
+            active = {job.name for job in self._staying() if job.stage == stage}
+            active |= {request.name for request in self.next.create if request.plan.stage == stage}
             assert len(active) <= 1
 
     @always
     def nobody_writes_where_another_pod_may_still_write(self) -> None:
         writing = {(job.stage, job.id) for job in self.jobs.values() if may_write(job)}
-        for request in [] if self.gone else self.decided().create:
+        for request in self.next.create:
             assert (request.plan.stage, request.id) not in writing
 
     @always
     def nothing_is_trained_that_is_done(self) -> None:
         done = {run.id for run in self.status.runs if run.model_uri} if self.status else set()
-        for request in [] if self.gone else self.decided().create:
+        for request in self.next.create:
             assert request.plan.stage != "train" or request.plan.repeat or request.id not in done
 
     @always
     def each_write_changes_something(self) -> None:
-        if self.gone:
-            return
-        decision = self.decided()
-        assert not any(self.jobs[name].deleting for name in decision.delete)
-        assert all(self.jobs[name].suspended != to for name, to in decision.suspend)
-        assert not any(self.jobs[name].has_ttl for name in decision.expire)
-        assert decision.hold is None or decision.hold != self.held
-        assert not any(request.name in self.jobs for request in decision.create)
+        assert not any(self.jobs[name].deleting for name in self.next.delete)
+        assert all(self.jobs[name].suspended != to for name, to in self.next.suspend)
+        assert not any(self.jobs[name].has_ttl for name in self.next.expire)
+        assert self.next.hold is None or self.next.hold != self.held
+        assert not any(request.name in self.jobs for request in self.next.create)
 
     @always
     def no_default_is_filled_in_once_it_has_begun(self) -> None:
@@ -481,26 +483,25 @@ class Life:
 
     @always
     def what_is_not_allowed_or_suspended_is_at_work_no_more(self) -> None:
-        if self.gone or self.deleted or not self.readable:
+        if self.deleted or not self.readable:
             return
-        decision = self.decided()
-        held = {name for name, to in decision.suspend if to}
-        for job in [job for job in self._unfinished() if not job.deleting and job.name not in decision.delete]:
+        held = {name for name, to in self.next.suspend if to}
+        for job in self._staying():
             assert self.allowed
             assert not self.spec.suspend or job.suspended or job.name in held
-        assert not decision.create or (self.allowed and not self.spec.suspend)
+        assert not self.next.create or (self.allowed and not self.spec.suspend)
 
     @always
     def no_job_is_at_work_where_all_is_done(self) -> None:
-        if self.gone or self.deleted or self.status is None or self.decided().changes(self.view()):
+        if self.deleted or self.status is None:
             return
-        if self.status.holds("Ready"):
+        if self.status.holds("Ready") and not self.next.changes(self.view()):
             assert not [job for job in self._unfinished() if not job.deleting]
 
     @always
     def a_deletion_policy_is_followed_whatever_else_is_wrong(self) -> None:
-        if not (self.gone or self.deleted) and self.readable:
-            assert (self.spec.deletion_policy == "Delete") == (self.held if (to := self.decided().hold) is None else to)
+        if not self.deleted and self.readable:
+            assert (self.spec.deletion_policy == "Delete") == (self.held if self.next.hold is None else self.next.hold)
 
     @always
     def what_ended_well_stays(self) -> None:
@@ -555,10 +556,10 @@ class Life:
     @always
     def a_failure_is_not_repeated_unasked(self) -> None:
         failed = self.status.attempt if self.status else None
-        if self.gone or failed is None or failed.outcome != "Failed":
+        if failed is None or failed.outcome != "Failed":
             return
         since = {(job.stage, job.id) for job in self.jobs.values() if job.attempt > failed.number}
-        for request in self.decided().create:
+        for request in self.next.create:
             goal = (request.plan.stage, request.id, request.inputs)
             # One that came after it, and that the status does not know of yet, was asked for and may need another.
             assert goal != (failed.stage, failed.id, failed.inputs) or goal[:2] in since
@@ -592,8 +593,6 @@ class Life:
         for looks in range(MOST_LOOKS):
             if self.gone:
                 return looks
-            seen = self.view()
-            decision = self.decided()
-            if not self.apply(seen, decision):
+            if not self.apply(self.view(), self.decided()):
                 return looks + 1
-        raise AssertionError(f"it does not come to rest: {decision}")
+        raise AssertionError(f"it does not come to rest: {self.decided()}")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -554,6 +555,15 @@ def test_a_purge_deletes_the_tweetmodels_folder_and_nothing_beside_it(
 def test_a_purge_of_a_bucket_that_is_gone_is_done(make_plan: MakePlan, run: Any, endpoint: str) -> None:
     plan = make_plan(storage={"uri": "s3://no-such-bucket/models", "endpoint": endpoint})
     assert run(plan.model_copy(update={"stage": "purge"}))[0] == ExitCode.DONE
+
+
+def test_a_gpu_that_was_not_asked_for_is_left_alone(
+    make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for gpus, seen in ((1, "0"), (0, "")):
+        run(make_plan(gpus=gpus).model_copy(update={"stage": "train", "run": "ab" * 8, "repeat": True}))
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
 
 
 def test_a_hub_that_refuses_costs_no_training(

@@ -82,6 +82,8 @@ def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
                 return pipeline.purge(plan, storage)
             if stage == "collect":
                 return pipeline.collect(plan, Path(folder), storage, progress)
+            if not plan.spec.gpus:
+                os.environ["CUDA_VISIBLE_DEVICES"] = ""  # one that is here nevertheless is not ours
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
             return pipeline.train(plan, Path(folder), storage, progress, attempt, cache)
     except Failure as failure:
