@@ -24,6 +24,10 @@ def token_variable(handle: str) -> str:
     return f"SOURCE_TOKEN_{handle}"
 
 
+BASE_MODEL_TOKEN = "BASE_MODEL_TOKEN"
+"""The environment variable that holds the token by which the base model is read from the Hub."""
+
+
 class DatasetReference(Model):
     """The data set that a run trains on."""
 
@@ -80,7 +84,11 @@ def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
 
 def base_id(spec: TweetModelSpec) -> str:
     """What a base model is known by."""
-    return _identity(base_model=spec.base_model.model_dump(mode="json", exclude_defaults=True))
+    return _identity(base_model=_base_model(spec))
+
+
+def _base_model(spec: TweetModelSpec) -> dict[str, object]:
+    return spec.base_model.model_dump(mode="json", exclude_defaults=True, exclude={"hub": {"secret_ref"}})
 
 
 def run_id(spec: TweetModelSpec, dataset_digest: str, start: Start | None = None) -> str:
@@ -88,7 +96,7 @@ def run_id(spec: TweetModelSpec, dataset_digest: str, start: Start | None = None
     return _identity(
         **({"start": start.digest} if start else {}),
         **({"weights": spec.weights} if set(spec.weights.values()) != {1} else {}),
-        base_model=spec.base_model.model_dump(mode="json", exclude_defaults=True),
+        base_model=_base_model(spec),
         training=spec.training.model_dump(mode="json", exclude_defaults=True, exclude={"checkpoint_seconds"}),
         generation=spec.generation.model_dump(mode="json", exclude_defaults=True),
         dataset=dataset_digest,
@@ -107,7 +115,7 @@ def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str, repeat: bool = Fal
     train = stage == "train"
     template: dict[str, Any] = {"storage": True, "pod_template": True if train else _ANY_POD}
     if train:
-        template |= {"gpus": True, "resources": True, "queue_name": True}
+        template |= {"gpus": True, "resources": True, "queue_name": True, "base_model": {"hub": {"secret_ref"}}}
     dumped = spec.model_dump(mode="json", exclude_defaults=True, include=template)
     return _identity(
         template={name: value for name, value in dumped.items() if value != {}},

@@ -230,6 +230,9 @@ class HubModel(Model):
     revision: Annotated[str, Field(min_length=1, max_length=200)] = "main"
     """Branch, tag or commit; a commit makes the run reproducible."""
 
+    secret_ref: LocalReference | None = None
+    """A Secret with the key token, a token of the Hub: for a model that is gated or private."""
+
 
 class S3Model(Model):
     """A causal language model in the bucket service that `storage` names."""
@@ -329,8 +332,8 @@ class Generation(Model):
     prompts: Annotated[
         tuple[Annotated[str, Field(max_length=280)], ...],
         Field(min_length=1, max_length=10, json_schema_extra=atomic),
-    ] = ("", "I think that", "I love", "I don't like", "I'm", "My dream is")
-    """What each sample begins with; an empty prompt leaves the model free."""
+    ] = ("", "I think that", "I like", "I don't like", "I want", "My dream is")
+    """What each sample begins with; an empty prompt leaves the model free, the others are huggingtweets'."""
 
     blocked_words: Annotated[
         tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=64)], ...],
@@ -345,7 +348,7 @@ class Generation(Model):
     """Draws only from the most probable tokens that together have this probability."""
 
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 160
-    """Longest sample, in tokens."""
+    """Most tokens to draw for a sample, after its prompt."""
 
 
 class HubRepository(Model):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tweetmodel_api import API_VERSION, KIND
-from tweetmodel_api.plan import Plan, token_variable
+from tweetmodel_api.plan import BASE_MODEL_TOKEN, Plan, token_variable
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
 from tweetmodel_api.spec import Source
@@ -90,11 +90,14 @@ def _shares_memory(plan: Plan) -> bool:
     return _trains(plan) and plan.spec.gpus > 1
 
 
+def _fetches_base(plan: Plan) -> bool:
+    return _trains(plan) and plan.start is None and plan.spec.base_model.scratch is None
+
+
 def _cache_claim(plan: Plan) -> str | None:
     """The claim that the pod's cache is in: only one that fetches a base model waits for a volume."""
     template = plan.spec.pod_template
-    fetches = _trains(plan) and plan.start is None and plan.spec.base_model.scratch is None
-    return template.cache_claim_name if template and fetches else None
+    return template.cache_claim_name if template and _fetches_base(plan) else None
 
 
 def _owner(request: JobRequest) -> JsonObject:
@@ -221,6 +224,10 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     if _publishes(plan) and plan.spec.publish:
         reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
         env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
+    hub = plan.spec.base_model.hub if _fetches_base(plan) else None
+    if hub and hub.secret_ref:
+        reference = {"name": hub.secret_ref.name, "key": "token"}
+        env.append({"name": BASE_MODEL_TOKEN, "valueFrom": {"secretKeyRef": reference}})
     if _trains(plan) and plan.spec.report_to:
         env += [_key(credential, secret) for credential, secret in plan.spec.report_to.keys]
     if plan.stage == "collect":

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from makers import DIGEST, dataset, failure, model, spec, success
 from tweetmodel_api.crd import crds
 from tweetmodel_api.layout import FileEntry, Layout, Manifest, checkpoint_step
-from tweetmodel_api.plan import collection_id, inputs_id, publish_id, run_id
+from tweetmodel_api.plan import base_id, collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.report import MAX_BYTES, decode, encode
 from tweetmodel_api.spec import TweetModelSpec
@@ -122,6 +122,14 @@ def test_publishing_trains_nothing_and_asks_for_another_pod() -> None:
     assert len({inputs_id("train", of, "") for of in (spec(), public, private)}) == 3
     assert publish_id(spec()) is None
     assert publish_id(public) != publish_id(private)
+
+
+def test_the_token_of_a_base_model_makes_it_no_other_and_asks_for_another_pod() -> None:
+    hub = {"name": "ada/gulls"}
+    open_, gated = (spec(baseModel={"hub": hub | secret}) for secret in ({}, {"secretRef": {"name": "them"}}))
+    assert (run_id(open_, DIGEST), base_id(open_)) == (run_id(gated, DIGEST), base_id(gated))
+    assert inputs_id("train", open_, "") != inputs_id("train", gated, "")
+    assert inputs_id("collect", open_, "") == inputs_id("collect", gated, "")
 
 
 def test_trackers_train_nothing_anew_and_ask_for_another_pod() -> None:

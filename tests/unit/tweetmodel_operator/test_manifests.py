@@ -270,6 +270,19 @@ def test_the_train_pod_alone_gets_the_token_of_the_hub() -> None:
     assert token("collect") == []
 
 
+def test_the_pod_that_fetches_the_base_model_alone_gets_its_token() -> None:
+    gated = spec(baseModel={"hub": {"name": "ada/gated", "secretRef": {"name": "them"}}})
+
+    def token(stage: str, **plan: Any) -> list[dict[str, Any]]:
+        asked = request(stage, gated)
+        asked = replace(asked, plan=asked.plan.model_copy(update=plan))
+        env = manifests.job(asked, SETTINGS)["spec"]["template"]["spec"]["containers"][0]["env"]
+        return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "BASE_MODEL_TOKEN"]
+
+    assert token("train") == [{"name": "them", "key": "token"}]
+    assert token("collect") == token("train", repeat=True) == []
+
+
 def test_the_train_pod_alone_gets_the_keys_of_trackers() -> None:
     secret = {"secretRef": {"name": "them"}}
     to = {

@@ -41,10 +41,12 @@ class Hub:
         """What is served in place of a file, though its hash is told as before."""
         self.tells_hashes = True
         self.asked: list[str] = []
+        self.tokens: set[str | None] = set()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                outer.tokens.add(self.headers["Authorization"])
                 url = urlsplit(self.path)
                 headers, content = outer.answer(self.command, unquote(url.path), "blobs" in parse_qs(url.query))
                 self.send_response(200)
@@ -144,6 +146,14 @@ def test_of_a_newer_commit_only_what_changed_is_fetched(hub: Hub, fetched: Any) 
     assert "model.safetensors" not in hub.downloads()
     assert fetched(FIRST) == WANTED
     assert hub.downloads() == []
+
+
+def test_a_token_for_the_base_model_goes_with_each_request(
+    hub: Hub, fetched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BASE_MODEL_TOKEN", "hf_secret")
+    assert fetched() == WANTED
+    assert hub.tokens == {"Bearer hf_secret"}
 
 
 def test_a_file_that_is_damaged_in_the_cache_is_fetched_again(hub: Hub, fetched: Any, tmp_path: Path) -> None:

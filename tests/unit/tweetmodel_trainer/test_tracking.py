@@ -330,7 +330,8 @@ def test_a_client_prints_nothing_and_draws_no_random_numbers_of_the_run(
 
 
 def test_a_tracker_has_its_own_key_alone(tmp_path: Path) -> None:
-    environ = {**SECRETS, "AWS_SECRET_ACCESS_KEY": "s", "SOURCE_TOKEN_ada": "x", "HTTPS_PROXY": "http://proxy"}
+    others = {"AWS_SECRET_ACCESS_KEY": "s", "SOURCE_TOKEN_ada": "x", "BASE_MODEL_TOKEN": "b"}
+    environ = {**SECRETS, **others, "HTTPS_PROXY": "http://proxy"}
     given = process.environment("trackio", environ, tmp_path)
     assert given == {"TRACKIO_TOKEN": tracker_servers.TOKEN, "HTTPS_PROXY": "http://proxy", "HOME": str(tmp_path)}
     assert {c.variable for keys in CREDENTIALS.values() for c in keys} >= set(SECRETS) - {"HF_TOKEN"}

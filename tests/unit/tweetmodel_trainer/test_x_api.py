@@ -451,6 +451,25 @@ def test_an_account_that_was_read_before_is_found_under_its_new_name(x: X, read:
     assert failure.value.reason is Reason.ACCOUNT_RENAMED
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason", "told"),
+    [
+        ({"data": {"id": "7", "username": "ada_king"}}, Reason.ACCOUNT_RENAMED, "@ada is @ada_king now"),
+        ({"errors": [{"detail": "no such user"}]}, Reason.ACCOUNT_MISSING, "another account now"),
+    ],
+)
+def test_a_name_that_is_somebody_elses_now_is_not_read(
+    x: X, read: Read, answer: object, reason: Reason, told: str
+) -> None:
+    x.write(*range(1, 11))
+    read()
+    x.user["id"], x.instead["/2/users/7"], billed = "99", answer, x.billed
+    x.write(11, author_id="99")
+    with pytest.raises(Failure, match=told) as failure:
+        read()
+    assert (failure.value.reason, x.billed) == (reason, billed)
+
+
 @pytest.mark.parametrize("token", ["", "a\nb", "wrong"])
 def test_a_token_that_is_none_is_told_and_never_quoted(x: X, read: Read, token: str) -> None:
     with pytest.raises(Failure, match="bearerToken") as failure:

@@ -8,6 +8,7 @@ brings is hashed here: large files have a SHA-256 at the Hub, small ones git's h
 import errno
 import glob
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 from huggingface_hub.hf_api import RepoSibling
 
 from tweetmodel_api.layout import FileEntry, Manifest
+from tweetmodel_api.plan import BASE_MODEL_TOKEN
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.cache import Cache
@@ -47,7 +49,7 @@ def commit_of(source: HubModel) -> str:
     if _COMMIT.fullmatch(source.revision):
         return source.revision
     with _telling(source):
-        commit = HfApi().model_info(source.name, revision=source.revision, timeout=TIMEOUT_SECONDS).sha or ""
+        commit = _api().model_info(source.name, revision=source.revision, timeout=TIMEOUT_SECONDS).sha or ""
     if not _COMMIT.fullmatch(commit):
         raise _unreachable(source, "the Hub does not say which commit that is")
     return commit
@@ -64,7 +66,7 @@ def fetch(source: HubModel, folder: Path, cache: Cache) -> None:
     if kept and all(cache.take(entry.sha256, folder / entry.path) for entry in kept.files):
         return
     with _telling(source):
-        info = HfApi().model_info(source.name, revision=commit, files_metadata=True, timeout=TIMEOUT_SECONDS)
+        info = _api().model_info(source.name, revision=commit, files_metadata=True, timeout=TIMEOUT_SECONDS)
         files = [file for file in info.siblings or () if is_wanted(file.rfilename)]
         missing = [f for f in files if not (f.lfs and cache.take(f.lfs.sha256, folder / f.rfilename))]
         if missing:
@@ -74,11 +76,21 @@ def fetch(source: HubModel, folder: Path, cache: Cache) -> None:
                 allow_patterns=[glob.escape(file.rfilename) for file in missing],
                 local_dir=folder,
                 etag_timeout=TIMEOUT_SECONDS,
+                token=_token(),
             )
     entries = [_checked(file, folder, source) for file in files]
     for entry in entries:
         cache.keep(entry.sha256, folder / entry.path)
     cache.keep_listing(source.name, commit, Manifest.of(entries))
+
+
+def _api() -> HfApi:
+    return HfApi(token=_token())
+
+
+def _token() -> str | None:
+    """Of spec.baseModel.hub.secretRef; None: the one that publishes, or that somebody is logged in by, if any."""
+    return os.environ.get(BASE_MODEL_TOKEN)
 
 
 def is_wanted(path: str) -> bool:

@@ -208,7 +208,9 @@ def _is_id(value: object) -> bool:
 
 
 def _is_user(value: object) -> bool:
-    numbers = value.get("public_metrics") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not _is_id(value.get("id")):
+        return False
+    numbers = value.get("public_metrics")
     return isinstance(numbers, dict) and isinstance(numbers.get("tweet_count"), int)
 
 
@@ -225,7 +227,7 @@ class _Timeline:
         self._tell = tell
 
     def user(self, posts: Sequence[Fields]) -> Fields:
-        """The account; one that is gone, suspended or protected is told apart by a Reason."""
+        """The account; one that is gone, suspended, protected or another's now is told apart by a Reason."""
         asked = {"user_fields": ["protected", "public_metrics"]}
         answer = self._ask(lambda: self._door.get_user(username=self._handle, **asked))
         if user := answer.get("data"):
@@ -234,22 +236,31 @@ class _Timeline:
             if user.get("protected"):
                 sentence = f"@{self._handle} is protected: ask its owner for their archive, and use that."
                 raise Failure(Reason.ACCOUNT_PROTECTED, sentence)
+            if any(post.get("author_id", user["id"]) != user["id"] for post in posts):
+                raise self._renamed(posts) or self._another()
             found: Fields = user
             return found
-        if "suspended" in json.dumps(answer.get("errors")).lower():
+        if "has been suspended" in json.dumps(answer.get("errors")):
             sentence = f"X has suspended @{self._handle}: remove the source, or use the archive of its owner."
             raise Failure(Reason.ACCOUNT_SUSPENDED, sentence)
         raise self._missing(posts)
 
     def _missing(self, posts: Sequence[Fields]) -> Failure:
+        sentence = f"there is no account @{self._handle} on X: correct the handle, which its owner may have changed."
+        return self._renamed(posts) or Failure(Reason.ACCOUNT_MISSING, sentence)
+
+    def _another(self) -> Failure:
+        told = f"@{self._handle} is another account now than the one whose posts were read, which is gone"
+        return Failure(Reason.ACCOUNT_MISSING, f"{told}: remove the source, or read it by a new TweetModel.")
+
+    def _renamed(self, posts: Sequence[Fields]) -> Failure | None:
         """An account whose posts were read before can be asked for by its id: it may go by another name now."""
         if author := next((post["author_id"] for post in posts if "author_id" in post), None):
             user = self._ask(lambda: self._door.get_user(id=author)).get("data")
             if isinstance(user, dict) and "username" in user:
                 sentence = f"@{self._handle} is @{user['username']} now: correct the source's handle."
                 return Failure(Reason.ACCOUNT_RENAMED, sentence)
-        sentence = f"there is no account @{self._handle} on X: correct the handle, which its owner may have changed."
-        return Failure(Reason.ACCOUNT_MISSING, sentence)
+        return None
 
     def pages(self, user: str, gap: Gap, most: int) -> Iterator[tuple[Page, list[Fields]]]:
         """The pages that fill a gap, newest first, until `most` posts are read or the budget is spent.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from transformers import TrainerControl, TrainerState
 
+from tweetmodel_api.plan import BASE_MODEL_TOKEN
 from tweetmodel_api.trackers import CREDENTIALS, AnyTracker, Kind, MLflow, TensorBoard, Trackio, Wandb
 from tweetmodel_trainer.trackers.events import Began, Ended, Row, follow
 from tweetmodel_trainer.trackers.lineage import Run
@@ -25,7 +26,7 @@ NICENESS = 5
 EVENT_FILES = "events"
 """TensorBoard's folder."""
 
-_FOREIGN = ("AWS_", "HF_TOKEN", "SOURCE_TOKEN_", "KUBEFLOW_TRAINER_")
+_FOREIGN = ("AWS_", "HF_TOKEN", BASE_MODEL_TOKEN, "SOURCE_TOKEN_", "KUBEFLOW_TRAINER_")
 """What environment variables begin with that are no tracker's business."""
 
 
