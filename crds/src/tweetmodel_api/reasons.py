@@ -119,8 +119,8 @@ FACTS: dict[Reason, Fact] = {
     Reason.SECRET_INVALID: Fact(
         "A Secret that the spec names is missing, or lacks a key.",
         "Create it in this namespace: for storage.secretRef with the keys accessKeyID and secretAccessKey, for "
-        "publish.huggingFace, baseModel.hub, reportTo.trackio or a huggingFace source with the key token, for an xAPI "
-        "source with the key bearerToken, for reportTo.wandb with the key apiKey, for reportTo.mlflow with username and "
+        "publish.huggingFace, baseModel.hub, reportTo.trackio or a huggingFace source with the key token, for an "
+        "xAPI source with the key bearerToken, for reportTo.wandb with the key apiKey, for reportTo.mlflow with username and "
         "password, or token.",
     ),
     Reason.POD_REFUSED: Fact(
