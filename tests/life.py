@@ -15,6 +15,7 @@ from tweetmodel_api.reasons import PERMANENT, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
+from tweetmodel_operator.decide.schedule import problem
 from tweetmodel_operator.state import Decision, Observed, ObservedJob
 
 HOURLY = {"cron": "0 * * * *", "minNewPosts": 10}
@@ -31,6 +32,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
     {"reportTo": {"tensorBoard": {}}},
     {"schedule": HOURLY, "publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
+    {"training": {"warmStart": True}, "publish": {"huggingFace": {"secretRef": {"name": "hub"}}}},
     {"schedule": {"cron": "61 * * * *"}},
 )
 SPECS = tuple(spec(**change) for change in CHANGES)
@@ -39,6 +41,7 @@ ENDED_WELL = ("Succeeded", "Outdone")
 POSTS = (1000, 1005, 1020)
 LOSSES = ("3.0", "3.1", "2.9")
 MOST_LOOKS = 12
+MOST_RETRIES = 4
 MOST_JOBS = 8
 
 
@@ -182,7 +185,7 @@ class Life:
     def _delete(self, name: str) -> None:
         if job := self.jobs.get(name):
             if job.pods and not job.finished:
-                self.jobs[name] = replace(job, deleting=True)  # until its pods are gone
+                self.jobs[name] = replace(job, deleted=self.now)  # until its pods are gone
             else:
                 del self.jobs[name]
 
@@ -313,6 +316,7 @@ class Life:
         if self.choose(range(10)) != 7:  # rarely, since little happens afterwards
             return
         self.deleted = self.now
+        self.generation += 1
         self.version += 1
         self.gone = not self.held
 
@@ -581,6 +585,23 @@ class Life:
         conditions = {c.type: c for c in twin.status.conditions}
         done = conditions["Ready"].status == "True" or conditions["Stalled"].status == "True"
         assert done or twin.spec.suspend, conditions
+        twin.ends_ready_where_a_person_helps()
+
+    def ends_ready_where_a_person_helps(self) -> None:
+        """Without a pin, a suspension or anything that is not allowed, a few retries bring every spec to its end."""
+        assert self.status is not None
+        self.allowed = self.readable = True
+        self.spec = self.spec.model_copy(update={"pinned_run": None, "suspend": False})
+        self.generation += 1
+        if self.deleted or problem(self.spec.schedule, self.now):
+            return
+        for _ in range(MOST_RETRIES):
+            self.all_goes_well()
+            if self.status.holds("Ready"):
+                return
+            self.clock += timedelta(minutes=1)
+            self.retry = self.now
+        raise AssertionError(f"no retry helps: {self.status.conditions}")
 
     def twin(self) -> "Life":
         """The same life, which may go on otherwise."""

@@ -113,7 +113,7 @@ class JobMaker:
         return self._with(reported=at)
 
     def deleting(self) -> "JobMaker":
-        return self._with(deleting=True)
+        return self._with(deleted=NOW)
 
     def expiring(self) -> "JobMaker":
         return self._with(has_ttl=True)

@@ -40,6 +40,8 @@ def structural(schema: Schema, definitions: Schema) -> Schema:
     if "anyOf" in schema:
         return _union(schema, definitions)
     node = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if "description" in node:
+        node["description"] = " ".join(node["description"].split())
     if isinstance(node.get("default"), dict):
         node["default"] = {key: value for key, value in node["default"].items() if value is not None}
     if "const" in node:
@@ -87,7 +89,8 @@ def crds() -> list[Schema]:
 def _tweetmodel() -> Schema:
     name_rule = rule(
         f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        f"a TweetModel's name is part of its Jobs' names: use at most {MAX_NAME} letters a-z, digits and dashes",
+        f"a TweetModel's name is part of its Jobs' names: use at most {MAX_NAME} letters a-z, digits and dashes, "
+        "beginning with a letter and not ending with a dash",
     )
     version = {
         "subresources": {"status": {}},

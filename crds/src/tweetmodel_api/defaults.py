@@ -22,25 +22,20 @@ class DefaultsSpec(Model):
     """Fields of a TweetModel's spec, each for those that leave it out."""
 
     storage: Storage | None = None
-    """Where results go."""
 
     base_model: BaseModelSource | None = None
-    """The model to start from."""
 
     gpus: Annotated[int, Field(ge=0, le=1)] | None = None
     """1 trains on a GPU, 0 on the CPU; more must fit a TweetModel's own batchSize, so they are for it to ask for."""
 
     resources: Resources | None = None
-    """CPU and memory of the training pod."""
 
     pod_template: PodTemplate | None = None
-    """How the pods look, where they run and as whom."""
 
     queue_name: QueueName | None = None
     """The LocalQueue of Kueue that the training Job waits in."""
 
     report_to: ReportTo | None = None
-    """Experiment trackers that follow the training."""
 
 
 FIELDS = tuple(DefaultsSpec.model_json_schema(by_alias=True)["properties"])

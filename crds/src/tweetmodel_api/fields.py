@@ -28,7 +28,10 @@ class Model(BaseModel):
 
 
 Decimal = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?$", max_length=32)]
-"""A number that may have a fraction, as a string: "0.95", "1.372e-4"."""
+"""A number that may have a fraction, as a string: "0.95", "1.372e-4".
+
+A field is known for one by being annotated with this, or this or None, and nothing besides: plan.py compares by value.
+"""
 
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{10,64}$", max_length=64)]
 """A hexadecimal content address."""
@@ -44,28 +47,29 @@ class LocalReference(Model):
     """Name of the object."""
 
 
-S3Uri = Annotated[
-    str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?$", min_length=8, max_length=1024)
-]
+_S3 = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?"
+_HTTPS = r"https://[^\s/@?#]+(/[^\s]*)?"
+
+S3Uri = Annotated[str, Field(pattern=f"^{_S3}$", min_length=8, max_length=1024)]
 """s3://bucket/key"""
 
-HttpsUri = Annotated[str, Field(pattern=r"^https://[^\s/@?#]+(/[^\s]*)?$", min_length=10, max_length=2048)]
+HttpsUri = Annotated[str, Field(pattern=f"^{_HTTPS}$", min_length=10, max_length=2048)]
 """https://host/path, without a user and a password in it."""
 
-Location = Annotated[
-    str,
-    Field(
-        pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?|https://[^\s/@?#]+(/[^\s]*)?)$",
-        min_length=8,
-        max_length=2048,
-    ),
-]
+Location = Annotated[str, Field(pattern=f"^({_S3}|{_HTTPS})$", min_length=8, max_length=2048)]
 """s3://bucket/key or https://host/path"""
+
+Address = Annotated[
+    str, Field(pattern=r"^https?://(\[[0-9A-Fa-f:]+\]|[^\s/:@?#]+)(:\d{1,5})?(/[^\s?#]*)?$", max_length=512)
+]
+"""http(s)://host:port/path of a service, without a user, a password or a query in it."""
 
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 """RFC 3339, in UTC."""
 
-Text = Annotated[str, Field(max_length=1024)]
+MOST_MESSAGE = 1024
+
+Text = Annotated[str, Field(max_length=MOST_MESSAGE)]
 """A sentence for a person."""
 
 

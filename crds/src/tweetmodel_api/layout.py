@@ -10,7 +10,8 @@
       runs/<run>/results/       report.json  evaluation.json  samples.jsonl  metrics.jsonl
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json does: it is written last, names
-every file with size and SHA-256, and readers verify it. Nothing is overwritten.
+every file with size and SHA-256, and readers verify it. A complete folder is not overwritten, except those of a run
+that is not done: another attempt may replace its model, page, event files and results.
 """
 
 import hashlib

@@ -1,20 +1,24 @@
 """What the operator hands a pod, and what makes two runs the same run.
 
 A pod is a pure function of its plan and S3. Identities are hashes of what the result depends on, with
-defaults left out: so a field that a later version adds with a default does not start everything anew.
+defaults left out: so a field that a later version adds with a default does not start everything anew. Nor does
+another way to write the same: decimals count by their values, and sources in any order.
 """
 
+import decimal
 import hashlib
 import json
-from typing import Any, Literal
+from functools import cache, lru_cache
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from pydantic import Field
+from pydantic.main import IncEx
 
 from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Start
-from tweetmodel_api.trackers import ReportTo
 
 Stage = Literal["collect", "train", "purge"]
 
@@ -71,12 +75,12 @@ def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
     `retry` is the value of the annotation by which a person asks for another look at the sources, `due` the time at
     which the schedule does.
     """
-    cleaning = spec.cleaning.model_dump(mode="json", exclude_defaults=True)
+    cleaning = _said(spec.cleaning)
     return _identity(
         **({"retry": retry} if retry else {}),
         **({"due": due} if due else {}),
         **({"cleaning": cleaning} if cleaning else {}),
-        sources=[source.model_dump(mode="json", exclude_defaults=True, exclude={"weight"}) for source in spec.sources],
+        sources=[_said(source, exclude={"weight"}) for source in sorted(spec.sources, key=attrgetter("handle"))],
         seed=spec.training.seed,
         storage=[spec.storage.uri, spec.storage.endpoint],
     )
@@ -88,7 +92,7 @@ def base_id(spec: TweetModelSpec) -> str:
 
 
 def _base_model(spec: TweetModelSpec) -> dict[str, object]:
-    return spec.base_model.model_dump(mode="json", exclude_defaults=True, exclude={"hub": {"secret_ref"}})
+    return _said(spec.base_model, exclude={"hub": {"secret_ref"}})
 
 
 def run_id(spec: TweetModelSpec, dataset_digest: str, start: Start | None = None) -> str:
@@ -97,8 +101,8 @@ def run_id(spec: TweetModelSpec, dataset_digest: str, start: Start | None = None
         **({"start": start.digest} if start else {}),
         **({"weights": spec.weights} if set(spec.weights.values()) != {1} else {}),
         base_model=_base_model(spec),
-        training=spec.training.model_dump(mode="json", exclude_defaults=True, exclude={"checkpoint_seconds"}),
-        generation=spec.generation.model_dump(mode="json", exclude_defaults=True),
+        training=_said(spec.training, exclude={"checkpoint_seconds"}),
+        generation=_said(spec.generation),
         dataset=dataset_digest,
     )
 
@@ -116,24 +120,58 @@ def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str, repeat: bool = Fal
     template: dict[str, Any] = {"storage": True, "pod_template": True if train else _ANY_POD}
     if train:
         template |= {"gpus": True, "resources": True, "queue_name": True, "base_model": {"hub": {"secret_ref"}}}
-    dumped = spec.model_dump(mode="json", exclude_defaults=True, include=template)
     return _identity(
-        template={name: value for name, value in dumped.items() if value != {}},
+        template={name: value for name, value in _said(spec, include=template).items() if value != {}},
         checkpoint_seconds=spec.training.checkpoint_seconds if train else None,
         **({"publish": publish_id(spec)} if train and spec.publish else {}),
         **({"pinned": True} if repeat else {}),
-        **({"report_to": _reported(spec.report_to)} if train and spec.report_to else {}),
+        **({"report_to": _said(spec.report_to)} if train and spec.report_to else {}),
         retry=retry,
     )
 
 
 def publish_id(spec: TweetModelSpec) -> str | None:
     """What a publication depends on besides the model; None where nothing is to be published."""
-    return _identity(publish=spec.publish.model_dump(mode="json", exclude_defaults=True)) if spec.publish else None
+    return _identity(publish=_said(spec.publish)) if spec.publish else None
 
 
-def _reported(report_to: ReportTo) -> dict[str, object]:
-    return report_to.model_dump(mode="json", exclude_defaults=True)
+def _said(model: Model, *, include: IncEx | None = None, exclude: IncEx | None = None) -> dict[str, Any]:
+    """What a model says besides its defaults, with decimals written in one way."""
+    said = model.model_dump(mode="json", exclude_defaults=True, include=include, exclude=exclude)
+    for folder, name, default in _decimals(type(model)):
+        inner = said
+        for step in folder:
+            inner = inner.get(step, {})
+        if name in inner and (value := _plain(inner.pop(name))) != default:
+            inner[name] = value
+    return said
+
+
+class _Place(NamedTuple):
+    folder: tuple[str, ...]
+    name: str
+    default: str | None
+
+
+@cache
+def _decimals(model: type[Model]) -> tuple[_Place, ...]:
+    """Where a model and those inside it have decimals."""
+    hints = get_type_hints(model, include_extras=True)
+    found: list[_Place] = []
+    for name, field in model.model_fields.items():
+        if hints[name] in (Decimal, Decimal | None):
+            found.append(_Place((), name, _plain(field.default) if isinstance(field.default, str) else None))
+        for part in get_args(field.annotation | None):  # type: ignore[operator]
+            if isinstance(part, type) and issubclass(part, Model):
+                found += [inner._replace(folder=(name, *inner.folder)) for inner in _decimals(part)]
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _plain(text: str) -> str:
+    """The one way to write a decimal: with or without an exponent, whichever is shorter."""
+    number = decimal.Decimal(text).normalize()
+    return min(f"{number:f}", f"{number:e}", key=len)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)

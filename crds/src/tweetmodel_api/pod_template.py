@@ -62,7 +62,7 @@ class NodeSelectorTerm(Model):
 
 
 class NodeSelector(Model):
-    """Terms of which one must hold."""
+    """Nodes that are possible: those for which one of the terms holds."""
 
     node_selector_terms: Annotated[
         tuple[NodeSelectorTerm, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic)
@@ -77,14 +77,12 @@ class PreferredSchedulingTerm(Model):
     """How much they speak for it."""
 
     preference: NodeSelectorTerm
-    """The conditions."""
 
 
 class NodeAffinity(Model):
     """Which nodes are possible, and which are preferred, as in a pod."""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
-    """Nodes that are possible."""
 
     preferred_during_scheduling_ignored_during_execution: (
         Annotated[tuple[PreferredSchedulingTerm, ...], Field(max_length=16, json_schema_extra=atomic)] | None
@@ -93,10 +91,9 @@ class NodeAffinity(Model):
 
 
 class Affinity(Model):
-    """Affinity of the training pod."""
+    """Nodes that the training pod needs or prefers."""
 
     node_affinity: NodeAffinity | None = None
-    """To nodes."""
 
 
 class LabelSelectorRequirement(Model):
@@ -116,7 +113,10 @@ class LabelSelectorRequirement(Model):
 
 
 class LabelSelector(Model):
-    """Which pods are meant: those for which all of this holds."""
+    """The pods that are counted: those for which all of this holds, such as a label that podTemplate.labels gives.
+
+    Absent counts none.
+    """
 
     match_labels: Labels | None = None
     """Labels that they have."""
@@ -140,11 +140,10 @@ class TopologySpreadConstraint(Model):
     """Whether the pod waits where this can't be kept to."""
 
     label_selector: LabelSelector | None = None
-    """The pods that are counted, such as those with a label that podTemplate.labels gives; absent counts none."""
 
 
 class PodTemplate(Model):
-    """How the pods of the Jobs look and where they run."""
+    """How the pods of the Jobs look, where they run and as whom."""
 
     model_config = rules(
         rule(
@@ -191,7 +190,6 @@ class PodTemplate(Model):
     """Taints that the training pod tolerates."""
 
     affinity: Affinity | None = None
-    """Nodes that the training pod needs or prefers."""
 
     topology_spread_constraints: (
         Annotated[

@@ -118,14 +118,14 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.SECRET_INVALID: Fact(
         "A Secret that the spec names is missing, or lacks a key.",
-        "Create it in this namespace: for storage.secretRef with the keys accessKeyID and secretAccessKey, for "
-        "publish.huggingFace, baseModel.hub, reportTo.trackio or a huggingFace source with the key token, for an "
-        "xAPI source with the key bearerToken, for reportTo.wandb with the key apiKey, for reportTo.mlflow with username and "
-        "password, or token.",
+        "Create the Secret in this namespace: for storage.secretRef with the keys accessKeyID and secretAccessKey, for "
+        "publish.huggingFace, baseModel.hub, reportTo.trackio or a huggingFace source with the key token, for an xAPI "
+        "source with the key bearerToken, for reportTo.wandb with the key apiKey, for reportTo.mlflow with the keys "
+        "username and password, or the key token.",
     ),
     Reason.POD_REFUSED: Fact(
         "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
-        "The message says which; change it or ask your cluster's administrator.",
+        "Change what it refuses, or ask your cluster's administrator.",
     ),
     Reason.NODE_LOST: Fact(
         "The pod's node does not answer. No other pod starts before this one is known to have ended, since two would "
@@ -135,7 +135,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.INVALID_SPEC: Fact(
         "The spec or the plan made of it can't be read.",
-        "Correct the field that the message names.",
+        "Correct that field.",
         ExitCode.CONFIGURATION,
     ),
     Reason.NOT_ALLOWED: Fact(
@@ -149,12 +149,12 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.INVALID_ARCHIVE: Fact(
         "The archive can't be read as an export from X.",
-        "Download the archive from X again and upload the zip unchanged.",
+        "Download the archive from X again, and take data/tweets.js and data/note-tweet.js out of it.",
         ExitCode.DATA,
     ),
     Reason.INVALID_POSTS: Fact(
         "A file of posts can't be read in its format, in UTF-8, with the named text field.",
-        "Correct the line that the message names, or the source's format, textField or where.",
+        "Correct that line, or the source's format, textField or where.",
         ExitCode.DATA,
     ),
     Reason.SOURCE_MISSING: Fact(
@@ -166,7 +166,9 @@ FACTS: dict[Reason, Fact] = {
         ExitCode.DENIED,
     ),
     Reason.SOURCE_TOO_LARGE: Fact(
-        "A source's file is larger than the trainer reads.", "Split it, or leave out what is no post.", ExitCode.DATA
+        "A source's file is larger than the trainer reads.",
+        "Split it, or remove rows that are not posts.",
+        ExitCode.DATA,
     ),
     Reason.SOURCE_UNREACHABLE: Fact(
         "The server of a source does not answer.",

@@ -3,11 +3,11 @@
 The status is made from it. Everything large lies in S3; samples are cut until the rest fits.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from tweetmodel_api.fields import Model
+from tweetmodel_api.fields import Model, Text
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import Dataset, TrainedModel
 
@@ -21,7 +21,7 @@ class Report(Model):
 
     outcome: Literal["Succeeded", "Failed", "Interrupted"]
     reason: Reason
-    message: Annotated[str, Field(max_length=1024)]
+    message: Text
     """One sentence: what happened, where, what to do."""
     dataset: Dataset | None = None
     """What collect made."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from tweetmodel_api.cron import MACROS
 from tweetmodel_api.fields import (
+    Address,
     Decimal,
     HttpsUri,
     Identifier,
@@ -104,17 +105,17 @@ class HttpsPosts(Posts):
 class XApi(Model):
     """The account's own timeline, read from the X API, which takes money for each post.
 
-    X's developer agreement forbids to use what comes from there to train some models: the operator's administrator
+    X's developer agreement forbids using what comes from there to train some models: the operator's administrator
     must have switched this on.
     """
 
     secret_ref: LocalReference
-    """A Secret with the key bearerToken: of an app at X."""
+    """A Secret whose key bearerToken holds the bearer token of an X app."""
 
     max_posts: Annotated[int, Field(ge=100, le=3200)] = 3200
     """The newest posts, retweets not counted; X shows no more than 3,200."""
 
-    budget_usd: Annotated[Decimal, Field(alias="budgetUSD")]
+    budget_usd: Decimal = Field(alias="budgetUSD")
     """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post. What X takes for looking
     the account up ($0.010 each time) is not in it."""
 
@@ -126,7 +127,7 @@ class HubDataset(Rows):
     """Its name, such as somebody/their-tweets."""
 
     revision: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """Branch, tag or commit; absent: what the Hub has made Parquet of."""
+    """Branch, tag or commit; absent: the Hub's own Parquet conversion, else main."""
 
     split: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=64)] = "train"
     """The split to read."""
@@ -151,22 +152,17 @@ class Source(Model):
     whoever wrote more."""
 
     archive: Archive | None = None
-    """X's own export of the account."""
 
     s3: S3Posts | None = None
-    """Posts in a file of a bucket."""
 
     https: HttpsPosts | None = None
-    """Posts in a file on the web."""
 
     hugging_face: HubDataset | None = None
-    """Posts in a data set on the Hugging Face Hub."""
 
     tweet_model: LocalReference | None = None
     """The posts that another TweetModel of this namespace has cleaned, in the same storage service."""
 
     x_api: Annotated[XApi | None, Field(alias="xAPI")] = None
-    """The account's timeline at X."""
 
 
 _sorted = AfterValidator(lambda values: tuple(sorted(set(values))))  # a set: its order changes no identity
@@ -235,7 +231,7 @@ class HubModel(Model):
 
 
 class S3Model(Model):
-    """A causal language model in the bucket service that `storage` names."""
+    """A causal language model in the bucket service that `storage` names, for clusters without the Internet."""
 
     uri: S3Uri
     """The folder that holds config.json, the safetensors weights and the tokenizer."""
@@ -249,22 +245,22 @@ class ScratchModel(Model):
 
 
 class BaseModelSource(Model):
-    """The model to start from."""
+    """The model to start from; GPT-2 when absent."""
 
     model_config = rules(_exactly_one("baseModel", "hub", "s3", "scratch"))
 
     hub: HubModel | None = None
-    """A model on the Hugging Face Hub."""
 
     s3: S3Model | None = None
-    """A model in a bucket, for clusters without the Internet."""
 
     scratch: ScratchModel | None = None
-    """A new model."""
 
 
 class EarlyStopping(Model):
-    """When to stop before the last epoch."""
+    """Scores the held-out posts after each epoch, stops when they are predicted no better, and keeps the best weights.
+
+    The learning rate falls as if all epochs were read.
+    """
 
     patience: Annotated[int, Field(ge=1, le=100)] = 1
     """Stops after so many epochs in a row that did not lower the held-out loss."""
@@ -306,12 +302,10 @@ class Training(Model):
     """Computes activations again instead of keeping them: less memory for a third more time."""
 
     precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
-    """Of the arithmetic in training and in drawing samples; the model's weights stay Float32.
+    """Precision of the arithmetic in training and in drawing samples; the model's weights stay Float32.
     Auto takes BFloat16 where the device computes in it."""
 
     early_stopping: EarlyStopping | None = None
-    """Scores the held-out posts after each epoch, stops when they are predicted no better, and keeps the best weights.
-    The learning rate falls as if all epochs were read."""
 
     warm_start: bool = False
     """Starts from the present model instead of the base, where both come from the same base."""
@@ -359,14 +353,14 @@ class HubRepository(Model):
     files replace all that it holds."""
 
     private: bool = True
-    """Whether a repository that is made is private; one that exists stays as it is."""
+    """Whether a new repository is private; an existing one stays as it is."""
 
     secret_ref: LocalReference
     """A Secret with the key token: a token of the Hub with the right to write."""
 
 
 class PublishWhen(Model):
-    """What a model must reach to be published; what is left out does not matter."""
+    """What a model must reach to be published; what is left out does not matter. The message says why one is not."""
 
     perplexity_below: Decimal | None = None
     """Its perplexity on held-out posts must be lower than this."""
@@ -385,14 +379,15 @@ class Publish(Model):
     """Where a finished model goes besides storage. Changing it publishes again and trains nothing."""
 
     hugging_face: HubRepository
-    """The Hugging Face Hub."""
 
     when: PublishWhen | None = None
-    """Publishes only a model that is good enough; the message says why one is not."""
 
 
 class Storage(Model):
-    """Where data sets, checkpoints and models lie: any service that speaks S3."""
+    """Where data sets, checkpoints and models lie: any service that speaks S3.
+
+    A TweetModel needs it unless the administrator has set a default.
+    """
 
     model_config = rules(
         rule("self.uri == oldSelf.uri", "storage.uri can't change while runs lie there: make another TweetModel")
@@ -401,10 +396,7 @@ class Storage(Model):
     uri: Annotated[S3Uri, Field(max_length=640)]
     """Bucket and prefix, such as s3://my-bucket/tweetmodels."""
 
-    endpoint: (
-        Annotated[str, Field(pattern=r"^https?://(\[[0-9A-Fa-f:]+\]|[^\s/:@?#]+)(:\d{1,5})?(/\S*)?$", max_length=512)]
-        | None
-    ) = None
+    endpoint: Address | None = None
     """Address of the service; absent for AWS."""
 
     region: Annotated[str, Field(min_length=1, max_length=64)] = "us-east-1"
@@ -422,7 +414,7 @@ Quantities = Annotated[
 
 
 class Resources(Model):
-    """Compute resources, as in a container."""
+    """CPU and memory of the training pod, as in a container; the chart's `train.resources` when absent."""
 
     requests: Quantities | None = None
     """What is set aside for the pod: it is placed only where that much is free."""
@@ -432,7 +424,10 @@ class Resources(Model):
 
 
 class Schedule(Model):
-    """When to look at the sources again, with the meaning that CronJob gives these fields."""
+    """When to look at the sources again, with the meaning that CronJob gives these fields.
+
+    A new model becomes the present one if it predicts better.
+    """
 
     cron: Annotated[
         str,
@@ -494,41 +489,31 @@ class TweetModelSpec(Model):
     """The accounts to learn from; several make one voice out of them."""
 
     cleaning: Cleaning = Cleaning()
-    """Which posts are left out, and what is taken from the others."""
 
     base_model: BaseModelSource = BaseModelSource(hub=HubModel(name="openai-community/gpt2"))
-    """The model to start from; GPT-2 when absent."""
 
     training: Training = Training()
-    """How the model is fine-tuned."""
 
     generation: Generation = Generation()
-    """How sample tweets are drawn."""
 
     publish: Publish | None = None
-    """Pushes the finished model to the Hugging Face Hub."""
 
     report_to: ReportTo | None = None
-    """Experiment trackers that follow the training. Changing it trains nothing anew."""
 
     storage: Storage
-    """Where results go; needed unless the administrator has set a default."""
 
     gpus: Gpus = 1
     """GPUs of the training pod, which share the blocks of each step: they are the same whatever the number of GPUs.
     0 trains on the CPU; 1 when absent. Collecting and cleaning never hold one."""
 
     resources: Resources | None = None
-    """CPU and memory of the training pod; the chart's `train.resources` when absent."""
 
     pod_template: PodTemplate | None = None
-    """How the pods look, where they run and as whom."""
 
     queue_name: QueueName | None = None
     """The LocalQueue of Kueue that the training Job waits in until there is room."""
 
     schedule: Schedule | None = None
-    """Looks at the sources again now and then; a new model becomes the present one if it predicts better."""
 
     pinned_run: Identifier | None = None
     """The id of one of status.runs, whose model is to be the present one; nothing is collected and trained then."""

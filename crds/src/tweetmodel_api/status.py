@@ -10,6 +10,10 @@ from pydantic import Field
 
 from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri, Text, Time, map_list
 
+MOST_RUNS = 10
+MOST_SAMPLES = 10
+MOST_SAMPLE = 1024
+
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "DataReady", "Trained"]
 
 
@@ -54,7 +58,7 @@ class Dataset(Model):
     """Of these, posts with fewer than three plain words, which are left out."""
 
     other: Annotated[int, Field(ge=0)] = 0
-    """Of these, replies, duplicates and posts in other languages, where spec.cleaning leaves them out."""
+    """All others that are left out: replies, duplicates, posts in other languages, forgotten or barred ones."""
 
     kept: Annotated[int, Field(ge=0)]
     """Posts that the model learns from or is tested on."""
@@ -68,7 +72,7 @@ class Dataset(Model):
     new: Annotated[int, Field(ge=0)] | None = None
     """Texts that the last trained model's data set does not have; absent where nothing was compared."""
 
-    forgot_in: Annotated[tuple[Identifier, ...], Field(max_length=10)] = ()
+    forgot_in: Annotated[tuple[Identifier, ...], Field(max_length=MOST_RUNS)] = ()
     """Data sets of status.runs that held posts of spec.cleaning.forget, and were deleted."""
 
 
@@ -95,7 +99,7 @@ class Evaluation(Model):
 
 
 class Publication(Model):
-    """What came of spec.publish."""
+    """What came of spec.publish; absent where it asks for nothing."""
 
     asked: Identifier
     """Hash of the spec.publish that this answers."""
@@ -114,7 +118,6 @@ class TrainedModel(Model):
     """SHA-256 of the folder's manifest."""
 
     evaluation: Evaluation
-    """How well it does on held-out posts."""
 
     steps: Annotated[int, Field(ge=0)]
     """Optimizer steps in all."""
@@ -126,7 +129,6 @@ class TrainedModel(Model):
     """The model's page: one HTML file with samples, evaluation and data, which needs nothing from outside."""
 
     publication: Publication | None = None
-    """What came of spec.publish; absent where it asks for nothing."""
 
 
 class Metric(Model):
@@ -152,7 +154,7 @@ class Progress(Model):
     """Latest numbers of the stage."""
 
     last_updated_time: Time | None = None
-    """When the pod said so."""
+    """When the operator heard it."""
 
 
 class Attempt(Model):
@@ -228,7 +230,6 @@ class Run(Model):
     """When its end was seen."""
 
     evaluation: Evaluation | None = None
-    """How well its model does on held-out posts."""
 
     model_uri: S3Uri | None = None
     """The model it made, which a run that Failed can have too: the Hub may refuse one that is done."""
@@ -283,10 +284,10 @@ class TweetModelStatus(Model):
     """Ready, Reconciling, Stalled, DataReady, Trained."""
 
     summary: Summary | None = None
-    """The columns of `kubectl get`."""
 
     collection: Identifier | None = None
-    """What was collected: a hash of the sources, the split's seed and the storage that `dataset` came from."""
+    """What was collected: a hash of the sources, cleaning, split's seed, storage, due time and retry that `dataset` is
+    made by."""
 
     dataset: Dataset | None = None
     """The data set of the present spec."""
@@ -298,18 +299,16 @@ class TweetModelStatus(Model):
     """The last Job made for the present spec; a Job that vanishes later is told by it from one never made."""
 
     progress: Progress | None = None
-    """How far the present stage is."""
 
     model: TrainedModel | None = None
     """The model of the present spec, or the last one while a new run is under way."""
 
-    samples: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=10)] = ()
+    samples: Annotated[tuple[Annotated[str, Field(max_length=MOST_SAMPLE)], ...], Field(max_length=MOST_SAMPLES)] = ()
     """Tweets that `model` wrote."""
 
     schedule: ScheduleStatus | None = None
-    """Where spec.schedule stands."""
 
-    runs: Annotated[tuple[Run, ...], Field(max_length=10, json_schema_extra=map_list("id"))] = ()
+    runs: Annotated[tuple[Run, ...], Field(max_length=MOST_RUNS, json_schema_extra=map_list("id"))] = ()
     """The last ten runs, newest first; the present model's is always among them."""
 
     def condition(self, kind: ConditionType) -> Condition | None:

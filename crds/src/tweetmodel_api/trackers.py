@@ -8,23 +8,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tweetmodel_api.fields import LocalReference, Model, rule, rules
+from tweetmodel_api.fields import Address, LocalReference, Model, rule, rules
 
 Kind = Literal["wandb", "mlflow", "trackio", "tensorBoard"]
 
 PROJECT = "tweetmodel"
-
-Address = Annotated[
-    str, Field(pattern=r"^https?://(\[[0-9A-Fa-f:]+\]|[^\s/:@?#]+)(:\d{1,5})?(/[^\s?#]*)?$", max_length=512)
-]
-"""http(s)://host:port/path, without a user, a password or a query in it."""
 
 
 class Wandb(Model):
     """Weights & Biases."""
 
     project: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=128)] = PROJECT
-    """The project, which is made where it is missing."""
+    """The project, created if missing."""
 
     entity: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=128)] | None = None
     """The user or team that the project belongs to; the key's owner's default when absent."""
@@ -43,7 +38,7 @@ class MLflow(Model):
     """Address of the server."""
 
     experiment: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=256)] = PROJECT
-    """The experiment, which is made where it is missing."""
+    """The experiment, created if missing."""
 
     secret_ref: LocalReference | None = None
     """A Secret with the keys username and password, or the key token; absent where the server asks for neither."""
@@ -60,10 +55,10 @@ class Trackio(Model):
     )
 
     project: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=128)] = PROJECT
-    """The project, which is made where it is missing."""
+    """The project, created if missing."""
 
     space: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=193)] | None = None
-    """A Space such as somebody/trackio, which is made, private, where it is missing."""
+    """A Space such as somebody/trackio, created as a private one if missing."""
 
     server_url: Annotated[Address | None, Field(alias="serverURL")] = None
     """Address of a server of your own."""
@@ -73,7 +68,7 @@ class Trackio(Model):
 
 
 class TensorBoard(Model):
-    """Event files, in the run's folder in storage."""
+    """TensorBoard's event files, in the run's folder in storage."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,7 @@ AnyTracker = Wandb | MLflow | Trackio | TensorBoard
 
 
 class ReportTo(Model):
-    """Experiment trackers that follow the training."""
+    """Experiment trackers that follow the training. Changing them trains nothing anew."""
 
     model_config = rules(
         rule(
@@ -112,16 +107,12 @@ class ReportTo(Model):
     )
 
     wandb: Wandb | None = None
-    """Weights & Biases."""
 
     mlflow: MLflow | None = None
-    """A tracking server of MLflow."""
 
     trackio: Trackio | None = None
-    """Trackio."""
 
     tensor_board: TensorBoard | None = None
-    """TensorBoard's event files."""
 
     @property
     def kinds(self) -> dict[Kind, AnyTracker]:

@@ -16,6 +16,7 @@ from tweetmodel_api.spec import Source
 from tweetmodel_api.trackers import Credential
 from tweetmodel_operator import names
 from tweetmodel_operator.decide.deletion import PURGE_SECONDS
+from tweetmodel_operator.policy import is_of_a_device
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import JobRequest
 
@@ -169,7 +170,7 @@ def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, 
         "containers": [_container(request, settings, live)],
         "volumes": _volumes(plan, live),
         **_identity(chosen, settings),
-        **(_placement(chosen, settings) if _needs_room(plan) else settings.collect_placement),
+        **(_placement(chosen, settings) if _trains(plan) else settings.collect_placement),
     }
     return {
         "metadata": {"labels": _labels(request, chosen), "annotations": annotations},
@@ -287,7 +288,9 @@ def _resources(plan: Plan, settings: Settings) -> JsonObject:
     spec = plan.spec
     chosen = spec.resources.model_dump(exclude_none=True) if spec.resources else settings.train_resources
     resources = _plain(chosen)
-    if spec.gpus and _trains(plan):  # an extended resource is asked for by its limit; requests then equal it
+    if not _trains(plan):
+        return {kind: {n: a for n, a in found.items() if not is_of_a_device(n)} for kind, found in resources.items()}
+    if spec.gpus:  # an extended resource is asked for by its limit; requests then equal it
         resources.setdefault("limits", {})[settings.gpu_resource] = str(spec.gpus)
     return resources
 

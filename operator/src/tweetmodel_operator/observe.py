@@ -159,7 +159,7 @@ def _job(raw: JsonObject, pods: list[JsonObject], reported: dict[str, str], gpu_
         suspended=spec.get("suspend", False),
         suspended_by_us=names.SUSPENDED in annotations,
         queued=names.QUEUE in labels,
-        deleting="deletionTimestamp" in metadata,
+        deleted=metadata.get("deletionTimestamp", ""),
         has_ttl="ttlSecondsAfterFinished" in spec,
         gpus=_whole(_limits(spec.get("template", {}).get("spec", {})).get(gpu_resource, "")),
         pods=tuple(sorted(mine, key=lambda pod: pod.created)),

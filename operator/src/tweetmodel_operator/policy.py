@@ -38,7 +38,7 @@ def _of_training(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
         yield f"spec.gpus {spec.gpus} is more than the {settings.allowed_gpus} that this cluster allows"
     for kind, amounts in (spec.resources.model_dump(exclude_none=True) if spec.resources else {}).items():
         every = {settings.gpu_resource: spec.gpus, **amounts}
-        devices = {name: _count(quantity) for name, quantity in every.items() if _is_of_a_device(name)}
+        devices = {name: _count(quantity) for name, quantity in every.items() if is_of_a_device(name)}
         if sum(devices.values()) > settings.allowed_gpus:
             asked = f"spec.resources.{kind} of {', '.join(devices)}"
             yield f"{asked} is more than the {settings.allowed_gpus} that this cluster allows"
@@ -57,7 +57,7 @@ def _matches(value: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(value, pattern) for pattern in patterns)
 
 
-def _is_of_a_device(resource: str) -> bool:
+def is_of_a_device(resource: str) -> bool:
     """Whether a resource is an extended one: GPUs of any vendor and their slices are, under names of their makers'."""
     domain, slash, _ = resource.partition("/")
     return bool(slash) and not domain.endswith("kubernetes.io")

@@ -91,12 +91,18 @@ class ObservedJob:
     suspended_by_us: bool = False
     queued: bool = False
     """Whether Kueue says when its pods may be."""
-    deleting: bool = False
+    deleted: str = ""
+    """When somebody deleted it; empty while nobody has."""
     has_ttl: bool = False
     gpus: int = 0
     """GPUs that its pod asks for."""
     pods: tuple[ObservedPod, ...] = ()
     """Oldest first."""
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is on its way out."""
+        return bool(self.deleted)
 
     @property
     def finished(self) -> bool:

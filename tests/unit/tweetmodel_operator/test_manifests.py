@@ -92,10 +92,13 @@ def test_a_pod_that_repeats_a_report_asks_for_no_gpu_and_waits_in_no_queue() -> 
 
 
 def test_a_pod_that_only_pushes_a_model_has_the_room_of_training_but_no_gpu() -> None:
-    wanted = request("train", spec(queueName="gpus", publish={"huggingFace": {"secretRef": {"name": "hub"}}}))
+    slices = {"limits": {"memory": "8Gi", "nvidia.com/mig-1g.10gb": 1}}
+    hub = {"huggingFace": {"secretRef": {"name": "hub"}}}
+    wanted = request("train", spec(queueName="gpus", publish=hub, resources=slices, podTemplate=POD_TEMPLATE))
     pushing = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"repeat": True})), SETTINGS)
     container = pushing["spec"]["template"]["spec"]["containers"][0]
-    assert container["resources"] == SETTINGS.train_resources
+    assert container["resources"] == {"limits": {"memory": "8Gi"}}
+    assert "nodeSelector" not in pushing["spec"]["template"]["spec"], "nor for the nodes that have one"
     assert "HF_TOKEN" in {variable["name"] for variable in container["env"]}
     assert names.QUEUE not in pushing["metadata"]["labels"]
 

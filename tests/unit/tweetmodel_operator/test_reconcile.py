@@ -372,7 +372,7 @@ LATE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "messa
             pod(phase="Failed", reason="UnexpectedAdmissionError", message="Allocate failed: no healthy device"),
             "PodRefused",
             "False",
-            "no healthy device. The message says which",
+            "no healthy device. Change what it refuses",
         ),
         (BEGUN | {"conditions": [LATE]}, None, "DeadlineExceeded", "True", "too long. Train for fewer epochs"),
     ],
@@ -557,6 +557,43 @@ async def test_a_dead_bucket_holds_it_for_half_an_hour_at_most() -> None:
     assert cluster.held
     later = Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z")
     await settle(cluster, later)
+    assert not cluster.held
+    assert cluster.events[-1]["reason"] == "PurgeFailed"
+
+
+async def test_an_operator_that_was_away_for_long_purges_nevertheless() -> None:
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = await live(Cluster(life))
+    cluster.tweetmodel["metadata"]["deletionTimestamp"] = "2026-11-23T09:00:00Z"
+    await settle(cluster)
+    assert cluster.held
+    assert cluster.conditions()["Ready"] == ("Unknown", "Purging")
+    cluster.finish("purge", success())
+    await settle(cluster)
+    assert not cluster.held
+    assert not any(event["reason"] == "PurgeFailed" for event in cluster.events)
+
+
+async def test_a_folder_that_is_to_stay_after_all_is_not_purged() -> None:
+    cluster = await kept_until_purged()
+    purge = cluster.created[-1]
+    cluster.tweetmodel["spec"]["deletionPolicy"] = "Retain"
+    await settle(cluster)
+    assert not cluster.held
+    assert purge not in cluster.jobs
+    assert not any(event["reason"] == "PurgeFailed" for event in cluster.events)
+
+
+async def test_a_quota_that_stays_full_holds_it_for_half_an_hour_at_most() -> None:
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    cluster = await live(Cluster(life))
+    cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
+    cluster.refuse = ApiError(403, "Forbidden", "exceeded quota: jobs")
+    await settle(cluster)
+    assert cluster.held
+    await settle(cluster, Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z"))
     assert not cluster.held
     assert cluster.events[-1]["reason"] == "PurgeFailed"
 

@@ -124,7 +124,7 @@ def _pursue_in_order(
     goal, told = runs.wanted(spec, before, dataset, observed.retry)
     if runs.is_settled(spec, before, goal):
         return (collect, settled(goal, told or conditions.sentence_of_model(before, goal.id))), dataset
-    return (collect, runs.compared(pursue(goal, observed, now))), dataset
+    return (collect, runs.compared(pursue(goal, observed, now), before.model)), dataset
 
 
 def _lent(collect: Pursuit, observed: Observed) -> Pursuit:

@@ -1,11 +1,11 @@
 """The end of a TweetModel whose deletionPolicy is Delete: a finalizer holds it until a Job has purged its folder.
 
-It is never held for ever: after PURGE_SECONDS, or when the cluster allows no Job (a namespace that is being deleted
-itself), it goes, and a warning names what is left in the bucket.
+It is never held for ever: where a Job does not end or purges for longer than PURGE_SECONDS, or the cluster allows no
+Job (a namespace that is being deleted itself), it goes, and a warning names what is left in the bucket.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import inputs_id
@@ -16,7 +16,7 @@ from tweetmodel_operator import names
 from tweetmodel_operator.decide import conditions
 from tweetmodel_operator.decide.requests import request
 from tweetmodel_operator.decide.stages import Goal, Verdict, pursue, waited_for
-from tweetmodel_operator.state import Decision, Observed
+from tweetmodel_operator.state import Decision, Observed, seconds_between
 
 PURGE_SECONDS = 1800
 LOOK_AGAIN_SECONDS = 60.0
@@ -34,15 +34,17 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
         return Decision()
     if observed.spec is None:
         return given_up(observed, observed.spec_error)
-    late = _seconds(observed.deleted, now) > PURGE_SECONDS
+    if hold(observed, observed.spec) is False:  # it was deleted first, and then its folder was to stay
+        return Decision(delete=_purges(observed), hold=False)
     working = [job for job in observed.jobs if job.stage != "purge" and not job.finished]
-    if working and late:  # a node that is lost never says that its pod has ended
-        return given_up(observed, f"Job {working[0].name} does not end")
+    long = (job for job in working if job.deleting and _is_long(max(job.deleted, observed.deleted), now))
+    if stuck := next(long, None):
+        return given_up(observed, f"Job {stuck.name} does not end")  # a lost node never says that its pod has ended
     if working:  # their pods still write
         verdict = Verdict("Active", Reason.PURGING, "Its Jobs are stopped before its folder is deleted.")
         status = conditions.purging(before, observed, waited_for(working[0], now, verdict), now)
-        ending = tuple(job.name for job in working if not job.deleting)
-        return Decision(delete=ending, status=status, requeue_after=LOOK_AGAIN_SECONDS)
+        left = tuple(job.name for job in working if not job.deleting)
+        return Decision(delete=left, status=status, requeue_after=LOOK_AGAIN_SECONDS)
     # An image or account that is not allowed gets no keys: the administrator's own purges then.
     pods = {"pod_template": None} if observed.forbidden_pods else {}
     spec = observed.spec.model_copy(update={"suspend": False} | pods)
@@ -50,6 +52,7 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
     pursuit = pursue(goal, replace(observed, spec=spec), now)
     if pursuit.verdict.succeeded:
         return Decision(hold=False)
+    late = any(_is_long(since, now) for since in _tried_since(observed, before))
     if late or pursuit.verdict.outcome == "Failed":
         waited = f"after {PURGE_SECONDS // 60} minutes: " if late else ""
         return given_up(observed, waited + pursuit.verdict.message.rstrip("."))
@@ -58,6 +61,22 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
         status=conditions.purging(before, observed, pursuit.verdict, now, pursuit.attempt),
         requeue_after=LOOK_AGAIN_SECONDS,
     )
+
+
+def _tried_since(observed: Observed, before: TweetModelStatus) -> Iterator[str]:
+    """Since when a purge has been tried: patience begins with it, since the operator may have come late itself."""
+    yield from (job.created for job in observed.jobs if job.stage == "purge")
+    ready = before.condition("Ready")
+    if ready and ready.reason == Reason.POD_REFUSED and ready.observed_generation == observed.generation:
+        yield observed.deleted
+
+
+def _is_long(since: str, now: str) -> bool:
+    return seconds_between(since, now) > PURGE_SECONDS
+
+
+def _purges(observed: Observed) -> tuple[str, ...]:
+    return tuple(job.name for job in observed.jobs if job.stage == "purge" and not (job.finished or job.deleting))
 
 
 def refused(observed: Observed, before: TweetModelStatus, message: str, now: str) -> Decision:
@@ -77,9 +96,5 @@ def given_up(observed: Observed, why: str) -> Decision:
     """
     layout = Layout(observed.spec.storage.uri, observed.key.namespace, observed.key.name) if observed.spec else None
     left = f"{layout.root} was not deleted" if layout else "its folder in the bucket was not deleted"
-    purges = tuple(job.name for job in observed.jobs if job.stage == "purge" and not (job.finished or job.deleting))
-    return Decision(delete=purges, hold=False, farewell=f"{left} ({why}). {FACTS[Reason.PURGE_FAILED].advice}")
-
-
-def _seconds(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    farewell = f"{left} ({why}). {FACTS[Reason.PURGE_FAILED].advice}"
+    return Decision(delete=_purges(observed), hold=False, farewell=farewell)

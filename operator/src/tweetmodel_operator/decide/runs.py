@@ -19,21 +19,28 @@ MADE_A_MODEL = ("Succeeded", "Outdone")
 def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, retry: str) -> tuple[Goal, str]:
     """The run to have by this spec and data set, and what there is to say where it is another one's that stays."""
     known = next((r for r in before.runs if _is_of(r, spec, dataset.digest) and not _is_orphan(r, before)), None)
-    current, publish = _current(before), publish_id(spec)
-    better = next((run for run in before.runs if _is_there(run) and _is_of_recipe(run, spec)), None)
-    if better and (_is_outdone(known) or (current and _is_outdone(current) and _is_of_recipe(current, spec))):
-        goal = _kept(better, spec, retry)
-        if better != current or not goal.is_published(before.model):
-            return goal, ""
+    if put_back := _put_back(spec, before, known, retry):
+        return put_back, ""
     start = known.start if known else _start(spec, before, dataset)
     run = run_id(spec, dataset.digest, start)
     incumbent = _incumbent(spec, before)
     if incumbent and not any(r.id == run for r in before.runs) and (told := _too_few_new(spec, dataset)):
         return _kept(incumbent, spec, retry), told
     beat = incumbent.evaluation.loss if incumbent and incumbent.id != run and incumbent.evaluation else None
-    done = known is not None and known.model_uri is not None and not _is_outdone(known)
+    done = known is not None and known.model_uri is not None
     inputs = inputs_id("train", spec, retry, repeat=bool(known and _is_there(known)))  # what the Hub refused may wait
-    return Goal("train", run, inputs, start=start, beat=beat, repeat=done, publish=publish), ""
+    return Goal("train", run, inputs, start=start, beat=beat, repeat=done, publish=publish_id(spec)), ""
+
+
+def _put_back(spec: TweetModelSpec, before: TweetModelStatus, known: Run | None, retry: str) -> Goal | None:
+    """The best run of this recipe, where a worse one is asked for or stands in its place; of worse ones the present."""
+    current = _current(before)
+    ours = current if current and _is_of_recipe(current, spec) else None
+    if not (_is_outdone(known) or _is_outdone(ours)):
+        return None
+    best = next((r for r in before.runs if _is_there(r) and _is_of_recipe(r, spec)), ours)
+    goal = _kept(best, spec, retry) if best else None
+    return None if goal is None or (best == current and goal.is_published(before.model)) else goal
 
 
 def _kept(run: Run, spec: TweetModelSpec, retry: str) -> Goal:
@@ -50,7 +57,7 @@ def pinned(spec: TweetModelSpec, retry: str) -> Goal:
 
 def problem(spec: TweetModelSpec, before: TweetModelStatus) -> str:
     """Why spec.pinnedRun can't be followed, as a sentence without its end; empty where it can."""
-    ended_well = [run.id for run in before.runs if run.outcome in MADE_A_MODEL]
+    ended_well = [run.id for run in before.runs if run.outcome in MADE_A_MODEL or run.model_uri]
     if spec.pinned_run is None or spec.pinned_run in ended_well:
         return ""
     there = f"there are {', '.join(ended_well)}" if ended_well else "there is none yet"
@@ -78,11 +85,11 @@ def is_settled(spec: TweetModelSpec, before: TweetModelStatus, goal: Goal) -> bo
     current = _current(before)
     if entry is None or current is None or entry.outcome not in MADE_A_MODEL:
         return False
-    stands = _is_of_recipe(current, spec) if _is_outdone(entry) and not goal.repeat else entry == current
+    stands = _is_of_recipe(current, spec) if _is_outdone(entry) and not spec.pinned_run else entry == current
     return stands and goal.is_published(before.model)
 
 
-def compared(pursuit: Pursuit) -> Pursuit:
+def compared(pursuit: Pursuit, present: TrainedModel | None) -> Pursuit:
     """The pursuit of a scheduled run that has ended: a model that is no better does not become the present one."""
     goal, report = pursuit.goal, pursuit.verdict.report
     if goal.beat is None or not pursuit.verdict.succeeded or not report or not report.model:
@@ -92,7 +99,10 @@ def compared(pursuit: Pursuit) -> Pursuit:
     if float(evaluation.loss) < float(beat):
         return pursuit
     told = f"The new model is no better (held-out loss {evaluation.loss}, and {beat} before), so the older one stays."
-    return replace(pursuit, verdict=replace(pursuit.verdict, message=told, outdone=True))
+    verdict = replace(pursuit.verdict, message=told, outdone=True)
+    if not goal.is_published(present):  # which follows
+        verdict = replace(verdict, outcome="Active", reason=Reason.TRAINING)
+    return replace(pursuit, verdict=verdict)
 
 
 def _is_lost(run: Run, train: Pursuit) -> bool:
@@ -127,10 +137,12 @@ def record(
         return marked
     old = next((r for r in marked if r.id == run), None)
     verdict = train.verdict
-    if old and old.outcome in MADE_A_MODEL and not verdict.succeeded:
-        return marked  # it is published again, or repeated: what it made stays made
     model = verdict.report.model if verdict.report else None
-    ended = verdict.outcome != "Active"
+    made = {"evaluation": model.evaluation, "model_uri": model.uri} if model else {}
+    if old and old.outcome in MADE_A_MODEL and not (verdict.succeeded or verdict.outdone):
+        # It is published again, or repeated: what it made stays made.
+        return tuple(r.model_copy(update=made) if r.id == run else r for r in marked)
+    ended = verdict.outdone or verdict.outcome != "Active"
     known = old or Run(
         id=run,
         dataset_digest=dataset.digest if dataset else "",
@@ -141,8 +153,7 @@ def record(
         outcome="Active",
         start_time=now,
     )
-    outdone = verdict.outdone or (train.goal.repeat and _is_outdone(old))  # a pin makes no model better
-    made = {"evaluation": model.evaluation, "model_uri": model.uri} if model else {}
+    outdone = verdict.outdone or (spec.pinned_run and _is_outdone(old))  # a pin makes no model better
     outcome = "Outdone" if outdone else verdict.outcome
     completed = (known.completion_time or now) if ended else None
     current = known.model_copy(update={"outcome": outcome, "completion_time": completed, **made})
@@ -167,15 +178,19 @@ def _marked(
         run = run.model_copy(update={"stale": True})
     if train and run.model_uri and _is_lost(run, train):
         return run.model_copy(update={"model_uri": None})
-    stays = train and train.settled and train.goal.id == run.id and not spec.pinned_run
+    stays = train and (train.settled or train.verdict.outdone) and not spec.pinned_run
     if stays and _is_outdone(run) and present and run.model_uri == present.uri:
         return run.model_copy(update={"outcome": "Succeeded"})  # the better one is gone
     return run
 
 
 def _is_orphan(run: Run, before: TweetModelStatus) -> bool:
-    """Whether it failed because the model that it was to start from is gone."""
-    return run.outcome == "Failed" and run.model_uri is None and run.start is not None and before.model is None
+    """Whether it can't be made any more, because the model that it was to start from is gone."""
+    if run.start is None or run.model_uri or run.outcome == "Active":
+        return False
+    gone = (r for r in before.runs if r.outcome in MADE_A_MODEL and r.model_uri is None)
+    lost = any(f"/{r.id}/" in run.start.uri for r in gone)
+    return lost or (run.outcome == "Failed" and before.model is None)
 
 
 def _is_there(run: Run) -> bool:

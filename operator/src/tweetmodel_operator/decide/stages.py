@@ -265,13 +265,15 @@ def _podless(job: ObservedJob, now: str) -> Verdict:
 
 def _failure(job: ObservedJob) -> Verdict:
     ended = next((pod for pod in reversed(job.pods) if pod.exit_code or pod.failure), None)
+    reports = [pod.report for pod in reversed(job.pods) if pod.report]
+    report = next((report for report in reports if report.model), None)  # one of them may have got as far as the Hub
     if job.failed_reason == "DeadlineExceeded":
         reason, message = Reason.DEADLINE_EXCEEDED, f"{job.failed_message}. {_advice(Reason.DEADLINE_EXCEEDED)}"
     elif ended is None:
         reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failed_message}"
     else:
         reason, message = _ending(ended, job.stage)
-    return Verdict("Failed", reason, message, ended.report if ended else None, needs_person=True)
+    return Verdict("Failed", reason, message, report, needs_person=True)
 
 
 def _ending(pod: ObservedPod, stage: Stage) -> tuple[Reason, str]:
