@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from makers import DIGEST, dataset, failure, model, spec, success
 from tweetmodel_api.crd import crds
+from tweetmodel_api.defaults import DefaultsSpec
+from tweetmodel_api.fields import Model
 from tweetmodel_api.layout import FileEntry, Layout, Manifest, checkpoint_step
 from tweetmodel_api.plan import base_id, collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.reasons import FACTS, Reason
@@ -45,10 +47,56 @@ def test_a_default_that_is_written_out_is_the_same_as_one_left_out() -> None:
     assert collection_id(spec(training={"seed": 42})) == collection_id(spec())
 
 
+DECIMALS = {
+    "training.learningRate": ["3e-3", "0.003", "0.0030", "3.0e-3", "30e-4"],
+    "generation.temperature": ["0.8", "0.80", "8e-1"],
+    "generation.topP": ["1", "1.0", "1e0", "0.1e1"],
+    "publish.when.perplexityBelow": ["40", "40.0", "4e1"],
+    "publish.when.lossBelow": ["3", "3.0", "3e0"],
+    "publish.when.bitsPerByteBelow": ["0.9", "0.90", "9e-1"],
+    "publish.when.maxCopyShare": ["0.1", "0.10", "1e-1"],
+    "sources[].xAPI.budgetUSD": ["5", "5.00", "0.5e1"],
+}
+"""Every decimal of a spec, with ways to write the same value."""
+
+
+def deciding(field: str, text: str) -> TweetModelSpec:
+    """A spec that says this of a decimal."""
+    part, *_, name = field.split(".")
+    said = {
+        "training": {name: text},
+        "generation": {name: text},
+        "publish": {"huggingFace": {"secretRef": {"name": "hub"}}, "when": {name: text}},
+        "sources[]": [{"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, name: text}}],
+    }
+    return spec(**{part.removesuffix("[]"): said[part]})
+
+
+def identities(of: TweetModelSpec) -> tuple[str | None, ...]:
+    return run_id(of, DIGEST), collection_id(of), publish_id(of), inputs_id("train", of, "")
+
+
+@pytest.mark.parametrize(("field", "ways"), DECIMALS.items())
+def test_a_decimal_counts_by_its_value_and_its_text_stays_as_it_was_written(field: str, ways: list[str]) -> None:
+    [same] = {identities(deciding(field, way)) for way in ways}
+    assert same != identities(deciding(field, "0.7"))
+    assert len({deciding(field, way) for way in ways}) == len(ways)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("training.learningRate", "0.0001372"), ("generation.temperature", "1"), ("generation.topP", "95e-2")],
+)
+def test_a_default_that_is_written_otherwise_is_the_same_as_one_left_out(field: str, text: str) -> None:
+    assert identities(deciding(field, text)) == identities(spec())
+
+
 def test_identities_are_those_of_earlier_versions() -> None:
     """Whoever changes these makes every user's data be collected and every model be trained again."""
     assert collection_id(spec()) == "c923339f65591032"
     assert run_id(spec(), DIGEST) == "3457f888b48ea65b"
+    assert run_id(spec(training={"learningRate": "3e-3"}), DIGEST) == "46b550898a9e80e5"
+    assert publish_id(deciding("publish.when.perplexityBelow", "40")) == "61f3c0ae826dc01e"
 
 
 def test_cleaning_makes_another_collection_and_its_order_does_not() -> None:
@@ -68,6 +116,13 @@ def test_what_is_forgotten_is_an_id_or_a_handle_with_its_mark() -> None:
 def test_other_sources_are_another_collection() -> None:
     other = spec(sources=[{"handle": "bob", "s3": {"uri": "s3://bucket/bob.jsonl"}}])
     assert collection_id(other) != collection_id(spec())
+
+
+def test_the_order_of_sources_makes_no_other_collection() -> None:
+    ada, bob = ({"handle": name, "s3": {"uri": f"s3://bucket/{name}"}} for name in ("ada", "bob"))
+    one, other = (spec(sources=sources) for sources in ([ada, bob], [bob, ada]))
+    assert collection_id(one) == collection_id(other)
+    assert run_id(one, DIGEST) == run_id(other, DIGEST)
 
 
 def test_other_rows_of_a_source_are_another_collection_in_whatever_order_they_are_asked_for() -> None:
@@ -142,11 +197,14 @@ def test_trackers_train_nothing_anew_and_ask_for_another_pod() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://ada:secret@host", "https://host/?write_token=secret", "ftp://host", "http://host name"]
+    "address",
+    ["http://ada:secret@host", "https://host/?write_token=secret", "http://host/#a", "ftp://host", "http://host name"],
 )
-def test_an_address_of_a_tracker_holds_no_key(address: str) -> None:
-    with pytest.raises(ValidationError):
+def test_an_address_of_a_service_holds_no_key(address: str) -> None:
+    with pytest.raises(ValidationError, match="trackingURI"):
         spec(reportTo={"mlflow": {"trackingURI": address}})
+    with pytest.raises(ValidationError, match="endpoint"):
+        spec(storage={"uri": "s3://bucket", "endpoint": address})
 
 
 def test_a_report_survives_the_termination_message() -> None:
@@ -226,6 +284,11 @@ def test_the_crd_on_disk_is_the_one_the_models_generate() -> None:
         assert on_disk == json.loads(json.dumps(definition))
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "crds").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_crd_on_disk_is_read_from_top_to_bottom(path: Path) -> None:
+    assert not [token for token in yaml.scan(path.read_text()) if isinstance(token, yaml.AliasToken)]
+
+
 def nodes(schema: dict[str, object], path: str = "") -> list[tuple[str, dict[str, object]]]:
     """Every node of a schema with its path."""
     found = [(path, schema)]
@@ -250,6 +313,32 @@ def test_the_crd_bounds_every_string_and_list_and_describes_every_field() -> Non
             assert "x-kubernetes-list-type" in node, path
         if not path.endswith("[]"):
             assert node.get("description"), path
+
+
+@pytest.mark.parametrize(("number", "model"), [(0, TweetModelSpec), (1, DefaultsSpec)])
+def test_explain_shows_what_every_class_of_a_spec_says(number: int, model: type[Model]) -> None:
+    schema = crds()[number]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    shown = {node.get("description") for _, node in nodes(schema)}
+    written = model.model_json_schema()
+    for name, part in {**written["$defs"], model.__name__: written}.items():
+        if "properties" in part:
+            assert " ".join(part["description"].split()) in shown, name
+
+
+def test_a_description_is_one_paragraph() -> None:
+    assert not [path for path, node in nodes(TWEETMODEL["status"]) + ALL if "\n" in node.get("description", "")]
+
+
+def test_a_refused_name_is_told_each_letter_it_may_have() -> None:
+    [rule] = crds()[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"]
+    assert rule["message"].endswith(
+        "use at most 40 letters a-z, digits and dashes, beginning with a letter and not ending with a dash"
+    )
+
+
+def test_every_decimal_is_tried() -> None:
+    pattern = TWEETMODEL["spec"]["properties"]["training"]["properties"]["learningRate"]["pattern"]
+    assert {path.removeprefix("spec.") for path, node in ALL if node.get("pattern") == pattern} == set(DECIMALS)
 
 
 def test_the_crd_has_no_float_and_no_reference() -> None:
