@@ -1,8 +1,9 @@
+{{- /* Room for "-release" in the 63 characters of a Job's name; a release's own, of 53 at most, is never cut. */ -}}
 {{- define "tweetmodel.name" -}}
 {{- if contains .Chart.Name .Release.Name -}}
-{{ .Release.Name | trunc 63 | trimSuffix "-" }}
+{{ .Release.Name | trunc 55 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 55 | trimSuffix "-" }}
 {{- end -}}
 {{- end -}}
 

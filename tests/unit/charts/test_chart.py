@@ -29,9 +29,9 @@ def helm(*arguments):
     return subprocess.run([program, *arguments], capture_output=True, text=True)
 
 
-def render(*settings):
+def render(*settings, release="tm"):
     arguments = [argument for setting in settings for argument in ("--set", setting)]
-    result = helm("template", "tm", str(CHART), "--namespace", "system", *arguments)
+    result = helm("template", release, str(CHART), "--namespace", "system", *arguments)
     assert result.returncode == 0, result.stderr
     return [document for document in yaml.safe_load_all(result.stdout) if document]
 
@@ -83,6 +83,8 @@ def test_each_binding_is_of_a_role_of_the_chart_to_the_operator(settings):
 
 def test_watched_namespaces_replace_the_cluster_wide_role():
     documents = render("watchNamespaces={a,b}", "rbac.aggregate=false")
+    everywhere, *_ = of_kind("ClusterRole", render())
+    assert all(role["rules"] == everywhere["rules"] for role in lasting("Role", documents))
     assert [role["metadata"]["namespace"] for role in lasting("Role", documents)] == ["a", "b"]
     assert [binding["metadata"]["namespace"] for binding in lasting("RoleBinding", documents)] == ["a", "b"]
     [cluster_role] = of_kind("ClusterRole", documents)
@@ -90,6 +92,35 @@ def test_watched_namespaces_replace_the_cluster_wide_role():
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
     ]
     assert environment("watchNamespaces={a,b}")["TWEETMODEL_WATCH_NAMESPACES"] == "a,b"
+
+
+def test_the_operator_reads_events_of_jobs_and_writes_its_own():
+    operators, *_ = of_kind("ClusterRole", render())
+    assert [(rule["apiGroups"], rule["verbs"]) for rule in operators["rules"] if rule["resources"] == ["events"]] == [
+        ([""], ["list"]),
+        (["events.k8s.io"], ["create"]),
+    ]
+
+
+def labels_in(node):
+    """All labels and selectors in an object."""
+    if isinstance(node, list):
+        for item in node:
+            yield from labels_in(item)
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("labels", "matchLabels", "selector") and isinstance(value, dict):
+                yield from (label for label in value.values() if isinstance(label, str))
+            yield from labels_in(value)
+
+
+@pytest.mark.parametrize("release", ["voices-production-eu-central-1-cluster-two", "x" * 53])
+def test_names_made_of_a_long_release_name_fit(release):
+    documents = render(*EVERYTHING, "networkPolicy.enabled=true", "crds.enabled=false", release=release)
+    for document in documents:
+        name, namespaced = document["metadata"]["name"], "namespace" in document["metadata"]
+        assert len(name) <= (63 if namespaced else 253)
+        assert all(len(label) <= 63 for label in labels_in(document))
 
 
 def test_an_operator_of_some_namespaces_can_do_with_roles_alone():
@@ -117,7 +148,12 @@ def test_the_pod_keeps_to_the_restricted_pod_security_standard():
 
 @pytest.mark.parametrize(
     "typo",
-    ["imge.tag=1", "image.tga=1", "jobs.backoffLimit=many", "train.resources.limit.cpu=1", "image.digest=latest"],
+    [
+        *("imge.tag=1", "image.tga=1", "jobs.backoffLimit=many", "train.resources.limit.cpu=1", "image.digest=latest"),
+        # What null takes away would be read as something else than nothing.
+        *("defaults=null", "trainer.env=null", "trainer.allowed.gpus=null", "jobs.backoffLimit=null"),
+        *("collect.resources=null", "image.repository=null", "crds.keep=null"),
+    ],
 )
 def test_a_mistake_in_the_values_is_refused(typo):
     result = helm("template", str(CHART), "--set", typo)
@@ -166,18 +202,7 @@ def test_the_administrators_limits_reach_the_operator():
     limits = ("trainer.allowed.baseModels={openai-community/*}", "trainer.allowed.gpus=0", "trainer.allowed.epochs=10")
     read = from_environment(environment(*limits))
     assert (read.allowed_base_models, read.allowed_gpus, read.allowed_epochs) == (("openai-community/*",), 0, 10)
-    nothing = from_environment(environment("trainer.allowed.baseModels=null", "trainer.allowed.serviceAccounts=null"))
-    assert nothing.allowed_service_accounts == ()
-    assert nothing.allowed_base_models == ("*",), "values of an older chart have no such key"
     assert from_environment({"TWEETMODEL_ALLOWED_BASE_MODELS": "[]"}).allowed_base_models == ()
-    older = [f"trainer.allowed.{name}=null" for name in ("baseModels", "gpus", "epochs")]
-    read, own = from_environment(environment(*older, "trainer.env=null")), Settings()
-    assert (read.allowed_base_models, read.allowed_gpus, read.allowed_epochs, read.trainer_env) == (
-        own.allowed_base_models,
-        own.allowed_gpus,
-        own.allowed_epochs,
-        (),
-    )
 
 
 def test_before_it_is_uninstalled_the_operator_lets_go_of_what_it_holds():
@@ -238,8 +263,6 @@ def test_the_operator_knows_the_name_of_its_pod():
 
 def test_pods_get_the_time_to_save_that_the_values_say():
     assert from_environment(environment("jobs.terminationGracePeriodSeconds=600")).termination_grace_seconds == 600
-    older = environment("jobs.terminationGracePeriodSeconds=null")
-    assert from_environment(older).termination_grace_seconds == Settings().termination_grace_seconds
 
 
 def test_artifact_hub_is_told_of_the_crds_and_of_an_example():
@@ -302,6 +325,8 @@ def test_the_notes_show_a_tweetmodel_that_is_valid(tmp_path):
     )
     result = helm("template", str(chart), "--show-only", "templates/shown.yaml")
     assert result.returncode == 0, result.stderr
-    example = yaml.safe_load(result.stdout)["notes"].split("<<'YAML'\n")[1].split("\nYAML\n")[0]
-    _, tweetmodel = yaml.safe_load_all(example)
+    notes = yaml.safe_load(result.stdout)["notes"]
+    [packing] = [line for line in notes.splitlines() if line.startswith("zip ")]
+    assert packing in (ROOT / "README.md").read_text(), "both tell how to upload the posts alone"
+    _, tweetmodel = yaml.safe_load_all(notes.split("<<'YAML'\n")[1].split("\nYAML\n")[0])
     assert TweetModelSpec.model_validate(tweetmodel["spec"]).storage.secret_ref
