@@ -4,10 +4,11 @@ The Kubernetes API conventions ask for bounded strings and lists, and for no flo
 written as a string, so that no reader rounds it (sig-architecture/api-conventions.md, "Numbers").
 """
 
+import decimal
 from collections.abc import Callable
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 
@@ -28,10 +29,18 @@ class Model(BaseModel):
 
 
 Decimal = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?$", max_length=32)]
-"""A number that may have a fraction, as a string: "0.95", "1.372e-4".
+"""A number that may have a fraction, as a string: "0.95", "1.372e-4"."""
 
-A field is known for one by being annotated with this, or this or None, and nothing besides: plan.py compares by value.
-"""
+
+def shortest(text: str) -> str:
+    """The one way to write a decimal: with or without an exponent, whichever is shorter."""
+    number = decimal.Decimal(text).normalize()
+    in_bounds = abs(number.adjusted()) < 100
+    return min(f"{number:f}", f"{number:e}", key=len) if in_bounds else text
+
+
+DecimalSetting = Annotated[Decimal, AfterValidator(shortest)]
+"""A decimal that a person writes: equal values become equal texts, or another spelling would train anew."""
 
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{10,64}$", max_length=64)]
 """A hexadecimal content address."""

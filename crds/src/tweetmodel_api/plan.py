@@ -5,12 +5,10 @@ defaults left out: so a field that a later version adds with a default does not 
 another way to write the same: decimals count by their values, and sources in any order.
 """
 
-import decimal
 import hashlib
 import json
-from functools import cache, lru_cache
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic.main import IncEx
@@ -136,42 +134,8 @@ def publish_id(spec: TweetModelSpec) -> str | None:
 
 
 def _said(model: Model, *, include: IncEx | None = None, exclude: IncEx | None = None) -> dict[str, Any]:
-    """What a model says besides its defaults, with decimals written in one way."""
-    said = model.model_dump(mode="json", exclude_defaults=True, include=include, exclude=exclude)
-    for folder, name, default in _decimals(type(model)):
-        inner = said
-        for step in folder:
-            inner = inner.get(step, {})
-        if name in inner and (value := _plain(inner.pop(name))) != default:
-            inner[name] = value
-    return said
-
-
-class _Place(NamedTuple):
-    folder: tuple[str, ...]
-    name: str
-    default: str | None
-
-
-@cache
-def _decimals(model: type[Model]) -> tuple[_Place, ...]:
-    """Where a model and those inside it have decimals."""
-    hints = get_type_hints(model, include_extras=True)
-    found: list[_Place] = []
-    for name, field in model.model_fields.items():
-        if hints[name] in (Decimal, Decimal | None):
-            found.append(_Place((), name, _plain(field.default) if isinstance(field.default, str) else None))
-        for part in get_args(field.annotation | None):  # type: ignore[operator]
-            if isinstance(part, type) and issubclass(part, Model):
-                found += [inner._replace(folder=(name, *inner.folder)) for inner in _decimals(part)]
-    return tuple(found)
-
-
-@lru_cache(maxsize=1024)
-def _plain(text: str) -> str:
-    """The one way to write a decimal: with or without an exponent, whichever is shorter."""
-    number = decimal.Decimal(text).normalize()
-    return min(f"{number:f}", f"{number:e}", key=len)
+    """What a model says besides its defaults."""
+    return model.model_dump(mode="json", exclude_defaults=True, include=include, exclude=exclude)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)

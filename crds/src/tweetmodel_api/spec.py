@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from tweetmodel_api.cron import MACROS
 from tweetmodel_api.fields import (
     Address,
-    Decimal,
+    DecimalSetting,
     HttpsUri,
     Identifier,
     LocalReference,
@@ -115,7 +115,7 @@ class XApi(Model):
     max_posts: Annotated[int, Field(ge=100, le=3200)] = 3200
     """The newest posts, retweets not counted; X shows no more than 3,200."""
 
-    budget_usd: Decimal = Field(alias="budgetUSD")
+    budget_usd: DecimalSetting = Field(alias="budgetUSD")
     """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post. What X takes for looking
     the account up ($0.010 each time) is not in it."""
 
@@ -286,7 +286,7 @@ class Training(Model):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 4
     """How often every post is read, each time in another order."""
 
-    learning_rate: Decimal = "1.372e-4"
+    learning_rate: DecimalSetting = "1.372e-4"
     """Peak learning rate of AdamW; it falls to zero along a cosine."""
 
     block_size: Annotated[int, Field(ge=32, le=8192)] = 1024
@@ -335,10 +335,10 @@ class Generation(Model):
     ] = ()
     """Samples that say one of these words, whole and whatever its case, are dropped."""
 
-    temperature: Decimal = "1.0"
+    temperature: DecimalSetting = "1"
     """Higher is more surprising."""
 
-    top_p: Decimal = "0.95"
+    top_p: DecimalSetting = "0.95"
     """Draws only from the most probable tokens that together have this probability."""
 
     max_tokens: Annotated[int, Field(ge=8, le=512)] = 160
@@ -362,16 +362,16 @@ class HubRepository(Model):
 class PublishWhen(Model):
     """What a model must reach to be published; what is left out does not matter. The message says why one is not."""
 
-    perplexity_below: Decimal | None = None
+    perplexity_below: DecimalSetting | None = None
     """Its perplexity on held-out posts must be lower than this."""
 
-    loss_below: Decimal | None = None
+    loss_below: DecimalSetting | None = None
     """Its loss on held-out posts, in nats a token, must be lower than this."""
 
-    bits_per_byte_below: Decimal | None = None
+    bits_per_byte_below: DecimalSetting | None = None
     """Its bits per byte of held-out posts must be lower than this, whatever the base model's tokenizer."""
 
-    max_copy_share: Decimal | None = None
+    max_copy_share: DecimalSetting | None = None
     """At most this share of its samples may repeat a training post, "0.1" for a tenth."""
 
 
