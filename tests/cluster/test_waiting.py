@@ -48,9 +48,14 @@ def test_a_quota_that_leaves_no_gpu_is_told(kubectl: Kubectl, told: Any) -> None
     }
     with there(kubectl, quota):
         ready = told(tweetmodel("over-quota", training=SHORT, gpus=1), "PodRefused")
-        [job] = kubectl.jobs("over-quota", "train")
-        assert f"kubectl describe job {job['metadata']['name']}" in ready["message"]
-        assert "exceeded quota" in kubectl("describe", "job", job["metadata"]["name"])
+        assert "exceeded quota: no-gpus" in ready["message"]
+        assert kubectl.condition("over-quota", "Stalled")["status"] == "False", "it may have room later"
+
+
+def test_a_rule_that_forbids_the_pod_for_good_is_named_and_needs_a_person(kubectl: Kubectl, told: Any) -> None:
+    ready = told(tweetmodel("typo", training=SHORT, podTemplate={"priorityClassName": "urgnt"}), "PodRefused")
+    assert "no PriorityClass with name urgnt was found" in ready["message"]
+    assert kubectl.condition("typo", "Stalled")["status"] == "True"
 
 
 def test_an_image_that_is_not_there_is_told(kubectl: Kubectl, told: Any) -> None:

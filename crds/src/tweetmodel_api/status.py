@@ -11,6 +11,7 @@ from pydantic import Field
 from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri, Text, Time, map_list
 
 MOST_RUNS = 10
+MOST_RETRY = 64
 MOST_SAMPLES = 10
 MOST_SAMPLE = 1024
 
@@ -284,6 +285,9 @@ class TweetModelStatus(Model):
     """Ready, Reconciling, Stalled, DataReady, Trained."""
 
     summary: Summary | None = None
+
+    retry: Annotated[str, Field(max_length=MOST_RETRY)] | None = None
+    """The annotation tweetmodel.dev/retry as it was followed last: taking it away changes nothing."""
 
     collection: Identifier | None = None
     """What was collected: a hash of the sources, cleaning, split's seed, storage, due time and retry that `dataset` is

@@ -18,8 +18,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import manifests, metrics, names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, tweetmodel_path
-from tweetmodel_operator.decide.conditions import UNANSWERED
-from tweetmodel_operator.decide.stages import UNDER_WAY
+from tweetmodel_operator.decide.stages import UNANSWERED, UNDER_WAY
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import Decision, Observed
 
@@ -58,6 +57,7 @@ async def apply(api: ApiServer, observed: Observed, decision: Decision, settings
         ttl = {"spec": {"ttlSecondsAfterFinished": settings.ttl_seconds}}
         await _ignoring(404, api.merge(jobs_path(namespace, name), ttl))
     if decision.farewell:
+        metrics.TRANSITIONS.labels(Reason.PURGE_FAILED).inc()
         logger.warning("%s: %s", observed.key, decision.farewell)
         run = observed.status.run if observed.status else None
         await _event(api, observed, settings, _Told("Warning", Reason.PURGE_FAILED, decision.farewell, run))

@@ -25,7 +25,7 @@ API_REQUEST_SECONDS = Histogram("tweetmodel_api_request_seconds", "Time until th
 TRANSITIONS = CounterMetric("tweetmodel_transitions_total", "Changes of Ready's reason, by the new one.", ["reason"])
 PROGRESS_POSTS = CounterMetric("tweetmodel_progress_posts_total", "Posts of progress, by answer.", ["code"])
 QUEUE_DEPTH = Gauge("tweetmodel_queue_depth", "TweetModels that wait for a reconcile.")
-ACTIVE_MODELS = Gauge("tweetmodel_active_models", "TweetModels that a Job is at work for.")
+ACTIVE_MODELS = Gauge("tweetmodel_active_models", "TweetModels that have a Job which has not ended, held back or not.")
 WATCH_HEARD = Gauge(
     "tweetmodel_watch_heard_timestamp_seconds",
     "When a watch last told of anything, or was opened anew, as each is every ten minutes.",
@@ -62,7 +62,7 @@ def heard(plural: str) -> None:
 
 
 def job_ended(job: ObservedJob, outcome: str, reason: str) -> None:
-    """Counts a Job whose outcome is stored, or that was deleted before it had one."""
+    """Counts a Job whose outcome is stored or no longer matters, or that was deleted before it had one."""
     JOBS.labels(job.stage, outcome, reason).inc()
     first = next((pod for pod in job.pods if pod.started), None)
     if job.started:

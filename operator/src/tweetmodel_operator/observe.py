@@ -4,6 +4,7 @@ No raw object goes further than this module and `view.py`. The order of the read
 the pods that are read after it show their reports.
 """
 
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from tweetmodel_api.defaults import FIELDS
 from tweetmodel_api.plan import DatasetReference
 from tweetmodel_api.report import decode
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import UNSEEN, Progress, TweetModelStatus
+from tweetmodel_api.status import MOST_RETRY, UNSEEN, Progress, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
 from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
@@ -59,6 +60,7 @@ def assemble(
     spec, spec_error = _spec(tweetmodel.get("spec", {}))
     status = _status(tweetmodel.get("status"))
     attempt = status.attempt if status else None
+    followed = status.retry if status else None
     progress = posted.get(attempt.job) if attempt else None
     latest = progress or (status.progress if status else None)
     reported = {attempt.job: latest.last_updated_time or ""} if attempt and latest else {}
@@ -69,7 +71,7 @@ def assemble(
         resource_version=metadata.get("resourceVersion", ""),
         deleted=metadata.get("deletionTimestamp", ""),
         held=names.FINALIZER in metadata.get("finalizers", []),
-        retry=metadata.get("annotations", {}).get(names.RETRY, ""),
+        retry=metadata.get("annotations", {}).get(names.RETRY, "")[:MOST_RETRY] or followed or "",
         spec=spec,
         absent=tuple(name for name in FIELDS if name not in tweetmodel.get("spec", {})),
         spec_error=spec_error,
@@ -89,26 +91,47 @@ def _is_of(job: JsonObject, uid: str) -> bool:
     return _owner(job, KIND) == uid or job["metadata"]["labels"].get(names.ID) == names.purge_id(uid)
 
 
-async def borrowed(api: ApiServer, observed: Observed) -> dict[str, DatasetReference | None]:
-    """The data sets of the TweetModels that sources name; None where one has none yet.
+async def refusal(api: ApiServer, namespace: str, job: ObservedJob) -> str:
+    """Why the Job controller can make no pod for a Job, which it tells by events alone; empty where none says so.
+
+    Raises:
+        ApiError: the API server refused.
+    """
+    chosen = f"involvedObject.kind=Job,involvedObject.name={job.name},reason=FailedCreate"
+    events = await api.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=chosen)
+    latest = max(events["items"], key=_last_seen, default=None)
+    if latest is None or _last_seen(latest) < job.idle_since:
+        return ""
+    told = re.sub(r"^(\(combined from similar events\): )?(Error creating: )?", "", latest.get("message", ""))
+    return re.sub(rf"\b{re.escape(job.name)}-\w+", job.name, told)  # each try names another pod
+
+
+def _last_seen(event: JsonObject) -> str:
+    return event.get("lastTimestamp") or event.get("eventTime") or ""
+
+
+async def borrowed(api: ApiServer, observed: Observed) -> dict[str, DatasetReference | str]:
+    """The data sets of the TweetModels that sources name, or why one has none.
 
     Raises:
         ApiError: the API server refused.
     """
     sources = observed.spec.sources if observed.spec else ()
-    names_ = [source.tweet_model.name for source in sources if source.tweet_model]
-    return {name: await _dataset(api, Key(observed.key.namespace, name)) for name in names_}
+    lenders = [source.tweet_model.name for source in sources if source.tweet_model]
+    return {name: await _dataset(api, Key(observed.key.namespace, name)) for name in lenders}
 
 
-async def _dataset(api: ApiServer, key: Key) -> DatasetReference | None:
+async def _dataset(api: ApiServer, key: Key) -> DatasetReference | str:
     try:
         raw = await api.get(tweetmodel_path(key.namespace, key.name))
     except ApiError as error:
         if error.code == 404:
-            return None
+            return "does not exist in this namespace"
         raise
     status = _status(raw.get("status"))
-    return DatasetReference(uri=status.dataset.uri, digest=status.dataset.digest) if status and status.dataset else None
+    if status and status.dataset:
+        return DatasetReference(uri=status.dataset.uri, digest=status.dataset.digest)
+    return "has none and waits for a person itself" if status and status.holds("Stalled") else "has none yet"
 
 
 def _spec(raw: JsonObject) -> tuple[TweetModelSpec | None, str]:

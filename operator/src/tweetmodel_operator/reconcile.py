@@ -20,11 +20,11 @@ from tweetmodel_operator import logs, metrics, policy
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject
 from tweetmodel_operator.apply import JobRefused, apply
 from tweetmodel_operator.decide import decide, refused
-from tweetmodel_operator.decide.stages import judge
+from tweetmodel_operator.decide.stages import is_podless, judge
 from tweetmodel_operator.fill import fill
-from tweetmodel_operator.observe import assemble, borrowed, read
+from tweetmodel_operator.observe import assemble, borrowed, read, refusal
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.state import Decision, Key, Observed
+from tweetmodel_operator.state import Decision, Key, Observed, ObservedJob
 from tweetmodel_operator.view import View
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,9 @@ class Reconciler:
             if error.code not in UNFIT:
                 raise
             observed = replace(observed, spec=None, spec_error=f"the administrator's defaults don't fit it: {error}")
-        observed = replace(observed, borrowed=await borrowed(self.api, observed))
+        observed = replace(
+            observed, borrowed=await borrowed(self.api, observed), jobs=await self._with_refusals(observed)
+        )
         decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
         if not observed.proven and decision.needs_proof(observed):
             self.view.doubt(key)
@@ -122,6 +124,14 @@ class Reconciler:
         tweetmodel, jobs, pods = found
         return replace(self._ruled(self._assemble(key, tweetmodel, jobs["items"], pods["items"])), proven=True)
 
+    async def _with_refusals(self, observed: Observed) -> tuple[ObservedJob, ...]:
+        """The Jobs, with the reason for which one that should have a pod by now has none."""
+        jobs = list(observed.jobs)
+        for place, job in enumerate(jobs):
+            if is_podless(job, self.now()):
+                jobs[place] = replace(job, refusal=await refusal(self.api, observed.key.namespace, job))
+        return tuple(jobs)
+
     def _assemble(self, key: Key, tweetmodel: JsonObject, jobs: list[JsonObject], pods: list[JsonObject]) -> Observed:
         return assemble(key, tweetmodel, jobs, pods, self.posted, self.settings.gpu_resource)
 
@@ -140,8 +150,9 @@ class Reconciler:
             self.jobs.pop(key, None)
         if old and old != self.jobs.get(key):
             self.posted.pop(old, None)
+        purged = observed.deleting and decision.hold is False
         for job in observed.jobs:
-            if job.name in decision.expire:
+            if job.name in decision.expire or (purged and job.stage == "purge" and job.finished):
                 verdict = judge(job, self.now())
                 outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
                 metrics.job_ended(job, outcome, reason)

@@ -79,6 +79,8 @@ class ObservedJob:
     ended: str = ""
     idle_since: str = ""
     """When the Job controller said last that no pod of it is there; empty while one is, or it has not begun."""
+    refusal: str = ""
+    """Why the Job controller could make no pod since then, in the API server's words; empty where nothing says so."""
     reported: str = ""
     """When a pod of it told last how far it is; empty while none has."""
     ended_pods: int = 0
@@ -134,7 +136,7 @@ class Observed:
     held: bool = False
     """Whether our finalizer is on it."""
     retry: str = ""
-    """Value of the annotation by which a person asks for another attempt."""
+    """Value of the annotation by which a person asked for another attempt last; it may be gone since."""
     spec: TweetModelSpec | None = None
     absent: tuple[str, ...] = ()
     """Fields that the administrator may have a default for and the spec leaves out."""
@@ -147,8 +149,8 @@ class Observed:
     status: TweetModelStatus | None = None
     """None where there is none yet, or none that this version can read."""
     jobs: tuple[ObservedJob, ...] = ()
-    borrowed: Mapping[str, DatasetReference | None] = field(default_factory=dict)
-    """Data sets of the TweetModels that sources name; None where one has none yet."""
+    borrowed: Mapping[str, DatasetReference | str] = field(default_factory=dict)
+    """Data sets of the TweetModels that sources name, or why one has none."""
     progress: Progress | None = None
     """What the pod of the current attempt posted last."""
 

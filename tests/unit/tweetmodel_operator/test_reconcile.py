@@ -41,6 +41,8 @@ class Cluster:
     """The spec of the namespace's TweetModelDefaults."""
     refuse: ApiError | None = None
     refuse_defaults: ApiError | None = None
+    complaints: list[dict[str, Any]] = field(default_factory=list)
+    """The Job controller's events."""
     reads: int = 0
     version: int = 0
     written: Callable[[dict[str, Any]], None] = lambda _: None
@@ -68,6 +70,8 @@ class Cluster:
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         self.reads += 1
         metadata = {"resourceVersion": str(self.version)}
+        if path.endswith("/events"):
+            return {"items": copy.deepcopy(self.complaints)}
         if path.endswith("/jobs"):
             return {"metadata": metadata, "items": copy.deepcopy(list(self.jobs.values()))}
         if path.endswith("/pods"):
@@ -75,7 +79,7 @@ class Cluster:
         if "/tweetmodeldefaults/" in path and self.defaults is not None:
             return {"spec": copy.deepcopy(self.defaults)}
         if path.endswith("/tweetmodels/bob") and self.lent is not None:
-            return {"status": {"observedGeneration": 1, "dataset": self.lent}}
+            return {"status": {"observedGeneration": 1, **({"dataset": self.lent} if self.lent else {})}}
         if self.tweetmodel is None or "/tweetmodeldefaults/" in path or path.endswith("/tweetmodels/bob"):
             raise ApiError(404, "NotFound", "gone")
         return copy.deepcopy(self.tweetmodel)
@@ -393,6 +397,73 @@ async def test_what_waits_says_for_what_by_one_event(
     assert cluster.conditions()["Stalled"] == (stalled, reason)
     assert words in cluster.tweetmodel["status"]["conditions"][0]["message"]
     assert [e["reason"] for e in cluster.events] == [reason]
+
+
+def complaint(message: str, at: str = NOW) -> dict[str, Any]:
+    """What the Job controller says when it can make no pod."""
+    return {"message": message, "lastTimestamp": at}
+
+
+FORBIDDEN = 'Error creating: pods "{}-x7k2p" is forbidden: '
+
+
+@pytest.mark.parametrize(
+    ("cause", "stalled"),
+    [
+        ("exceeded quota: no-gpus, requested: requests.nvidia.com/gpu=1, used: 0, limited: 0", "False"),
+        ("no PriorityClass with name urgent was found", "True"),
+        ('error looking up service account default/ada: serviceaccount "ada" not found', "True"),
+    ],
+)
+async def test_the_rule_that_forbids_a_pod_is_named_and_told_once(cause: str, stalled: str) -> None:
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    [name] = cluster.jobs
+    cluster.jobs[name]["status"] |= BEGUN
+    said = FORBIDDEN.format(name) + cause
+    cluster.complaints = [complaint("an older one", "2026-11-23T10:00:00Z"), complaint(said)]
+    await settle(cluster)
+    assert cluster.conditions()["Stalled"] == (stalled, "PodRefused")
+    told = cluster.tweetmodel["status"]["conditions"][0]["message"]
+    assert f'pods "{name}" is forbidden: {cause}' in told
+    writes = cluster.writes
+    cluster.complaints = [complaint(f"(combined from similar events): {said}".replace("x7k2p", "9zq4w"))]
+    await settle(cluster)
+    assert cluster.writes == writes, "each try names another pod"
+    cluster.complaints = [complaint(said, "2026-11-23T10:00:00Z")]
+    await settle(cluster)
+    assert "kubectl describe job" in cluster.tweetmodel["status"]["conditions"][0]["message"]
+
+
+async def test_a_job_whose_time_is_over_while_it_waited_says_for_what() -> None:
+    cluster = Cluster(tweetmodel())
+    await settle(cluster)
+    [made] = cluster.jobs.values()
+    owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
+    waiting = NOWHERE | {"status": {"conditions": [NO_ROOM]}}
+    cluster.pods.append({"metadata": cluster.head("pod") | {"ownerReferences": [owner]}} | waiting)
+    await settle(cluster)
+    made["status"] |= BEGUN | {"conditions": [LATE]}
+    cluster.pods.clear()
+    for _ in range(3):
+        await settle(cluster)
+    assert cluster.conditions()["Stalled"] == ("True", "DeadlineExceeded")
+    assert "It waited all the while: " in cluster.tweetmodel["status"]["conditions"][0]["message"]
+    assert "0/1 nodes are available" in cluster.tweetmodel["status"]["conditions"][0]["message"]
+
+
+async def test_taking_the_retry_annotation_away_changes_nothing() -> None:
+    cluster = await live(Cluster(tweetmodel()))
+    cluster.tweetmodel["metadata"]["annotations"] = {names.RETRY: "now"}
+    await settle(cluster)
+    assert len(cluster.created) == 3
+    cluster.finish("collect", success(dataset=dataset()))
+    await settle(cluster)
+    del cluster.tweetmodel["metadata"]["annotations"]
+    writes = cluster.writes
+    await settle(cluster)
+    assert (len(cluster.created), cluster.writes) == (3, writes)
+    assert cluster.conditions()["Ready"] == ("True", "Succeeded")
 
 
 async def test_what_passed_and_now_needs_a_person_is_told_by_a_warning_too() -> None:
@@ -809,6 +880,10 @@ async def test_a_life_is_counted_by_how_its_jobs_ended() -> None:
     before = count("Succeeded")
     await live(Cluster(tweetmodel()))
     assert count("Succeeded") == before + 2
+    cluster = await kept_until_purged()
+    cluster.finish("purge", success())
+    await settle(cluster)
+    assert count("Succeeded") == before + 5
 
 
 async def test_a_run_and_a_job_that_are_cut_short_are_counted_with_their_gpus() -> None:
@@ -836,7 +911,10 @@ async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_se
     assert await operator(cluster).reconcile(KEY) is not None
     assert not cluster.created
     assert cluster.conditions()["Ready"] == ("Unknown", "Pending")
-    assert "waits for the data set of TweetModel bob" in mix["status"]["conditions"][0]["message"]
+    assert "TweetModel bob, which does not exist" in mix["status"]["conditions"][0]["message"]
+    cluster.lent = {}
+    await settle(cluster)
+    assert "TweetModel bob, which has none yet" in mix["status"]["conditions"][0]["message"]
     cluster.lent = dataset().wire()
     await settle(cluster)
     [collect] = cluster.jobs.values()

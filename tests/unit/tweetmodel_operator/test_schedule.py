@@ -441,8 +441,8 @@ def test_a_time_zone_is_followed_over_its_clock_change() -> None:
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ({"cron": "61 * * * *"}, "is no cron expression"),
-        ({"cron": "0 6 */0 * *"}, "is no cron expression"),
+        ({"cron": "61 * * * *"}, "is not a valid cron expression"),
+        ({"cron": "0 6 */0 * *"}, "is not a valid cron expression"),
         (DAILY | {"timeZone": "Mars/Olympus"}, "is not known"),
     ],
 )

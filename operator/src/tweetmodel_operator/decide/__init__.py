@@ -129,10 +129,10 @@ def _pursue_in_order(
 
 def _lent(collect: Pursuit, observed: Observed) -> Pursuit:
     """The pursuit of a collection, whose Job is not made before the TweetModels that sources name have their posts."""
-    missing = [name for name, found in observed.borrowed.items() if found is None]
+    missing = [f"{name}, which {why}" for name, why in observed.borrowed.items() if isinstance(why, str)]
     if collect.create is None or not missing:
         return collect
-    told = f"Collecting waits for the data set of TweetModel {', '.join(missing)}."
+    told = f"Collecting waits for the data set of TweetModel {'; and of '.join(missing)}."
     return Pursuit(collect.goal, Verdict("Active", Reason.PENDING, told, look_again=BORROW_SECONDS))
 
 

@@ -6,11 +6,13 @@ so the same state gives the same status and no write.
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Literal
 
+from tweetmodel_api.fields import MOST_MESSAGE
 from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.status import (
+    MOST_SAMPLE,
+    MOST_SAMPLES,
     Attempt,
     Condition,
     ConditionType,
@@ -22,16 +24,10 @@ from tweetmodel_api.status import (
 )
 from tweetmodel_operator.decide import runs
 from tweetmodel_operator.decide.schedule import is_held_up
-from tweetmodel_operator.decide.stages import Pursuit, Verdict
-from tweetmodel_operator.state import Observed
+from tweetmodel_operator.decide.stages import Pursuit, Verdict, may_pass
+from tweetmodel_operator.state import Observed, seconds_between
 
 Truth = Literal["True", "False", "Unknown"]
-
-FULL, UNANSWERED = "exceeded quota", "failed calling webhook"
-"""The API server's words for an object that it refuses now and may take later, without anybody's doing."""
-MOST_MESSAGE = 1024
-MOST_SAMPLES = 10
-MOST_SAMPLE = 1024
 
 
 def status(
@@ -57,6 +53,7 @@ def status(
     after = before.model_copy(
         update={
             "observed_generation": observed.generation,
+            "retry": observed.retry or None,
             "collection": pursuits[0].goal.id if dataset else None,
             "dataset": dataset,
             "run": train.goal.id if train else None,
@@ -92,11 +89,6 @@ def refused(
     return stalled(before, decided, observed, Reason.POD_REFUSED, message, now, needs_person=not may_pass(message))
 
 
-def may_pass(refusal: str) -> bool:
-    """Whether a Job that was refused may be allowed later, without anybody's doing."""
-    return FULL in refusal or UNANSWERED in refusal
-
-
 def stalled(
     before: TweetModelStatus,
     decided: TweetModelStatus,
@@ -107,7 +99,7 @@ def stalled(
     needs_person: bool = True,
 ) -> TweetModelStatus:
     """The status `decided`, where something stands in the way of all: what can't be read, is not allowed or refused."""
-    verdict = Verdict("Failed", reason, f"{message}. {FACTS[reason].advice}", needs_person=needs_person)
+    verdict = Verdict("Failed", reason, f"{message.rstrip('.')}. {FACTS[reason].advice}", needs_person=needs_person)
     overall = _overall(before, observed.generation, verdict, now)
     kinds = {condition.type for condition in overall}
     stages = tuple(condition for condition in decided.conditions if condition.type not in kinds)
@@ -127,7 +119,7 @@ def throttle(before: TweetModelStatus, after: TweetModelStatus, interval: int) -
         return after, None
     if after.model_copy(update={"progress": old, "summary": before.summary}) != before:
         return after, None  # something else changed: progress rides along
-    age = _seconds(new.last_updated_time) - _seconds(old.last_updated_time)
+    age = seconds_between(old.last_updated_time, new.last_updated_time)
     return (after, None) if age >= interval else (before, interval - age)
 
 
@@ -234,7 +226,3 @@ def _duration(progress: Progress | None) -> str | None:
     if hours:
         return f"{hours}h{minutes}m"
     return f"{minutes}m{seconds % 60}s" if minutes else f"{seconds}s"
-
-
-def _seconds(time: str) -> float:
-    return datetime.fromisoformat(time).astimezone(UTC).timestamp()

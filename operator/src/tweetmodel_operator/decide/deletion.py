@@ -15,7 +15,7 @@ from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import conditions
 from tweetmodel_operator.decide.requests import request
-from tweetmodel_operator.decide.stages import Goal, Verdict, pursue, waited_for
+from tweetmodel_operator.decide.stages import Goal, Verdict, may_pass, pursue, waited_for
 from tweetmodel_operator.state import Decision, Observed, seconds_between
 
 PURGE_SECONDS = 1800
@@ -81,7 +81,7 @@ def _purges(observed: Observed) -> tuple[str, ...]:
 
 def refused(observed: Observed, before: TweetModelStatus, message: str, now: str) -> Decision:
     """What follows when the cluster does not allow the Job that purges: where that may pass, it is tried again."""
-    if not conditions.may_pass(message):
+    if not may_pass(message):
         return given_up(observed, message)
     verdict = Verdict("Active", Reason.POD_REFUSED, f"Its folder can't be deleted yet: {message}.")
     return Decision(

@@ -35,7 +35,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
             dataset=trained_on,
             known=goal.known,
             learnt_from=tuple(sorted({run.dataset_digest for run in runs})) if goal.stage == "collect" else (),
-            borrowed={name: found for name, found in observed.borrowed.items() if found},
+            borrowed={n: found for n, found in observed.borrowed.items() if isinstance(found, DatasetReference)},
             start=goal.start,
             beat=goal.beat,
             repeat=goal.repeat,

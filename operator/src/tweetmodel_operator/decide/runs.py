@@ -9,10 +9,9 @@ from dataclasses import replace
 from tweetmodel_api.plan import base_id, collection_id, inputs_id, publish_id, run_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset, Run, Start, TrainedModel, TweetModelStatus
+from tweetmodel_api.status import MOST_RUNS, Dataset, Run, Start, TrainedModel, TweetModelStatus
 from tweetmodel_operator.decide.stages import Goal, Pursuit
 
-MOST = 10
 MADE_A_MODEL = ("Succeeded", "Outdone")
 
 
@@ -158,8 +157,8 @@ def record(
     completed = (known.completion_time or now) if ended else None
     current = known.model_copy(update={"outcome": outcome, "completion_time": completed, **made})
     told = tuple(current if r.id == run else r for r in marked) if old else (current, *marked)
-    kept = told[:MOST]
-    last = next((r for r in told[MOST:] if present and r.model_uri == present.uri), None)
+    kept = told[:MOST_RUNS]
+    last = next((r for r in told[MOST_RUNS:] if present and r.model_uri == present.uri), None)
     return (*kept[:-1], last) if last else kept
 
 

@@ -12,19 +12,21 @@ from cronsim import CronSim, CronSimError
 from tweetmodel_api.cron import five_fields
 from tweetmodel_api.spec import Schedule, TweetModelSpec
 from tweetmodel_api.status import ScheduleStatus, TweetModelStatus
+from tweetmodel_operator.state import seconds_between
 
 SECOND = timedelta(seconds=1)
 
 
 def problem(schedule: Schedule | None, now: str) -> str:
     """Why a schedule can't be followed, as a sentence without its end; empty where it can."""
+    if schedule is None:
+        return ""
     try:
-        if schedule:
-            next_time(schedule, now)
+        next_time(schedule, now)
     except CronSimError as error:
-        return f"spec.schedule.cron {schedule.cron!r} is no cron expression ({error})" if schedule else ""
+        return f"spec.schedule.cron {schedule.cron!r} is not a valid cron expression ({error})"
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return f"spec.schedule.timeZone {schedule.time_zone!r} is not known" if schedule else ""
+        return f"spec.schedule.timeZone {schedule.time_zone!r} is not known"
     return ""
 
 
@@ -44,7 +46,7 @@ def turn(spec: TweetModelSpec, before: TweetModelStatus, now: str) -> ScheduleSt
         return old
     latest = max(due, _latest_time(schedule, now) or due)
     deadline = schedule.starting_deadline_seconds
-    missed = deadline is not None and -seconds_until(latest, now) > deadline
+    missed = deadline is not None and seconds_between(latest, now) > deadline
     return ScheduleStatus(last_time=old.last_time if missed else latest, next_time=next_time(schedule, now))
 
 
@@ -58,7 +60,7 @@ def is_held_up(spec: TweetModelSpec, status: TweetModelStatus) -> bool:
 def wake_after(spec: TweetModelSpec, status: TweetModelStatus, now: str) -> float | None:
     """Seconds until a due time is to be taken; None where nothing is due, or the end of what holds it up wakes it."""
     following = status.schedule.next_time if status.schedule else None
-    return max(1.0, seconds_until(following, now)) if following and not is_held_up(spec, status) else None
+    return max(1.0, seconds_between(now, following)) if following and not is_held_up(spec, status) else None
 
 
 def next_time(schedule: Schedule, now: str) -> str | None:
@@ -72,11 +74,6 @@ def is_due_time(schedule: Schedule, moment: str) -> bool:
     just_before = _local(schedule, _parse(moment) - SECOND)
     found = next(CronSim(five_fields(schedule.cron), just_before), None)
     return found is not None and _format(found) == moment
-
-
-def seconds_until(moment: str, now: str) -> float:
-    """How long it is until then; negative where it is past."""
-    return (_parse(moment) - _parse(now)).total_seconds()
 
 
 def _latest_time(schedule: Schedule, now: str) -> str | None:

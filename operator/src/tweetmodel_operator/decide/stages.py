@@ -9,6 +9,7 @@ results in S3 and repeats the report.
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tweetmodel_api.fields import MOST_MESSAGE
 from tweetmodel_api.plan import Stage
 from tweetmodel_api.reasons import FACTS, PERMANENT, Reason
 from tweetmodel_api.report import Report
@@ -44,7 +45,17 @@ WAITING: dict[str, Reason] = {
 """Why a container has not started (kubelet's words) and what we call it."""
 PASSING = {"ErrImagePull"}
 """Of these, what a registry's hiccup causes too."""
-MOST_MESSAGE = 1024
+FULL, UNANSWERED = "exceeded quota", "failed calling webhook"
+"""The API server's words for an object that it refuses now and may take later, without anybody's doing."""
+WAITED_FOR = {
+    Reason.PENDING,
+    Reason.UNSCHEDULABLE,
+    Reason.IMAGE_PULL_FAILED,
+    Reason.SECRET_INVALID,
+    Reason.POD_REFUSED,
+    Reason.NODE_LOST,
+}
+"""Why a Job may use up its time without having done anything."""
 
 
 @dataclass(frozen=True)
@@ -167,17 +178,30 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
-    verdict = _steadied(verdict, observed)
+    verdict = _with_hindsight(verdict, observed)
     return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
 
 
-def _steadied(verdict: Verdict, observed: Observed) -> Verdict:
-    """ErrImagePull and ImagePullBackOff take turns: what was said first stands, and so does that a person must act."""
+def _with_hindsight(verdict: Verdict, observed: Observed) -> Verdict:
+    """The verdict with what the status says already.
+
+    ErrImagePull and ImagePullBackOff take turns: what was said first stands, and so does that a person must act. A Job
+    whose time is over while it waited says for what: its deadline is not at fault.
+    """
     before = observed.status
     ready = before.condition("Ready") if before else None
-    if verdict.reason is not Reason.IMAGE_PULL_FAILED or not before or not ready or ready.reason != verdict.reason:
+    if not before or not ready:
         return verdict
-    return replace(verdict, message=ready.message, needs_person=verdict.needs_person or before.holds("Stalled"))
+    if verdict.reason is Reason.IMAGE_PULL_FAILED and ready.reason == verdict.reason:
+        return replace(verdict, message=ready.message, needs_person=verdict.needs_person or before.holds("Stalled"))
+    if verdict.reason is Reason.DEADLINE_EXCEEDED and ready.reason in WAITED_FOR:
+        return replace(verdict, message=f"{FACTS[verdict.reason].meaning} It waited all the while: {ready.message}")
+    return verdict
+
+
+def may_pass(refusal: str) -> bool:
+    """Whether what was refused may be allowed later, without anybody's doing."""
+    return FULL in refusal or UNANSWERED in refusal
 
 
 def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
@@ -248,11 +272,20 @@ def waited_for(job: ObservedJob, now: str, verdict: Verdict) -> Verdict:
     return verdict if overdue or left is None else replace(verdict, look_again=left)
 
 
+def is_podless(job: ObservedJob, now: str) -> bool:
+    """Whether a Job at work should have a pod by now and has none."""
+    at_work = not (job.finished or job.suspended or job.deleting or job.pods)
+    return at_work and bool(job.idle_since) and seconds_between(job.idle_since, now) >= PODLESS_SECONDS
+
+
 def _podless(job: ObservedJob, now: str) -> Verdict:
     """A Job without a pod: it is about to make one, pauses before it makes another, or is not allowed to."""
     idle = seconds_between(job.idle_since, now) if job.idle_since else 0.0
-    if idle < PODLESS_SECONDS:
+    if not is_podless(job, now):
         return replace(_working(job.stage), look_again=PODLESS_SECONDS - idle if job.idle_since else None)
+    if job.refusal:
+        told = f"{FACTS[Reason.POD_REFUSED].meaning} {job.refusal}"
+        return Verdict("Active", Reason.POD_REFUSED, told, needs_person=not may_pass(job.refusal))
     describe = f"`kubectl describe job {job.name}` says"
     if job.has_made_pods and idle < LONGEST_PAUSE_SECONDS:
         told = (
@@ -304,15 +337,13 @@ def _by_its_node(said: str) -> Reason:
 
 def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
     if pod.unschedulable:
-        fact = FACTS[Reason.UNSCHEDULABLE]
-        told = f"{fact.meaning} {fact.advise(job.stage)} {pod.unschedulable}"
-        return Verdict("Active", Reason.UNSCHEDULABLE, told)
+        return Verdict("Active", Reason.UNSCHEDULABLE, _said(Reason.UNSCHEDULABLE, pod.unschedulable, job.stage))
     if pod.waiting_reason in WAITING and not _is_unread(pod):
         reason = WAITING[pod.waiting_reason]
         if reason is Reason.SECRET_INVALID and "secret" not in pod.waiting_message.lower():
             reason = Reason.POD_REFUSED  # what the chart's trainer.env names
         lasting = pod.waiting_reason not in PASSING
-        return Verdict("Active", reason, f"{_advice(reason)} {pod.waiting_message}", needs_person=lasting)
+        return Verdict("Active", reason, _said(reason, pod.waiting_message, job.stage), needs_person=lasting)
     if failed := _failed(pod, job.stage):
         return failed
     started = pod.running or pod.exit_code is not None
@@ -368,6 +399,12 @@ def _working(stage: Stage) -> Verdict:
     """Under way without trouble, from the Job's creation on: one sentence, so that a pod's start costs no write."""
     reason = UNDER_WAY[stage]
     return Verdict("Active", reason, FACTS[reason].meaning)
+
+
+def _said(reason: Reason, cause: str, stage: Stage) -> str:
+    """What happened, in the words of who noticed it, and what to do."""
+    told = f"{cause.rstrip('. ')}." if cause else ""
+    return " ".join(filter(None, (FACTS[reason].meaning, told, FACTS[reason].advise(stage))))
 
 
 def _advice(reason: Reason) -> str:
