@@ -59,7 +59,7 @@ async def apply(api: ApiServer, observed: Observed, decision: Decision, settings
     if decision.farewell:
         metrics.TRANSITIONS.labels(Reason.PURGE_FAILED).inc()
         logger.warning("%s: %s", observed.key, decision.farewell)
-        run = observed.status.run if observed.status else None
+        run = observed.before.run
         await _event(api, observed, settings, _Told("Warning", Reason.PURGE_FAILED, decision.farewell, run))
     if decision.hold is False:
         await _ignoring(404, _hold(api, observed, False))

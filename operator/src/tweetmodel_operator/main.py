@@ -1,8 +1,7 @@
 """Start-up. kopf watches, reconnects and shuts down; its event handlers only wake a key.
 
 Event handlers, because kopf's create and update handlers write an annotation to every object, and a queue
-of our own, because kopf never retries event handlers. `python -m tweetmodel_operator`, or
-`kopf run -m tweetmodel_operator.main --standalone --all-namespaces`.
+of our own, because kopf never retries event handlers.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from aiohttp import web
 from kubernetes.aio.config import ConfigException
 
 from tweetmodel_api import GROUP, KIND, PLURAL, VERSION
-from tweetmodel_operator import logs, metrics, names, settings
+from tweetmodel_operator import logs, metrics, names
 from tweetmodel_operator.api_server import (
     METADATA,
     PAGE,
@@ -36,6 +35,7 @@ from tweetmodel_operator.login import Logins
 from tweetmodel_operator.probes import Probes
 from tweetmodel_operator.progress import ProgressServer, certificate_authority, tls
 from tweetmodel_operator.reconcile import Reconciler
+from tweetmodel_operator.settings import Settings, from_environment
 from tweetmodel_operator.state import Key
 from tweetmodel_operator.view import key_of
 from tweetmodel_operator.workqueue import WorkQueue
@@ -57,13 +57,13 @@ LONGEST_RESYNC_SECONDS = 300.0
 class Operator:
     """Everything that runs beside kopf, from start-up to clean-up."""
 
-    def __init__(self, api: ApiServer, config: settings.Settings) -> None:
+    def __init__(self, api: ApiServer, config: Settings) -> None:
         self.settings = config
         self.reconciler = Reconciler(api, config, _now, certificate_authority(config.tls_directory))
         self.queue: WorkQueue[Key] = WorkQueue(self.reconciler.reconcile)
         self._api = api
-        self._probes = Probes()
         self._tasks: list[asyncio.Task[None]] = []
+        self._probes = Probes(self._tasks)
         self._runners: list[web.AppRunner] = []
 
     @property
@@ -73,7 +73,7 @@ class Operator:
 
     async def start(self) -> None:
         """Starts the workers, the resync, the probes and, where TLS is set up, the progress server."""
-        self._tasks = [asyncio.create_task(self.queue.work()) for _ in range(self.settings.workers)]
+        self._tasks += [asyncio.create_task(self.queue.work()) for _ in range(self.settings.workers)]
         self._tasks += [asyncio.create_task(work) for work in (self._resync(), self._look_out())]
         metrics.QUEUE_DEPTH.set_function(lambda: len(self.queue))
         metrics.ACTIVE_MODELS.set_function(lambda: len(self.reconciler.jobs))
@@ -88,6 +88,7 @@ class Operator:
         """Stops everything; what was half done is done again by the next operator."""
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for runner in self._runners:
             await runner.cleanup()
         await self._api.close()
@@ -210,7 +211,7 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: object) -
     settings.networking.error_backoffs = itertools.repeat(AGAIN_SECONDS)
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for every event handled
     logs.install()
-    config = memo.get("config") or _settings()
+    config: Settings = memo.config
     try:
         api = await ApiServer.connect()
     except ConfigException as error:
@@ -249,13 +250,9 @@ async def changed(event: kopf.RawEvent, resource: kopf.Resource, memo: kopf.Memo
     memo.operator.saw(resource.kind or "", cast(JsonObject, event["object"]), event["type"])
 
 
-def _settings() -> settings.Settings:
-    return settings.from_environment(os.environ)
-
-
 def run() -> None:
     """Runs the operator until it is told to stop."""
-    config = _settings()
+    config = from_environment(os.environ)
     log_format = kopf.LogFormat.JSON if config.log_format == "json" else kopf.LogFormat.PLAIN
     kopf.configure(log_format=log_format)
     kopf.run(

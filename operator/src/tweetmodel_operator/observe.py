@@ -95,10 +95,15 @@ async def refusal(api: ApiServer, namespace: str, job: ObservedJob) -> str:
     """Why the Job controller can make no pod for a Job, which it tells by events alone; empty where none says so.
 
     Raises:
-        ApiError: the API server refused.
+        ApiError: the API server refused, but not for the lack of the right, without which there is less to tell.
     """
     chosen = f"involvedObject.kind=Job,involvedObject.name={job.name},reason=FailedCreate"
-    events = await api.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=chosen)
+    try:
+        events = await api.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=chosen)
+    except ApiError as error:
+        if error.code == 403:
+            return ""
+        raise
     latest = max(events["items"], key=_last_seen, default=None)
     if latest is None or _last_seen(latest) < job.idle_since:
         return ""

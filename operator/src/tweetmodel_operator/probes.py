@@ -2,18 +2,22 @@
 
 kopf's own liveness endpoint stays green when a watch has died (nolar/kopf#1276), so ours asks for the
 watches themselves: one that is missing once it has been there, or does not come up, as when the CRD is installed
-only later, means that the process must restart.
+only later, means that the process must restart. So does a part of our own that has died.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-WATCHED = ("tweetmodels", "jobs", "pods")
+from tweetmodel_operator.metrics import KINDS
+
+logger = logging.getLogger(__name__)
+
 PATIENCE_SECONDS = 60.0
 """How long a watch may take to come up."""
 
@@ -22,6 +26,8 @@ PATIENCE_SECONDS = 60.0
 class Probes:
     """Answers for the kubelet and Prometheus."""
 
+    tasks: Sequence[asyncio.Task[None]] = ()
+    """What must run as long as the operator does."""
     clock: Callable[[], float] = time.monotonic
     blind: str = ""
     """Why what is to be served can't be seen; empty where it can."""
@@ -46,6 +52,10 @@ class Probes:
         dead = self._seen - alive
         if dead:
             return web.Response(status=500, text=f"the watch of {', '.join(sorted(dead))} has died")
+        for task in self.tasks:
+            if task.done():
+                logger.error("a part of the operator has died", exc_info=None if task.cancelled() else task.exception())
+                return web.Response(status=500, text="a part of the operator has died: its log says why")
         now = self.clock()
         self._absent = {kind: self._absent.get(kind, now) for kind in unwatched(alive)}
         late = [kind for kind, since in self._absent.items() if now - since > PATIENCE_SECONDS]
@@ -66,7 +76,7 @@ def _ok() -> web.Response:
 
 def unwatched(alive: set[str]) -> set[str]:
     """The kinds that no watch task is there for."""
-    return {kind for kind in WATCHED if not any(kind in watcher for watcher in alive)}
+    return {kind for kind in KINDS if not any(kind in watcher for watcher in alive)}
 
 
 def watchers(tasks: set[asyncio.Task[object]]) -> set[str]:

@@ -123,6 +123,9 @@ class ObservedJob:
         return known or seconds_between(self.started, self.idle_since) > SLOWEST_REFUSAL_SECONDS
 
 
+NOTHING_YET = TweetModelStatus(observed_generation=0)
+
+
 @dataclass(frozen=True)
 class Observed:
     """A TweetModel and its Jobs, as the API server has them now."""
@@ -159,6 +162,11 @@ class Observed:
 
     hearsay: bool = False
     """Whether the TweetModel is as a list has it that may be of the past."""
+
+    @property
+    def before(self) -> TweetModelStatus:
+        """The status so far; one that says nothing where there is none."""
+        return self.status or NOTHING_YET
 
     @property
     def suspended(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from tweetmodel_api.plan import collection_id, inputs_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset, TweetModelStatus
+from tweetmodel_api.status import Dataset
 from tweetmodel_operator.decide import conditions, deletion, runs, schedule
 from tweetmodel_operator.decide.requests import request
 from tweetmodel_operator.decide.stages import Goal, Pursuit, Verdict, pursue, settled
@@ -20,8 +20,6 @@ from tweetmodel_operator.state import Decision, Observed, ObservedJob
 
 REFUSED_SECONDS = 60.0
 BORROW_SECONDS = 15.0
-
-NOTHING_YET = TweetModelStatus(observed_generation=0)
 
 
 def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
@@ -32,22 +30,21 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
         now: the time, RFC 3339 in UTC.
         progress_interval: seconds between two writes of progress alone.
     """
-    before = observed.status or NOTHING_YET
     if observed.deleting:
-        return deletion.decide(observed, before, now)
+        return deletion.decide(observed, now)
     if observed.spec is None:
-        status = conditions.stalled(before, before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
+        status = conditions.stalled(observed.before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
         return Decision(status=status, requeue_after=REFUSED_SECONDS if observed.unfilled else None)
     spec = observed.spec
-    if problem := schedule.problem(spec.schedule, now) or runs.problem(spec, before):
-        return _left_alone(observed, spec, before, problem, now)
+    if problem := schedule.problem(spec.schedule, now) or runs.problem(spec, observed.before):
+        return _left_alone(observed, spec, problem, now)
     if observed.forbidden:  # as if it were suspended, but for its Jobs, which go
         spec = spec.model_copy(update={"suspend": True})
         observed = replace(observed, spec=spec)
-    return _followed(observed, spec, before, now, progress_interval)
+    return _followed(observed, spec, now, progress_interval)
 
 
-def _left_alone(observed: Observed, spec: TweetModelSpec, before: TweetModelStatus, problem: str, now: str) -> Decision:
+def _left_alone(observed: Observed, spec: TweetModelSpec, problem: str, now: str) -> Decision:
     """What happens where a mistake in the spec keeps it from being followed: nothing begins, and no Job is lost to it.
 
     What has nothing to do with the mistake counts nevertheless: a suspension, the finalizer, what is not allowed.
@@ -57,21 +54,19 @@ def _left_alone(observed: Observed, spec: TweetModelSpec, before: TweetModelStat
     return Decision(
         delete=ending,
         suspend=_suspensions(spec, observed.jobs, ending),
-        status=conditions.stalled(before, before, observed, reason, told, now),
+        status=conditions.stalled(observed.before, observed, reason, told, now),
         hold=deletion.hold(observed, spec),
     )
 
 
-def _followed(
-    observed: Observed, spec: TweetModelSpec, before: TweetModelStatus, now: str, progress_interval: int
-) -> Decision:
-    turned = schedule.turn(spec, before, now)
+def _followed(observed: Observed, spec: TweetModelSpec, now: str, progress_interval: int) -> Decision:
+    turned = schedule.turn(spec, observed.before, now)
     due = (turned and turned.last_time) or ""
-    pursuits, dataset = _pursue_in_order(observed, spec, before, due, now)
-    status = conditions.status(before, observed, pursuits, dataset, turned, now)
+    pursuits, dataset = _pursue_in_order(observed, spec, due, now)
+    status = conditions.status(observed, pursuits, dataset, turned, now)
     if observed.forbidden:
-        status = conditions.stalled(before, status, observed, Reason.NOT_ALLOWED, observed.forbidden, now)
-    status, requeue_after = conditions.throttle(before, status, progress_interval)
+        status = conditions.stalled(status, observed, Reason.NOT_ALLOWED, observed.forbidden, now)
+    status, requeue_after = conditions.throttle(observed.before, status, progress_interval)
     moments = [
         requeue_after,
         schedule.wake_after(spec, status, now),
@@ -92,18 +87,18 @@ def _followed(
 
 def refused(observed: Observed, decision: Decision, message: str, now: str) -> Decision:
     """What follows when the cluster did not allow a Job of `decision`: the status says why, and it is tried again."""
-    before = observed.status or NOTHING_YET
     if observed.deleting:
-        return deletion.refused(observed, before, message, now)
-    decided = (decision.status or before).model_copy(update={"attempt": before.attempt})
-    status = conditions.refused(before, decided, observed, message, now)
+        return deletion.refused(observed, message, now)
+    decided = (decision.status or observed.before).model_copy(update={"attempt": observed.before.attempt})
+    status = conditions.refused(decided, observed, message, now)
     return Decision(status=status, requeue_after=REFUSED_SECONDS)
 
 
 def _pursue_in_order(
-    observed: Observed, spec: TweetModelSpec, before: TweetModelStatus, due: str, now: str
+    observed: Observed, spec: TweetModelSpec, due: str, now: str
 ) -> tuple[tuple[Pursuit, ...], Dataset | None]:
     """The collect stage, and once its data set is known the train stage."""
+    before = observed.before
     collection = collection_id(spec, observed.retry, due)
     known = runs.known_dataset(spec, before)
     goal = Goal("collect", collection, inputs_id("collect", spec, observed.retry), known=known)

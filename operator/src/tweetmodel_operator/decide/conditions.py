@@ -31,7 +31,6 @@ Truth = Literal["True", "False", "Unknown"]
 
 
 def status(
-    before: TweetModelStatus,
     observed: Observed,
     pursuits: tuple[Pursuit, ...],
     dataset: Dataset | None,
@@ -40,6 +39,7 @@ def status(
 ) -> TweetModelStatus:
     """The whole status after the stages were pursued; the last pursuit is the present one."""
     assert observed.spec is not None  # decide comes here only with a spec it can read
+    before = observed.before
     present = pursuits[-1]
     train = present if present.goal.stage == "train" else None
     report = train.verdict.report if train and train.verdict.succeeded and not train.verdict.outdone else None
@@ -71,10 +71,9 @@ def status(
     return after.model_copy(update={"summary": _summary(observed, after, present.verdict)})
 
 
-def purging(
-    before: TweetModelStatus, observed: Observed, verdict: Verdict, now: str, attempt: Attempt | None = None
-) -> TweetModelStatus:
+def purging(observed: Observed, verdict: Verdict, now: str, attempt: Attempt | None = None) -> TweetModelStatus:
     """The status of a TweetModel that waits to be gone."""
+    before = observed.before
     overall = _overall(before, observed.generation, verdict, now)
     kinds = {condition.type for condition in overall}
     stages = tuple(condition for condition in before.conditions if condition.type not in kinds)
@@ -82,15 +81,12 @@ def purging(
     return before.model_copy(update=update | {"conditions": (*overall, *stages)})
 
 
-def refused(
-    before: TweetModelStatus, decided: TweetModelStatus, observed: Observed, message: str, now: str
-) -> TweetModelStatus:
+def refused(decided: TweetModelStatus, observed: Observed, message: str, now: str) -> TweetModelStatus:
     """The status `decided`, where the cluster does not allow the Job."""
-    return stalled(before, decided, observed, Reason.POD_REFUSED, message, now, needs_person=not may_pass(message))
+    return stalled(decided, observed, Reason.POD_REFUSED, message, now, needs_person=not may_pass(message))
 
 
 def stalled(
-    before: TweetModelStatus,
     decided: TweetModelStatus,
     observed: Observed,
     reason: Reason,
@@ -100,7 +96,7 @@ def stalled(
 ) -> TweetModelStatus:
     """The status `decided`, where something stands in the way of all: what can't be read, is not allowed or refused."""
     verdict = Verdict("Failed", reason, f"{message.rstrip('.')}. {FACTS[reason].advice}", needs_person=needs_person)
-    overall = _overall(before, observed.generation, verdict, now)
+    overall = _overall(observed.before, observed.generation, verdict, now)
     kinds = {condition.type for condition in overall}
     stages = tuple(condition for condition in decided.conditions if condition.type not in kinds)
     update = {"observed_generation": observed.generation, "progress": None, "conditions": (*overall, *stages)}

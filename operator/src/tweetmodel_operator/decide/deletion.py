@@ -11,7 +11,6 @@ from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import inputs_id
 from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import conditions
 from tweetmodel_operator.decide.requests import request
@@ -28,7 +27,7 @@ def hold(observed: Observed, spec: TweetModelSpec) -> bool | None:
     return None if wanted == observed.held else wanted
 
 
-def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
+def decide(observed: Observed, now: str) -> Decision:
     """What happens now to a TweetModel that is being deleted."""
     if not observed.held:
         return Decision()
@@ -42,7 +41,7 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
         return given_up(observed, f"Job {stuck.name} does not end")  # a lost node never says that its pod has ended
     if working:  # their pods still write
         verdict = Verdict("Active", Reason.PURGING, "Its Jobs are stopped before its folder is deleted.")
-        status = conditions.purging(before, observed, waited_for(working[0], now, verdict), now)
+        status = conditions.purging(observed, waited_for(working[0], now, verdict), now)
         left = tuple(job.name for job in working if not job.deleting)
         return Decision(delete=left, status=status, requeue_after=LOOK_AGAIN_SECONDS)
     # An image or account that is not allowed gets no keys: the administrator's own purges then.
@@ -52,21 +51,21 @@ def decide(observed: Observed, before: TweetModelStatus, now: str) -> Decision:
     pursuit = pursue(goal, replace(observed, spec=spec), now)
     if pursuit.verdict.succeeded:
         return Decision(hold=False)
-    late = any(_is_long(since, now) for since in _tried_since(observed, before))
+    late = any(_is_long(since, now) for since in _tried_since(observed))
     if late or pursuit.verdict.outcome == "Failed":
         waited = f"after {PURGE_SECONDS // 60} minutes: " if late else ""
         return given_up(observed, waited + pursuit.verdict.message.rstrip("."))
     return Decision(
         create=(request(observed, spec, pursuit, None),) if pursuit.create is not None else (),
-        status=conditions.purging(before, observed, pursuit.verdict, now, pursuit.attempt),
+        status=conditions.purging(observed, pursuit.verdict, now, pursuit.attempt),
         requeue_after=LOOK_AGAIN_SECONDS,
     )
 
 
-def _tried_since(observed: Observed, before: TweetModelStatus) -> Iterator[str]:
+def _tried_since(observed: Observed) -> Iterator[str]:
     """Since when a purge has been tried: patience begins with it, since the operator may have come late itself."""
     yield from (job.created for job in observed.jobs if job.stage == "purge")
-    ready = before.condition("Ready")
+    ready = observed.before.condition("Ready")
     if ready and ready.reason == Reason.POD_REFUSED and ready.observed_generation == observed.generation:
         yield observed.deleted
 
@@ -79,14 +78,13 @@ def _purges(observed: Observed) -> tuple[str, ...]:
     return tuple(job.name for job in observed.jobs if job.stage == "purge" and not (job.finished or job.deleting))
 
 
-def refused(observed: Observed, before: TweetModelStatus, message: str, now: str) -> Decision:
+def refused(observed: Observed, message: str, now: str) -> Decision:
     """What follows when the cluster does not allow the Job that purges: where that may pass, it is tried again."""
     if not may_pass(message):
         return given_up(observed, message)
     verdict = Verdict("Active", Reason.POD_REFUSED, f"Its folder can't be deleted yet: {message}.")
-    return Decision(
-        status=conditions.purging(before, observed, verdict, now, before.attempt), requeue_after=LOOK_AGAIN_SECONDS
-    )
+    status = conditions.purging(observed, verdict, now, observed.before.attempt)
+    return Decision(status=status, requeue_after=LOOK_AGAIN_SECONDS)
 
 
 def given_up(observed: Observed, why: str) -> Decision:

@@ -13,7 +13,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
     goal, number = pursuit.goal, pursuit.create
     assert number is not None  # only pursuits that create come here
     training = goal.stage == "train"
-    runs = observed.status.runs if observed.status else ()
+    runs = observed.before.runs
     if goal.publish is None:  # a pinned run is put back, and pushed nowhere
         spec = spec.model_copy(update={"publish": None})
     layout = Layout(spec.storage.uri, observed.key.namespace, observed.key.name)

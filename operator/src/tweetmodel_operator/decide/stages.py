@@ -132,7 +132,7 @@ def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
     """How the goal stands and what to do for it."""
     jobs = [job for job in observed.jobs if (job.stage, job.id) == (goal.stage, goal.id)]
     newest = max(jobs, key=lambda job: job.attempt, default=None)
-    recorded = observed.status.attempt if observed.status else None
+    recorded = observed.before.attempt
     if recorded and (recorded.stage, recorded.id) == (goal.stage, goal.id):
         if recorded.outcome == "Failed" and (newest is None or newest.attempt <= recorded.number):
             if recorded.inputs == goal.inputs:
@@ -207,7 +207,7 @@ def may_pass(refusal: str) -> bool:
 def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
     if observed.suspended:
         held = _held(observed, "No Job was made.")
-        return Pursuit(goal, held, attempt=observed.status.attempt if observed.status else None)
+        return Pursuit(goal, held, attempt=observed.before.attempt)
     name = goal.job_name(observed, number)
     attempt = Attempt(stage=goal.stage, id=goal.id, number=number, inputs=goal.inputs, job=name, outcome="Active")
     return Pursuit(goal, _working(goal.stage), attempt=attempt, create=number)
