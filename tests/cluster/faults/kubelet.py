@@ -66,9 +66,10 @@ class Kubelet:
         """Ends the pods that `ending` has changed its mind about."""
         await asyncio.gather(*map(self._end, list(self.pods)))
 
-    def runs(self, stage: str) -> bool:
-        """Whether a pod of this stage runs."""
-        return any(pod["metadata"]["labels"][names.STAGE] == stage for pod in self.pods.values())
+    def runs(self, stage: str, name: str = "") -> bool:
+        """Whether a pod of this stage runs, of one TweetModel or of any."""
+        labels = (pod["metadata"]["labels"] for pod in self.pods.values())
+        return any(of[names.STAGE] == stage and name in ("", of[names.NAME]) for of in labels)
 
     async def _end(self, name: str) -> None:
         plan = Plan.model_validate_json(self.pods[name]["metadata"]["annotations"][names.PLAN])

@@ -87,8 +87,8 @@ def values(node: Schema) -> Iterator[tuple[str, Any]]:
         case "string":
             yield from {"empty": "", "strange": STRANGE, "64 KB": LONG}.items()
             if longest := node.get("maxLength"):
-                yield "as long as may be", "x" * longest
-                yield "one too long", "x" * (longest + 1)
+                yield "as long as may be", _stretched(node, longest)
+                yield "one too long", _stretched(node, longest + 1)
             yield from (((f"enum {value}", value)) for value in node.get("enum", ()))
         case "integer":
             for bound, step in (("minimum", -1), ("maximum", 1)):
@@ -98,13 +98,37 @@ def values(node: Schema) -> Iterator[tuple[str, Any]]:
             yield "huge", 2**62
         case "array":
             yield "empty", []
-            yield "one too many", [example(node["items"])] * (node.get("maxItems", 100) + 1)
+            yield "one too many", _items(node["items"], node.get("maxItems", 100) + 1)
+            if most := node.get("maxItems"):
+                yield "as many as may be", _items(node["items"], most)
         case "object":
             yield "empty", {}
             yield "unknown field", {"nobodyKnows": 1}
-            if isinstance(node.get("additionalProperties"), dict):
-                yield from {"strange key": {STRANGE: "1"}, "strange value": {"key": STRANGE}}.items()
-                yield "64 KB value", {"key": LONG}
+            yield from _of_a_map(node)
+
+
+def _of_a_map(node: Schema) -> Iterator[tuple[str, Any]]:
+    if not isinstance(node.get("additionalProperties"), dict):
+        return
+    yield from {"strange key": {STRANGE: "1"}, "strange value": {"key": STRANGE}, "64 KB value": {"key": LONG}}.items()
+    if most := node.get("maxProperties"):
+        every = {f"key-{number}": example(node["additionalProperties"]) for number in range(most + 1)}
+        yield "one too many", every
+        yield "as many as may be", dict(list(every.items())[:most])
+
+
+def _stretched(node: Schema, length: int) -> str:
+    """A text of this length that fits the pattern, if one that is easily made does."""
+    text = example(node)
+    longer = (text[:-1] + letter * (length - len(text)) + text[-1:] for letter in "x0a")
+    return next((made for made in longer if re.search(node.get("pattern", ""), made)), "x" * length)
+
+
+def _items(node: Schema, number: int) -> list[Any]:
+    """Items of which no two are the same, where they are text that is easily made so."""
+    one = example(node)
+    others = [f"{one}{n}" for n in range(number)] if isinstance(one, str) and "enum" not in node else []
+    return others if others and all(re.search(node.get("pattern", ""), other) for other in others) else [one] * number
 
 
 def put(base: Schema, schema: Schema, path: Path, value: Any) -> Schema:

@@ -30,7 +30,7 @@ AT_ONCE = 12
 BACK_AND_FORTH = 4
 """Of all that are accepted, one in so many becomes good, strange and good again, which takes four times as long."""
 REFUSALS = (400, 422)
-WAITING = ("Suspended", "Queued")
+WAITING = ("Suspended", "Queued", "PodRefused")
 BORROWS = "Collecting waits for the data set of TweetModel"
 
 
@@ -60,7 +60,7 @@ class Subject:
     """One TweetModel among many of a world."""
 
     def __init__(self, world: World, name: str) -> None:
-        self.api, self.namespace, self.name = world.api, world.namespace, name
+        self.api, self.kubelet, self.namespace, self.name = world.api, world.kubelet, world.namespace, name
 
     async def apply(self, spec: Schema) -> bool:
         """Makes it, or gives it another spec; whether the API server takes that."""
@@ -78,23 +78,25 @@ class Subject:
         while not (conditions := {c["type"]: c for c in (await self.status()).get("conditions", [])}):
             assert time.monotonic() - began < STATED_SECONDS, f"{self.name} says nothing"
             await asyncio.sleep(0.2)
-        while not _is_there(conditions):
+        while not self._is_there(conditions):
             assert time.monotonic() - began < AT_REST_SECONDS, f"{self.name} goes on: {conditions['Ready']}"
             await asyncio.sleep(0.2)
             conditions = {c["type"]: c for c in (await self.status()).get("conditions", [])} or conditions
         assert conditions["Ready"]["message"]
         return {kind: (c["status"], c["reason"]) for kind, c in conditions.items()}
 
+    def _is_there(self, conditions: dict[str, Any]) -> bool:
+        """Whether it trains, with a pod that the cluster takes, or waits for somebody."""
+        ready = conditions["Ready"]
+        if ready["reason"] == "Training":
+            return self.kubelet.runs("train", self.name)
+        waits = ready["reason"] in WAITING or ready["message"].startswith(BORROWS)
+        return waits or conditions["Stalled"]["status"] == "True"
+
     async def outcome(self) -> dict[str, Any]:
         """The same without its stages: what is known of them once, stays known."""
         said = await self.stated()
         return {kind: said[kind] for kind in ("Ready", "Reconciling", "Stalled")}
-
-
-def _is_there(conditions: dict[str, Any]) -> bool:
-    ready = conditions["Ready"]
-    waits = ready["reason"] in WAITING or ready["message"].startswith(BORROWS)
-    return ready["reason"] == "Training" or waits or conditions["Stalled"]["status"] == "True"
 
 
 async def comes_to(look: Callable[[], Awaitable[JsonObject]], expected: JsonObject) -> None:
