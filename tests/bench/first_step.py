@@ -1,4 +1,7 @@
-"""What a new training pod does until its first step has ended, its data set and model being there."""
+"""What a new training pod does until its first step has ended, its data set and model being there.
+
+It is all done by way of `learn`, so that it imports what a pod does.
+"""
 
 import os
 import tempfile
@@ -8,9 +11,7 @@ import generate as archive
 from transformers import TrainerCallback
 
 from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training
-from tweetmodel_trainer import base_model
-from tweetmodel_trainer.blocks import Blocks
-from tweetmodel_trainer.finetune import finetune
+from tweetmodel_trainer import learn
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 
@@ -26,10 +27,11 @@ def main() -> None:
     posts = [Post("ada", str(number), str(tweet["full_text"])) for number, tweet in enumerate(archive.tweets(1))]
     with tempfile.TemporaryDirectory() as folder:
         workdir, source = Path(folder), BaseModelSource(scratch=ScratchModel())
-        model, tokenizer = base_model.load(source, None, [post.text for post in posts], workdir)
-        blocks = Blocks(posts, tokenizer, 1, 64, 42)
+        model, tokenizer = learn.base_model.load(source, None, [post.text for post in posts], workdir)
+        blocks = learn.Blocks(posts, tokenizer, 1, 64, 42)
         training = Training(epochs=1, batch_size=8, block_size=64)
-        finetune(model, blocks, training, workdir, None, lambda *_: None, Progress({}), (0, 100), callbacks=[Enough()])
+        how = workdir, None, lambda *_: None, Progress({}), (0, 100)
+        learn.finetune(model, blocks, training, *how, callbacks=[Enough()])
 
 
 if __name__ == "__main__":

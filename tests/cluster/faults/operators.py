@@ -60,6 +60,10 @@ class Process:
         with self._clock.get_lock():
             self._clock.value -= span.total_seconds()
 
+    def goes_with_the_cluster(self) -> None:
+        """Puts its clock to the cluster's, which tells how long a Job has had no pod."""
+        self.pass_time(datetime.now(UTC) - BEGINNING)
+
 
 def _run(environment: dict[str, str], log: Path, clock: "Synchronized[float]") -> None:
     from tweetmodel_operator import main

@@ -40,7 +40,7 @@ def test_a_model_that_recites_is_told_so() -> None:
     assert "75% of its samples repeat a training post (of the author's own other posts 50% do)" not in told.sentence
     told = assessed(samples=(*POSTS, *(text + "!!" for text in POSTS)))
     assert "100% of its samples repeat a training post (of the author's own other posts 50% do)" in told.sentence
-    assert told.status.copy_share == "1"
+    assert told.evaluation.copy_share == "1"
 
 
 def test_scores_of_accounts_add_up() -> None:
@@ -49,7 +49,7 @@ def test_scores_of_accounts_add_up() -> None:
     told = assess({"ada": scores(6, 300), "bob": scores(6)}, both, [Sample("", "new")], MIX, HELD_OUT, TOKENS)
     by_author = told.to_json()["byAuthor"]
     assert {handle: row["after"]["loss"] for handle, row in by_author.items()} == {"ada": 2, "bob": 4}
-    assert told.status.loss == "2.5"
+    assert told.evaluation.loss == "2.5"
 
 
 def test_each_author_of_a_mix_is_told_apart() -> None:
@@ -92,18 +92,18 @@ def test_the_voice_of_the_model_is_that_of_its_unprompted_samples() -> None:
 def test_without_samples_nothing_is_said_of_them() -> None:
     told = assessed(samples=())
     assert told.model is None
-    assert told.status.copy_share is None
+    assert told.evaluation.copy_share is None
     assert json.loads(json.dumps(told.to_json()))["samples"]["count"] == 0
 
 
 def test_an_account_whose_held_out_posts_are_all_empty_has_figures() -> None:
     empty = {"ada": Scores(12.0, 4, 0)}
     told = assess(empty, empty, [], {"ada": POSTS}, HELD_OUT, {"ada": 30})
-    assert told.status.bits_per_byte == "17.31"
+    assert told.evaluation.bits_per_byte == "17.31"
 
 
 def test_an_infinite_perplexity_stays_a_number() -> None:
     told = assessed(before=800)
     assert math.isinf(total(told.before.values()).perplexity)
     assert json.loads(json.dumps(told.to_json(), allow_nan=False))["heldOut"]["before"]["perplexity"] == LARGEST
-    assert told.status.perplexity_before == "9.999e+99"
+    assert told.evaluation.perplexity_before == "9.999e+99"

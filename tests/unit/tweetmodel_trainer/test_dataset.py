@@ -41,7 +41,7 @@ def test_no_text_is_in_both_parts(tmp_path: Path) -> None:
 
 
 def test_a_tenth_is_held_out() -> None:
-    share = sum(dataset.is_held_out(f"post {n}", 1) for n in range(10_000)) / 10_000
+    share = len(held_out([f"post {n}" for n in range(10_000)], 1)) / 10_000
     assert 0.09 < share < 0.11
 
 
@@ -195,3 +195,12 @@ def test_what_else_was_left_out_is_told() -> None:
     assert "10 of 20 posts kept (3 retweets, 4 replies, 1 duplicates and 2 short ones left out)" in dataset.sentence(
         {"ada": count}
     )
+
+
+def test_posts_that_tell_no_language_are_counted_where_one_is_asked_for(tmp_path: Path) -> None:
+    many = [post._replace(language=("en", "", "und", "de")[n % 4]) for n, post in enumerate(posts(400))]
+    for asked, unlabelled in ((), 0), (("en",), 200):
+        counts, how = {"ada": Counts()}, Cleaning(languages=asked)
+        dataset.write(cleaned(many, counts["ada"], how), counts, 1, tmp_path, how)
+        assert json.loads((tmp_path / dataset.INFO).read_text())["total"]["unlabelled"] == unlabelled
+        assert ("300 of 400 posts kept, 200 of no known language (" in dataset.sentence(counts)) == bool(asked)

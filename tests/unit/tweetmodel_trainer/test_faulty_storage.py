@@ -123,12 +123,18 @@ def test_a_data_set_is_the_right_one_or_does_not_count(
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [faulty_s3.takes_it_and_resets, faulty_s3.keeps_half],
-    ids=lambda fault: fault.__name__,
+    ("fault", "lasts"),
+    [
+        (faulty_s3.takes_it_and_resets, True),
+        (faulty_s3.keeps_half, True),
+        (faulty_s3.busy, False),
+        (faulty_s3.breaks_off, False),
+        (faulty_s3.answers_other_bytes, False),
+    ],
+    ids=lambda value: getattr(value, "__name__", "from then on" if value else "once"),
 )
 def test_a_model_is_the_right_one_or_does_not_count(
-    fault: Fault, faulty: FaultyS3, collecting: Plan, run: Any, storage: Storage, tmp_path: Path
+    fault: Fault, lasts: bool, faulty: FaultyS3, collecting: Plan, run: Any, storage: Storage, tmp_path: Path
 ) -> None:
     collected = run(collecting)[1].dataset
     reference = DatasetReference(uri=collected.uri, digest=collected.digest)
@@ -136,8 +142,8 @@ def test_a_model_is_the_right_one_or_does_not_count(
     plan = collecting.model_copy(update={"stage": "train", "run": identity, "dataset": reference})
     faulty.asked.clear()
     _, calm = run(plan.model_copy(update={"name": "calm"}))
-    _, lasting = chosen(fault, faulty.asked)
-    with faulty.spoiling(fault, lasting):
+    once, lasting = chosen(fault, faulty.asked)
+    with faulty.spoiling(fault, lasting if lasts else once):
         code, report = run(plan)
     check(code, report)
     assert code != ExitCode.DONE or whole(plan.layout.results(identity), storage, tmp_path)

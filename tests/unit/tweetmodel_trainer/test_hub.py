@@ -19,7 +19,7 @@ import hostile
 from finished import about
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository, LocalReference
-from tweetmodel_trainer.card import card
+from tweetmodel_trainer.card import HERE, card
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.generate import printable
 from tweetmodel_trainer.hub import LONGEST, push, repository_name
@@ -142,12 +142,13 @@ def test_pushing_the_same_again_commits_nothing(hub: Hub, folder: Path) -> None:
     assert hub.private == {"us/ada": False}
 
 
-def test_the_card_shows_its_preview_on_the_hub_and_stays_as_it_was_otherwise(hub: Hub, folder: Path) -> None:
+def test_the_card_on_the_hub_shows_its_preview_and_loads_by_name_and_stays_otherwise(hub: Hub, folder: Path) -> None:
     url = push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
     _, front, body = hub.repositories["us/ada"]["README.md"].decode().split("---\n", 2)
     _, front_before, body_before = CARD.split("---\n", 2)
     assert yaml.safe_load(front) == yaml.safe_load(front_before) | {"thumbnail": f"{url}/resolve/main/predictions.png"}
-    assert body == body_before
+    assert 'pipeline("text-generation", model="us/ada")\n' in body
+    assert body == body_before.replace(HERE, 'model="us/ada")')
 
 
 def test_the_repository_holds_the_folder_and_nothing_of_an_earlier_model(hub: Hub, folder: Path) -> None:

@@ -105,6 +105,21 @@ def test_a_revision_is_read_as_its_files_are(hub: Hub, tmp_path: Path) -> None:
     assert hub.tokens == {"Bearer hf_x"}
 
 
+def test_where_the_hub_made_no_parquet_the_files_themselves_are_read(hub: Hub, tmp_path: Path) -> None:
+    """As of many a private data set."""
+    hub.files["main"] = {"data/tweets-train.csv": b"text\none\n", "data/tweets-test.csv": b"text\nx\n"}
+    assert texts(tmp_path, token="hf_x") == ["one"]
+    with pytest.raises(Failure, match="ada/tweets at main has no file of the split dev"):
+        texts(tmp_path, split="dev")
+    with pytest.raises(Failure, match="ada/tweets at v2 does not exist on the Hub"):
+        texts(tmp_path, revision="v2")
+
+
+def test_a_json_file_is_read_line_by_line_and_none_that_only_describes_the_data(hub: Hub, tmp_path: Path) -> None:
+    hub.files["main"] = {"tweets.json": b'{"text": "one"}\n{"text": "two"}\n', "dataset_infos.json": b"{}"}
+    assert texts(tmp_path) == ["one", "two"]
+
+
 def test_rows_without_ids_are_numbered_across_files(hub: Hub, tmp_path: Path) -> None:
     hub.files[CONVERTED] = {
         "default/train/0000.parquet": table("one", "two"),

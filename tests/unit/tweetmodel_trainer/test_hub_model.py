@@ -40,6 +40,8 @@ class Hub:
         self.served: dict[str, bytes] = {}
         """What is served in place of a file, though its hash is told as before."""
         self.tells_hashes = True
+        self.refusal: tuple[int, dict[str, str]] | None = None
+        """Status and headers."""
         self.asked: list[str] = []
         self.tokens: set[str | None] = set()
         outer = self
@@ -48,8 +50,8 @@ class Hub:
             def do_GET(self) -> None:
                 outer.tokens.add(self.headers["Authorization"])
                 url = urlsplit(self.path)
-                headers, content = outer.answer(self.command, unquote(url.path), "blobs" in parse_qs(url.query))
-                self.send_response(200)
+                status, headers, content = outer.answer(self.command, unquote(url.path), "blobs" in parse_qs(url.query))
+                self.send_response(status)
                 for name, value in ({"Content-Length": str(len(content))} | headers).items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -63,19 +65,21 @@ class Hub:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
-    def answer(self, method: str, path: str, blobs: bool) -> tuple[dict[str, str], bytes]:
+    def answer(self, method: str, path: str, blobs: bool) -> tuple[int, dict[str, str], bytes]:
+        if self.refusal:
+            return *self.refusal, b"{}"
         if path.startswith(api := f"/api/models/{NAME}/"):
             self.asked.append(path.removeprefix(api) + ("?blobs" if blobs else ""))
             kind, revision = path.removeprefix(api).split("/")[:2]
             commit = self.main if revision == "main" else revision
             rows = [self._row(name, body, blobs, kind == "tree") for name, body in self.commits[commit].items()]
             told = rows if kind == "tree" else {"id": NAME, "sha": commit, "siblings": rows}
-            return {"Content-Type": "application/json"}, json.dumps(told).encode()
+            return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
         commit, _, name = path.removeprefix(f"/{NAME}/resolve/").partition("/")
         if method == "GET":
             self.asked.append(name)
         body = self.served.get(name, self.commits[commit][name])
-        return {"ETag": f'"{_sha256(self.commits[commit][name])}"', "X-Repo-Commit": commit}, body
+        return 200, {"ETag": f'"{_sha256(self.commits[commit][name])}"', "X-Repo-Commit": commit}, body
 
     def _row(self, name: str, body: bytes, blobs: bool, tree: bool) -> dict[str, Any]:
         if not (tree or (blobs and self.tells_hashes)):
@@ -154,6 +158,46 @@ def test_a_token_for_the_base_model_goes_with_each_request(
     monkeypatch.setenv("BASE_MODEL_TOKEN", "hf_secret")
     assert fetched() == WANTED
     assert hub.tokens == {"Bearer hf_secret"}
+
+
+GATED, UNKNOWN = {"X-Error-Code": "GatedRepo"}, {"X-Error-Code": "RepoNotFound"}
+DISABLED = {"X-Error-Message": "Access to this resource is disabled."}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "reason", "sentence"),
+    [
+        (
+            403,
+            GATED,
+            Reason.BASE_MODEL_MISSING,
+            r"accept its terms there and name a Secret .* baseModel\.hub\.secretRef",
+        ),
+        (403, GATED, Reason.BASE_MODEL_MISSING, r"or put a copy into storage \(baseModel\.s3\)"),
+        (401, UNKNOWN, Reason.BASE_MODEL_MISSING, r"or is private: .* baseModel\.hub\.secretRef"),
+        (404, {"X-Error-Code": "RevisionNotFound"}, Reason.BASE_MODEL_MISSING, "does not exist on the Hub"),
+        (403, DISABLED, Reason.BASE_MODEL_MISSING, r"refuses .* \(HTTP 403: Access to this resource is disabled\.\)"),
+        (400, {}, Reason.BASE_MODEL_MISSING, r"refuses .* \(HTTP 400\)"),
+        (408, {}, Reason.HUB_UNREACHABLE, r"the Hub does not answer \(HTTP 408\)"),
+        (503, {}, Reason.HUB_UNREACHABLE, r"the Hub does not answer \(HTTP 503\)"),
+    ],
+)
+@pytest.mark.parametrize("revision", ["main", FIRST])
+def test_only_a_hub_that_may_answer_later_is_asked_again(
+    hub: Hub, fetched: Any, status: int, headers: dict[str, str], reason: Reason, sentence: str, revision: str
+) -> None:
+    hub.refusal = status, headers
+    with pytest.raises(Failure, match=sentence) as failure:
+        fetched(revision)
+    assert failure.value.reason is reason
+
+
+def test_a_hub_that_refuses_the_files_alone_is_not_asked_again(hub: Hub, fetched: Any) -> None:
+    answer = hub.answer
+    hub.answer = lambda *asked: (403, DISABLED, b"{}") if "/resolve/" in asked[1] else answer(*asked)
+    with pytest.raises(Failure, match="the Hub refuses") as failure:
+        fetched()
+    assert failure.value.reason is Reason.BASE_MODEL_MISSING
 
 
 def test_a_file_that_is_damaged_in_the_cache_is_fetched_again(hub: Hub, fetched: Any, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tweetmodel_trainer.originality import RUN, best, flagged, share_of_copies, share_of_duplicates
+from tweetmodel_trainer.originality import RUN, flagged, ranked, share_of_copies, share_of_duplicates
 from tweetmodel_trainer.sample import Sample
 
 POST = "The gull has taken my sandwich again and the fog did nothing to stop it."
@@ -52,8 +52,8 @@ def test_unprompted_samples_come_first_whole_copies_last_and_duplicates_never() 
         Sample("", "free"),
         Sample("", "free", duplicate=True),
     ]
-    assert [sample.text for sample in best(samples, 10)] == ["free", "shared", "I'm prompted", "copied"]
-    assert [sample.text for sample in best(samples, 1)] == ["free"]
+    assert [sample.text for sample in ranked(samples, 10)] == ["free", "shared", "I'm prompted", "copied"]
+    assert [sample.text for sample in ranked(samples, 1)] == ["free"]
 
 
 def test_shares_of_no_samples_are_zero() -> None:

@@ -68,6 +68,13 @@ def test_the_page_shows_samples_evaluation_data_and_lineage() -> None:
         assert told in html, told
 
 
+def test_what_early_stopping_measured_is_drawn() -> None:
+    html = page(about(held_out_losses=((130, 3.2), (260, 3.0), (390, 3.4)), kept=260))
+    assert html.count("<circle") - page(about()).count("<circle") == 3
+    assert "the small ones after each epoch" in html
+    assert "the small ones" not in page(about())
+
+
 def test_a_whole_copy_of_a_post_is_counted_and_not_shown() -> None:
     html = page(about(texts=("new", POSTS[1])))
     assert POSTS[1] not in html

@@ -386,7 +386,8 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put("archive.zip", MANY)
-    plan = make_plan(training=SHORT, generation={"samples": 3, "prompts": ["", "gull"], "maxTokens": 20})
+    careful = SHORT | {"earlyStopping": {"patience": 1}}
+    plan = make_plan(training=careful, generation={"samples": 3, "prompts": ["", "gull"], "maxTokens": 20})
     plan = training(plan, run(plan)[1])
     code, report = run(plan)
     assert (code, report.outcome) == (ExitCode.DONE, "Succeeded")
@@ -404,6 +405,7 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     exec(re.search(r"```python\n(.*?)```", card, re.DOTALL)[1], {})  # what it tells its reader to do works
     storage.fetch(report.model.page.rpartition("/")[0], tmp_path / "page")
     assert sorted(path.name for path in (tmp_path / "page").iterdir()) == ["index.html", "predictions.png"]
+    assert (tmp_path / "page" / "index.html").read_text().count("<circle class=") == 3  # before, after, and the epoch
     assert write("gull", max_new_tokens=10, do_sample=False)[0]["generated_text"].startswith("gull")
 
     again_code, again = run(plan)
@@ -652,6 +654,22 @@ def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(
     assert report.reason is Reason.OUT_OF_MEMORY
     assert code != ExitCode.DONE
     assert "training.batchSize" in report.message
+
+
+def test_a_run_that_diverged_leaves_its_metrics_and_no_results(
+    make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str, storage: Storage
+) -> None:
+    put("archive.zip", MANY)
+    plan = make_plan(training=SHORT | {"learningRate": "1e30", "batchSize": 16})
+    plan = training(plan, run(plan)[1])
+    _, report = run(plan)
+    assert report.reason is Reason.DIVERGED
+    assert storage.names(f"{plan.layout.root}/runs/{plan.run}") == ["metrics.jsonl"]
+    key = f"models/default/ada/runs/{plan.run}/metrics.jsonl"
+    rows = [json.loads(line) for line in s3.get_object(Bucket=bucket, Key=key)["Body"].read().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[0]["loss"] > 0
+    assert rows[-1]["loss"] is None
 
 
 def test_a_data_set_that_was_changed_is_not_trained_on(

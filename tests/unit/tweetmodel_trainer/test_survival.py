@@ -88,7 +88,7 @@ STOPPED_TRAINING = [
     (STEP, 2),
     ("tweetmodel_trainer.learn:evaluate_each", 2),
     ("tweetmodel_trainer.learn:generate", 1),
-    ("tweetmodel_trainer.pipeline:_write_lines", 1),
+    ("tweetmodel_trainer.pipeline:_lines", 1),
     ("tweetmodel_trainer.hub:push", 1),
 ]
 """In this order each stop comes after what the pods before have saved."""

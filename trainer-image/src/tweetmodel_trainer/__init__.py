@@ -1,3 +1,1 @@
 """The trainer: stages from files to files, run by `pipeline` between S3 and the report."""
-
-__version__ = "0.1.0"

@@ -4,8 +4,9 @@ They are pure functions of it, so the same run is told in the same words, whoeve
 """
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,7 @@ ROWS = (
     ("Forgotten, left out", "forgotten"),
     ("Naming accounts that must not appear, left out", "barred"),
     ("Kept", "kept"),
+    ("Kept, of no known language", "unlabelled"),
     ("Characters kept", "characters"),
 )
 """What is told of each account's posts where any account has some: a name, and the field of `Counts`."""
@@ -96,6 +98,10 @@ class About:
     start: str | None
     """Digest of the earlier model that it went on from; absent where it started from the base itself."""
     versions: Mapping[str, str]
+    held_out_losses: tuple[tuple[int, float], ...] = ()
+    """By step, after each epoch: early stopping measures them."""
+    kept: int | None = None
+    """The step that the weights are of, where it is not the last."""
 
     @property
     def handles(self) -> list[str]:
@@ -123,11 +129,12 @@ class About:
     def recipe(self) -> list[tuple[str, str]]:
         """How it was trained: a name and a value."""
         how, stopping = self.training, self.training.early_stopping
+        judged = "judged by the held-out posts that it is evaluated on too"  # so the choice flatters the figures
         rows = {
             "Method": f"LoRA of rank {how.lora_rank}" if how.method == "LoRA" else how.method,
             "Epochs": str(how.epochs),
             "Optimizer steps": f"{self.steps:,}",
-            "Early stopping": f"patience {stopping.patience}.{self.remark}" if stopping else "",
+            "Early stopping": f"patience {stopping.patience}, {judged}.{self.remark}" if stopping else "",
             "Learning rate": f"{how.learning_rate}, falling along a cosine",
             "Block size": f"{how.block_size} tokens",
             "Batch size": str(how.batch_size),
@@ -212,13 +219,20 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         bfloat16=learnt.bfloat16,
         steps=learnt.steps,
         remark=learnt.remark,
-        losses=tuple((int(row["step"]), row["loss"]) for row in learnt.log if "loss" in row),
+        losses=_losses(learnt.log, "loss"),
         assessment=learnt.assessment,
         run=plan.run,
         dataset_digest=plan.dataset.digest,
         start=plan.start.digest if plan.start else None,
         versions={name: version(name) for name in SOFTWARE},
+        held_out_losses=_losses(learnt.log, "heldout_loss"),
+        kept=learnt.kept,
     )
+
+
+def _losses(log: Sequence[Mapping[str, float]], name: str) -> tuple[tuple[int, float], ...]:
+    """A loss by step; one that is no number, of an epoch that was not kept, can't be drawn."""
+    return tuple((int(row["step"]), row[name]) for row in log if math.isfinite(row.get(name, math.nan)))
 
 
 def licence_of(folder: Path) -> str | None:

@@ -89,7 +89,7 @@ class Assessment:
         return told
 
     @property
-    def status(self) -> Evaluation:
+    def evaluation(self) -> Evaluation:
         """The figures as the status has them."""
         before, after = total(self.before.values()), total(self.after.values())
         return Evaluation(
@@ -104,7 +104,7 @@ class Assessment:
     @property
     def figures(self) -> dict[str, float]:
         """The same, by the names that trackers give what was measured on held-out posts."""
-        return {f"eval_{name}": float(value) for name, value in self.status.model_dump(exclude_none=True).items()}
+        return {f"eval_{name}": float(value) for name, value in self.evaluation.model_dump(exclude_none=True).items()}
 
     def to_json(self) -> dict[str, object]:
         """What evaluation.json holds."""

@@ -12,12 +12,14 @@ from markupsafe import Markup
 
 from tweetmodel_trainer.about import COLUMNS, About
 from tweetmodel_trainer.assessment import LARGEST
-from tweetmodel_trainer.originality import best
+from tweetmodel_trainer.originality import ranked
 from tweetmodel_trainer.scores import total
 
 SAMPLES_SHOWN = 10
 WIDGET = "My dream is"
 """The prompt that huggingtweets offered."""
+HERE = 'model=".")  # the folder with this file, or its name on the Hub'
+"""How the card's example ends its call; a copy on the Hub says its name instead."""
 
 _MARKS = re.compile(r"[\\`*_{}\[\]<>()#+!|~$^=]")
 
@@ -27,9 +29,10 @@ def card(about: About) -> str:
     body = _TEMPLATE.render(
         about=about,
         columns=COLUMNS,
+        here=Markup(HERE),
         before=total(about.assessment.before.values()),
         after=total(about.assessment.after.values()),
-        samples=best(about.assessment.samples, SAMPLES_SHOWN),
+        samples=ranked(about.assessment.samples, SAMPLES_SHOWN),
     )
     return str(ModelCard(f"---\n{_metadata(about).to_yaml()}\n---\n\n{body}"))
 

@@ -145,6 +145,8 @@ class Counts:
     forgotten: int = 0
     barred: int = 0
     """Posts of an account of cleaning.never, or that mention one."""
+    unlabelled: int = 0
+    """Kept posts that tell no language, where cleaning.languages asks for one."""
     budget_spent: bool = False
     """Whether the budget of the X API ended the reading."""
     first: str = ""
@@ -180,6 +182,7 @@ def cleaned(posts: Iterable[Post], counts: Counts, how: Cleaning = DEFAULT) -> I
             dropped_as = _first(text_drops, text)
         if dropped_as is None:
             counts.keep(text, post.created)
+            counts.unlabelled += bool(how.languages) and post.language not in how.languages
             yield Post(post.handle, strip_controls(post.id), text)
         else:
             setattr(counts, dropped_as, getattr(counts, dropped_as) + 1)

@@ -1,6 +1,7 @@
 """Draws a loss curve as SVG for a page's own style sheet: no plotting library, no script, colours by class.
 
-Steps go across, nats a token up. The training loss is a line; the held-out loss before and after is two dots.
+Steps go across, nats a token up. The training loss is a line; the held-out loss before and after is two dots, and what
+was measured of it on the way are smaller ones.
 """
 
 from collections.abc import Sequence
@@ -12,29 +13,35 @@ Point = tuple[int, float]
 """Step and loss."""
 
 
-def curve(losses: Sequence[Point], before: float, after: float) -> str:
-    """The SVG; `before` and `after` are held-out losses. Nothing of it comes from a text."""
-    last = max([step for step, _ in losses], default=1)
-    highest = max([loss for _, loss in losses] + [before, after]) * 1.05 or 1.0
+def curve(losses: Sequence[Point], before: float, after: Point, between: Sequence[Point] = ()) -> str:
+    """The SVG; all but `losses` are held-out losses, `after` at the step of the weights that were kept.
+
+    Nothing of it comes from a text.
+    """
+    told = [*losses, *between, (0, before), after]
+    last, highest = max(step for step, _ in told), max(loss for _, loss in told) * 1.05 or 1.0
 
     def place(step: float, loss: float) -> tuple[float, float]:
         across = LEFT + step / last * (WIDTH - LEFT - RIGHT)
         return round(across, 1), round(HEIGHT - BOTTOM - loss / highest * (HEIGHT - TOP - BOTTOM), 1)
 
     line = " ".join(f"{x},{y}" for x, y in (place(*point) for point in losses))
-    (x0, y0), (x1, y1) = place(0, before), place(last, after)
+    small = "".join(f'<circle class="dot" cx="{x}" cy="{y}" r="3"/>' for x, y in (place(*point) for point in between))
+    (x0, y0), (x1, y1) = place(0, before), place(*after)
+    anchor_of_after = "end" if x1 > WIDTH / 2 else "start"
     return (
         f'<svg class="curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Loss by step: training as a line, '
-        f'held-out posts {before:.2f} before and {after:.2f} after">'
+        f'held-out posts {before:.2f} before and {after[1]:.2f} after">'
         + "".join(_level(value, place(0, value)[1]) for value in levels(highest))
         + "".join(
             f'<text class="tick" x="{place(step, 0)[0]}" y="{HEIGHT - 8}" text-anchor="{anchor}">{text}</text>'
             for step, anchor, text in ((0, "start", "step 0"), (last, "end", f"{last:,}"))
         )
         + (f'<polyline class="line" points="{line}"/>' if len(losses) > 1 else "")
+        + small
         + f'<circle class="dot" cx="{x0}" cy="{y0}" r="5"/><circle class="dot" cx="{x1}" cy="{y1}" r="5"/>'
         f'<text class="mark" x="{x0 + 12}" y="{y0 + 4}">{before:.2f} before</text>'
-        f'<text class="mark" x="{x1}" y="{y1 - 14}" text-anchor="end">{after:.2f} after</text></svg>'
+        f'<text class="mark" x="{x1}" y="{y1 - 14}" text-anchor="{anchor_of_after}">{after[1]:.2f} after</text></svg>'
     )
 
 

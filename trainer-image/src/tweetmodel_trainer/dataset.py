@@ -53,11 +53,6 @@ def place(text: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def is_held_out(text: str, seed: int) -> bool:
-    """Whether a text is set apart to test the model, where enough others are not."""
-    return place(text, seed) < HELD_OUT_SHARE
-
-
 def cut(lowest: float, highest: float) -> float:
     """Texts whose place is below it are held out: the share, moved as little as leaves no part empty.
 
@@ -88,7 +83,8 @@ def check(counts: dict[str, Counts]) -> None:
 def sentence(counts: dict[str, Counts]) -> str:
     """What a person should know of the data set, with a warning where it is small."""
     sum_ = total(counts)
-    told = f"{sum_.kept:,} of {sum_.downloaded:,} posts kept ({_left_out(sum_)}), {sum_.characters:,} characters."
+    kept = f"kept, {sum_.unlabelled:,} of no known language" if sum_.unlabelled else "kept"
+    told = f"{sum_.kept:,} of {sum_.downloaded:,} posts {kept} ({_left_out(sum_)}), {sum_.characters:,} characters."
     small = [f"@{handle}" for handle, count in counts.items() if count.characters < FEW_CHARACTERS]
     if small:
         told += f" {', '.join(small)} has fewer than {FEW_CHARACTERS:,}: more posts would make a better model."

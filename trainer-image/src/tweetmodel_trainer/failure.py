@@ -1,6 +1,6 @@
 """The one family of errors that a user can cause: a reason from the contract and a sentence.
 
-Raised where it is known what happened; turned into report and exit code in one place (`__main__`).
+Raised where it is known what happened; turned into report and exit code in one place (`command`).
 """
 
 from tweetmodel_api.reasons import Reason

@@ -35,11 +35,12 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Training
 from tweetmodel_trainer import lora
-from tweetmodel_trainer.best import Best
 from tweetmodel_trainer.blocks import Blocks
+from tweetmodel_trainer.early_stopping import Best
 from tweetmodel_trainer.evaluate import IGNORED
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Request, deferred
+from tweetmodel_trainer.metrics import rows
 from tweetmodel_trainer.parallel import agree, processes
 from tweetmodel_trainer.progress import Progress
 
@@ -148,6 +149,22 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
 
 
 @dataclass(frozen=True)
+class Task:
+    """What the processes of all GPUs train on, and how."""
+
+    blocks: Blocks
+    training: Training
+    workdir: Path
+    resume_from: Path | None
+    gpus: int
+
+    @property
+    def steps(self) -> int:
+        """That all epochs take."""
+        return math.ceil(len(self.blocks) / self.training.batch_size)
+
+
+@dataclass(frozen=True)
 class Trained:
     """What the loop leaves besides the model, which it changes in place."""
 
@@ -198,26 +215,23 @@ def finetune(
     def tell(done: float, remaining: float, loss: float) -> None:
         progress.say(begin + done * (end - begin), remaining, **({"loss": loss} if loss == loss else {}))
 
-    planned, best = math.ceil(len(blocks) / training.batch_size), None
+    task, best = Task(blocks, training, workdir, resume_from, gpus), None
     if training.early_stopping and score:
-        ends = frozenset(math.ceil(end / training.batch_size) for end in blocks.ends)
+        ends = frozenset(math.ceil(read / training.batch_size) for read in blocks.ends)
         best = Best(model, partial(_in_float32, model, score), training.early_stopping.patience, ends, workdir / "best")
         if resume_from:
             best.restore(resume_from)
     if best and best.over:  # stopped early, then interrupted
         state = TrainerState.load_from_json(str(resume_from / TRAINER_STATE_NAME))
         for callback in callbacks:
-            arguments = _arguments(training, len(blocks), workdir, gpus)
-            callback.on_train_begin(arguments, state, TrainerControl(), model=model)
+            callback.on_train_begin(_arguments(task), state, TrainerControl(), model=model)
     else:
-        rest = blocks, training, workdir, resume_from, gpus
-        with deferred() as stop, processes(gpus, follow, model.config, *rest):
+        with deferred() as stop, processes(gpus, follow, model.config, task):
             saving = Saving(training.checkpoint_seconds, stop, publish, tell, best)
-            state = _train(model, *rest, saving, *callbacks)
+            state = _train(model, task, saving, *callbacks)
     if best:
         best.take()
-    log = [row for row in state.log_history if {"loss", "heldout_loss"} & row.keys()]
-    return Trained(state.global_step, planned, best.step if best else state.global_step, log)
+    return Trained(state.global_step, task.steps, best.step if best else state.global_step, rows(state.log_history))
 
 
 def _in_float32(model: PreTrainedModel, score: Callable[[], float]) -> float:
@@ -230,44 +244,28 @@ def _in_float32(model: PreTrainedModel, score: Callable[[], float]) -> float:
             model.forward = mixed
 
 
-def follow(
-    rank: int,
-    config: PreTrainedConfig,
-    blocks: Blocks,
-    training: Training,
-    workdir: Path,
-    resume_from: Path | None,
-    gpus: int,
-) -> None:
+def follow(rank: int, config: PreTrainedConfig, task: Task) -> None:
     """What the process of another GPU does: the same steps, with weights that the first one hands it."""
     disable_progress_bar()
     set_verbosity_error()
     with torch.device(f"cuda:{rank}" if torch.cuda.is_available() else "cpu"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        if training.method == "LoRA":
-            model = lora.attach(model, training.lora_rank)
+        if task.training.method == "LoRA":
+            model = lora.attach(model, task.training.lora_rank)
     silent = Saving(math.inf, Request(), lambda *_: None, lambda *_: None)
-    _train(model, blocks, training, workdir, resume_from, gpus, silent)
+    _train(model, task, silent)
 
 
-def _train(
-    model: PreTrainedModel,
-    blocks: Blocks,
-    training: Training,
-    workdir: Path,
-    resume_from: Path | None,
-    gpus: int,
-    *callbacks: TrainerCallback,
-) -> TrainerState:
+def _train(model: PreTrainedModel, task: Task, *callbacks: TrainerCallback) -> TrainerState:
     trainer = InOrder(
         model=model,
-        args=_arguments(training, len(blocks), workdir, gpus),
-        train_dataset=Even(blocks, training.batch_size) if gpus > 1 else blocks,
+        args=_arguments(task),
+        train_dataset=Even(task.blocks, task.training.batch_size) if task.gpus > 1 else task.blocks,
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(KubeflowCallback)  # it says 100 % when the loop is stopped: we tell ourselves
-    trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    trainer.train(resume_from_checkpoint=str(task.resume_from) if task.resume_from else None)
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # else it stays in mixed precision
     return trainer.state
 
@@ -284,13 +282,12 @@ def in_bfloat16(training: Training) -> bool:
     return training.precision == "BFloat16" or (training.precision == "Auto" and computes_in_bfloat16())
 
 
-def _arguments(training: Training, blocks: int, workdir: Path, gpus: int) -> TrainingArguments:
-    steps = math.ceil(blocks / training.batch_size)
-    gpu = torch.cuda.is_available()
+def _arguments(task: Task) -> TrainingArguments:
+    training, gpu = task.training, torch.cuda.is_available()
     arguments = TrainingArguments(
-        output_dir=str(workdir),
+        output_dir=str(task.workdir),
         num_train_epochs=1,  # the epochs are laid out in the blocks
-        per_device_train_batch_size=training.batch_size // training.gradient_accumulation // gpus,
+        per_device_train_batch_size=training.batch_size // training.gradient_accumulation // task.gpus,
         gradient_accumulation_steps=training.gradient_accumulation,
         activation_checkpointing=training.gradient_checkpointing,
         learning_rate=float(training.learning_rate),
@@ -299,7 +296,7 @@ def _arguments(training: Training, blocks: int, workdir: Path, gpus: int) -> Tra
         use_cpu=not gpu,
         seed=training.seed + int(os.environ.get("RANK", 0)),  # dropout differs between the parts of a step
         save_strategy="no",  # `Saving` asks for checkpoints
-        logging_steps=max(1, steps // LOGGED),
+        logging_steps=max(1, task.steps // LOGGED),
         logging_nan_inf_filter=False,  # else a loss that is no number is logged as the last good one
         report_to=[],
         disable_tqdm=True,

@@ -6,24 +6,22 @@ there besides goes: weights of an earlier model would be loaded with, or instead
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from httpx2 import HTTPError  # what huggingface_hub speaks by
 from huggingface_hub import HfApi, metadata_load, metadata_save
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository
+from tweetmodel_trainer.card import HERE
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.hub_answer import Kind, told_by
 from tweetmodel_trainer.showcase import CARD, PREVIEW
 
 LONGEST = 96
 """Characters that the Hub allows in a repository's name."""
-
-_BUSY = (408, 429)
 
 
 def repository_name(handles: Sequence[str]) -> str:
@@ -42,7 +40,7 @@ def repository_name(handles: Sequence[str]) -> str:
 def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) -> str:
     """Creates the repository where it is missing and commits the folder to it; returns its address.
 
-    The folder's card is given the address of its preview, which is known only now.
+    The folder's card is given the repository's name and the address of its preview, which are known only now.
 
     Raises:
         Failure: HubDenied or HubUnreachable.
@@ -53,11 +51,14 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
         sentence = f"no token for {name} was found: put one into the key token of publish.huggingFace.secretRef."
         raise Failure(Reason.HUB_DENIED, sentence)
     api = HfApi(token=token)
-    with _refusals(name):
+    with told_by(partial(_failure, name)):
         repository = api.create_repo(name, private=target.private, exist_ok=True)
     preview = {"thumbnail": f"{repository}/resolve/main/{PREVIEW}"}
-    metadata_save(folder / CARD, (metadata_load(folder / CARD) or {}) | preview)
-    with _refusals(name):
+    card = folder / CARD
+    loaded_by_name = card.read_text(encoding="utf-8").replace(HERE, f'model="{repository.repo_id}")')
+    card.write_text(loaded_by_name, encoding="utf-8")
+    metadata_save(card, (metadata_load(card) or {}) | preview)
+    with told_by(partial(_failure, name)):
         api.upload_folder(
             repo_id=repository.repo_id,
             folder_path=folder,
@@ -68,33 +69,12 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
     return str(repository)
 
 
-@contextmanager
-def _refusals(name: str) -> Iterator[None]:
-    """What the Hub and the way to it answer, as Failures."""
-    try:
-        yield
-    except HFValidationError as error:
-        raise _denied(name, str(error)) from None
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status >= 500 or status in _BUSY:
-            raise _unreachable(name, f"HTTP {status}") from None
-        raise _denied(name, f"HTTP {status}: {error.server_message or 'no reason given'}") from None
-    except (HTTPError, OSError, RuntimeError) as error:  # the last is what its transfer library raises of the network
-        raise _unreachable(name, type(error).__name__) from None
-
-
-def _denied(name: str, why: str) -> Failure:
-    return Failure(
-        Reason.HUB_DENIED,
-        f"the Hugging Face Hub refuses {name} ({' '.join(why.split())[:200]}): give the token the right to write "
-        "there, or correct publish.huggingFace.repo. The model itself is in storage.",
-    )
-
-
-def _unreachable(name: str, why: str) -> Failure:
-    return Failure(
-        Reason.HUB_UNREACHABLE,
-        f"{name} can't be pushed, because the Hugging Face Hub does not answer ({why}): check the network. "
-        "The model itself is in storage.",
-    )
+def _failure(name: str, kind: Kind, words: str) -> Failure:
+    """What the Hub's answer is to a model that is done."""
+    if kind == "unreachable":
+        reason, what = Reason.HUB_UNREACHABLE, f"{name} can't be pushed, because the Hugging Face Hub does not answer"
+        advice = "check the network"
+    else:
+        reason, what = Reason.HUB_DENIED, f"the Hugging Face Hub refuses {name}"
+        advice = "give the token the right to write there, or correct publish.huggingFace.repo"
+    return Failure(reason, f"{what} ({words}): {advice}. The model itself is in storage.")

@@ -5,24 +5,15 @@ list, nobody asks the Hub for them. The Hub's client looks at sizes alone (huggi
 brings is hashed here: large files have a SHA-256 at the Hub, small ones git's hash.
 """
 
-import errno
 import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's, whichever that is
-    GatedRepoError,
-    HFValidationError,
-    HTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from huggingface_hub.hf_api import RepoSibling
 
 from tweetmodel_api.layout import FileEntry, Manifest
@@ -31,6 +22,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.cache import Cache
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.hub_answer import Kind, told_by
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 """What a model's folder is read from."""
@@ -48,7 +40,7 @@ def commit_of(source: HubModel) -> str:
     """
     if _COMMIT.fullmatch(source.revision):
         return source.revision
-    with _telling(source):
+    with told_by(partial(_failure, source)):
         commit = _api().model_info(source.name, revision=source.revision, timeout=TIMEOUT_SECONDS).sha or ""
     if not _COMMIT.fullmatch(commit):
         raise _unreachable(source, "the Hub does not say which commit that is")
@@ -65,7 +57,7 @@ def fetch(source: HubModel, folder: Path, cache: Cache) -> None:
     kept = cache.listing(source.name, commit)
     if kept and all(cache.take(entry.sha256, folder / entry.path) for entry in kept.files):
         return
-    with _telling(source):
+    with told_by(partial(_failure, source)):
         info = _api().model_info(source.name, revision=commit, files_metadata=True, timeout=TIMEOUT_SECONDS)
         files = [file for file in info.siblings or () if is_wanted(file.rfilename)]
         missing = [f for f in files if not (f.lfs and cache.take(f.lfs.sha256, folder / f.rfilename))]
@@ -119,21 +111,18 @@ def _git_hash(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-@contextmanager
-def _telling(source: HubModel) -> Iterator[None]:
-    """Turns what the Hub's client raises into a Failure."""
-    try:
-        yield
-    except GatedRepoError:
-        sentence = "is gated on the Hub: choose an open model, or put a copy into storage (baseModel.s3)."
-        raise Failure(Reason.BASE_MODEL_MISSING, f"{_named(source)} {sentence}") from None
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
-        sentence = f"{_named(source)} does not exist on the Hub: correct baseModel.hub."
-        raise Failure(Reason.BASE_MODEL_MISSING, sentence) from None
-    except (HTTPError, OSError, RuntimeError, ValueError) as error:  # its transfer library's, and JSON that is none
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise
-        raise _unreachable(source, f"the Hub does not answer ({type(error).__name__})") from None
+def _failure(source: HubModel, kind: Kind, words: str) -> Failure:
+    """What the Hub's answer is to a run."""
+    if kind == "unreachable":
+        return _unreachable(source, f"the Hub does not answer ({words})")
+    token = "a Secret with the key token in baseModel.hub.secretRef"
+    if kind == "missing":
+        sentence = f"{_named(source)} does not exist on the Hub, or is private: correct baseModel.hub, or name {token}."
+    else:
+        terms = "accept its terms there and " if kind == "gated" else ""
+        advice = f"{terms}name {token}, or put a copy into storage (baseModel.s3)"
+        sentence = f"the Hub refuses {_named(source)} ({words}): {advice}."
+    return Failure(Reason.BASE_MODEL_MISSING, sentence)
 
 
 def _unreachable(source: HubModel, why: str) -> Failure:

@@ -53,6 +53,8 @@ class Learnt:
     bfloat16: bool
     """Whether it was trained in it."""
     steps: int
+    kept: int
+    """The step that the weights are of."""
     log: list[dict[str, float]]
     resumed_from_step: int | None
     remark: str = ""
@@ -148,6 +150,7 @@ def learn(
         base_commit=base.hub.revision if base.hub else None,
         bfloat16=in_bfloat16(training),
         steps=trained.steps,
+        kept=trained.kept,
         log=trained.log,
         resumed_from_step=step,
         remark=_early(trained),

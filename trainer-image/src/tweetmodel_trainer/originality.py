@@ -46,7 +46,7 @@ def merged(told: Iterable[Sequence[Sample]]) -> list[Sample]:
     return [max(same, key=lambda sample: KINDS.index(sample.copy)) for same in zip(*told, strict=True)]
 
 
-def best(samples: Sequence[Sample], count: int) -> list[Sample]:
+def ranked(samples: Sequence[Sample], count: int) -> list[Sample]:
     """The samples to show first: no duplicates, whole copies last, unprompted ones and then original ones first."""
     shown = [sample for sample in samples if not sample.duplicate]
     return sorted(shown, key=lambda s: (s.copy == "exact", bool(s.prompt), s.copy == "overlap"))[:count]

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from tweetmodel_trainer.about import COLUMNS, About
 from tweetmodel_trainer.curve import curve
-from tweetmodel_trainer.originality import best
+from tweetmodel_trainer.originality import ranked
 from tweetmodel_trainer.sample import Sample
 from tweetmodel_trainer.scores import total
 
@@ -27,8 +27,9 @@ def page(about: About) -> str:
     """The whole index.html."""
     style = (files("tweetmodel_trainer") / "templates" / "page.css").read_text()
     before, after = total(about.assessment.before.values()), total(about.assessment.after.values())
+    kept = (about.kept or about.steps, after.loss)
     drawn = about.assessment.samples
-    samples = [sample for sample in best(drawn, len(drawn)) if sample.copy != "exact"]
+    samples = [sample for sample in ranked(drawn, len(drawn)) if sample.copy != "exact"]
     return _TEMPLATE.render(
         about=about,
         columns=COLUMNS,
@@ -38,7 +39,7 @@ def page(about: About) -> str:
         parameters=short_number(about.parameters),
         featured=samples[0] if samples else None,
         groups=by_prompt(about.generation.prompts, samples[1:]),
-        curve=Markup(curve(about.losses, before.loss, after.loss)),  # numbers alone
+        curve=Markup(curve(about.losses, before.loss, kept, about.held_out_losses)),  # numbers alone
         style=Markup(style),  # ours
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         share=lambda sample: share_link(sample, about.handles),

@@ -52,13 +52,13 @@ def processes(count: int, follow: Callable[..., None], *arguments: object) -> It
         while not others.join():
             pass
     except ProcessException as failed:
-        raise _told(failed) from None
+        raise _failure_of(failed) from None
     except RuntimeError as error:  # what PyTorch raises here when another process is gone, among much else
         try:
             if not isinstance(error, torch.OutOfMemoryError):
                 others.join(timeout=SECONDS_TO_SAY_WHY)
         except ProcessException as failed:
-            raise _told(failed) from None
+            raise _failure_of(failed) from None
         raise
     finally:
         for process in others.processes:
@@ -101,7 +101,7 @@ def _member(rank: int, count: int, meeting: Path) -> Iterator[None]:
         os.environ |= before
 
 
-def _told(failed: ProcessException) -> Exception:
+def _failure_of(failed: ProcessException) -> Exception:
     logger.error("%s", failed)
     if "OutOfMemoryError" in str(failed):
         return torch.OutOfMemoryError(str(failed))

@@ -14,7 +14,7 @@ from unicodedata import bidirectional
 from PIL import Image, ImageDraw, ImageFont
 
 from tweetmodel_trainer.about import About
-from tweetmodel_trainer.originality import best
+from tweetmodel_trainer.originality import ranked
 
 SIZE = WIDTH, HEIGHT = 1200, 630
 MARGIN = 84
@@ -35,7 +35,7 @@ def picture(about: About) -> bytes:
     image.paste(_sky())
     draw = ImageDraw.Draw(image)
     draw.text((MARGIN - 6, 34), "“", font=_font(150), fill=ACCENT)
-    tweets = [sample.text for sample in best(about.assessment.samples, len(about.assessment.samples))]
+    tweets = [sample.text for sample in ranked(about.assessment.samples, len(about.assessment.samples))]
     _tweet(draw, next((shown(text[:MOST_CHARACTERS]) for text in tweets if _is_legible(text[:MOST_CHARACTERS])), "…"))
     draw.line((MARGIN, 516, MARGIN + 56, 516), fill=ACCENT, width=4)
     draw.text((MARGIN, 536), _cut(f"A model of {about.who}", _font(30), WIDTH - 2 * MARGIN), font=_font(30), fill=PAPER)

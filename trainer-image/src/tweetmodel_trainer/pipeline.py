@@ -10,7 +10,8 @@ the same data set, so there the folder that is complete already stays.
 import gc
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from tweetmodel_trainer.clean import Counts, cleaned
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.forget import forget, forgotten
 from tweetmodel_trainer.gather import gather
-from tweetmodel_trainer.originality import best
+from tweetmodel_trainer.originality import ranked
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage, Torn
@@ -158,18 +159,24 @@ def _train(
     from tweetmodel_trainer import showcase
     from tweetmodel_trainer.about import about
     from tweetmodel_trainer.learn import learn
+    from tweetmodel_trainer.metrics import Metrics
     from tweetmodel_trainer.trackers.events import Results
     from tweetmodel_trainer.trackers.lineage import model_of, run_of
     from tweetmodel_trainer.tracking import Tracking
 
     gc.enable()
 
-    checkpoints = Checkpoints(storage, plan.layout, run, attempt)
+    checkpoints, metrics = Checkpoints(storage, plan.layout, run, attempt), Metrics()
     spec = _from_start(plan.start, plan.spec, storage) if plan.start else plan.spec
     event_files = partial(storage.publish, uri=plan.layout.tensorboard(run), replace=True)
     with Tracking(spec.report_to, run_of(plan), workdir / "trackers", event_files) as tracking:
         posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
-        learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, cache, tracking.callbacks)
+        callbacks = [*tracking.callbacks, metrics]
+        try:
+            learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, cache, callbacks)
+        except Exception:
+            _keep(metrics.so_far, f"{plan.layout.root}/runs/{run}/{METRICS}", storage)
+            raise
         showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
         done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
         if done:
@@ -184,25 +191,32 @@ def _train(
             model=TrainedModel(
                 uri=uri,
                 digest=manifest.digest,
-                evaluation=assessment.status,
+                evaluation=assessment.evaluation,
                 steps=learnt.steps,
                 resumed_from_step=learnt.resumed_from_step,
                 page=f"{page}/{showcase.PAGE}",
             ),
-            samples=tuple(sample.text for sample in best(assessment.samples, MOST_SAMPLES)),
+            samples=tuple(sample.text for sample in ranked(assessment.samples, MOST_SAMPLES)),
         )
-        results = workdir / "results"
+        results, samples = workdir / "results", [asdict(sample) for sample in assessment.samples]
         results.mkdir()
-        _write_lines(results / SAMPLES, [asdict(sample) for sample in assessment.samples])
-        _write_lines(results / METRICS, learnt.log)
+        (results / SAMPLES).write_text(_lines(samples))
+        (results / METRICS).write_text(_lines(learnt.log))
         (results / EVALUATION).write_text(json.dumps(assessment.to_json(), indent=2) + "\n")
         text = encode(report)
         (results / REPORT).write_text(text)
         storage.publish(results, plan.layout.results(run), replace=True)
-        told = Results(model_of(plan, uri, manifest.digest), [asdict(sample) for sample in assessment.samples])
+        told = Results(model_of(plan, uri, manifest.digest), samples)
         missed = tracking.finish(learnt.steps, assessment.figures, told)  # last: a tracker may take a minute to give up
     stored = Report.model_validate_json(text)
     return stored.model_copy(update={"message": stored.message + missed})
+
+
+def _keep(metrics: Sequence[Mapping[str, float | None]], uri: str, storage: Storage) -> None:
+    """Leaves the metrics of a run that failed beside its checkpoints: its results must not look as if it were done."""
+    if metrics:
+        with suppress(Failure):  # which may be what the run failed by
+            storage.write(uri, _lines(metrics).encode())
 
 
 def _from_start(start: Start, spec: TweetModelSpec, storage: Storage) -> TweetModelSpec:
@@ -256,5 +270,5 @@ def purge(plan: Plan, storage: Storage) -> Report:
     return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=f"{plan.layout.root} is deleted.")
 
 
-def _write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+def _lines(rows: Iterable[Mapping[str, object]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

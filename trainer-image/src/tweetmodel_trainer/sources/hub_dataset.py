@@ -1,28 +1,23 @@
 """Reads a split of a data set on the Hugging Face Hub, by the Hub's client and this package's own readers.
 
 The Hub keeps every data set that it can read as Parquet too, in the branch `refs/convert/parquet`, one folder a
-configuration and split; that is what is read unless a revision is named. So the library `datasets`, which would run
-whatever formats it knows in this pod, is not needed.
+configuration and split; that is what is read unless a revision is named. Of a private one it often does not: there the
+files of `main` are read. So the library `datasets`, which would run whatever formats it knows in this pod, is not
+needed.
 """
 
-import errno
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from httpx2 import HTTPError  # what huggingface_hub speaks by
 from huggingface_hub import HfApi
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import RevisionNotFoundError
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.hub_answer import Kind, told_by
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.sources import posts
 
@@ -31,12 +26,10 @@ DEFAULT = "default"
 """The configuration that the Hub gives a data set that names none."""
 MOST_NAMED = 10
 """Configurations in a sentence."""
-_NETWORK = (HTTPError, OSError, RuntimeError)
-"""The last is what its transfer library raises of the network."""
-_NO_ANSWER = (ValueError, TypeError, LookupError, AttributeError)
-"""What the Hub's client, which trusts the Hub, stumbles over in an answer that is none."""
 
-SUFFIXES = (".parquet", ".jsonl", ".csv", ".txt", ".jsonl.gz", ".csv.gz", ".txt.gz")
+SUFFIXES = (".parquet", *(f"{kind}{gz}" for kind in (".jsonl", ".json", ".csv", ".txt") for gz in ("", ".gz")))
+DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "config.json")
+"""What `datasets` writes beside the posts."""
 
 
 def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[Post]:
@@ -63,29 +56,27 @@ def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterato
 
 def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
     """Copies of the split's files, one after the other."""
-    revision, named = source.revision or CONVERTED, _named(source)
     api = HfApi(token=token or False)
+    with told_by(partial(_failure, source)):
+        source, names = _listed(api, source)
+    fetch = partial(api.hf_hub_download, repo_type="dataset", revision=_revision(source), local_dir=folder)
+    with told_by(partial(_failure, source)):
+        for name in files_of(names, source):
+            yield Path(fetch(source.dataset, name))
+
+
+def _listed(api: HfApi, source: HubDataset) -> tuple[HubDataset, list[str]]:
+    """The names of all files, and the source as it is read: the Hub has not made Parquet of every data set."""
     try:
-        for name in files_of(api.list_repo_files(source.dataset, repo_type="dataset", revision=revision), source):
-            yield Path(
-                api.hf_hub_download(source.dataset, name, repo_type="dataset", revision=revision, local_dir=folder)
-            )
-    except GatedRepoError:
-        raise _denied(named) from None
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
-        sentence = f"{named} does not exist on the Hub, or is private: correct it, or name a Secret in secretRef."
-        raise Failure(Reason.SOURCE_MISSING, sentence) from None
-    except HfHubHTTPError as error:
-        if error.response.status_code in (401, 403):
-            raise _denied(named) from None
-        raise _unreachable(named, f"HTTP {error.response.status_code}") from None
-    except _NETWORK as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return source, api.list_repo_files(source.dataset, repo_type="dataset", revision=_revision(source))
+    except RevisionNotFoundError:
+        if source.revision:
             raise
-        raise _unreachable(named, type(error).__name__) from None
-    except _NO_ANSWER:
-        sentence = f"{named} can't be read now (what the Hub answers is no list of files): it is tried again."
-        raise Failure(Reason.SOURCE_UNREACHABLE, sentence) from None
+        return _listed(api, source.model_copy(update={"revision": "main"}))
+
+
+def _revision(source: HubDataset) -> str:
+    return source.revision or CONVERTED
 
 
 def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
@@ -97,16 +88,16 @@ def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
         Failure: SourceMissing, where nobody can say which files are meant.
     """
     named, split = _named(source), source.split
-    readable = sorted(name for name in names if name.endswith(SUFFIXES))
+    readable = sorted(name for name in names if name.endswith(SUFFIXES) and name.split("/")[-1] not in DESCRIPTIONS)
     of_split = _converted if source.revision in (None, CONVERTED) else _as_word
-    whole, partial = (_by_configuration(readable, of_split(name)) for name in (split, f"partial-{split}"))
-    configs = sorted({*whole, *partial})
+    whole, begun = (_by_configuration(readable, of_split(name)) for name in (split, f"partial-{split}"))
+    configs = sorted({*whole, *begun})
     if len(readable) == 1 and not configs and source.config in (None, DEFAULT):
         return readable
     wanted = source.config or (configs[0] if len(configs) == 1 else DEFAULT)
     if wanted in whole:
         return whole[wanted]
-    if wanted in partial:
+    if wanted in begun:
         why = f"has only the beginning of the split {split}, as the Hub converts no more of a large one"
         advice = f"name a revision, such as main, or partial-{split} as huggingFace.split"
     elif configs:
@@ -137,13 +128,17 @@ def _by_configuration(names: Sequence[str], of_split: re.Pattern[str]) -> dict[s
 
 
 def _named(source: HubDataset) -> str:
-    return f"the data set {source.dataset} at {source.revision or CONVERTED}"
+    return f"the data set {source.dataset} at {_revision(source)}"
 
 
-def _denied(named: str) -> Failure:
-    sentence = f"the Hub refuses {named}: accept its terms there, and name a Secret with the key token in secretRef."
-    return Failure(Reason.SOURCE_DENIED, sentence)
-
-
-def _unreachable(named: str, why: str) -> Failure:
-    return Failure(Reason.SOURCE_UNREACHABLE, f"{named} can't be read now ({why}): check the network.")
+def _failure(source: HubDataset, kind: Kind, words: str) -> Failure:
+    """What the Hub's answer is to a data set."""
+    named = _named(source)
+    if kind == "unreachable":
+        return Failure(Reason.SOURCE_UNREACHABLE, f"{named} can't be read now ({words}): check the network.")
+    if kind == "missing":
+        sentence = f"{named} does not exist on the Hub, or is private: correct it, or name a Secret in secretRef."
+        return Failure(Reason.SOURCE_MISSING, sentence)
+    terms = "accept its terms there, and " if kind == "gated" else ""
+    advice = f"{terms}name a Secret with the key token in secretRef"
+    return Failure(Reason.SOURCE_DENIED, f"the Hub refuses {named} ({words}): {advice}.")

@@ -43,7 +43,7 @@ _READ_BESIDE = ("id", "id_str", "created_at", "lang", "in_reply_to_user_id", "in
 
 Rows = Iterator[tuple[int, Mapping[str, object]]]
 Needed = Mapping[str, str]
-"""Fields that a file must have, the text's first, each with the field of the spec that names it."""
+"""Fields that a file must have, each with the field of the spec that names it."""
 
 
 def read(
@@ -145,12 +145,12 @@ def _object(line: str, where: str) -> Mapping[str, object]:
 
 
 def _plain_text(path: Path, needed: Needed) -> Rows:
-    text_field, *others = needed
-    if others:
+    named = {named_in: name for name, named_in in needed.items()}
+    if "where" in named:
         advice = "remove where, or correct format"
-        raise _invalid(f"{path.name} is plain text, which has no field {others[0]!r}: {advice}")
+        raise _invalid(f"{path.name} is plain text, which has no field {named['where']!r}: {advice}")
     for number, line in _lines(path):
-        yield number, {text_field: line.rstrip("\r\n")}
+        yield number, {named["textField"]: line.rstrip("\r\n")}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

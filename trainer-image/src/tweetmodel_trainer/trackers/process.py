@@ -18,7 +18,7 @@ from tweetmodel_trainer.trackers.events import Began, Ended, Row, follow
 from tweetmodel_trainer.trackers.lineage import Run
 from tweetmodel_trainer.trackers.stand_ins import Trainer
 from tweetmodel_trainer.trackers.tracker import Tracker
-from tweetmodel_trainer.trackers.trouble import told, words
+from tweetmodel_trainer.trackers.trouble import tell, words
 
 NICENESS = 5
 """On a pod without a GPU training comes first."""
@@ -104,7 +104,7 @@ def main(kind: Kind, to: AnyTracker, run: Run, folder: Path, events: Path) -> No
     own = environment(kind, os.environ, folder)
     os.environ.clear()
     os.environ |= own
-    trouble = partial(told, folder)
+    trouble = partial(tell, folder)
     try:
         tracker = tracker_of(to, folder)
     except Exception as error:

@@ -36,7 +36,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def told(folder: Path, what: str) -> None:
+def tell(folder: Path, what: str) -> None:
     """Writes it down for the run."""
     with (folder / "trouble").open("a", encoding="utf-8") as file:
         file.write(f"{what}\n")
