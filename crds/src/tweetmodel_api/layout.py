@@ -8,6 +8,7 @@
       runs/<run>/page/          index.html  predictions.png
       runs/<run>/tensorboard/   event files, where spec.reportTo asks for them
       runs/<run>/results/       report.json  evaluation.json  samples.jsonl  metrics.jsonl
+      runs/<run>/metrics.jsonl  of a run that failed after training began
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json does: it is written last, names
 every file with size and SHA-256, and readers verify it. A complete folder is not overwritten, except those of a run
@@ -117,6 +118,10 @@ class Layout:
     def results(self, run: str) -> str:
         """Report, evaluation, samples and metrics of a run; complete means that the run is done."""
         return f"{self.root}/runs/{run}/results"
+
+    def metrics(self, run: str) -> str:
+        """Losses of a run that failed: its results must not look as if it were done."""
+        return f"{self.root}/runs/{run}/metrics.jsonl"
 
 
 def checkpoint_step(folder: str) -> int | None:

@@ -198,13 +198,14 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.RUN_MISSING: Fact(
         "The model or results of a run are no longer in storage.",
-        "Pin another run, or none: without a pin the next run goes on without it.",
+        "Pin another run, or none: without a pin the next run goes on without it, or set the annotation "
+        "tweetmodel.dev/retry.",
         ExitCode.SOURCE,
     ),
     Reason.BUCKET_MISSING: Fact("The bucket does not exist.", "Create it, or correct storage.uri.", ExitCode.SOURCE),
     Reason.BASE_MODEL_MISSING: Fact(
-        "The base model does not exist where spec.baseModel says.",
-        "Correct its name, revision or uri.",
+        "The base model does not exist where spec.baseModel says, or is not given out.",
+        "Correct its name, revision or uri; one that is gated or private needs a token (baseModel.hub.secretRef).",
         ExitCode.SOURCE,
     ),
     Reason.BASE_MODEL_INVALID: Fact(

@@ -9,11 +9,10 @@ from pydantic import ValidationError
 
 from tweetmodel_api.fields import Model, Text
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.status import Dataset, TrainedModel
+from tweetmodel_api.status import MOST_SAMPLES, Dataset, TrainedModel
 
 MAX_BYTES = 4096
 MAX_SAMPLE = 300
-MOST_SAMPLES = 10
 
 
 class Report(Model):
@@ -32,12 +31,17 @@ class Report(Model):
 
 
 def encode(report: Report) -> str:
-    """The report as JSON of at most 4,096 bytes in UTF-8: samples are shortened, then dropped, to fit."""
+    """The report as JSON of at most 4,096 bytes in UTF-8: samples are shortened, then dropped, to fit.
+
+    So is the model of a failure, whose sentence matters more.
+    """
     samples = tuple(s if len(s) <= MAX_SAMPLE else s[: MAX_SAMPLE - 1] + "…" for s in report.samples[:MOST_SAMPLES])
     for count in range(len(samples), -1, -1):
         text = report.model_copy(update={"samples": samples[:count]}).model_dump_json(by_alias=True, exclude_none=True)
         if len(text.encode()) <= MAX_BYTES:
             return text
+    if report.outcome == "Failed" and report.model:
+        return encode(report.model_copy(update={"model": None}))
     raise ValueError(f"a report without samples takes more than {MAX_BYTES} bytes")
 
 

@@ -46,8 +46,9 @@ class Archive(Model):
     """X's own export ("Download an archive of your data")."""
 
     uri: Location
-    """The zip as X made it, or a tweets.js taken out of it, at an https:// address or in the bucket service that
-    `storage` names; an s3:// URI that ends with / names the folder of an unpacked export."""
+    """A zip of tweets.js and note-tweet.js, taken out of the one that X made, which holds private messages too; or a
+    tweets.js alone. At an https:// address or in the bucket service that `storage` names; an s3:// URI that ends with /
+    names the folder of an unpacked export."""
 
 
 class Rows(Model):

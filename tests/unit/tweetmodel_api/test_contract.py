@@ -233,6 +233,12 @@ def test_what_is_no_report_is_none() -> None:
     assert decode(encode(failure(Reason.ACCESS_DENIED))[:-5]) is None
 
 
+def test_a_failure_that_does_not_fit_is_told_without_its_model() -> None:
+    made = model("ab" * 8).model_copy(update={"uri": "s3://bucket/" + "語" * 500, "page": "s3://bucket/" + "語" * 500})
+    told = failure(Reason.HUB_DENIED, "語" * 400).model_copy(update={"model": made})
+    assert decode(encode(told)) == told.model_copy(update={"model": None})
+
+
 def test_a_manifest_names_only_files_below_its_folder() -> None:
     for path in ("../secret", "/etc/passwd", "a/../../b", "", ".", "a/./b", "a//b", "a\0"):
         with pytest.raises(ValidationError):

@@ -563,8 +563,9 @@ def test_a_gpu_that_was_not_asked_for_is_left_alone(
     make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    for gpus, seen in ((1, "0"), (0, "")):
-        run(make_plan(gpus=gpus).model_copy(update={"stage": "train", "run": "ab" * 8, "repeat": True}))
+    a_slice = {"resources": {"limits": {"nvidia.com/mig-1g.10gb": 1}}}
+    for asked, seen in ({"gpus": 1}, "0"), ({"gpus": 0, **a_slice}, "0"), ({"gpus": 0}, ""):
+        run(make_plan(**asked).model_copy(update={"stage": "train", "run": "ab" * 8, "repeat": True}))
         assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
 
 

@@ -19,9 +19,9 @@ from tempfile import TemporaryDirectory
 
 from tweetmodel_api.plan import Plan, publish_id
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.report import MOST_SAMPLES, Report, decode, encode
+from tweetmodel_api.report import Report, decode, encode
 from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
-from tweetmodel_api.status import Dataset, Publication, Start, TrainedModel
+from tweetmodel_api.status import MOST_SAMPLES, Dataset, Publication, Start, TrainedModel
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.cache import NO_CACHE, Cache
 from tweetmodel_trainer.checkpoints import Checkpoints
@@ -117,7 +117,9 @@ def train(
         raise Failure(Reason.INTERNAL_ERROR, "the plan names no run and no data set, which training needs.")
     report = _done(plan, plan.run, workdir / "done", storage)
     if plan.repeat and not report:
-        raise Failure(Reason.RUN_MISSING, f"run {plan.run} is not in storage any more: pin another one, or none.")
+        raise Failure(
+            Reason.RUN_MISSING, f"run {plan.run} is not in storage any more: pin another one, or none, or retry."
+        )
     if not report:
         assert plan.dataset is not None
         _fetch("data set", plan.dataset.uri, workdir / "dataset", storage)
@@ -175,7 +177,7 @@ def _train(
         try:
             learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, cache, callbacks)
         except Exception:
-            _keep(metrics.so_far, f"{plan.layout.root}/runs/{run}/{METRICS}", storage)
+            _keep(metrics.so_far, plan.layout.metrics(run), storage)
             raise
         showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
         done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
@@ -245,9 +247,9 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
     why_not, url = gate.refusal(publish.when, model.evaluation, beat), None
     if not why_not:
         progress.say(98)
-        if not folder.exists():
-            _fetch("model", model.uri, folder, storage)
         try:
+            if not folder.exists():
+                _fetch("model", model.uri, folder, storage)
             url = hub.push(folder, publish.hugging_face, [source.handle for source in plan.spec.sources], plan.run)
         except Failure as failure:
             raise Failure(failure.reason, str(failure), model) from None

@@ -87,7 +87,7 @@ def _copy(response: requests.Response, path: Path, shown: str, most_bytes: int) 
         for chunk in response.iter_content(CHUNK_BYTES):
             count += len(chunk)
             if count > most_bytes:
-                sentence = f"{shown} has more than {most_bytes:,} bytes: split it, or leave out what is no post."
+                sentence = f"{shown} has more than {most_bytes:,} bytes: split it, or remove rows that are not posts."
                 raise Failure(Reason.SOURCE_TOO_LARGE, sentence)
             file.write(chunk)
     logger.info("%s: %d bytes", shown, count)

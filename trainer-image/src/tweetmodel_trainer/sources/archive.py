@@ -35,7 +35,7 @@ _NOTES = re.compile(r"(?:^|/)note-tweets?(?:-part\d+)?\.js$")
 _CUT = re.compile(r"(?:…|\.\.\.)?(?: ?https://t\.co/\w+)?$")
 """What stands where a long post was cut off: an ellipsis, a link to itself, or both."""
 
-_AGAIN = "download the archive from X again and upload the zip unchanged"
+_AGAIN = "download the archive from X again, and take data/tweets.js and data/note-tweet.js out of it"
 
 Open = Callable[[], IO[bytes]]
 Fields = Mapping[str, object]
