@@ -21,15 +21,6 @@ from tweetmodel_api.status import Start
 Stage = Literal["collect", "train", "purge"]
 
 
-def token_variable(handle: str) -> str:
-    """The environment variable that holds the token by which this account's source is read."""
-    return f"SOURCE_TOKEN_{handle}"
-
-
-BASE_MODEL_TOKEN = "BASE_MODEL_TOKEN"
-"""The environment variable that holds the token by which the base model is read from the Hub."""
-
-
 class DatasetReference(Model):
     """The data set that a run trains on."""
 

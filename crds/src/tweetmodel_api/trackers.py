@@ -1,9 +1,8 @@
-"""Where a run's numbers are reported besides storage: experiment trackers, and the keys that each is written by.
+"""Where a run's numbers are reported besides storage: experiment trackers.
 
 A tracker is no part of a run's identity, and one that is away or refuses never stops a run.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -71,28 +70,6 @@ class TensorBoard(Model):
     """TensorBoard's event files, in the run's folder in storage."""
 
 
-@dataclass(frozen=True)
-class Credential:
-    """A key of a Secret, and the environment variable by which a pod has it."""
-
-    variable: str
-    key: str
-    optional: bool = False
-    """Whether the Secret may lack it."""
-
-
-CREDENTIALS: dict[Kind, tuple[Credential, ...]] = {
-    "wandb": (Credential("WANDB_API_KEY", "apiKey"),),
-    "mlflow": (
-        Credential("MLFLOW_TRACKING_USERNAME", "username", optional=True),
-        Credential("MLFLOW_TRACKING_PASSWORD", "password", optional=True),
-        Credential("MLFLOW_TRACKING_TOKEN", "token", optional=True),
-    ),
-    "trackio": (Credential("TRACKIO_TOKEN", "token"),),
-    "tensorBoard": (),
-}
-
-
 AnyTracker = Wandb | MLflow | Trackio | TensorBoard
 
 
@@ -126,16 +103,11 @@ class ReportTo(Model):
         return {kind: tracker for kind, tracker in named.items() if tracker is not None}
 
     @property
-    def keys(self) -> list[tuple[Credential, str]]:
-        """The keys that these trackers are written by, each with the name of its Secret."""
-        secrets: dict[Kind, Wandb | MLflow | Trackio | None] = {
+    def secrets(self) -> dict[Kind, str]:
+        """Names of the Secrets with the keys that they are written by."""
+        named: dict[Kind, Wandb | MLflow | Trackio | None] = {
             "wandb": self.wandb,
             "mlflow": self.mlflow,
             "trackio": self.trackio,
         }
-        return [
-            (credential, tracker.secret_ref.name)
-            for kind, tracker in secrets.items()
-            if tracker and tracker.secret_ref
-            for credential in CREDENTIALS[kind]
-        ]
+        return {kind: to.secret_ref.name for kind, to in named.items() if to and to.secret_ref}

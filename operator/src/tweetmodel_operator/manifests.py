@@ -8,12 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tweetmodel_api import API_VERSION, KIND
-from tweetmodel_api.plan import BASE_MODEL_TOKEN, Plan, token_variable
+from tweetmodel_api import API_VERSION, KIND, credentials
+from tweetmodel_api.credentials import Credential, Mounted
+from tweetmodel_api.plan import Plan
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
-from tweetmodel_api.spec import Source
-from tweetmodel_api.trackers import Credential
 from tweetmodel_operator import names
 from tweetmodel_operator.decide.deletion import PURGE_SECONDS
 from tweetmodel_operator.policy import is_of_a_device
@@ -212,27 +211,13 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
 
 
 def _environment(request: JobRequest, settings: Settings, live: bool) -> list[JsonObject]:
-    plan, storage = request.plan, request.plan.spec.storage
+    plan = request.plan
     env: list[JsonObject] = [
         {"name": "HOME", "value": "/work"},
         {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         *map(dict, settings.trainer_env),
     ]
-    if storage.secret_ref:
-        for variable, key in (("AWS_ACCESS_KEY_ID", "accessKeyID"), ("AWS_SECRET_ACCESS_KEY", "secretAccessKey")):
-            reference = {"name": storage.secret_ref.name, "key": key}
-            env.append({"name": variable, "valueFrom": {"secretKeyRef": reference}})
-    if _publishes(plan) and plan.spec.publish:
-        reference = {"name": plan.spec.publish.hugging_face.secret_ref.name, "key": "token"}
-        env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}})
-    hub = plan.spec.base_model.hub if _fetches_base(plan) else None
-    if hub and hub.secret_ref:
-        reference = {"name": hub.secret_ref.name, "key": "token"}
-        env.append({"name": BASE_MODEL_TOKEN, "valueFrom": {"secretKeyRef": reference}})
-    if _trains(plan) and plan.spec.report_to:
-        env += [_key(credential, secret) for credential, secret in plan.spec.report_to.keys]
-    if plan.stage == "collect":
-        env += [token for source in plan.spec.sources for token in _token(source)]
+    env += [_key(credential, secret) for credential, secret in _credentials(plan)]
     if live:  # the names that Kubeflow Trainer's progress protocol has for them
         path = f"/namespaces/{plan.namespace}/tweetmodels/{plan.name}/status"
         env += [
@@ -243,20 +228,24 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     return env
 
 
-def _token(source: Source) -> list[JsonObject]:
-    """The token that a source is read by, where it needs one."""
-    hub = source.hugging_face
-    if source.x_api:
-        reference = {"name": source.x_api.secret_ref.name, "key": "bearerToken"}
-    elif hub and hub.secret_ref:
-        reference = {"name": hub.secret_ref.name, "key": "token"}
-    else:
-        return []
-    return [{"name": token_variable(source.handle), "valueFrom": {"secretKeyRef": reference}}]
+def _credentials(plan: Plan) -> Mounted:
+    """What a pod may read and write with: no key but those it needs."""
+    spec = plan.spec
+    if spec.storage.secret_ref:
+        yield from ((credential, spec.storage.secret_ref.name) for credential in credentials.STORAGE)
+    if _publishes(plan) and spec.publish:
+        yield credentials.PUBLISH, spec.publish.hugging_face.secret_ref.name
+    if _fetches_base(plan) and spec.base_model.hub and spec.base_model.hub.secret_ref:
+        yield credentials.BASE_MODEL, spec.base_model.hub.secret_ref.name
+    if _trains(plan) and spec.report_to:
+        yield from credentials.of_trackers(spec.report_to)
+    if plan.stage == "collect":
+        for source in spec.sources:
+            yield from credentials.of_source(source)
 
 
 def _key(credential: Credential, secret: str) -> JsonObject:
-    """A key that a tracker is written by."""
+    """A credential as a container has it."""
     optional = {"optional": True} if credential.optional else {}
     reference = {"name": secret, "key": credential.key, **optional}
     return {"name": credential.variable, "valueFrom": {"secretKeyRef": reference}}

@@ -86,7 +86,10 @@ class View:
     def _put_tweetmodel(self, key: Key, raw: JsonObject, listed: bool) -> bool:
         if self.knows(key, raw):
             return False
-        (self._hearsay.add if listed else self._hearsay.discard)(key)
+        if listed:
+            self._hearsay.add(key)
+        else:
+            self._hearsay.discard(key)
         self._at_rest.pop(key, None)
         self._seen.setdefault(key, _Seen()).tweetmodel = _record(KIND, raw)
         return True

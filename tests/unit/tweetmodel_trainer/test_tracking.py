@@ -22,10 +22,11 @@ from wandb.errors import CommError
 
 import hostile
 import tracker_servers
+from tweetmodel_api.credentials import TRACKERS
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import EarlyStopping, Training
-from tweetmodel_api.trackers import CREDENTIALS, ReportTo
+from tweetmodel_api.trackers import ReportTo
 from tweetmodel_trainer import tracking as tracking_module
 from tweetmodel_trainer.blocks import Blocks
 from tweetmodel_trainer.failure import Failure
@@ -334,7 +335,7 @@ def test_a_tracker_has_its_own_key_alone(tmp_path: Path) -> None:
     environ = {**SECRETS, **others, "HTTPS_PROXY": "http://proxy"}
     given = process.environment("trackio", environ, tmp_path)
     assert given == {"TRACKIO_TOKEN": tracker_servers.TOKEN, "HTTPS_PROXY": "http://proxy", "HOME": str(tmp_path)}
-    assert {c.variable for keys in CREDENTIALS.values() for c in keys} >= set(SECRETS) - {"HF_TOKEN"}
+    assert {c.variable for keys in TRACKERS.values() for c in keys} >= set(SECRETS) - {"HF_TOKEN"}
 
 
 def test_event_files_that_storage_does_not_take_stop_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
-from tweetmodel_api.plan import DatasetReference, Plan, token_variable
+from tweetmodel_api.credentials import SOURCE
+from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Source
 from tweetmodel_trainer import dataset, web
@@ -56,7 +57,7 @@ def _read(
 ) -> Iterator[Post]:
     if source.archive:
         return archive.read(_fetch_archive(source.archive.uri, folder, storage), source.handle)
-    token = os.environ.get(token_variable(source.handle), "").strip()
+    token = os.environ.get(SOURCE + source.handle, "").strip()
     if source.hugging_face:
         from tweetmodel_trainer.sources import hub_dataset  # here, since the Hub's client takes a while to import
 

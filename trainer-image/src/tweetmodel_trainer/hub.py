@@ -12,6 +12,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, metadata_load, metadata_save
 
+from tweetmodel_api.credentials import PUBLISH
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository
@@ -46,7 +47,7 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
         Failure: HubDenied or HubUnreachable.
     """
     name = target.repo or repository_name(handles)
-    token = os.environ.get("HF_TOKEN")
+    token = os.environ.get(PUBLISH.variable)
     if not token:
         sentence = f"no token for {name} was found: put one into the key token of publish.huggingFace.secretRef."
         raise Failure(Reason.HUB_DENIED, sentence)

@@ -16,8 +16,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.hf_api import RepoSibling
 
+from tweetmodel_api.credentials import BASE_MODEL
 from tweetmodel_api.layout import FileEntry, Manifest
-from tweetmodel_api.plan import BASE_MODEL_TOKEN
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.cache import Cache
@@ -82,7 +82,7 @@ def _api() -> HfApi:
 
 def _token() -> str | None:
     """Of spec.baseModel.hub.secretRef; None: the one that publishes, or that somebody is logged in by, if any."""
-    return os.environ.get(BASE_MODEL_TOKEN)
+    return os.environ.get(BASE_MODEL.variable)
 
 
 def is_wanted(path: str) -> bool:

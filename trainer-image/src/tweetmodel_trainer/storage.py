@@ -22,6 +22,7 @@ from botocore.config import Config
 from pydantic import ValidationError
 from s3transfer.exceptions import S3DownloadFailedError
 
+from tweetmodel_api.credentials import STORAGE
 from tweetmodel_api.layout import MANIFEST, FileEntry, Manifest
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Storage as Spec
@@ -325,10 +326,12 @@ class Storage:
 
 def _check_keys() -> None:
     """Refuses what a Secret made by `echo KEY | base64` holds, in words that do not quote it."""
-    for variable, key in (("AWS_ACCESS_KEY_ID", "accessKeyID"), ("AWS_SECRET_ACCESS_KEY", "secretAccessKey")):
-        value = os.environ.get(variable, "")
+    for credential in STORAGE:
+        value = os.environ.get(credential.variable, "")
         if value and not (value.isascii() and value.isprintable() and " " not in value):
-            sentence = f"the Secret's {key} has a line break, a space or another such character: write it without."
+            sentence = (
+                f"the Secret's {credential.key} has a line break, a space or another such character: write it without."
+            )
             raise Failure(Reason.ACCESS_DENIED, sentence)
 
 

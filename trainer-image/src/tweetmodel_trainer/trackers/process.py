@@ -12,8 +12,8 @@ from pathlib import Path
 
 from transformers import TrainerControl, TrainerState
 
-from tweetmodel_api.plan import BASE_MODEL_TOKEN
-from tweetmodel_api.trackers import CREDENTIALS, AnyTracker, Kind, MLflow, TensorBoard, Trackio, Wandb
+from tweetmodel_api.credentials import BASE_MODEL, PUBLISH, SOURCE, TRACKERS
+from tweetmodel_api.trackers import AnyTracker, Kind, MLflow, TensorBoard, Trackio, Wandb
 from tweetmodel_trainer.trackers.events import Began, Ended, Row, follow
 from tweetmodel_trainer.trackers.lineage import Run
 from tweetmodel_trainer.trackers.stand_ins import Trainer
@@ -26,7 +26,7 @@ NICENESS = 5
 EVENT_FILES = "events"
 """TensorBoard's folder."""
 
-_FOREIGN = ("AWS_", "HF_TOKEN", BASE_MODEL_TOKEN, "SOURCE_TOKEN_", "KUBEFLOW_TRAINER_")
+_FOREIGN = ("AWS_", PUBLISH.variable, BASE_MODEL.variable, SOURCE, "KUBEFLOW_TRAINER_")
 """What environment variables begin with that are no tracker's business."""
 
 
@@ -84,8 +84,8 @@ def report(tracker: Tracker, run: Run, events: Path, trouble: Callable[[str], No
 
 def environment(kind: Kind, environ: Mapping[str, str], home: Path) -> dict[str, str]:
     """The environment of a tracker's process: no key but its own, and files in a folder of its own."""
-    keys = {credential.variable for credentials in CREDENTIALS.values() for credential in credentials}
-    own = {credential.variable for credential in CREDENTIALS[kind]}
+    keys = {credential.variable for credentials in TRACKERS.values() for credential in credentials}
+    own = {credential.variable for credential in TRACKERS[kind]}
     kept = {k: v for k, v in environ.items() if k not in keys and not k.startswith(_FOREIGN)}
     stripped = {k: environ[k].strip() for k in own if k in environ}  # `echo KEY | base64` ends in a line break
     return {**kept, **stripped, "HOME": str(home)}
