@@ -105,16 +105,17 @@ def inputs_id(stage: Stage, spec: TweetModelSpec, retry: str, repeat: bool = Fal
 
     `retry` is the value of the annotation by which a person asks for another attempt, `repeat` the plan's.
     """
-    train = stage == "train"
+    train, hub = stage == "train", spec.base_model.hub
     template: dict[str, Any] = {"storage": True, "pod_template": True if train else _ANY_POD}
     if train:
-        template |= {"gpus": True, "resources": True, "queue_name": True, "base_model": {"hub": {"secret_ref"}}}
+        template |= {"gpus": True, "resources": True, "queue_name": True}
     return _identity(
         template={name: value for name, value in _said(spec, include=template).items() if value != {}},
         checkpoint_seconds=spec.training.checkpoint_seconds if train else None,
         **({"publish": publish_id(spec)} if train and spec.publish else {}),
         **({"pinned": True} if repeat else {}),
         **({"report_to": _said(spec.report_to)} if train and spec.report_to else {}),
+        **({"base_token": hub.secret_ref.name} if train and hub and hub.secret_ref else {}),
         retry=retry,
     )
 

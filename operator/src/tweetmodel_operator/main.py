@@ -43,6 +43,7 @@ from tweetmodel_operator.workqueue import WorkQueue
 logger = logging.getLogger(__name__)
 
 CERTIFICATE_SECONDS = 60.0
+STOP_SECONDS = 5.0
 IDLE_SECONDS = 0.1
 """How long kopf keeps a task for an object that has nothing new; its default of 5 s makes tens of thousands of them."""
 SILENT_SECONDS = 65.0
@@ -88,7 +89,8 @@ class Operator:
         """Stops everything; what was half done is done again by the next operator."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:  # a cancellation is lost where it meets a timeout of aiohttp's
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
         for runner in self._runners:
             await runner.cleanup()
         await self._api.close()

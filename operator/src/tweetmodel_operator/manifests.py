@@ -80,11 +80,6 @@ def _publishes(plan: Plan) -> bool:
     return plan.stage == "train" and plan.spec.publish is not None
 
 
-def _needs_room(plan: Plan) -> bool:
-    """Whether the pod holds a model; one that collects, or only repeats a report, gets by with little."""
-    return _trains(plan) or _publishes(plan)
-
-
 def _shares_memory(plan: Plan) -> bool:
     """Whether GPUs exchange gradients: NCCL does so by /dev/shm, where a container has 64 MiB."""
     return _trains(plan) and plan.spec.gpus > 1
@@ -199,7 +194,7 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
             *(("--cache", CACHE) if _cache_claim(plan) else ()),
         ],
         "env": _environment(request, settings, live),
-        "resources": _resources(plan, settings) if _needs_room(plan) else _plain(settings.collect_resources),
+        "resources": _resources(plan, settings),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -215,6 +210,8 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     env: list[JsonObject] = [
         {"name": "HOME", "value": "/work"},
         {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        # A GPU that a runtime shows to every pod is not its own.
+        *([] if _has_a_device(plan, settings) else [{"name": "CUDA_VISIBLE_DEVICES", "value": ""}]),
         *map(dict, settings.trainer_env),
     ]
     env += [_key(credential, secret) for credential, secret in _credentials(plan)]
@@ -275,13 +272,17 @@ def _from_annotation(path: str, annotation: str) -> JsonObject:
 
 def _resources(plan: Plan, settings: Settings) -> JsonObject:
     spec = plan.spec
+    if not _trains(plan):
+        return _plain(settings.collect_resources)
     chosen = spec.resources.model_dump(exclude_none=True) if spec.resources else settings.train_resources
     resources = _plain(chosen)
-    if not _trains(plan):
-        return {kind: {n: a for n, a in found.items() if not is_of_a_device(n)} for kind, found in resources.items()}
     if spec.gpus:  # an extended resource is asked for by its limit; requests then equal it
         resources.setdefault("limits", {})[settings.gpu_resource] = str(spec.gpus)
     return resources
+
+
+def _has_a_device(plan: Plan, settings: Settings) -> bool:
+    return any(map(is_of_a_device, _resources(plan, settings).get("limits", {})))
 
 
 def _plain(resources: Mapping[str, Mapping[str, object]]) -> JsonObject:

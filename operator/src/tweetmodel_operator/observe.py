@@ -4,6 +4,7 @@ No raw object goes further than this module and `view.py`. The order of the read
 the pods that are read after it show their reports.
 """
 
+import logging
 import re
 from typing import Any
 
@@ -18,6 +19,8 @@ from tweetmodel_api.status import MOST_RETRY, UNSEEN, Progress, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
 from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
+
+logger = logging.getLogger(__name__)
 
 
 async def read(api: ApiServer, key: Key) -> tuple[JsonObject, JsonObject, JsonObject] | None:
@@ -94,21 +97,20 @@ def _is_of(job: JsonObject, uid: str) -> bool:
 async def refusal(api: ApiServer, namespace: str, job: ObservedJob) -> str:
     """Why the Job controller can make no pod for a Job, which it tells by events alone; empty where none says so.
 
-    Raises:
-        ApiError: the API server refused, but not for the lack of the right, without which there is less to tell.
+    A courtesy: where events can't be read, there is less to tell.
     """
     chosen = f"involvedObject.kind=Job,involvedObject.name={job.name},reason=FailedCreate"
     try:
         events = await api.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=chosen)
     except ApiError as error:
-        if error.code == 403:
-            return ""
-        raise
+        logger.warning("events of Job %s/%s can't be read: %s", namespace, job.name, error)
+        return ""
     latest = max(events["items"], key=_last_seen, default=None)
     if latest is None or _last_seen(latest) < job.idle_since:
         return ""
     told = re.sub(r"^(\(combined from similar events\): )?(Error creating: )?", "", latest.get("message", ""))
-    return re.sub(rf"\b{re.escape(job.name)}-\w+", job.name, told)  # each try names another pod
+    # Each try names another pod; of a long name Kubernetes takes 58 characters with the dash.
+    return re.sub(rf"\b{re.escape(job.name[:57])}[\w-]*", job.name, told)
 
 
 def _last_seen(event: JsonObject) -> str:

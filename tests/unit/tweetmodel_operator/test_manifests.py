@@ -91,14 +91,13 @@ def test_a_pod_that_repeats_a_report_asks_for_no_gpu_and_waits_in_no_queue() -> 
     assert "nodeSelector" not in repeated["spec"]["template"]["spec"]
 
 
-def test_a_pod_that_only_pushes_a_model_has_the_room_of_training_but_no_gpu() -> None:
-    slices = {"limits": {"memory": "8Gi", "nvidia.com/mig-1g.10gb": 1}}
+def test_a_pod_that_only_pushes_a_model_runs_where_posts_are_collected() -> None:
     hub = {"huggingFace": {"secretRef": {"name": "hub"}}}
-    wanted = request("train", spec(queueName="gpus", publish=hub, resources=slices, podTemplate=POD_TEMPLATE))
+    wanted = request("train", spec(queueName="gpus", publish=hub, podTemplate=POD_TEMPLATE))
     pushing = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"repeat": True})), SETTINGS)
     container = pushing["spec"]["template"]["spec"]["containers"][0]
-    assert container["resources"] == {"limits": {"memory": "8Gi"}}
-    assert "nodeSelector" not in pushing["spec"]["template"]["spec"], "nor for the nodes that have one"
+    assert container["resources"] == SETTINGS.collect_resources
+    assert "nodeSelector" not in pushing["spec"]["template"]["spec"]
     assert "HF_TOKEN" in {variable["name"] for variable in container["env"]}
     assert names.QUEUE not in pushing["metadata"]["labels"]
 
@@ -137,6 +136,16 @@ def test_the_cache_is_there_for_a_pod_that_fetches_a_base_model_and_for_no_other
     assert not mounted(but(start=Start(uri="s3://bucket/model", digest="e" * 64)))
     assert not mounted(but(spec=spec(podTemplate=POD_TEMPLATE)))
     assert not mounted(but(spec=FULL.model_copy(update={"pod_template": None})))
+
+
+def test_a_gpu_that_was_not_asked_for_is_left_alone() -> None:
+    def hidden(**changes: Any) -> bool:
+        env = made("train", spec(**changes))["spec"]["template"]["spec"]["containers"][0]["env"]
+        return {"name": "CUDA_VISIBLE_DEVICES", "value": ""} in env
+
+    assert not hidden(gpus=1)
+    assert not hidden(gpus=0, resources={"limits": {"nvidia.com/mig-1g.10gb": 1}})
+    assert hidden(gpus=0)
 
 
 def test_the_users_resources_replace_the_administrators() -> None:

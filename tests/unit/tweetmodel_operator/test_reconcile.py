@@ -41,6 +41,7 @@ class Cluster:
     """The spec of the namespace's TweetModelDefaults."""
     refuse: ApiError | None = None
     refuse_defaults: ApiError | None = None
+    refuse_events: ApiError | None = None
     complaints: list[dict[str, Any]] = field(default_factory=list)
     """The Job controller's events."""
     reads: int = 0
@@ -71,6 +72,8 @@ class Cluster:
         self.reads += 1
         metadata = {"resourceVersion": str(self.version)}
         if path.endswith("/events"):
+            if self.refuse_events:
+                raise self.refuse_events
             return {"items": copy.deepcopy(self.complaints)}
         if path.endswith("/jobs"):
             return {"metadata": metadata, "items": copy.deepcopy(list(self.jobs.values()))}
@@ -318,6 +321,7 @@ NOWHERE = {"spec": {}, "status": {"phase": "Pending"}}
 NO_ROOM = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available."}
 UNREADY = {"type": "Ready", "status": "False"}
 UNPREPARED = {"type": "PodReadyToStartContainers", "status": "False"}
+RUNS_ON = {"spec": {"nodeName": "n1"}, "status": {"phase": "Running", **RUNS}}
 BEGUN = {"startTime": "2026-11-23T11:00:00Z"}
 LATE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "Job was active too long"}
 
@@ -431,11 +435,34 @@ async def test_the_rule_that_forbids_a_pod_is_named_and_told_once(cause: str, st
     await settle(cluster)
     assert cluster.writes == writes, "each try names another pod"
     cluster.complaints = [complaint(said, "2026-11-23T10:00:00Z")]
-    await settle(cluster)
+    assert await settle(cluster) == 3600, "no watch tells of the next try"
     assert "kubectl describe job" in cluster.tweetmodel["status"]["conditions"][0]["message"]
 
 
-async def test_a_job_whose_time_is_over_while_it_waited_says_for_what() -> None:
+@pytest.mark.parametrize("answer", [403, 504])
+async def test_events_that_can_not_be_read_hold_nothing_up(answer: int) -> None:
+    cluster = Cluster(tweetmodel(), refuse_events=ApiError(answer, "", "no"))
+    await settle(cluster)
+    [name] = cluster.jobs
+    cluster.jobs[name]["status"] |= BEGUN
+    await settle(cluster)
+    assert cluster.conditions()["Ready"] == ("Unknown", "PodRefused")
+    cluster.tweetmodel["spec"]["suspend"] = True
+    await settle(cluster)
+    assert cluster.conditions()["Ready"] == ("False", "Suspended")
+
+
+async def test_what_only_the_api_server_is_at_fault_for_calls_for_nobody() -> None:
+    cluster = Cluster(tweetmodel(), complaints=[complaint("Error creating: etcdserver: leader changed")])
+    await settle(cluster)
+    [made] = cluster.jobs.values()
+    made["status"] |= BEGUN
+    await settle(cluster)
+    assert cluster.conditions()["Stalled"] == ("False", "PodRefused")
+
+
+@pytest.mark.parametrize("worked", [False, True])
+async def test_a_job_whose_time_is_over_while_it_waited_says_for_what(worked: bool) -> None:
     cluster = Cluster(tweetmodel())
     await settle(cluster)
     [made] = cluster.jobs.values()
@@ -444,12 +471,12 @@ async def test_a_job_whose_time_is_over_while_it_waited_says_for_what() -> None:
     cluster.pods.append({"metadata": cluster.head("pod") | {"ownerReferences": [owner]}} | waiting)
     await settle(cluster)
     made["status"] |= BEGUN | {"conditions": [LATE]}
-    cluster.pods.clear()
+    cluster.pods[0] |= RUNS_ON if worked else {}
     for _ in range(3):
         await settle(cluster)
     assert cluster.conditions()["Stalled"] == ("True", "DeadlineExceeded")
-    assert "It waited all the while: " in cluster.tweetmodel["status"]["conditions"][0]["message"]
-    assert "0/1 nodes are available" in cluster.tweetmodel["status"]["conditions"][0]["message"]
+    message = cluster.tweetmodel["status"]["conditions"][0]["message"]
+    assert ("It waited all the while: " in message, "0/1 nodes are available" in message) == (not worked, not worked)
 
 
 async def test_taking_the_retry_annotation_away_changes_nothing() -> None:
@@ -644,6 +671,28 @@ async def test_an_operator_that_was_away_for_long_purges_nevertheless() -> None:
     await settle(cluster)
     assert not cluster.held
     assert not any(event["reason"] == "PurgeFailed" for event in cluster.events)
+
+
+async def test_a_purge_that_has_just_begun_is_not_ended_for_a_refusal_long_after_the_deletion() -> None:
+    cluster = await kept_until_purged()
+    purge = cluster.jobs[cluster.created[-1]]
+    purge["metadata"]["creationTimestamp"] = "2026-11-23T12:30:00Z"
+    purge["status"] |= {"startTime": "2026-11-23T12:30:00Z"}
+    cluster.complaints = [complaint("pods are forbidden: exceeded quota: small", "2026-11-23T12:30:01Z")]
+    late = Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z")
+    await settle(cluster, late)
+    assert cluster.conditions()["Ready"] == ("Unknown", "PodRefused")
+    await settle(cluster, Reconciler(cluster, Settings(), lambda: "2026-11-23T12:32:00Z"))
+    assert cluster.held
+
+
+async def test_a_purge_whose_secret_is_corrected_is_made_anew() -> None:
+    cluster = await kept_until_purged()
+    first = cluster.created[-1]
+    cluster.tweetmodel["spec"]["storage"]["secretRef"] = {"name": "better"}
+    await settle(cluster)
+    assert first not in cluster.jobs
+    assert len(cluster.created) == 4
 
 
 async def test_a_folder_that_is_to_stay_after_all_is_not_purged() -> None:

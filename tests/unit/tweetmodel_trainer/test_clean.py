@@ -139,11 +139,6 @@ def test_a_forgotten_post_and_all_posts_of_a_forgotten_account_go() -> None:
     assert len(after(posts, forget=["@ev", "@adam"])[0]) == 3
 
 
-def test_the_number_of_a_row_is_no_id_by_which_it_is_forgotten() -> None:
-    posts = [Post("ada", "2", "there are three plain words", numbered=True)]
-    assert len(after(posts, forget=["2"])[0]) == 1
-
-
 def test_a_post_in_another_language_goes_and_one_of_none_stays() -> None:
     codes = ("en", "de", "und", "qme", "")
     posts = [Post("ada", f"id {code}", f"three words in {code}", language=code) for code in codes]

@@ -150,6 +150,8 @@ MAIN = {"revision": "main"}
     [
         (["tweets.jsonl", "README.md"], {}, ["tweets.jsonl"]),
         (["tweets.jsonl"], {"config": "default"}, ["tweets.jsonl"]),
+        (["tweets.csv", "metadata.json"], MAIN, ["tweets.csv"]),
+        (["train.csv", "train_stats.json"], MAIN, ["train.csv"]),
         (["train.csv", "untrained.csv"], MAIN, ["train.csv"]),
         (
             ["data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet"],

@@ -155,7 +155,7 @@ def test_of_a_newer_commit_only_what_changed_is_fetched(hub: Hub, fetched: Any) 
 def test_a_token_for_the_base_model_goes_with_each_request(
     hub: Hub, fetched: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BASE_MODEL_TOKEN", "hf_secret")
+    monkeypatch.setenv("BASE_MODEL_TOKEN", "hf_secret\n")
     assert fetched() == WANTED
     assert hub.tokens == {"Bearer hf_secret"}
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -143,6 +142,25 @@ def test_another_tweetmodels_posts_are_a_source(make_plan: MakePlan, run: Any, p
     Storage(plan.spec.storage).delete(lent.dataset.uri)
     code, report = run(plan.model_copy(update={"name": "bob", "borrowed": {"ada": reference}}))
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.SOURCE_MISSING)
+
+
+def test_a_post_that_is_lent_is_forgotten_by_its_id(make_plan: MakePlan, run: Any, put: Any) -> None:
+    put("archive.zip", MANY)
+    _, lent = run(make_plan())
+    plan = make_plan(sources=[{"handle": "bob", "tweetModel": {"name": "ada"}}], cleaning={"forget": ["17"]})
+    reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
+    _, report = run(plan.model_copy(update={"name": "bob", "borrowed": {"ada": reference}}))
+    assert report.dataset.kept == lent.dataset.kept - 1
+
+
+def test_another_order_of_the_sources_makes_the_same_data_set(
+    make_plan: MakePlan, run: Any, put: Any, bucket: str
+) -> None:
+    for name in ("ada", "bob"):
+        put(f"{name}.txt", "\n".join(f"gull {n} of {name} has taken another sandwich" for n in range(300)).encode())
+    sources = [{"handle": name, "s3": {"uri": f"s3://{bucket}/{name}.txt"}} for name in ("ada", "bob")]
+    one, other = (run(make_plan(sources=order))[1].dataset.digest for order in (sources, sources[::-1]))
+    assert one == other
 
 
 def test_posts_that_are_lent_on_keep_apart_what_was_apart(make_plan: MakePlan, run: Any, put: Any, bucket: str) -> None:
@@ -557,16 +575,6 @@ def test_a_purge_deletes_the_tweetmodels_folder_and_nothing_beside_it(
 def test_a_purge_of_a_bucket_that_is_gone_is_done(make_plan: MakePlan, run: Any, endpoint: str) -> None:
     plan = make_plan(storage={"uri": "s3://no-such-bucket/models", "endpoint": endpoint})
     assert run(plan.model_copy(update={"stage": "purge"}))[0] == ExitCode.DONE
-
-
-def test_a_gpu_that_was_not_asked_for_is_left_alone(
-    make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    a_slice = {"resources": {"limits": {"nvidia.com/mig-1g.10gb": 1}}}
-    for asked, seen in ({"gpus": 1}, "0"), ({"gpus": 0, **a_slice}, "0"), ({"gpus": 0}, ""):
-        run(make_plan(**asked).model_copy(update={"stage": "train", "run": "ab" * 8, "repeat": True}))
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
 
 
 def test_a_hub_that_refuses_costs_no_training(

@@ -470,6 +470,16 @@ def test_a_name_that_is_somebody_elses_now_is_not_read(
     assert (failure.value.reason, x.billed) == (reason, billed)
 
 
+def test_posts_of_two_accounts_are_told_apart_by_who_wrote_them(x: X, read: Read) -> None:
+    """As an earlier version left them, which did not look."""
+    x.write(1)
+    x.write(2, author_id="99")
+    read()
+    x.user["id"], x.instead["/2/users/7"] = "99", {"data": {"id": "7", "username": "ada_king"}}
+    with pytest.raises(Failure, match="@ada is @ada_king now"):
+        read()
+
+
 @pytest.mark.parametrize("token", ["", "a\nb", "wrong"])
 def test_a_token_that_is_none_is_told_and_never_quoted(x: X, read: Read, token: str) -> None:
     with pytest.raises(Failure, match="bearerToken") as failure:

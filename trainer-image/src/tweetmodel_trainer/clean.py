@@ -72,8 +72,7 @@ def is_reply(post: Post) -> bool:
 
 def is_forgotten(post: Post, ids: Collection[str], accounts: Collection[str]) -> bool:
     """Whether a post is one of these, or written by one of these accounts, whose handles are in lower case."""
-    named = post.id in ids and not post.numbered
-    return named or (bool(accounts) and is_by(post, accounts))
+    return post.id in ids or (bool(accounts) and is_by(post, accounts))
 
 
 def is_by(post: Post, accounts: Collection[str]) -> bool:

@@ -82,8 +82,6 @@ def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
                 return pipeline.purge(plan, storage)
             if stage == "collect":
                 return pipeline.collect(plan, Path(folder), storage, progress)
-            if not _asks_for_a_device(plan):
-                os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU that is here nevertheless is not ours
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
             return pipeline.train(plan, Path(folder), storage, progress, attempt, cache)
     except Failure as failure:
@@ -98,12 +96,6 @@ def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
         logger.exception("%s failed in a way it does not know", stage)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         return _failed(Reason.INTERNAL_ERROR, f"{stage} failed ({what}): read the pod's log and report it.")
-
-
-def _asks_for_a_device(plan: Plan) -> bool:
-    """Whether it asks for a GPU or, under its maker's name in resources, for a slice of one."""
-    limits = (plan.spec.resources and plan.spec.resources.limits) or {}
-    return plan.spec.gpus > 0 or any("/" in name for name in limits)
 
 
 def _is_full_disk(error: Exception) -> bool:

@@ -47,7 +47,7 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
         Failure: HubDenied or HubUnreachable.
     """
     name = target.repo or repository_name(handles)
-    token = os.environ.get(PUBLISH.variable)
+    token = os.environ.get(PUBLISH.variable, "").strip()
     if not token:
         sentence = f"no token for {name} was found: put one into the key token of publish.huggingFace.secretRef."
         raise Failure(Reason.HUB_DENIED, sentence)

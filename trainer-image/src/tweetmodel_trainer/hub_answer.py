@@ -1,6 +1,7 @@
 """What it means when the Hugging Face Hub's client raises; who asked turns that into a reason and a sentence."""
 
 import errno
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -15,6 +16,8 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 )
 
 from tweetmodel_trainer.failure import Failure
+
+logger = logging.getLogger(__name__)
 
 Kind = Literal["missing", "gated", "denied", "unreachable"]
 """Where it says that something is missing, it may be private too."""
@@ -31,13 +34,17 @@ _NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
 
 
 @contextmanager
-def told_by(failure: Callable[[Kind, str], Failure]) -> Iterator[None]:
+def told_by(failure: Callable[[Kind, str], Failure], but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Within it, what the Hub's client raises becomes a failure, made of what it means and a few words on it."""
     try:
         yield
+    except but:
+        raise
     except (*_NO_ANSWER, *_NONSENSE) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
+        if not isinstance(error, _NO_ANSWER):
+            logger.warning("an answer of the Hub is none of those that its client knows", exc_info=error)
         raise failure(*_meaning(error)) from None
 
 

@@ -82,7 +82,7 @@ def _api() -> HfApi:
 
 def _token() -> str | None:
     """Of spec.baseModel.hub.secretRef; None: the one that publishes, or that somebody is logged in by, if any."""
-    return os.environ.get(BASE_MODEL.variable)
+    return os.environ.get(BASE_MODEL.variable, "").strip() or None  # `echo KEY | base64` ends in a line break
 
 
 def is_wanted(path: str) -> bool:

@@ -172,7 +172,7 @@ def _base(source: BaseModelSource, kept: Path) -> BaseModelSource:
 
 
 def _publish(checkpoints: Checkpoints, base: BaseModelSource, step: int, folder: Path) -> None:
-    (folder / BASE).write_text(base.model_dump_json())
+    (folder / BASE).write_text(base.model_dump_json(exclude={"hub": {"secret_ref"}}))
     checkpoints.publish(step, folder)
 
 

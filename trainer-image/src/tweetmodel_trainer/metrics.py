@@ -14,6 +14,11 @@ def rows(history: Iterable[Row]) -> list[Row]:
     return [row for row in history if {"loss", "heldout_loss"} & row.keys()]
 
 
+def plain(row: Row) -> Mapping[str, float | None]:
+    """A row as JSON takes it, which has no number for a loss that is none."""
+    return {name: value if math.isfinite(value) else None for name, value in row.items()}
+
+
 @dataclass
 class Metrics(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     """Follows a training."""
@@ -25,5 +30,5 @@ class Metrics(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
 
     @property
     def so_far(self) -> list[Mapping[str, float | None]]:
-        """What there is by now; JSON has no number for a loss that is none."""
-        return [{name: x if math.isfinite(x) else None for name, x in row.items()} for row in rows(self._history)]
+        """What there is by now."""
+        return list(map(plain, rows(self._history)))

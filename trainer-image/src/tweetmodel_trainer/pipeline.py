@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,6 +36,8 @@ from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
+
+OF_STORAGE = (Reason.STORAGE_UNREACHABLE, Reason.ACCESS_DENIED, Reason.BUCKET_MISSING)
 
 REPORT, SAMPLES, METRICS, EVALUATION = "report.json", "samples.jsonl", "metrics.jsonl", "evaluation.json"
 
@@ -84,7 +87,7 @@ def _gather(
     plan: Plan, workdir: Path, storage: Storage, progress: Progress, counts: dict[str, Counts]
 ) -> Iterator[Post]:
     """The cleaned posts of all sources, one source after the other."""
-    for number, source in enumerate(plan.spec.sources):
+    for number, source in enumerate(sorted(plan.spec.sources, key=attrgetter("handle"))):
         tell = partial(progress.say, 90 * number / len(plan.spec.sources))
         tell()
         logger.info("gathering @%s", source.handle)
@@ -161,7 +164,7 @@ def _train(
     from tweetmodel_trainer import showcase
     from tweetmodel_trainer.about import about
     from tweetmodel_trainer.learn import learn
-    from tweetmodel_trainer.metrics import Metrics
+    from tweetmodel_trainer.metrics import Metrics, plain
     from tweetmodel_trainer.trackers.events import Results
     from tweetmodel_trainer.trackers.lineage import model_of, run_of
     from tweetmodel_trainer.tracking import Tracking
@@ -176,8 +179,9 @@ def _train(
         callbacks = [*tracking.callbacks, metrics]
         try:
             learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, cache, callbacks)
-        except Exception:
-            _keep(metrics.so_far, plan.layout.metrics(run), storage)
+        except Exception as error:
+            if not (isinstance(error, Failure) and error.reason in OF_STORAGE):  # it would only take longer
+                _keep(metrics.so_far, plan.layout.metrics(run), storage)
             raise
         showcase.write(about(plan, workdir / "dataset", learnt), workdir / "model", workdir / "page")
         done = _done(plan, run, workdir / "done-meanwhile", storage)  # by a pod that was thought dead
@@ -203,7 +207,7 @@ def _train(
         results, samples = workdir / "results", [asdict(sample) for sample in assessment.samples]
         results.mkdir()
         (results / SAMPLES).write_text(_lines(samples))
-        (results / METRICS).write_text(_lines(learnt.log))
+        (results / METRICS).write_text(_lines(map(plain, learnt.log)))
         (results / EVALUATION).write_text(json.dumps(assessment.to_json(), indent=2) + "\n")
         text = encode(report)
         (results / REPORT).write_text(text)
@@ -247,9 +251,9 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
     why_not, url = gate.refusal(publish.when, model.evaluation, beat), None
     if not why_not:
         progress.say(98)
+        if not folder.exists():
+            _fetch("model", model.uri, folder, storage)
         try:
-            if not folder.exists():
-                _fetch("model", model.uri, folder, storage)
             url = hub.push(folder, publish.hugging_face, [source.handle for source in plan.spec.sources], plan.run)
         except Failure as failure:
             raise Failure(failure.reason, str(failure), model) from None

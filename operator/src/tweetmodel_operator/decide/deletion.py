@@ -4,7 +4,6 @@ It is never held for ever: where a Job does not end or purges for longer than PU
 Job (a namespace that is being deleted itself), it goes, and a warning names what is left in the bucket.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from tweetmodel_api.layout import Layout
@@ -48,26 +47,30 @@ def decide(observed: Observed, now: str) -> Decision:
     pods = {"pod_template": None} if observed.forbidden_pods else {}
     spec = observed.spec.model_copy(update={"suspend": False} | pods)
     goal = Goal("purge", names.purge_id(observed.uid), inputs_id("purge", spec, observed.retry))
-    pursuit = pursue(goal, replace(observed, spec=spec), now)
+    pursuit = pursue(goal, replace(observed, spec=spec, forbidden=""), now)
     if pursuit.verdict.succeeded:
         return Decision(hold=False)
-    late = any(_is_long(since, now) for since in _tried_since(observed))
+    since, told = _tried_since(observed, pursuit.verdict.message)
+    late = bool(since) and _is_long(since, now)
     if late or pursuit.verdict.outcome == "Failed":
         waited = f"after {PURGE_SECONDS // 60} minutes: " if late else ""
-        return given_up(observed, waited + pursuit.verdict.message.rstrip("."))
+        return given_up(observed, waited + told.rstrip("."))
     return Decision(
+        delete=pursuit.delete,
         create=(request(observed, spec, pursuit, None),) if pursuit.create is not None else (),
         status=conditions.purging(observed, pursuit.verdict, now, pursuit.attempt),
         requeue_after=LOOK_AGAIN_SECONDS,
     )
 
 
-def _tried_since(observed: Observed) -> Iterator[str]:
-    """Since when a purge has been tried: patience begins with it, since the operator may have come late itself."""
-    yield from (job.created for job in observed.jobs if job.stage == "purge")
+def _tried_since(observed: Observed, told: str) -> tuple[str, str]:
+    """Since when a purge has been tried, and what there is to say of it: the operator may have come late itself."""
+    if purges := [job.created for job in observed.jobs if job.stage == "purge"]:
+        return min(purges), told
     ready = observed.before.condition("Ready")
     if ready and ready.reason == Reason.POD_REFUSED and ready.observed_generation == observed.generation:
-        yield observed.deleted
+        return max(observed.deleted, ready.last_transition_time), ready.message
+    return "", told
 
 
 def _is_long(since: str, now: str) -> bool:

@@ -45,8 +45,11 @@ WAITING: dict[str, Reason] = {
 """Why a container has not started (kubelet's words) and what we call it."""
 PASSING = {"ErrImagePull"}
 """Of these, what a registry's hiccup causes too."""
-FULL, UNANSWERED = "exceeded quota", "failed calling webhook"
+UNANSWERED = "failed calling webhook"
+PASSING_RULES = (UNANSWERED, "exceeded quota", "status unknown for quota")
 """The API server's words for an object that it refuses now and may take later, without anybody's doing."""
+RULES = ("forbidden", "denied the request", "not found", "invalid")
+"""Its words for what a rule refuses; without them it was only busy."""
 WAITED_FOR = {
     Reason.PENDING,
     Reason.UNSCHEDULABLE,
@@ -178,11 +181,11 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
-    verdict = _with_hindsight(verdict, observed)
+    verdict = _with_hindsight(verdict, job, observed)
     return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
 
 
-def _with_hindsight(verdict: Verdict, observed: Observed) -> Verdict:
+def _with_hindsight(verdict: Verdict, job: ObservedJob, observed: Observed) -> Verdict:
     """The verdict with what the status says already.
 
     ErrImagePull and ImagePullBackOff take turns: what was said first stands, and so does that a person must act. A Job
@@ -194,14 +197,15 @@ def _with_hindsight(verdict: Verdict, observed: Observed) -> Verdict:
         return verdict
     if verdict.reason is Reason.IMAGE_PULL_FAILED and ready.reason == verdict.reason:
         return replace(verdict, message=ready.message, needs_person=verdict.needs_person or before.holds("Stalled"))
-    if verdict.reason is Reason.DEADLINE_EXCEEDED and ready.reason in WAITED_FOR:
+    worked = bool(job.reported) or any(pod.started for pod in job.pods)
+    if verdict.reason is Reason.DEADLINE_EXCEEDED and ready.reason in WAITED_FOR and not worked:
         return replace(verdict, message=f"{FACTS[verdict.reason].meaning} It waited all the while: {ready.message}")
     return verdict
 
 
 def may_pass(refusal: str) -> bool:
     """Whether what was refused may be allowed later, without anybody's doing."""
-    return FULL in refusal or UNANSWERED in refusal
+    return any(words in refusal for words in PASSING_RULES)
 
 
 def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
@@ -279,13 +283,17 @@ def is_podless(job: ObservedJob, now: str) -> bool:
 
 
 def _podless(job: ObservedJob, now: str) -> Verdict:
-    """A Job without a pod: it is about to make one, pauses before it makes another, or is not allowed to."""
+    """A Job without a pod: it is about to make one, pauses before it makes another, or is not allowed to.
+
+    No watch tells of its next try, so it is looked at again after as long as it has had none.
+    """
     idle = seconds_between(job.idle_since, now) if job.idle_since else 0.0
     if not is_podless(job, now):
         return replace(_working(job.stage), look_again=PODLESS_SECONDS - idle if job.idle_since else None)
     if job.refusal:
         told = f"{FACTS[Reason.POD_REFUSED].meaning} {job.refusal}"
-        return Verdict("Active", Reason.POD_REFUSED, told, needs_person=not may_pass(job.refusal))
+        lasting = any(words in job.refusal for words in RULES) and not may_pass(job.refusal)
+        return Verdict("Active", Reason.POD_REFUSED, told, needs_person=lasting, look_again=idle)
     describe = f"`kubectl describe job {job.name}` says"
     if job.has_made_pods and idle < LONGEST_PAUSE_SECONDS:
         told = (
@@ -293,7 +301,7 @@ def _podless(job: ObservedJob, now: str) -> Verdict:
         )
         return Verdict("Active", Reason.PENDING, told, look_again=LONGEST_PAUSE_SECONDS - idle)
     why = f"Job {job.name} may make no pod; {describe} which rule forbids it."
-    return Verdict("Active", Reason.POD_REFUSED, f"{FACTS[Reason.POD_REFUSED].meaning} {why}")
+    return Verdict("Active", Reason.POD_REFUSED, f"{FACTS[Reason.POD_REFUSED].meaning} {why}", look_again=idle)
 
 
 def _failure(job: ObservedJob) -> Verdict:

@@ -27,9 +27,11 @@ DEFAULT = "default"
 MOST_NAMED = 10
 """Configurations in a sentence."""
 
-SUFFIXES = (".parquet", *(f"{kind}{gz}" for kind in (".jsonl", ".json", ".csv", ".txt") for gz in ("", ".gz")))
-DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "config.json")
-"""What `datasets` writes beside the posts."""
+SUFFIXES = (".parquet", ".jsonl", ".csv", ".txt", ".jsonl.gz", ".csv.gz", ".txt.gz")
+JSON = (".json", ".json.gz")
+"""Lines of JSON too, where there is nothing else: beside posts they describe them."""
+DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json")
+"""What `datasets` writes beside what it alone reads."""
 
 
 def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[Post]:
@@ -57,22 +59,21 @@ def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterato
 def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
     """Copies of the split's files, one after the other."""
     api = HfApi(token=token or False)
-    with told_by(partial(_failure, source)):
-        source, names = _listed(api, source)
+    try:
+        names = _listed(api, source)
+    except RevisionNotFoundError:  # the Hub has not made Parquet of every data set
+        source = source.model_copy(update={"revision": "main"})
+        names = _listed(api, source)
     fetch = partial(api.hf_hub_download, repo_type="dataset", revision=_revision(source), local_dir=folder)
     with told_by(partial(_failure, source)):
         for name in files_of(names, source):
             yield Path(fetch(source.dataset, name))
 
 
-def _listed(api: HfApi, source: HubDataset) -> tuple[HubDataset, list[str]]:
-    """The names of all files, and the source as it is read: the Hub has not made Parquet of every data set."""
-    try:
-        return source, api.list_repo_files(source.dataset, repo_type="dataset", revision=_revision(source))
-    except RevisionNotFoundError:
-        if source.revision:
-            raise
-        return _listed(api, source.model_copy(update={"revision": "main"}))
+def _listed(api: HfApi, source: HubDataset) -> list[str]:
+    """The names of all files; a revision that was not asked for and does not exist is not a Failure."""
+    with told_by(partial(_failure, source), but=() if source.revision else (RevisionNotFoundError,)):
+        return api.list_repo_files(source.dataset, repo_type="dataset", revision=_revision(source))
 
 
 def _revision(source: HubDataset) -> str:
@@ -88,7 +89,9 @@ def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
         Failure: SourceMissing, where nobody can say which files are meant.
     """
     named, split = _named(source), source.split
-    readable = sorted(name for name in names if name.endswith(SUFFIXES) and name.split("/")[-1] not in DESCRIPTIONS)
+    readable = sorted(name for name in names if name.endswith(SUFFIXES)) or sorted(
+        name for name in names if name.endswith(JSON) and name.split("/")[-1] not in DESCRIPTIONS
+    )
     of_split = _converted if source.revision in (None, CONVERTED) else _as_word
     whole, begun = (_by_configuration(readable, of_split(name)) for name in (split, f"partial-{split}"))
     configs = sorted({*whole, *begun})

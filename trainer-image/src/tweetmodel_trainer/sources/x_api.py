@@ -236,8 +236,8 @@ class _Timeline:
             if user.get("protected"):
                 sentence = f"@{self._handle} is protected: ask its owner for their archive, and use that."
                 raise Failure(Reason.ACCOUNT_PROTECTED, sentence)
-            if any(post.get("author_id", user["id"]) != user["id"] for post in posts):
-                raise self._renamed(posts) or self._another()
+            if others := [post for post in posts if post.get("author_id", user["id"]) != user["id"]]:
+                raise self._renamed(others) or self._another()
             found: Fields = user
             return found
         if "has been suspended" in json.dumps(answer.get("errors")):

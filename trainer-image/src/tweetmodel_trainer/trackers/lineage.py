@@ -38,11 +38,13 @@ def run_of(plan: Plan) -> Run:
     assert plan.run is not None  # `pipeline.train` refuses such a plan
     assert plan.dataset is not None
     whose = f"{plan.namespace}-{plan.name}"
-    spec = plan.spec
+    spec, base = plan.spec, plan.spec.base_model
+    if base.hub:  # whose Secret is nobody's business
+        base = base.model_copy(update={"hub": base.hub.model_copy(update={"secret_ref": None})})
     config = {
         **_flat("spec.training", spec.training.wire()),
         **_flat("spec.generation", spec.generation.wire()),
-        **_flat("spec.baseModel", spec.base_model.wire()),
+        **_flat("spec.baseModel", base.wire()),
         "handles": ", ".join(source.handle for source in spec.sources),
         "run": plan.run,
         "dataset": plan.dataset.digest,
