@@ -34,6 +34,8 @@ def about(
         training=Training(),
         generation=Generation(prompts=tuple(prompts)),
         steps=390,
+        kept=390,
+        held_out_losses=(),
         losses=((1, 4.1), (200, 3.4), (390, 3.1)),
         gpus=1,
         weights=dict.fromkeys(handles, 1),

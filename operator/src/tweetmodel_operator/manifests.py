@@ -76,10 +76,6 @@ def _trains(plan: Plan) -> bool:
     return plan.stage == "train" and not plan.repeat
 
 
-def _publishes(plan: Plan) -> bool:
-    return plan.stage == "train" and plan.spec.publish is not None
-
-
 def _shares_memory(plan: Plan) -> bool:
     """Whether GPUs exchange gradients: NCCL does so by /dev/shm, where a container has 64 MiB."""
     return _trains(plan) and plan.spec.gpus > 1
@@ -230,7 +226,7 @@ def _credentials(plan: Plan) -> Mounted:
     spec = plan.spec
     if spec.storage.secret_ref:
         yield from ((credential, spec.storage.secret_ref.name) for credential in credentials.STORAGE)
-    if _publishes(plan) and spec.publish:
+    if plan.stage == "train" and spec.publish:
         yield credentials.PUBLISH, spec.publish.hugging_face.secret_ref.name
     if _fetches_base(plan) and spec.base_model.hub and spec.base_model.hub.secret_ref:
         yield credentials.BASE_MODEL, spec.base_model.hub.secret_ref.name

@@ -131,22 +131,22 @@ class Cluster:
             {"type": "Failed" if code else "Complete", "status": "True", "reason": "PodFailurePolicy", "message": ""}
         ]
         ended = {"exitCode": code, "reason": "Error" if code else "Completed", "message": encode(report)}
-        owner = {"kind": "Job", "uid": job["metadata"]["uid"], "controller": True}
         self.pods.append(
             {
-                "metadata": self.head(f"{job['metadata']['name']}-pod") | {"ownerReferences": [owner]},
+                "metadata": self.head(f"{job['metadata']['name']}-pod", job),
                 "status": {"containerStatuses": [{"name": names.CONTAINER, "state": {"terminated": ended}}]},
             }
         )
 
-    def head(self, name: str) -> dict[str, Any]:
-        """The metadata of a pod that was made an hour ago."""
+    def head(self, name: str, job: dict[str, Any]) -> dict[str, Any]:
+        """The metadata of a pod of a Job, made an hour ago."""
         return {
             "name": name,
             "namespace": KEY.namespace,
             "labels": {names.NAME: KEY.name},
             "creationTimestamp": "2026-11-23T11:00:00Z",
             "resourceVersion": self._next_version(),
+            "ownerReferences": [{"kind": "Job", "uid": job["metadata"]["uid"], "controller": True}],
         }
 
     @property
@@ -163,6 +163,13 @@ def tweetmodel() -> dict[str, Any]:
         "metadata": {"name": KEY.name, "namespace": KEY.namespace, "uid": UID, "generation": 1},
         "spec": spec().wire(),
     }
+
+
+def with_its_folder() -> dict[str, Any]:
+    """One whose folder in the bucket goes with it."""
+    life = tweetmodel()
+    life["spec"]["deletionPolicy"] = "Delete"
+    return life
 
 
 def operator(cluster: Cluster) -> Reconciler:
@@ -282,9 +289,7 @@ async def test_a_job_that_the_cluster_forbids_is_told_once_and_tried_again(refus
 
 
 async def test_a_purge_that_a_full_quota_refuses_is_tried_again() -> None:
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = await live(Cluster(life))
+    cluster = await live(Cluster(with_its_folder()))
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     cluster.refuse = ApiError(403, "Forbidden", "exceeded quota: jobs")
     assert await settle(cluster) == 60
@@ -394,8 +399,7 @@ async def test_what_waits_says_for_what_by_one_event(
     made["spec"] |= job.get("spec", {})
     made["status"] |= {name: value for name, value in job.items() if name != "spec"}
     if seen:
-        owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
-        cluster.pods.append({"metadata": cluster.head("pod") | {"ownerReferences": [owner]}} | seen)
+        cluster.pods.append({"metadata": cluster.head("pod", made)} | seen)
     for _ in range(3):
         await settle(cluster)
     assert cluster.conditions()["Stalled"] == (stalled, reason)
@@ -466,9 +470,8 @@ async def test_a_job_whose_time_is_over_while_it_waited_says_for_what(worked: bo
     cluster = Cluster(tweetmodel())
     await settle(cluster)
     [made] = cluster.jobs.values()
-    owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
     waiting = NOWHERE | {"status": {"conditions": [NO_ROOM]}}
-    cluster.pods.append({"metadata": cluster.head("pod") | {"ownerReferences": [owner]}} | waiting)
+    cluster.pods.append({"metadata": cluster.head("pod", made)} | waiting)
     await settle(cluster)
     made["status"] |= BEGUN | {"conditions": [LATE]}
     cluster.pods[0] |= RUNS_ON if worked else {}
@@ -497,9 +500,8 @@ async def test_what_passed_and_now_needs_a_person_is_told_by_a_warning_too() -> 
     cluster = Cluster(tweetmodel())
     await settle(cluster)
     [made] = cluster.jobs.values()
-    owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
     for word in ("ErrImagePull", "ImagePullBackOff", "ErrImagePull", "ImagePullBackOff"):
-        cluster.pods[:] = [{"metadata": cluster.head("pod") | {"ownerReferences": [owner]}} | pod(**waits(word, "no"))]
+        cluster.pods[:] = [{"metadata": cluster.head("pod", made)} | pod(**waits(word, "no"))]
         await settle(cluster)
     assert [(e["type"], e["reason"]) for e in cluster.events] == [
         ("Normal", "ImagePullFailed"),
@@ -513,12 +515,11 @@ async def test_a_failure_that_repeats_is_told_by_one_event_and_stays_until_a_pod
     await settle(cluster, reconciler)
     [made] = cluster.jobs.values()
     made["status"] |= {"startTime": NOW}
-    owner = {"kind": "Job", "uid": made["metadata"]["uid"], "controller": True}
     shown = []
     for number in range(4):
         begun = {"startedAt": f"2026-11-23T11:59:{number}0Z"}
         for state in ({"running": begun}, {"terminated": begun | {"exitCode": 137, "reason": "OOMKilled"}}):
-            metadata = cluster.head(f"pod-{number}") | {"ownerReferences": [owner]}
+            metadata = cluster.head(f"pod-{number}", made)
             metadata["creationTimestamp"] = f"2026-11-23T11:59:{number}0Z"
             status = {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
             cluster.pods[number:] = [{"metadata": metadata, "status": status}]
@@ -615,9 +616,7 @@ async def test_without_storage_anywhere_it_says_so_and_begins_once_there_is_a_de
 
 async def kept_until_purged() -> Cluster:
     """A finished TweetModel whose folder goes with it, on its way out."""
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = await live(Cluster(life))
+    cluster = await live(Cluster(with_its_folder()))
     assert cluster.held
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     await settle(cluster)
@@ -660,9 +659,7 @@ async def test_a_dead_bucket_holds_it_for_half_an_hour_at_most() -> None:
 
 
 async def test_an_operator_that_was_away_for_long_purges_nevertheless() -> None:
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = await live(Cluster(life))
+    cluster = await live(Cluster(with_its_folder()))
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = "2026-11-23T09:00:00Z"
     await settle(cluster)
     assert cluster.held
@@ -706,9 +703,7 @@ async def test_a_folder_that_is_to_stay_after_all_is_not_purged() -> None:
 
 
 async def test_a_quota_that_stays_full_holds_it_for_half_an_hour_at_most() -> None:
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = await live(Cluster(life))
+    cluster = await live(Cluster(with_its_folder()))
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     cluster.refuse = ApiError(403, "Forbidden", "exceeded quota: jobs")
     await settle(cluster)
@@ -726,9 +721,7 @@ async def test_a_purge_that_is_given_up_does_not_outlive_its_tweetmodel() -> Non
 
 
 async def test_an_image_that_is_not_allowed_is_not_handed_the_keys_by_a_purge_either() -> None:
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = await live(Cluster(life))
+    cluster = await live(Cluster(with_its_folder()))
     cluster.tweetmodel["spec"]["podTemplate"] = {"image": "evil", "serviceAccountName": "admin"}
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     await settle(cluster)
@@ -738,9 +731,7 @@ async def test_an_image_that_is_not_allowed_is_not_handed_the_keys_by_a_purge_ei
 
 
 async def test_a_namespace_that_takes_no_job_any_more_holds_nothing() -> None:
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = await live(Cluster(life))
+    cluster = await live(Cluster(with_its_folder()))
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     cluster.refuse = ApiError(403, "Forbidden", "namespace default is being terminated")
     await settle(cluster)
@@ -749,9 +740,7 @@ async def test_a_namespace_that_takes_no_job_any_more_holds_nothing() -> None:
 
 
 async def test_a_run_is_stopped_before_its_folder_is_purged() -> None:
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = Cluster(life)
+    cluster = Cluster(with_its_folder())
     await settle(cluster)
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     [collect] = cluster.jobs
@@ -763,9 +752,7 @@ async def test_a_run_is_stopped_before_its_folder_is_purged() -> None:
 
 
 async def test_a_job_on_a_lost_node_that_never_ends_holds_nothing_for_ever() -> None:
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = Cluster(life)
+    cluster = Cluster(with_its_folder())
     await settle(cluster)
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     [collect] = cluster.jobs
@@ -778,9 +765,7 @@ async def test_a_job_on_a_lost_node_that_never_ends_holds_nothing_for_ever() -> 
 
 
 async def test_a_policy_that_is_taken_back_holds_it_no_longer() -> None:
-    life = tweetmodel()
-    life["spec"]["deletionPolicy"] = "Delete"
-    cluster = await live(Cluster(life))
+    cluster = await live(Cluster(with_its_folder()))
     cluster.tweetmodel["spec"]["deletionPolicy"] = "Retain"
     await settle(cluster)
     assert not cluster.held

@@ -88,8 +88,12 @@ class About:
     bfloat16: bool
     """Whether it was trained in it."""
     steps: int
+    kept: int
+    """The step that the weights are of."""
     remark: str
     """What is to be said of the steps, as a sentence; mostly nothing."""
+    held_out_losses: tuple[tuple[int, float], ...]
+    """By step, after each epoch: early stopping measures them."""
     losses: tuple[tuple[int, float], ...]
     """Training loss by step; after a resume its first value may differ a little, so the card leaves it out."""
     assessment: Assessment
@@ -98,10 +102,6 @@ class About:
     start: str | None
     """Digest of the earlier model that it went on from; absent where it started from the base itself."""
     versions: Mapping[str, str]
-    held_out_losses: tuple[tuple[int, float], ...] = ()
-    """By step, after each epoch: early stopping measures them."""
-    kept: int | None = None
-    """The step that the weights are of, where it is not the last."""
 
     @property
     def handles(self) -> list[str]:
@@ -219,14 +219,14 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         bfloat16=learnt.bfloat16,
         steps=learnt.steps,
         remark=learnt.remark,
+        kept=learnt.kept,
+        held_out_losses=_losses(learnt.log, "heldout_loss"),
         losses=_losses(learnt.log, "loss"),
         assessment=learnt.assessment,
         run=plan.run,
         dataset_digest=plan.dataset.digest,
         start=plan.start.digest if plan.start else None,
         versions={name: version(name) for name in SOFTWARE},
-        held_out_losses=_losses(learnt.log, "heldout_loss"),
-        kept=learnt.kept,
     )
 
 

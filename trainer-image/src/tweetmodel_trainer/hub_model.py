@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi
 from huggingface_hub.hf_api import RepoSibling
 
 from tweetmodel_api.credentials import BASE_MODEL
@@ -58,17 +58,17 @@ def fetch(source: HubModel, folder: Path, cache: Cache) -> None:
     if kept and all(cache.take(entry.sha256, folder / entry.path) for entry in kept.files):
         return
     with told_by(partial(_failure, source)):
-        info = _api().model_info(source.name, revision=commit, files_metadata=True, timeout=TIMEOUT_SECONDS)
+        api = _api()
+        info = api.model_info(source.name, revision=commit, files_metadata=True, timeout=TIMEOUT_SECONDS)
         files = [file for file in info.siblings or () if is_wanted(file.rfilename)]
         missing = [f for f in files if not (f.lfs and cache.take(f.lfs.sha256, folder / f.rfilename))]
         if missing:
-            snapshot_download(
+            api.snapshot_download(
                 source.name,
                 revision=commit,
                 allow_patterns=[glob.escape(file.rfilename) for file in missing],
                 local_dir=folder,
                 etag_timeout=TIMEOUT_SECONDS,
-                token=_token(),
             )
     entries = [_checked(file, folder, source) for file in files]
     for entry in entries:
@@ -77,12 +77,9 @@ def fetch(source: HubModel, folder: Path, cache: Cache) -> None:
 
 
 def _api() -> HfApi:
-    return HfApi(token=_token())
-
-
-def _token() -> str | None:
-    """Of spec.baseModel.hub.secretRef; None: the one that publishes, or that somebody is logged in by, if any."""
-    return os.environ.get(BASE_MODEL.variable, "").strip() or None  # `echo KEY | base64` ends in a line break
+    """The Hub's client by the token of spec.baseModel.hub.secretRef; without, by the one that publishes, if any."""
+    token = os.environ.get(BASE_MODEL.variable, "").strip()  # `echo KEY | base64` ends in a line break
+    return HfApi(token=token or None)
 
 
 def is_wanted(path: str) -> bool:

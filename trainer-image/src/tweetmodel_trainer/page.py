@@ -27,8 +27,7 @@ def page(about: About) -> str:
     """The whole index.html."""
     style = (files("tweetmodel_trainer") / "templates" / "page.css").read_text()
     before, after = total(about.assessment.before.values()), total(about.assessment.after.values())
-    kept = (about.kept or about.steps, after.loss)
-    drawn = about.assessment.samples
+    kept, drawn = (about.kept, after.loss), about.assessment.samples
     samples = [sample for sample in ranked(drawn, len(drawn)) if sample.copy != "exact"]
     return _TEMPLATE.render(
         about=about,

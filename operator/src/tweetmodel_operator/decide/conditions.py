@@ -75,10 +75,8 @@ def purging(observed: Observed, verdict: Verdict, now: str, attempt: Attempt | N
     """The status of a TweetModel that waits to be gone."""
     before = observed.before
     overall = _overall(before, observed.generation, verdict, now)
-    kinds = {condition.type for condition in overall}
-    stages = tuple(condition for condition in before.conditions if condition.type not in kinds)
     update = {"observed_generation": observed.generation, "attempt": attempt, "progress": None}
-    return before.model_copy(update=update | {"conditions": (*overall, *stages)})
+    return before.model_copy(update=update | {"conditions": _with_stages_of(before, overall)})
 
 
 def refused(decided: TweetModelStatus, observed: Observed, message: str, now: str) -> TweetModelStatus:
@@ -97,9 +95,8 @@ def stalled(
     """The status `decided`, where something stands in the way of all: what can't be read, is not allowed or refused."""
     verdict = Verdict("Failed", reason, f"{message.rstrip('.')}. {FACTS[reason].advice}", needs_person=needs_person)
     overall = _overall(observed.before, observed.generation, verdict, now)
-    kinds = {condition.type for condition in overall}
-    stages = tuple(condition for condition in decided.conditions if condition.type not in kinds)
-    update = {"observed_generation": observed.generation, "progress": None, "conditions": (*overall, *stages)}
+    told = _with_stages_of(decided, overall)
+    update = {"observed_generation": observed.generation, "progress": None, "conditions": told}
     summary = decided.summary and decided.summary.model_copy(update={"progress": None, "eta": None})
     return decided.model_copy(update=update | {"summary": summary})
 
@@ -164,6 +161,11 @@ def _overall(
         _condition(before, generation, "Reconciling", "True" if working else "False", verdict, now, brief=not working),
         _condition(before, generation, "Stalled", "True" if stalled else "False", verdict, now, brief=not stalled),
     )
+
+
+def _with_stages_of(status: TweetModelStatus, overall: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    kinds = {condition.type for condition in overall}
+    return (*overall, *(condition for condition in status.conditions if condition.type not in kinds))
 
 
 def _truth(verdict: Verdict) -> Truth:

@@ -33,13 +33,14 @@ def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, ret
 
 def _put_back(spec: TweetModelSpec, before: TweetModelStatus, known: Run | None, retry: str) -> Goal | None:
     """The best run of this recipe, where a worse one is asked for or stands in its place; of worse ones the present."""
-    current = _current(before)
-    ours = current if current and _is_of_recipe(current, spec) else None
+    ours = _ours(spec, before)
     if not (_is_outdone(known) or _is_outdone(ours)):
         return None
     best = next((r for r in before.runs if _is_there(r) and _is_of_recipe(r, spec)), ours)
-    goal = _kept(best, spec, retry) if best else None
-    return None if goal is None or (best == current and goal.is_published(before.model)) else goal
+    if best is None:
+        return None
+    goal = _kept(best, spec, retry)
+    return None if best == ours and goal.is_published(before.model) else goal
 
 
 def _kept(run: Run, spec: TweetModelSpec, retry: str) -> Goal:
@@ -225,7 +226,12 @@ def _start(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset) -> 
     return Start(uri=before.model.uri, digest=before.model.digest)
 
 
-def _incumbent(spec: TweetModelSpec, before: TweetModelStatus) -> Run | None:
-    """The run of the present model, where a schedule looks for a better one of the same recipe."""
+def _ours(spec: TweetModelSpec, before: TweetModelStatus) -> Run | None:
+    """The run of the present model, where it is of this recipe."""
     current = _current(before)
-    return current if spec.schedule and current and _is_of_recipe(current, spec) else None
+    return current if current and _is_of_recipe(current, spec) else None
+
+
+def _incumbent(spec: TweetModelSpec, before: TweetModelStatus) -> Run | None:
+    """The same, where a schedule looks for a better one."""
+    return _ours(spec, before) if spec.schedule else None

@@ -65,31 +65,25 @@ def wake_after(spec: TweetModelSpec, status: TweetModelStatus, now: str) -> floa
 
 def next_time(schedule: Schedule, now: str) -> str | None:
     """The next due time, RFC 3339 in UTC; None where there is none."""
-    moment = next(CronSim(five_fields(schedule.cron), _local(schedule, _parse(now))), None)
-    return _format(moment) if moment else None
+    return _nearest(schedule, _parse(now))
 
 
 def is_due_time(schedule: Schedule, moment: str) -> bool:
     """Whether the schedule has this due time."""
-    just_before = _local(schedule, _parse(moment) - SECOND)
-    found = next(CronSim(five_fields(schedule.cron), just_before), None)
-    return found is not None and _format(found) == moment
+    return _nearest(schedule, _parse(moment) - SECOND) == moment
 
 
 def _latest_time(schedule: Schedule, now: str) -> str | None:
     """The last due time that has come."""
-    just_after = _local(schedule, _parse(now) + SECOND)
-    found = next(CronSim(five_fields(schedule.cron), just_after, reverse=True), None)
-    return _format(found) if found else None
+    return _nearest(schedule, _parse(now) + SECOND, before=True)
 
 
-def _local(schedule: Schedule, moment: datetime) -> datetime:
-    return moment.astimezone(ZoneInfo(schedule.time_zone))
+def _nearest(schedule: Schedule, moment: datetime, before: bool = False) -> str | None:
+    """The first due time after a moment, or the last one before it."""
+    local = moment.astimezone(ZoneInfo(schedule.time_zone))
+    found = next(CronSim(five_fields(schedule.cron), local, reverse=before), None)
+    return found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if found else None
 
 
 def _parse(moment: str) -> datetime:
     return datetime.fromisoformat(moment)
-
-
-def _format(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -191,9 +191,9 @@ def _with_hindsight(verdict: Verdict, job: ObservedJob, observed: Observed) -> V
     ErrImagePull and ImagePullBackOff take turns: what was said first stands, and so does that a person must act. A Job
     whose time is over while it waited says for what: its deadline is not at fault.
     """
-    before = observed.status
-    ready = before.condition("Ready") if before else None
-    if not before or not ready:
+    before = observed.before
+    ready = before.condition("Ready")
+    if ready is None:
         return verdict
     if verdict.reason is Reason.IMAGE_PULL_FAILED and ready.reason == verdict.reason:
         return replace(verdict, message=ready.message, needs_person=verdict.needs_person or before.holds("Stalled"))
@@ -306,8 +306,8 @@ def _podless(job: ObservedJob, now: str) -> Verdict:
 
 def _failure(job: ObservedJob) -> Verdict:
     ended = next((pod for pod in reversed(job.pods) if pod.exit_code or pod.failure), None)
-    reports = [pod.report for pod in reversed(job.pods) if pod.report]
-    report = next((report for report in reports if report.model), None)  # one of them may have got as far as the Hub
+    # One of them may have got as far as the Hub.
+    report = next((pod.report for pod in reversed(job.pods) if pod.report and pod.report.model), None)
     if job.failed_reason == "DeadlineExceeded":
         reason, message = Reason.DEADLINE_EXCEEDED, f"{job.failed_message}. {_advice(Reason.DEADLINE_EXCEEDED)}"
     elif ended is None:
