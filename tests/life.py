@@ -146,7 +146,7 @@ class Life:
             return Decision()
         seen = self.view()
         if self._decided is None or self._decided[:2] != (seen, self.now):
-            self._decided = (seen, self.now, decide(seen, self.now, 5))
+            self._decided = (seen, self.now, decide(seen, self.now, 10))
         return self._decided[2]
 
     def apply(self, seen: Observed, decision: Decision, writes: int = 99) -> int:
@@ -264,7 +264,7 @@ class Life:
     def look(self) -> None:
         """As `reconcile.py` does: by memory where that is harmless, else by a fresh read."""
         seen = self.view(finished=False)
-        decision = decide(seen, self.now, 5) if len(seen.jobs) < len(self.jobs) else self.decided()
+        decision = decide(seen, self.now, 10) if len(seen.jobs) < len(self.jobs) else self.decided()
         if decision.needs_proof(seen):
             seen, decision = self.view(), self.decided()
         self.apply(seen, decision)
@@ -281,7 +281,7 @@ class Life:
         self.generation += 1
         self.version += 1
         if self.choose((False, True)):
-            self.apply(seen, decide(seen, self.now, 5))
+            self.apply(seen, decide(seen, self.now, 10))
 
     @event(lambda self: not self.deleted)
     def suspend_or_resume(self) -> None:

@@ -50,6 +50,8 @@ SILENT_SECONDS = 65.0
 """A watch that says nothing for this long is dead: the API server sends a bookmark each minute."""
 AGAIN_SECONDS = 5.0
 """Between two tries to list or watch. kopf's own grow, and end after a minute, and the watch with them."""
+POSTED_SECONDS = 1.0
+"""From a post of progress to the look at it: a pod that posts without a pause costs one look in that time."""
 RESYNC_SHARE = 0.01
 """Of the operator's time that looking everything over may take, where that means less often than is set."""
 LONGEST_RESYNC_SECONDS = 300.0
@@ -103,8 +105,8 @@ class Operator:
             self.queue.wake(key)
 
     def _posted(self, key: Key) -> None:
-        """Looks at a key whose pod has posted no more often than its progress is written."""
-        self.queue.wake_after(key, self.settings.progress_interval_seconds)
+        """Looks soon at a key whose pod has posted; not for each post while one waits to be written."""
+        self.queue.wake_after(key, POSTED_SECONDS, unless_within=self.settings.progress_interval_seconds)
 
     async def _follow_certificate(self, directory: Path, context: ssl.SSLContext) -> None:
         """Serves what the kubelet mounts now: cert-manager and its like renew it."""

@@ -100,8 +100,8 @@ class Settings:
     termination_grace_seconds: int = 120
     """Time a pod has to save: the longest step and the upload of a checkpoint (GPT-2: 1.5 GB)."""
 
-    progress_interval_seconds: int = 5
-    """A TweetModel's status follows its progress at most this often."""
+    progress_interval_seconds: int = 10
+    """A TweetModel's status follows its progress at most this often; pods post every two seconds."""
 
     workers: int = 8
     """TweetModels that are reconciled at the same time."""

@@ -40,12 +40,18 @@ class WorkQueue(Generic[K]):
             self._waiting.add(key)
             self._ready.put_nowait(key)
 
-    def wake_after(self, key: K, seconds: float) -> None:
-        """Has the key looked at after this long, unless it is woken before, or asked to be earlier."""
+    def wake_after(self, key: K, seconds: float, unless_within: float = 0.0) -> None:
+        """Has the key looked at after this long, unless it is woken before, or asked to be earlier.
+
+        Args:
+            key: which.
+            seconds: from now.
+            unless_within: seconds; where it asked to be within these, that is soon enough.
+        """
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
         if timer:
-            if timer.when() <= loop.time() + seconds:
+            if timer.when() <= loop.time() + max(seconds, unless_within):
                 return
             timer.cancel()
         self._timers[key] = loop.call_later(seconds, self.wake, key)

@@ -16,7 +16,7 @@ LATER = "2026-11-23T13:00:00Z"
 
 
 def after(now: Observed, time: str = NOW) -> Decision:
-    return decide(now, time, progress_interval=5)
+    return decide(now, time, progress_interval=10)
 
 
 def condition(decision: Decision, kind: str) -> tuple[str, str]:
@@ -519,18 +519,26 @@ def test_progress_shows_in_the_summary_and_is_dropped_with_its_job() -> None:
     assert next_run.status.progress is None
 
 
-def test_progress_alone_is_written_at_most_every_five_seconds() -> None:
-    def at(second: int) -> Progress:
-        return Progress(progress_percentage=second, last_updated_time=f"2026-11-23T12:00:{second:02d}Z")
+def test_progress_alone_is_written_once_what_is_shown_is_ten_seconds_old() -> None:
+    def time(second: int) -> str:
+        return f"2026-11-23T12:00:{second:02d}Z"
 
-    running = job("train").running()
-    first = after(observed(running, status=collected(), progress=at(10)))
-    held = after(observed(running, status=first.status, progress=at(12)))
-    assert held.status == first.status
-    assert held.requeue_after == 3
-    written = after(observed(running, status=first.status, progress=at(15)))
-    assert written.status
-    assert written.status.progress == at(15)
+    def seen(second: int, posted: int, status: TweetModelStatus | None) -> Decision:
+        progress = Progress(progress_percentage=posted, last_updated_time=time(posted))
+        return after(observed(job("train").running(), status=status, progress=progress), time(second))
+
+    shown = seen(11, 10, collected()).status
+    held = seen(13, 12, shown)
+    assert held.status == shown
+    assert held.requeue_after == 7
+    written = seen(20, 12, shown).status  # although nothing was posted since
+    assert written
+    assert written.progress
+    assert written.progress.progress_percentage == 12
+    clock_put_back = seen(5, 5, written).status
+    assert clock_put_back
+    assert clock_put_back.progress
+    assert clock_put_back.progress.progress_percentage == 5
 
 
 def test_a_hundred_percent_is_not_believed_before_the_report() -> None:

@@ -28,7 +28,7 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
     Args:
         observed: the TweetModel and its Jobs.
         now: the time, RFC 3339 in UTC.
-        progress_interval: seconds between two writes of progress alone.
+        progress_interval: how old, in seconds, the progress that is shown becomes before other is written for its sake.
     """
     if observed.deleting:
         return deletion.decide(observed, now)
@@ -66,7 +66,7 @@ def _followed(observed: Observed, spec: TweetModelSpec, now: str, progress_inter
     status = conditions.status(observed, pursuits, dataset, turned, now)
     if observed.forbidden:
         status = conditions.stalled(status, observed, Reason.NOT_ALLOWED, observed.forbidden, now)
-    status, requeue_after = conditions.throttle(observed.before, status, progress_interval)
+    status, requeue_after = conditions.throttle(observed.before, status, progress_interval, now)
     moments = [
         requeue_after,
         schedule.wake_after(spec, status, now),

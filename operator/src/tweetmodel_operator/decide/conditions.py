@@ -101,19 +101,21 @@ def stalled(
     return decided.model_copy(update=update | {"summary": summary})
 
 
-def throttle(before: TweetModelStatus, after: TweetModelStatus, interval: int) -> tuple[TweetModelStatus, float | None]:
-    """Holds back a change of progress alone until `interval` seconds after the last one.
+def throttle(
+    before: TweetModelStatus, after: TweetModelStatus, interval: int, now: str
+) -> tuple[TweetModelStatus, float | None]:
+    """Holds back a change of progress alone until what is shown is `interval` seconds old.
 
     Returns:
         The status to have, and the seconds after which the rest is due.
     """
     old, new = before.progress, after.progress
-    if not (old and new and old.last_updated_time and new.last_updated_time) or old == new:
+    if not (old and new and old.last_updated_time) or old == new:
         return after, None
     if after.model_copy(update={"progress": old, "summary": before.summary}) != before:
         return after, None  # something else changed: progress rides along
-    age = seconds_between(old.last_updated_time, new.last_updated_time)
-    return (after, None) if age >= interval else (before, interval - age)
+    age = seconds_between(old.last_updated_time, now)
+    return (before, interval - age) if 0 <= age < interval else (after, None)  # the clock may have been put back
 
 
 def sentence_of_dataset(status: TweetModelStatus) -> str:
