@@ -85,8 +85,9 @@ class Posts(Rows):
     )
 
     format: PostsFormat | None = None
-    """JSONL (one object a line), CSV (its first line names the columns), Parquet, or Text (one post a line);
-    absent: as the file's name ends (.jsonl, .csv, .parquet, .txt, each with or without .gz), else JSONL."""
+    """JSONL (one object a line, or a list of objects), CSV (its first line names the columns), Parquet, or Text (one
+    post a line); absent: as the file's name ends (.jsonl, .csv, .parquet, .txt, each with or without .gz), else
+    JSONL."""
 
 
 class S3Posts(Posts):

@@ -64,8 +64,8 @@ def test_an_empty_account_has_no_posts(written: Write) -> None:
         ("tweets.js", b'[{"tweet": {"id": 1}}]', "tweet 1 in tweets.js has no full_text"),
         ("tweets.js", b'[{"tweet": {"full_text": "a"}},\n{"tweet": {\n"full_text": wrong}}]', "no JSON at line 3"),
         ("tweets.js", b"[1]", "tweet 1 in tweets.js has no full_text"),
-        ("tweets.js", b"[" * 100_000, "tweets.js holds what no export does"),
-        ("tweets.js", b'[{"tweet": {"id": ' + b"1" * 5000 + b"}}]", "tweets.js holds what no export does"),
+        ("tweets.js", b"[" * 100_000, "tweets.js holds what no post does"),
+        ("tweets.js", b'[{"tweet": {"id": ' + b"1" * 5000 + b"}}]", "tweets.js holds what no post does"),
     ],
 )
 def test_what_is_wrong_with_an_archive_is_told_with_what_to_do(

@@ -28,6 +28,12 @@ def test_json_lines_are_read_plain_and_gzipped(written: Write) -> None:
     assert lines(written("a.jsonl", content)) == lines(written("a.jsonl.gz", gzip.compress(content))) == ["one", "two"]
 
 
+def test_a_list_of_objects_is_read_as_lines_of_them_are(written: Write) -> None:
+    content = b'\xef\xbb\xbf [\n  {"text": "one", "id": 7},\n  {"text": "two"}\n]\n'
+    assert lines(written("a.json", content)) == lines(written("a.json.gz", gzip.compress(content))) == ["one", "two"]
+    assert lines(written("a.json", b"[]")) == []
+
+
 def test_the_named_field_holds_the_text(written: Write) -> None:
     assert lines(written("a.jsonl", b'{"body": "one"}'), "body") == ["one"]
 
@@ -39,9 +45,15 @@ def test_the_named_field_holds_the_text(written: Write) -> None:
         (b'{"text": "\xe9"}', "line 1 of a.jsonl is not UTF-8"),
         (b'{"body": "one"}', "has no text in the field 'text': name the right one in textField"),
         (b'{"text": 1}', "has no text in the field"),
-        (b"[]", "line 1 of a.jsonl is no JSON object"),
+        (b"7", "line 1 of a.jsonl is no JSON object"),
         (b'{"text": "one"}\n{"id": ' + b"1" * 5000 + b"}", "line 2 of a.jsonl holds what no post does"),
-        (b"[" * 100_000, "line 1 of a.jsonl holds what no post does"),
+        (b'{"a":' * 100_000, "line 1 of a.jsonl holds what no post does"),
+        (b"[" * 100_000, "a.jsonl holds what no post does"),
+        (b'[{"text": "one"}, 7]', "element 2 of a.jsonl is no JSON object: write a list of objects"),
+        (b'[{"text": "one"}, {"body": "two"}]', "element 2 of a.jsonl has no text in the field 'text'"),
+        (b'[{"text": "one"},', "a.jsonl breaks off or is no JSON at line 1"),
+        (b'[{"text": "\xe9"}]', "a.jsonl is not UTF-8"),
+        (gzip.compress(b"[" + b'{"text": "one"},' * 5000)[:-20], "a.jsonl is damaged after element"),
         (gzip.compress(b"x" * posts.LONGEST_LINE, 1), "line 1 of a.jsonl is too long for a post"),
         (gzip.compress(b'{"text": "one"}\n' * 5000)[:-20], "a.jsonl is damaged"),
     ],

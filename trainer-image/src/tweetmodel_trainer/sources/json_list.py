@@ -86,7 +86,7 @@ class _Window:
                     line = self._lines_before + error.lineno - 1
                     raise Malformed(f"breaks off or is no JSON at line {line:,} ({error.msg})") from None
             except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
-                raise Malformed("holds what no export does") from None
+                raise Malformed("holds what no post does") from None
             else:
                 return value
 

@@ -1,8 +1,9 @@
-"""Reads a file of posts, row by row: JSON Lines, CSV, Parquet or plain text, each gzipped or not.
+"""Reads a file of posts, row by row: JSON Lines or a JSON list, CSV, Parquet or plain text, each gzipped or not.
 
 A reader of a format yields rows with their numbers; what a row must hold to be a post is said once, below them.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -13,12 +14,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import PostsFormat
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.post import Post, from_fields
+from tweetmodel_trainer.sources.json_list import Malformed, elements
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +42,10 @@ SUFFIXES: dict[str, PostsFormat] = {
 }
 
 _READ_BESIDE = ("id", "id_str", "created_at", "lang", "in_reply_to_user_id", "in_reply_to_screen_name", "author_id")
+
+_Kind = PostsFormat | Literal["List"]
+"""A list is what many a file is whose name promises JSON."""
+_COUNTED: dict[_Kind, str] = {"Parquet": "row", "List": "element"}
 
 Rows = Iterator[tuple[int, Mapping[str, object]]]
 Needed = Mapping[str, str]
@@ -66,23 +72,25 @@ def read(
         Failure: InvalidPosts, with the line or row that is to blame.
     """
     format_ = format_ or format_of(path.name)
+    kind: _Kind = format_
     needed = dict.fromkeys((text_field, *where), "where") | {text_field: "textField"}
     number = 0
     try:
-        for number, fields in _READERS[format_](path, needed):
+        kind = "List" if format_ == "JSONL" and _is_list(path) else format_
+        for number, fields in _READERS[kind](path, needed):
             if nested := next((name for name in where if isinstance(fields.get(name), dict | list)), None):
                 wrong = f"more than one value in the field {nested!r}: name another field in where"
-                raise _invalid(f"{_place(format_, number)} of {path.name} has {wrong}")
+                raise _invalid(f"{_place(kind, number)} of {path.name} has {wrong}")
             if not _says(fields, where):
                 continue
             text = fields.get(text_field)
             if not isinstance(text, str):
                 wrong = _without_text(fields, text_field)
-                raise _invalid(f"{_place(format_, number)} of {path.name} has no text in the field {wrong}")
+                raise _invalid(f"{_place(kind, number)} of {path.name} has no text in the field {wrong}")
             yield from_fields(handle, text, fields, number)
     except (EOFError, OSError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
         what = " ".join(str(error).split())
-        sentence = f"{path.name} is damaged after {_place(format_, number)} ({what}): upload it again"
+        sentence = f"{path.name} is damaged after {_place(kind, number)} ({what}): upload it again"
         raise _invalid(sentence) from None
 
 
@@ -91,8 +99,8 @@ def format_of(name: str) -> PostsFormat:
     return SUFFIXES.get(Path(name.lower().removesuffix(".gz")).suffix, "JSONL")
 
 
-def _place(format_: PostsFormat, number: int) -> str:
-    return f"{'row' if format_ == 'Parquet' else 'line'} {number:,}"
+def _place(kind: _Kind, number: int) -> str:
+    return f"{_COUNTED.get(kind, 'line')} {number:,}"
 
 
 def _says(fields: Mapping[str, object], where: Mapping[str, str]) -> bool:
@@ -139,8 +147,26 @@ def _object(line: str, where: str) -> Mapping[str, object]:
         raise _invalid(f"{where} is no JSON ({error.msg}): {advice}") from None
     except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
         raise _invalid(f"{where} holds what no post does: write one flat object a line") from None
+    return _checked(item, where, "write one object a line")
+
+
+def _json_list(path: Path, _: Needed) -> Rows:
+    with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig") as text:
+        try:
+            for number, item in enumerate(elements(text), 1):
+                yield number, _checked(item, f"element {number:,} of {path.name}", "write a list of objects")
+        except Malformed as error:
+            raise _invalid(f"{path.name} {error}: save the list again, or write one object a line") from None
+
+
+def _is_list(path: Path) -> bool:
+    with _open(path) as file:
+        return file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+
+
+def _checked(item: object, where: str, advice: str) -> Mapping[str, object]:
     if not isinstance(item, dict):
-        raise _invalid(f"{where} is no JSON object: write one object a line")
+        raise _invalid(f"{where} is no JSON object: {advice}")
     return item
 
 
@@ -253,8 +279,9 @@ def _invalid(sentence: str) -> Failure:
     return Failure(Reason.INVALID_POSTS, f"{sentence}.")
 
 
-_READERS: dict[PostsFormat, Callable[[Path, Needed], Rows]] = {
+_READERS: dict[_Kind, Callable[[Path, Needed], Rows]] = {
     "JSONL": _json_lines,
+    "List": _json_list,
     "CSV": _csv,
     "Parquet": _parquet,
     "Text": _plain_text,
