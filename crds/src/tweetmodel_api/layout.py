@@ -2,6 +2,7 @@
 
     <storage.uri>/<namespace>/<name>/
       raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API, by the ids that they cover
+      look/                     look.json: what the sources were when they were read last, and what came of it
       datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json, or FORGOTTEN alone: it held what is forgotten now
       runs/<run>/checkpoints/<step>-<attempt>/
       runs/<run>/model/         config, safetensors weights, tokenizer, README.md, predictions.png
@@ -12,7 +13,7 @@
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json does: it is written last, names
 every file with size and SHA-256, and readers verify it. A complete folder is not overwritten, except those of a run
-that is not done: another attempt may replace its model, page, event files and results.
+that is not done: another attempt may replace its model, page, event files and results; and but for the last look.
 """
 
 import hashlib
@@ -85,6 +86,11 @@ class Layout:
     def raw_x(self, handle: str) -> str:
         """What was read of an account from the X API."""
         return f"{self.raw}/x/{handle.lower()}"
+
+    @property
+    def look(self) -> str:
+        """What the sources were when they were read last."""
+        return f"{self.root}/look"
 
     @property
     def datasets(self) -> str:

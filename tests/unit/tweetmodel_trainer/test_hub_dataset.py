@@ -18,7 +18,7 @@ from hub_server import served_as_hub
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.hub_dataset import CONVERTED, files_of, read
+from tweetmodel_trainer.sources.hub_dataset import CONVERTED, files_of, read, version
 
 
 def table_of(**columns: list[str]) -> bytes:
@@ -71,9 +71,26 @@ class Hub:
                 return 404, {"X-Error-Code": "RevisionNotFound"}, b"{}"
             rows = [{"type": "file", "path": name, "size": len(body), "oid": "0" * 40} for name, body in files.items()]
             return 200, {"Content-Type": "application/json"}, json.dumps(rows).encode()
+        _, _, revision = path.partition("/api/datasets/ada/tweets/revision/")
+        if revision:
+            commit = hashlib.sha1(repr(self.files[revision]).encode()).hexdigest()
+            return 200, {"Content-Type": "application/json"}, json.dumps({"id": "ada/tweets", "sha": commit}).encode()
         place = path.removeprefix("/datasets/ada/tweets/resolve/")
         body = next(f[name] for rev, f in self.files.items() for name in f if place == f"{rev}/{name}")
         return 200, {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": "c" * 40}, body
+
+
+def test_its_version_is_the_commit_that_is_read(hub: Hub) -> None:
+    source = HubDataset(dataset="ada/tweets")
+    hub.files["main"] = {"train.csv": b"text\none\n"}
+    first = version(source, "")
+    assert version(source, "") == first
+    hub.files["main"] = {"train.csv": b"text\ntwo\n"}
+    assert version(source, "") != first
+    hub.files[CONVERTED] = {"default/train/0000.parquet": table("one")}
+    converted = version(source, "")
+    hub.files["main"] = {"README.md": b"no post of it"}
+    assert version(source, "") == converted
 
 
 @pytest.fixture

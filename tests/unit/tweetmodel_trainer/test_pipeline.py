@@ -108,6 +108,7 @@ def test_new_posts_are_counted_by_their_texts_so_a_window_that_moves_on_has_some
     _, second = run(later)
     assert (second.dataset.kept, second.dataset.new) == (first.dataset.kept, 30)
     Storage(plan.spec.storage).delete(first.dataset.uri)
+    put("archive.zip", window(60))
     assert run(later)[1].dataset.new is None
 
 
@@ -235,7 +236,7 @@ def test_a_kept_page_that_is_damaged_is_told_where_something_is_to_be_forgotten(
     assert "500-0-2.jsonl is damaged: delete it" in report.message
 
 
-@pytest.mark.parametrize("deleted", range(5))
+@pytest.mark.parametrize("deleted", range(7))
 def test_a_pod_that_dies_while_it_forgets_leaves_none_unmarked(
     make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch, deleted: int
 ) -> None:
@@ -251,7 +252,7 @@ def test_a_pod_that_dies_while_it_forgets_leaves_none_unmarked(
             return real(client, operation, arguments)
 
         dying.setattr(BaseClient, "_make_api_call", call)
-        with pytest.raises(KeyboardInterrupt) if deleted < 4 else nullcontext():
+        with pytest.raises(KeyboardInterrupt) if deleted < 6 else nullcontext():
             run(plan)
     assert run(plan)[1].dataset.forgot_in == (before.dataset.digest[:16],)
 
@@ -549,12 +550,12 @@ def test_a_data_set_stays_when_only_what_was_left_out_of_it_has_changed(
     put("posts.jsonl", posts)
     plan = make_plan(sources=[{"handle": "ada", "s3": {"uri": f"s3://{bucket}/posts.jsonl"}}])
     _, first = run(plan)
-    before = s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]
+    before = s3.list_objects_v2(Bucket=bucket, Prefix="models/default/ada/datasets")["Contents"]
     put("posts.jsonl", posts + b'{"text": "RT @bob: hello"}\n')
     _, second = run(plan)
     assert second.dataset.retweets == 1
     assert second.dataset.digest == first.dataset.digest
-    assert s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"] == before
+    assert s3.list_objects_v2(Bucket=bucket, Prefix="models/default/ada/datasets")["Contents"] == before
 
 
 def test_a_purge_deletes_the_tweetmodels_folder_and_nothing_beside_it(

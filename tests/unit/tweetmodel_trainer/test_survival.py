@@ -63,7 +63,7 @@ def test_a_run_killed_at_each_step_ends_in_the_same_weights(
         moment = STEP if step % 2 else UPLOADED
         code, report = pod.run(plan, tmp_path, signal.SIGKILL, (moment, 1 if step == 1 else 2))
         assert (code, report) == (-signal.SIGKILL, None)
-        assert folders(plan, storage, tmp_path) <= {"checkpoints", "datasets"}
+        assert folders(plan, storage, tmp_path) <= {"checkpoints", "datasets", "look"}
     root = plan.layout.checkpoints(plan.run)
     newest = max(name for name in checkpoints(plan, storage) if storage.manifest(f"{root}/{name}"))
     put(f"{root}/{newest}/optimizer.pt".removeprefix(f"s3://{bucket}/"), b"torn")

@@ -57,15 +57,14 @@ def _read(
 ) -> Iterator[Post]:
     if source.archive:
         return archive.read(_fetch_archive(source.archive.uri, folder, storage), source.handle)
-    token = os.environ.get(SOURCE + source.handle, "").strip()
     if source.hugging_face:
         from tweetmodel_trainer.sources import hub_dataset  # here, since the Hub's client takes a while to import
 
-        return hub_dataset.read(source.hugging_face, source.handle, token, folder)
+        return hub_dataset.read(source.hugging_face, source.handle, token_of(source), folder)
     if source.x_api:
         raw = plan.layout.raw_x(source.handle)
         forgotten = plan.spec.cleaning.forgotten_posts
-        return x_api.read(source.x_api, source.handle, token, raw, folder, storage, tell, counts, forgotten)
+        return x_api.read(source.x_api, source.handle, token_of(source), raw, folder, storage, tell, counts, forgotten)
     if source.tweet_model:
         return _lent(plan.borrowed[source.tweet_model.name], source, folder, storage)
     file = source.s3 or source.https
@@ -73,6 +72,11 @@ def _read(
         raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no place to read from: add one.")
     path = _fetch(file.uri, folder, storage)
     return posts.read(path, source.handle, file.text_field, file.format, file.where or {})
+
+
+def token_of(source: Source) -> str:
+    """The token that its Secret holds for a source; empty where it names none."""
+    return os.environ.get(SOURCE + source.handle, "").strip()
 
 
 def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage) -> Iterator[Post]:

@@ -1,6 +1,6 @@
 """The trainer from end to end: stages are functions from files to files, and here they meet S3 and the report.
 
-    collect:  forget → gather → clean → split                → data set
+    collect:  forget → look → gather → clean → split         → data set
     train:    base model → tokens → fine-tune → evaluate → generate → model, page, results → Hub
 
 A run that is done is not trained again: its report is repeated. Collecting again is cheap, and the same posts are
@@ -23,7 +23,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, decode, encode
 from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
 from tweetmodel_api.status import MOST_SAMPLES, Dataset, Publication, Start, TrainedModel
-from tweetmodel_trainer import dataset
+from tweetmodel_trainer import dataset, looks
 from tweetmodel_trainer.cache import NO_CACHE, Cache
 from tweetmodel_trainer.checkpoints import Checkpoints
 from tweetmodel_trainer.clean import Counts, cleaned
@@ -51,6 +51,19 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     storage.check_bucket(plan.layout.root)
     if plan.spec.cleaning.forget:
         forget(plan.spec.cleaning, plan.layout, workdir, storage)
+    seen = looks.look(plan, storage)
+    report = looks.repeated(seen, plan, workdir, storage) if seen else None
+    if report is None:
+        report = _collect(plan, workdir, storage, progress)
+        if seen:
+            looks.keep(seen, report, plan, workdir, storage)
+    assert report.dataset
+    gone = forgotten(plan.learnt_from, plan.layout, storage) if plan.learnt_from else ()
+    return report.model_copy(update={"dataset": report.dataset.model_copy(update={"forgot_in": gone})})
+
+
+def _collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> Report:
+    """Reads all sources."""
     counts: dict[str, Counts] = {}
     posts = _gather(plan, workdir, storage, progress, counts)
     written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.spec.cleaning)
@@ -67,7 +80,6 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
-        forgot_in=forgotten(plan.learnt_from, plan.layout, storage) if plan.learnt_from else (),
         new=_new(plan.layout.dataset(plan.known), workdir, storage) if plan.known else None,
     )
     return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(counts), dataset=made)

@@ -5,6 +5,7 @@ they are sent only where required; our own SHA-256 in the manifest holds in ever
 """
 
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from tweetmodel_trainer.failure import Failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +123,19 @@ class Storage:
         self._copy(uri, path, missing)
         if path.stat().st_size != size:  # a body may be cut off and be said to be whole
             raise self._spoilt(uri)
+
+    def version(self, uri: str) -> str:
+        """The ETag of an object, or of a folder (a URI that ends in a slash) those of all objects in it, as a hash.
+
+        Raises:
+            Failure: SourceMissing where there is no such object, else as `check_bucket`.
+        """
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        with self._telling(uri, Reason.SOURCE_MISSING):
+            if not uri.endswith("/"):
+                return self._client.head_object(Bucket=bucket, Key=key)["ETag"]
+            tags = {item["Key"]: item["ETag"] for item in self._listed(uri)}
+        return hashlib.sha256(json.dumps(tags, sort_keys=True).encode()).hexdigest()
 
     def _copy(self, uri: str, path: Path, missing: Reason) -> None:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -243,10 +258,14 @@ class Storage:
 
     def _sizes(self, uri: str) -> dict[str, int]:
         """Bytes of each object below a folder, by its path relative to it."""
-        bucket, prefix = _split(uri)
+        start = len(_split(uri)[1])
         with self._telling(uri, Reason.BUCKET_MISSING):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            return {item["Key"][len(prefix) :]: item["Size"] for page in pages for item in page.get("Contents", [])}
+            return {item["Key"][start:]: item["Size"] for item in self._listed(uri)}
+
+    def _listed(self, uri: str) -> "Iterator[ObjectTypeDef]":
+        bucket, prefix = _split(uri)
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from page.get("Contents", [])
 
     def delete(self, uri: str, *, keep: str = "") -> None:
         """Deletes a folder, but for one name, its manifest first, so that no half of it counts."""

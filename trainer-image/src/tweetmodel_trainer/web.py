@@ -4,6 +4,8 @@ Addresses may carry a key in their query (presigned URLs do), so that is left ou
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -31,19 +33,37 @@ def download(url: str, path: Path, most_bytes: int = MOST_BYTES) -> None:
     """
     shown = without_query(url)
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _asking(url, shown) as session, session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+        _check(response, shown)
+        _copy(response, path, shown, most_bytes)
+
+
+@contextmanager
+def _asking(url: str, shown: str) -> Iterator[requests.Session]:
+    """A session for one address, within which what goes wrong becomes a Failure."""
     try:
         with requests.Session() as session:
             if url.startswith("https:"):
                 session.mount("http://", _WithoutTls(shown))
-            with session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
-                _check(response, shown)
-                _copy(response, path, shown, most_bytes)
+            yield session
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
         sentence = f"{shown} leads nowhere ({type(error).__name__}): correct the source's uri."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
     except requests.RequestException as error:
         sentence = f"{shown} can't be read to its end now ({type(error).__name__}): check the address and the network."
         raise Failure(Reason.SOURCE_UNREACHABLE, sentence) from None
+
+
+def version(url: str) -> str:
+    """The ETag of what a URL names: another one where the content is another; empty where the server tells none.
+
+    Raises:
+        Failure: as `download`, and where an address is for GET alone, as presigned ones are.
+    """
+    shown = without_query(url)
+    with _asking(url, shown) as session, session.head(url, allow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
+        _check(response, shown)
+        return response.headers.get("ETag", "")
 
 
 def without_query(url: str) -> str:

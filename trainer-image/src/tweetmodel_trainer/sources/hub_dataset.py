@@ -50,6 +50,18 @@ def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[
         yield post._replace(id=str(number)) if post.numbered else post  # each file numbers its own
 
 
+def version(source: HubDataset, token: str) -> str:
+    """The commit that would be read now.
+
+    Raises:
+        Failure: as `read`.
+    """
+    api = HfApi(token=token or False)
+    source, _ = _found(api, source)
+    with told_by(partial(_failure, source)):
+        return api.dataset_info(source.dataset, revision=_revision(source)).sha or ""
+
+
 def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[Post]:
     for path in _files(source, token, folder):
         yield from posts.read(path, handle, source.text_field, where=source.where or {})
@@ -59,15 +71,20 @@ def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterato
 def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
     """Copies of the split's files, one after the other."""
     api = HfApi(token=token or False)
-    try:
-        names = _listed(api, source)
-    except RevisionNotFoundError:  # the Hub has not made Parquet of every data set
-        source = source.model_copy(update={"revision": "main"})
-        names = _listed(api, source)
+    source, names = _found(api, source)
     fetch = partial(api.hf_hub_download, repo_type="dataset", revision=_revision(source), local_dir=folder)
     with told_by(partial(_failure, source)):
         for name in files_of(names, source):
             yield Path(fetch(source.dataset, name))
+
+
+def _found(api: HfApi, source: HubDataset) -> tuple[HubDataset, list[str]]:
+    """The data set at the revision that is read, and the names of all files there."""
+    try:
+        return source, _listed(api, source)
+    except RevisionNotFoundError:  # the Hub has not made Parquet of every data set
+        source = source.model_copy(update={"revision": "main"})
+        return source, _listed(api, source)
 
 
 def _listed(api: HfApi, source: HubDataset) -> list[str]:
