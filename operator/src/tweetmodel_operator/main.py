@@ -106,7 +106,7 @@ class Operator:
 
     def _posted(self, key: Key) -> None:
         """Looks soon at a key whose pod has posted; not for each post while one waits to be written."""
-        self.queue.wake_after(key, POSTED_SECONDS, unless_within=self.settings.progress_interval_seconds)
+        self.queue.hint(key, POSTED_SECONDS, at_latest=self.settings.progress_interval_seconds)
 
     async def _follow_certificate(self, directory: Path, context: ssl.SSLContext) -> None:
         """Serves what the kubelet mounts now: cert-manager and its like renew it."""

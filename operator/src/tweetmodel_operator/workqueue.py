@@ -40,21 +40,22 @@ class WorkQueue(Generic[K]):
             self._waiting.add(key)
             self._ready.put_nowait(key)
 
-    def wake_after(self, key: K, seconds: float, unless_within: float = 0.0) -> None:
-        """Has the key looked at after this long, unless it is woken before, or asked to be earlier.
-
-        Args:
-            key: which.
-            seconds: from now.
-            unless_within: seconds; where it asked to be within these, that is soon enough.
-        """
+    def wake_after(self, key: K, seconds: float) -> None:
+        """Has the key looked at after this long, unless it is woken before, or asked to be earlier."""
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
         if timer:
-            if timer.when() <= loop.time() + max(seconds, unless_within):
+            if timer.when() <= loop.time() + seconds:
                 return
             timer.cancel()
         self._timers[key] = loop.call_later(seconds, self.wake, key)
+
+    def hint(self, key: K, seconds: float, at_latest: float) -> None:
+        """As `wake_after`, but for a key that comes back by `at_latest` seconds anyway, or after it has failed."""
+        timer = self._timers.get(key)
+        soon = timer is not None and timer.when() <= asyncio.get_running_loop().time() + at_latest
+        if not soon and key not in self._failures:
+            self.wake_after(key, seconds)
 
     async def work(self) -> None:
         """One worker: runs until cancelled."""

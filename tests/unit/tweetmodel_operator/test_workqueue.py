@@ -96,7 +96,7 @@ async def test_many_wishes_for_later_are_one_look_at_the_earliest() -> None:
     await run(queue, lambda: len(seen) == 1)
 
 
-async def test_a_wish_for_soon_gives_way_to_a_look_that_is_near_enough() -> None:
+async def test_a_hint_gives_way_to_a_look_that_is_near_enough() -> None:
     seen: list[str] = []
 
     async def done() -> float | None:
@@ -104,11 +104,29 @@ async def test_a_wish_for_soon_gives_way_to_a_look_that_is_near_enough() -> None
 
     queue = WorkQueue(recorder(seen, done))
     queue.wake_after("near", 0.05)
-    queue.wake_after("near", 0.0, unless_within=10.0)
+    queue.hint("near", 0.0, at_latest=10.0)
     queue.wake_after("far", 60.0)
-    queue.wake_after("far", 0.01, unless_within=10.0)
+    queue.hint("far", 0.01, at_latest=10.0)
     await run(queue, lambda: len(seen) == 2)
     assert seen == ["far", "near"]
+
+
+async def test_hints_don_t_bring_a_key_back_sooner_that_fails(monkeypatch: object) -> None:
+    monkeypatch.setattr(workqueue, "FIRST_BACKOFF", 60.0)
+    seen: list[str] = []
+
+    async def fail() -> float | None:
+        if len(seen) == 1:
+            raise RuntimeError
+        return None
+
+    queue = WorkQueue(recorder(seen, fail))
+    queue.wake("a")
+    await run(queue, lambda: len(seen) == 1)
+    queue.hint("a", 0.0, at_latest=10.0)
+    queue.hint("b", 0.01, at_latest=10.0)
+    await run(queue, lambda: len(seen) == 2)
+    assert seen == ["a", "b"]
 
 
 async def test_an_event_comes_before_a_timer_and_replaces_it() -> None:
