@@ -21,35 +21,40 @@ class Malformed(Exception):
     """The text is not what it should be; the message says what, and where."""
 
 
-def elements(text: TextIO) -> Iterator[object]:
+def elements(text: TextIO, longest: int = LONGEST) -> Iterator[object]:
     """The elements of a list, which `window.YTD.….part0 =` may precede, as in X's archives.
+
+    Args:
+        text: the list, and nothing but a semicolon behind it.
+        longest: characters of the longest element that is taken.
 
     Raises:
         Malformed: where the text breaks off or is no such list, after the elements that stand before.
     """
-    window = _Window(text)
+    window = _Window(text, longest)
     window.skip(_ASSIGNMENT)
     if window.next_character() != "[":
         raise Malformed("is not a list" if window.rest() else "breaks off or is no JSON at line 1")
     window.at += 1
-    if window.next_character() == "]":
-        return
-    while True:
+    mark = "" if window.next_character() == "]" else ","
+    while mark == ",":
         window.next_character()
         yield window.element()
         mark = window.next_character()
-        window.at += 1
-        if mark == "]":
-            return
-        if mark != ",":
-            raise Malformed(f"breaks off or is no JSON at line {window.line:,}")
+        window.at += mark == ","
+    if window.next_character() != "]":
+        raise Malformed(f"breaks off or is no JSON at line {window.line:,}")
+    window.at += 1
+    if window.next_character() not in ("", ";"):
+        raise Malformed(f"goes on behind its list at line {window.line:,}")
 
 
 class _Window:
     """The part of a text that is being read."""
 
-    def __init__(self, text: TextIO) -> None:
+    def __init__(self, text: TextIO, longest: int) -> None:
         self._text = text
+        self._longest = longest
         self._buffer = ""
         self._lines_before = 1
         self.at = 0
@@ -78,17 +83,23 @@ class _Window:
         """The element that begins here; moves behind it."""
         while True:
             try:
-                value, self.at = _DECODER.raw_decode(self._buffer, self.at)
+                value, end = _DECODER.raw_decode(self._buffer, self.at)
             except json.JSONDecodeError as error:
-                if len(self._buffer) - self.at > LONGEST:
-                    raise Malformed(f"holds one element of more than {LONGEST:,} characters") from None
+                if len(self._buffer) - self.at > self._longest:
+                    raise self._too_long() from None
                 if not self._widen():
                     line = self._lines_before + error.lineno - 1
                     raise Malformed(f"breaks off or is no JSON at line {line:,} ({error.msg})") from None
             except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
                 raise Malformed("holds what no post does") from None
             else:
+                if end - self.at > self._longest:
+                    raise self._too_long()
+                self.at = end
                 return value
+
+    def _too_long(self) -> Malformed:
+        return Malformed(f"holds one element of more than {self._longest:,} characters")
 
     def _widen(self) -> bool:
         """Drops what was read and appends as much as is left, a window at least; whether there was more."""

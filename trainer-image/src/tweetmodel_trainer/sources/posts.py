@@ -47,6 +47,9 @@ _Kind = PostsFormat | Literal["List"]
 """A list is what many a file is whose name promises JSON."""
 _COUNTED: dict[_Kind, str] = {"Parquet": "row", "List": "element"}
 
+_DAMAGE = (EOFError, OSError, zlib.error)
+"""Among them gzip.BadGzipFile."""
+
 Rows = Iterator[tuple[int, Mapping[str, object]]]
 Needed = Mapping[str, str]
 """Fields that a file must have, each with the field of the spec that names it."""
@@ -71,12 +74,10 @@ def read(
     Raises:
         Failure: InvalidPosts, with the line or row that is to blame.
     """
-    format_ = format_ or format_of(path.name)
-    kind: _Kind = format_
+    kind = _kind(path, format_ or format_of(path.name))
     needed = dict.fromkeys((text_field, *where), "where") | {text_field: "textField"}
     number = 0
     try:
-        kind = "List" if format_ == "JSONL" and _is_list(path) else format_
         for number, fields in _READERS[kind](path, needed):
             if nested := next((name for name in where if isinstance(fields.get(name), dict | list)), None):
                 wrong = f"more than one value in the field {nested!r}: name another field in where"
@@ -88,7 +89,7 @@ def read(
                 wrong = _without_text(fields, text_field)
                 raise _invalid(f"{_place(kind, number)} of {path.name} has no text in the field {wrong}")
             yield from_fields(handle, text, fields, number)
-    except (EOFError, OSError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
+    except _DAMAGE as error:
         what = " ".join(str(error).split())
         sentence = f"{path.name} is damaged after {_place(kind, number)} ({what}): upload it again"
         raise _invalid(sentence) from None
@@ -97,6 +98,18 @@ def read(
 def format_of(name: str) -> PostsFormat:
     """The format that a file's name tells; JSON Lines where it tells none."""
     return SUFFIXES.get(Path(name.lower().removesuffix(".gz")).suffix, "JSONL")
+
+
+def _kind(path: Path, format_: PostsFormat) -> _Kind:
+    """The format, by what a file that promises JSON begins with."""
+    if format_ != "JSONL":
+        return format_
+    try:
+        with _open(path) as file:
+            start = file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip()
+    except _DAMAGE:  # which is told when the file is read
+        return format_
+    return "List" if start.startswith(b"[") else format_
 
 
 def _place(kind: _Kind, number: int) -> str:
@@ -153,15 +166,11 @@ def _object(line: str, where: str) -> Mapping[str, object]:
 def _json_list(path: Path, _: Needed) -> Rows:
     with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig") as text:
         try:
-            for number, item in enumerate(elements(text), 1):
+            for number, item in enumerate(elements(text, LONGEST_LINE), 1):
                 yield number, _checked(item, f"element {number:,} of {path.name}", "write a list of objects")
         except Malformed as error:
-            raise _invalid(f"{path.name} {error}: save the list again, or write one object a line") from None
-
-
-def _is_list(path: Path) -> bool:
-    with _open(path) as file:
-        return file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+            advice = "save it again in UTF-8, as one list or as one object a line"
+            raise _invalid(f"{path.name} {error}: {advice}") from None
 
 
 def _checked(item: object, where: str, advice: str) -> Mapping[str, object]:
