@@ -13,7 +13,7 @@
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json does: it is written last, names
 every file with size and SHA-256, and readers verify it. A complete folder is not overwritten, except those of a run
-that is not done: another attempt may replace its model, page, event files and results; and but for the last look.
+that is not done, whose model, page, event files and results another attempt may replace, and the note of the last look.
 """
 
 import hashlib

@@ -15,7 +15,7 @@ from pydantic.main import IncEx
 
 from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri
 from tweetmodel_api.layout import Layout
-from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.spec import Cleaning, TweetModelSpec
 from tweetmodel_api.status import Start
 
 Stage = Literal["collect", "train", "purge"]
@@ -39,6 +39,10 @@ class Plan(Model):
     """Absent while collecting: a run's identity needs the data set."""
     dataset: DatasetReference | None = None
     """Absent while collecting."""
+    never: tuple[str, ...] = ()
+    """Accounts that the administrator bars, beside those of spec.cleaning.never."""
+    retry: str = ""
+    """The retry that a person asked for last: another one has the sources read, whatever they are."""
     borrowed: dict[str, DatasetReference] = Field(default_factory=dict)
     """Data sets of other TweetModels that sources name, by their names."""
     known: Identifier | None = None
@@ -56,6 +60,12 @@ class Plan(Model):
     def layout(self) -> Layout:
         """Where this TweetModel's folders lie."""
         return Layout(self.spec.storage.uri, self.namespace, self.name)
+
+    @property
+    def cleaning(self) -> Cleaning:
+        """How posts are cleaned, by the spec and the administrator."""
+        barred = {*self.spec.cleaning.never, *self.never}
+        return self.spec.cleaning.model_copy(update={"never": tuple(sorted(barred))})
 
 
 def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:

@@ -130,9 +130,10 @@ def pod_failure_policy() -> JsonObject:
     }
 
 
-def _told(plan: Plan) -> Plan:
+def _told(plan: Plan, settings: Settings) -> Plan:
     """What a pod is told: all but podTemplate, whose annotations would count twice against the 256 KiB for all."""
-    return plan.model_copy(update={"spec": plan.spec.model_copy(update={"pod_template": None})})
+    barred = settings.barred if plan.stage == "collect" else ()
+    return plan.model_copy(update={"never": barred, "spec": plan.spec.model_copy(update={"pod_template": None})})
 
 
 def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, progress_ca: str) -> JsonObject:
@@ -140,7 +141,7 @@ def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, 
     live = bool(settings.progress_url and progress_ca)
     annotations = {
         **(chosen.annotations or {}),
-        names.PLAN: json.dumps(_told(plan).wire(), ensure_ascii=False, separators=(",", ":")),
+        names.PLAN: json.dumps(_told(plan, settings).wire(), ensure_ascii=False, separators=(",", ":")),
     }
     if live:
         annotations[names.PROGRESS_CA] = progress_ca

@@ -20,9 +20,8 @@ def forbidden_pods(spec: TweetModelSpec, settings: Settings) -> bool:
 
 
 def _of_sources(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
-    never = {handle.lower().removeprefix("@") for handle in settings.never}
     for source in spec.sources:
-        if source.handle.lower() in never:
+        if source.handle.lower() in settings.barred:
             yield f"spec.sources names @{source.handle}, an account that this cluster never learns from"
     if any(source.x_api for source in spec.sources) and not settings.x_api_enabled:
         yield "spec.sources reads the X API, which this cluster does not allow"

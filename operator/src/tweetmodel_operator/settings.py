@@ -46,7 +46,7 @@ class Settings:
     """The most epochs that it may train for."""
 
     never: tuple[str, ...] = ()
-    """Handles of accounts that nobody may learn from, such as of people who asked for it."""
+    """Handles of accounts that nobody may learn from, such as of people who asked for it; an @ may precede them."""
 
     x_api_enabled: bool = False
     """Whether sources may read the X API; its developer agreement is the administrator's to judge."""
@@ -120,6 +120,11 @@ class Settings:
 
     log_format: str = "plain"
     """plain or json."""
+
+    @property
+    def barred(self) -> tuple[str, ...]:
+        """Handles of `never`, as they are compared: in lower case, without an @."""
+        return tuple(sorted({handle.lower().removeprefix("@") for handle in self.never}))
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:

@@ -348,3 +348,17 @@ def test_every_permanent_exit_code_ends_the_job_and_no_temporary_one_does() -> N
 def test_names_fit_a_label() -> None:
     longest = names.job_name("a" * 40, UID, "collect", "f" * 16, 999)
     assert len(longest) <= 63
+
+
+def test_who_the_administrator_bars_is_told_to_the_pod_that_collects() -> None:
+    settings = replace(SETTINGS, never=("@Bob", "eve"))
+    plans = {
+        stage: Plan.model_validate_json(
+            manifests.job(request(stage, spec()), settings, "")["spec"]["template"]["metadata"]["annotations"][
+                names.PLAN
+            ]
+        )
+        for stage in ("collect", "train")
+    }
+    assert plans["collect"].never == ("bob", "eve")
+    assert plans["train"].never == ()

@@ -72,6 +72,8 @@ class Hub:
             rows = [{"type": "file", "path": name, "size": len(body), "oid": "0" * 40} for name, body in files.items()]
             return 200, {"Content-Type": "application/json"}, json.dumps(rows).encode()
         _, _, revision = path.partition("/api/datasets/ada/tweets/revision/")
+        if revision and revision not in self.files:
+            return 404, {"X-Error-Code": "RevisionNotFound"}, b"{}"
         if revision:
             commit = hashlib.sha1(repr(self.files[revision]).encode()).hexdigest()
             return 200, {"Content-Type": "application/json"}, json.dumps({"id": "ada/tweets", "sha": commit}).encode()

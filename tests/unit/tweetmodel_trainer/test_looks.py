@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from tweetmodel_api.layout import Manifest
 from tweetmodel_api.plan import DatasetReference, Plan
@@ -78,7 +80,8 @@ def test_once_one_has_changed_all_are_read(plan: Plan, read: list[str], collect:
 
 
 @pytest.mark.parametrize(
-    "change", [{"cleaning": {"drop": ["NearDuplicates"]}}, {"cleaning": {"forget": ["7"]}}, {"training": {"seed": 7}}]
+    "change",
+    [{"cleaning": {"drop": ["NearDuplicates"]}}, {"cleaning": {"forget": ["7"]}}, {"training": {"seed": 7}}],
 )
 def test_they_are_read_again_for_another_data_set(plan: Plan, read: list[str], collect: Any, change: Any) -> None:
     collect(plan)
@@ -95,15 +98,27 @@ def test_they_are_read_again_by_another_version_of_the_trainer(
     assert read == ["ada", "bob"] * 2
 
 
+def test_they_are_read_again_where_a_person_asks_for_it(plan: Plan, read: list[str], collect: Any) -> None:
+    collect(plan)
+    asked = plan.model_copy(update={"retry": "1"})
+    collect(asked)
+    collect(asked)
+    assert read == ["ada", "bob"] * 2
+
+
 def test_they_are_read_again_where_the_data_set_is_gone_or_not_whole(
     plan: Plan, read: list[str], collect: Any, storage: Storage, s3: Any, bucket: str
 ) -> None:
     first = collect(plan)
     storage.delete(first.uri)
     assert collect(plan) == first
-    s3.delete_object(Bucket=bucket, Key=first.uri.removeprefix(f"s3://{bucket}/") + "/train.jsonl")
-    assert collect(plan) == first
-    assert read == ["ada", "bob"] * 3
+    file = {"Bucket": bucket, "Key": first.uri.removeprefix(f"s3://{bucket}/") + "/train.jsonl"}
+    whole = s3.get_object(**file)["Body"].read()
+    for spoilt in (b"", whole.replace(b"gull", b"bull")):
+        s3.put_object(Body=spoilt, **file)
+        assert collect(plan) == first
+        assert s3.get_object(**file)["Body"].read() == whole
+    assert read == ["ada", "bob"] * 4
 
 
 def test_what_was_noted_of_a_look_and_is_damaged_does_not_count(
@@ -126,24 +141,52 @@ def test_none_of_the_posts_that_a_model_has_learnt_is_new(
         put(f"{name}.txt", posts(3))
     assert collect(learnt).new == 3
     assert collect(learnt).new == 3, "they are still new at the next look"
+    storage.delete(first.uri)
+    assert collect(learnt).new is None, "nobody can say any more"
     assert read == ["ada", "bob"] * 2
-    assert collect(plan).new is None
+
+
+def test_counts_are_those_of_the_last_reading(plan: Plan, read: list[str], collect: Any, put: Any) -> None:
+    """The data set, which is the same, says those of the first."""
+    first = collect(plan)
+    put("bob.txt", posts() + b"\nRT @eve: a retweet")
+    second = collect(plan)
+    assert (second.digest, second.retweets) == (first.digest, 1)
+    assert collect(plan) == second
+    assert read == ["ada", "bob"] * 2
+
+
+def test_a_note_that_can_t_be_written_costs_the_next_look_a_reading(
+    plan: Plan, read: list[str], collect: Any, monkeypatch: pytest.MonkeyPatch, put: Any
+) -> None:
+    collect(plan)
+    put("bob.txt", posts(1))
+    real = BaseClient._make_api_call
+
+    def call(client: Any, operation: str, arguments: Any) -> Any:
+        if operation == "DeleteObject":
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, operation)
+        return real(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    second = collect(plan)
+    assert collect(plan) == second
     assert read == ["ada", "bob"] * 3
 
 
-def test_each_kind_of_source_has_a_version_but_what_x_has_is_never_known(
+def test_sources_have_versions_but_x_and_https_addresses(
     make_plan: MakePlan, put: Any, storage: Storage, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def version_of(**source: Any) -> str | None:
         plan = make_plan(sources=[{"handle": "ada", **source}]).model_copy(update={"borrowed": {"bob": lent}})
         seen = look(plan, storage)
-        return seen.versions["ada"] if seen else None
+        return seen.sources["ada"] if seen else None
 
     lent = DatasetReference(uri=f"s3://{bucket}/bob", digest="b" * 64)
     put("bob/MANIFEST.json", Manifest.of(()).model_dump_json().encode())
-    monkeypatch.setattr("tweetmodel_trainer.web.version", lambda _: '"tag"')
     monkeypatch.setattr("tweetmodel_trainer.sources.hub_dataset.version", lambda *_: "commit")
-    assert version_of(https={"uri": "https://example.org/posts.csv"}) == '"tag"'
+    assert version_of(https={"uri": "https://example.org/posts.csv"}) is None
+    assert version_of(archive={"uri": "https://example.org/tweets.zip"}) is None
     assert version_of(huggingFace={"dataset": "ada/tweets"}) == "commit"
     assert version_of(tweetModel={"name": "bob"}) == lent.digest
     storage.delete(lent.uri)
@@ -154,5 +197,13 @@ def test_each_kind_of_source_has_a_version_but_what_x_has_is_never_known(
     put("export/data/tweets.js", b"one")
     first = version_of(archive=folder)
     assert first == version_of(archive=folder)
+    put("export/data/like.js", b"none of ours")
+    assert first == version_of(archive=folder)
     put("export/data/tweets-part1.js", b"two")
     assert first != version_of(archive=folder)
+    monkeypatch.setattr(Storage, "tags", lambda *_: {"data/tweets.js": ""})
+    assert version_of(archive=folder) is None, "a service may tell none"
+    put("ada.txt", b"one")
+    assert version_of(s3={"uri": f"s3://{bucket}/ada.txt"})
+    monkeypatch.setattr(Storage, "tag", lambda *_: "")
+    assert version_of(s3={"uri": f"s3://{bucket}/ada.txt"}) is None

@@ -108,7 +108,6 @@ def test_new_posts_are_counted_by_their_texts_so_a_window_that_moves_on_has_some
     _, second = run(later)
     assert (second.dataset.kept, second.dataset.new) == (first.dataset.kept, 30)
     Storage(plan.spec.storage).delete(first.dataset.uri)
-    put("archive.zip", window(60))
     assert run(later)[1].dataset.new is None
 
 
@@ -304,6 +303,23 @@ def test_a_forgotten_accounts_posts_do_not_come_by_another_tweetmodel(
     _, report = run(plan.model_copy(update={"name": "eve", "borrowed": {"ada": reference}}))
     assert (report.dataset.downloaded, report.dataset.kept) == (800, 400)
     assert "400 forgotten" in report.message
+
+
+def test_posts_of_and_with_accounts_that_the_administrator_bars_do_not_come_by_another_tweetmodel(
+    make_plan: MakePlan, run: Any, put: Any, bucket: str
+) -> None:
+    put("archive.zip", MANY)
+    put("bob.jsonl", BOB + b'{"body": "@EVE has taken another sandwich"}')
+    bob = {"handle": "Bob", "s3": {"uri": f"s3://{bucket}/bob.jsonl", "textField": "body"}}
+    lent = run(make_plan(sources=[{"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}, bob]))[1]
+    plan = make_plan(sources=[{"handle": "mix", "tweetModel": {"name": "ada"}}], cleaning={"never": ["zoe"]})
+    reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
+    plan = plan.model_copy(update={"name": "mix", "borrowed": {"ada": reference}})
+    assert run(plan)[1].dataset.kept == 801
+    assert run(plan.model_copy(update={"never": ("eve",)}))[1].dataset.kept == 800
+    code, report = run(plan.model_copy(update={"never": ("bob", "eve")}))
+    assert (code, report.dataset.kept) == (ExitCode.DONE, 400)
+    assert "401 of or with barred accounts" in report.message
 
 
 def test_a_budget_that_ends_the_reading_is_told_in_the_report(

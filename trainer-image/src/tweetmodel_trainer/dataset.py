@@ -43,8 +43,14 @@ class Written:
     folder: Path
     digest: str
     """SHA-256 over the two files of posts."""
-    total: Counts
+    counts: dict[str, Counts]
+    """What became of each account's posts, by handle."""
     held_out: int
+
+    @property
+    def total(self) -> Counts:
+        """What became of all posts."""
+        return total(self.counts)
 
 
 def place(text: str, seed: int) -> float:
@@ -103,7 +109,7 @@ def _left_out(count: Counts) -> str:
         "duplicates": count.duplicates,
         "near duplicates": count.similar,
         "forgotten": count.forgotten,
-        "barred by cleaning.never": count.barred,
+        "of or with barred accounts": count.barred,
     }
     told = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]
     return f"{', '.join(told)} and {count.short:,} short ones left out"
@@ -166,7 +172,13 @@ def write(
         "software": {"python": platform.python_version()} | {name: metadata.version(name) for name in SOFTWARE},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2) + "\n")
-    return Written(folder, digest, total(counts), held_out.posts)
+    return Written(folder, digest, counts, held_out.posts)
+
+
+def reread(folder: Path, counts: dict[str, Counts]) -> Written:
+    """A data set that was written before, with what was counted when it was."""
+    info = json.loads((folder / INFO).read_text())
+    return Written(folder, info["digest"], counts, info["posts"]["heldOut"])
 
 
 class _Part(AbstractContextManager["_Part"]):

@@ -1,5 +1,6 @@
 """Fetches what a source names and hands it to the reader of its kind."""
 
+import hashlib
 import logging
 import os
 import re
@@ -60,11 +61,11 @@ def _read(
     if source.hugging_face:
         from tweetmodel_trainer.sources import hub_dataset  # here, since the Hub's client takes a while to import
 
-        return hub_dataset.read(source.hugging_face, source.handle, token_of(source), folder)
+        return hub_dataset.read(source.hugging_face, source.handle, _token_of(source), folder)
     if source.x_api:
         raw = plan.layout.raw_x(source.handle)
         forgotten = plan.spec.cleaning.forgotten_posts
-        return x_api.read(source.x_api, source.handle, token_of(source), raw, folder, storage, tell, counts, forgotten)
+        return x_api.read(source.x_api, source.handle, _token_of(source), raw, folder, storage, tell, counts, forgotten)
     if source.tweet_model:
         return _lent(plan.borrowed[source.tweet_model.name], source, folder, storage)
     file = source.s3 or source.https
@@ -74,7 +75,30 @@ def _read(
     return posts.read(path, source.handle, file.text_field, file.format, file.where or {})
 
 
-def token_of(source: Source) -> str:
+def version(source: Source, plan: Plan, storage: Storage) -> str:
+    """What a source is now: another text where it gives other posts; empty where only reading it tells.
+
+    So it is with X, and with an https address, behind which machines may be that differ for a while.
+
+    Raises:
+        Failure: the source is missing, refused or unreachable.
+    """
+    if source.hugging_face:
+        from tweetmodel_trainer.sources import hub_dataset  # here, since the Hub's client takes a while to import
+
+        return hub_dataset.version(source.hugging_face, _token_of(source))
+    if source.tweet_model:
+        lent = plan.borrowed[source.tweet_model.name]
+        return lent.digest if storage.manifest(lent.uri) else ""
+    if source.archive and _is_folder(source.archive.uri):
+        tags = storage.tags(source.archive.uri)
+        wanted = {name: tag for name, tag in sorted(tags.items()) if archive.is_wanted(name)}
+        return hashlib.sha256(repr(wanted).encode()).hexdigest() if wanted and all(wanted.values()) else ""
+    file = source.archive or source.s3
+    return storage.tag(file.uri) if file and file.uri.startswith("s3://") else ""
+
+
+def _token_of(source: Source) -> str:
     """The token that its Secret holds for a source; empty where it names none."""
     return os.environ.get(SOURCE + source.handle, "").strip()
 
@@ -94,7 +118,7 @@ def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage
 
 
 def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:
-    if not (uri.startswith("s3://") and uri.endswith("/")):
+    if not _is_folder(uri):
         return _fetch(uri, folder, storage)
     names = [name for name in storage.names(uri) if archive.is_wanted(name)]
     if not names:
@@ -104,6 +128,10 @@ def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:
     for name in names:
         storage.download(uri + name, folder / name)
     return folder
+
+
+def _is_folder(uri: str) -> bool:
+    return uri.startswith("s3://") and uri.endswith("/")
 
 
 def _fetch(uri: str, folder: Path, storage: Storage) -> Path:

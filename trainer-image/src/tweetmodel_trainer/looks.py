@@ -1,13 +1,10 @@
-"""Repeats what was collected last where no source has changed since, so that none of them is read again.
+"""Notes what sources were when they were read, so that none of them is read again while all are the same.
 
-A source's version is what its keeper says of it without handing it out: the ETag of a file, the commit of a data set on
-the Hub, the digest of another TweetModel's. It is asked for before the source is read, so a change meanwhile is one for
-the next look. Where one source has no version (nobody knows what is new at X before it is read), all are read.
+A note counts only together with the data set that it speaks of, which is read and verified: what it saves is the
+sources. A version is asked for before its source is read, so a change meanwhile is one for the next look.
 """
 
-import json
 import logging
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -15,11 +12,10 @@ from pydantic import ValidationError
 
 from tweetmodel_api.fields import Identifier, Model
 from tweetmodel_api.plan import Plan, collection_id
-from tweetmodel_api.report import Report
-from tweetmodel_api.spec import Source
-from tweetmodel_trainer import web
+from tweetmodel_trainer import dataset
+from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.gather import token_of
+from tweetmodel_trainer.gather import version
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)
@@ -28,84 +24,64 @@ FILE = "look.json"
 
 
 class Look(Model):
-    """A look at the sources: what a data set comes from, without a post of it."""
+    """What a data set is made from and by, as far as it can be known without reading a post."""
 
     collection: Identifier
-    """Sources and cleaning as the spec says them."""
-    software: str
-    """Version of the trainer, which cleans."""
-    versions: dict[str, str]
-    """Of each source, by its handle."""
-    known: Identifier | None = None
-    """The data set that new posts were counted against."""
+    """Sources and cleaning as spec and administrator say them, and the retry that was asked for."""
+    software: dict[str, str]
+    """What reads and cleans, with its versions."""
+    sources: dict[str, str]
+    """Version of each source, by its handle."""
 
 
-class _Kept(Model):
+class _Note(Model):
+    """A look, and what came of it."""
+
     look: Look
-    report: Report
+    digest: Identifier
+    counts: dict[str, Counts]
 
 
 def look(plan: Plan, storage: Storage) -> Look | None:
-    """What the sources are now; None where one can't say."""
-    versions = {}
+    """What the sources are now; None where one of them can't be known before it is read."""
+    versions: dict[str, str] = {}
     for source in plan.spec.sources:
-        with suppress(Failure):  # which is told when it is read
-            versions[source.handle] = _version(source, plan, storage)
-        if not versions.get(source.handle):
+        try:
+            versions[source.handle] = version(source, plan, storage)
+        except Failure as failure:  # which is the reading's to tell
+            logger.info("whether @%s has changed can't be known: %s", source.handle, failure)
             return None
-    software = metadata.version("tweetmodel-trainer")
-    return Look(collection=collection_id(plan.spec), software=software, versions=versions, known=plan.known)
+        if not versions[source.handle]:
+            return None
+    software = {name: metadata.version(name) for name in dataset.SOFTWARE}
+    spec = plan.spec.model_copy(update={"cleaning": plan.cleaning})
+    return Look(collection=collection_id(spec, plan.retry), software=software, sources=versions)
 
 
-def _version(source: Source, plan: Plan, storage: Storage) -> str:
-    """A source's version; empty where it has none.
-
-    Raises:
-        Failure: nobody says.
-    """
-    if source.x_api:
-        return ""
-    if source.tweet_model:
-        lent = plan.borrowed[source.tweet_model.name]
-        return lent.digest if storage.manifest(lent.uri) else ""
-    if source.hugging_face:
-        from tweetmodel_trainer.sources import hub_dataset  # here, since the Hub's client takes a while to import
-
-        return hub_dataset.version(source.hugging_face, token_of(source))
-    file = source.archive or source.s3 or source.https
-    assert file is not None
-    return storage.version(file.uri) if file.uri.startswith("s3://") else web.version(file.uri)
-
-
-def repeated(now: Look, plan: Plan, workdir: Path, storage: Storage) -> Report | None:
-    """The report of the last look, where it saw the same and its data set is still there."""
-    folder = workdir / "look"
-    try:
-        storage.fetch(plan.layout.look, folder)
-        kept = _Kept.model_validate_json((folder / FILE).read_text())
-    except (Torn, OSError, ValidationError):  # there was none, or another version wrote it
-        return None
-    made = kept.report.dataset
-    if made is None or kept.look.model_copy(update={"known": now.known}) != now:
-        return None
-    manifest = storage.manifest(made.uri)
-    if manifest is None or not storage.is_whole(made.uri, manifest):
-        return None
-    if now.known == made.digest:
-        made = made.model_copy(update={"new": 0})
-    elif now.known != kept.look.known:
-        return None
-    logger.info("no source has changed since the last look: %s is repeated", made.uri)
-    return kept.report.model_copy(update={"dataset": made})
-
-
-def keep(seen: Look, report: Report, plan: Plan, workdir: Path, storage: Storage) -> None:
-    """Remembers what came of a look.
+def repeated(seen: Look, plan: Plan, folder: Path, storage: Storage) -> dataset.Written | None:
+    """The data set of the last look, fetched anew, where that saw the same.
 
     Raises:
         Failure: the storage refuses or does not answer.
     """
-    folder = workdir / "looked"
+    try:
+        storage.fetch(plan.layout.look, folder / "look")
+        note = _Note.model_validate_json((folder / "look" / FILE).read_text())
+        if note.look != seen:
+            return None
+        storage.fetch(plan.layout.dataset(note.digest), folder / "dataset")
+    except (Torn, OSError, ValidationError):  # there is none, or another version wrote it
+        return None
+    logger.info("no source has changed since the last look: its data set is repeated")
+    return dataset.reread(folder / "dataset", note.counts)
+
+
+def keep(seen: Look, made: dataset.Written, plan: Plan, folder: Path, storage: Storage) -> None:
+    """Notes what came of a look; where that fails, the next look reads."""
     folder.mkdir()
-    (folder / FILE).write_text(json.dumps(_Kept(look=seen, report=report).wire(), indent=2) + "\n")
-    storage.publish(folder, plan.layout.look, replace=True)
+    note = _Note(look=seen, digest=made.digest, counts=made.counts)
+    (folder / FILE).write_text(note.model_dump_json(indent=2) + "\n")
+    try:
+        storage.publish(folder, plan.layout.look, replace=True)
+    except Failure as failure:
+        logger.warning("the versions of the sources are not noted: %s", failure)

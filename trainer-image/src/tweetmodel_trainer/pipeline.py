@@ -52,27 +52,16 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     if plan.spec.cleaning.forget:
         forget(plan.spec.cleaning, plan.layout, workdir, storage)
     seen = looks.look(plan, storage)
-    report = looks.repeated(seen, plan, workdir, storage) if seen else None
-    if report is None:
-        report = _collect(plan, workdir, storage, progress)
+    written = looks.repeated(seen, plan, workdir / "last", storage) if seen else None
+    if written is None:
+        written = _write(plan, workdir, storage, progress)
+        storage.publish(written.folder, plan.layout.dataset(written.digest))
         if seen:
-            looks.keep(seen, report, plan, workdir, storage)
-    assert report.dataset
-    gone = forgotten(plan.learnt_from, plan.layout, storage) if plan.learnt_from else ()
-    return report.model_copy(update={"dataset": report.dataset.model_copy(update={"forgot_in": gone})})
-
-
-def _collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> Report:
-    """Reads all sources."""
-    counts: dict[str, Counts] = {}
-    posts = _gather(plan, workdir, storage, progress, counts)
-    written = dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.spec.cleaning)
-    uri = plan.layout.dataset(written.digest)
-    storage.publish(written.folder, uri)
+            looks.keep(seen, written, plan, workdir / "look", storage)
     total = written.total
     made = Dataset(
         digest=written.digest,
-        uri=uri,
+        uri=plan.layout.dataset(written.digest),
         downloaded=total.downloaded,
         retweets=total.retweets,
         short=total.short,
@@ -80,19 +69,27 @@ def _collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) ->
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
-        new=_new(plan.layout.dataset(plan.known), workdir, storage) if plan.known else None,
+        forgot_in=forgotten(plan.learnt_from, plan.layout, storage) if plan.learnt_from else (),
+        new=_new(written.folder, plan.layout.dataset(plan.known), workdir, storage) if plan.known else None,
     )
-    return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(counts), dataset=made)
+    return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(written.counts), dataset=made)
 
 
-def _new(known: str, workdir: Path, storage: Storage) -> int | None:
-    """Posts of the data set just made that an earlier one does not have; None where that one is gone."""
+def _write(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> dataset.Written:
+    """Makes the data set from the sources."""
+    counts: dict[str, Counts] = {}
+    posts = _gather(plan, workdir, storage, progress, counts)
+    return dataset.write(posts, counts, plan.spec.training.seed, workdir / "dataset", plan.cleaning)
+
+
+def _new(folder: Path, known: str, workdir: Path, storage: Storage) -> int | None:
+    """Posts of a data set that an earlier one does not have; None where that one is gone."""
     try:
         storage.fetch(known, workdir / "known")
     except Torn as error:
         logger.warning("nobody can say which posts are new (%s): all count", error)
         return None
-    return dataset.new_in(workdir / "dataset", workdir / "known")
+    return dataset.new_in(folder, workdir / "known")
 
 
 def _gather(
@@ -106,7 +103,7 @@ def _gather(
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
             posts = gather(source, plan, Path(folder), storage, tell, counts[source.handle])
-            kept = cleaned(posts, counts[source.handle], plan.spec.cleaning)
+            kept = cleaned(posts, counts[source.handle], plan.cleaning)
             # Another TweetModel's posts bear their authors' handles, by which they may be forgotten.
             yield from (post._replace(handle=source.handle) for post in kept) if source.tweet_model else kept
 

@@ -5,7 +5,6 @@ they are sent only where required; our own SHA-256 in the manifest holds in ever
 """
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -124,18 +123,23 @@ class Storage:
         if path.stat().st_size != size:  # a body may be cut off and be said to be whole
             raise self._spoilt(uri)
 
-    def version(self, uri: str) -> str:
-        """The ETag of an object, or of a folder (a URI that ends in a slash) those of all objects in it, as a hash.
+    def tag(self, uri: str) -> str:
+        """The ETag of an object: another one where its content is another; empty where the service tells none.
 
         Raises:
             Failure: SourceMissing where there is no such object, else as `check_bucket`.
         """
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         with self._telling(uri, Reason.SOURCE_MISSING):
-            if not uri.endswith("/"):
-                return self._client.head_object(Bucket=bucket, Key=key)["ETag"]
-            tags = {item["Key"]: item["ETag"] for item in self._listed(uri)}
-        return hashlib.sha256(json.dumps(tags, sort_keys=True).encode()).hexdigest()
+            return self._client.head_object(Bucket=bucket, Key=key).get("ETag", "")
+
+    def tags(self, uri: str) -> dict[str, str]:
+        """ETags of the objects below a folder, by their paths relative to it; empty ones where the service tells none.
+
+        Raises:
+            Failure: as `check_bucket`.
+        """
+        return {path: item.get("ETag", "") for path, item in self._listed(uri).items()}
 
     def _copy(self, uri: str, path: Path, missing: Reason) -> None:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -217,7 +221,7 @@ class Storage:
 
     def is_whole(self, uri: str, manifest: Manifest) -> bool:
         """Whether every file that a folder's manifest names is there, by its size."""
-        there = self._sizes(uri)
+        there = {path: item["Size"] for path, item in self._listed(uri).items()}
         return all(there.get(entry.path) == entry.size for entry in manifest.files)
 
     def fetch(self, uri: str, folder: Path, cache: Cache = NO_CACHE) -> Manifest:
@@ -254,18 +258,14 @@ class Storage:
 
     def names(self, uri: str) -> list[str]:
         """Paths of the objects below a folder, relative to it, sorted."""
-        return sorted(self._sizes(uri))
+        return sorted(self._listed(uri))
 
-    def _sizes(self, uri: str) -> dict[str, int]:
-        """Bytes of each object below a folder, by its path relative to it."""
-        start = len(_split(uri)[1])
-        with self._telling(uri, Reason.BUCKET_MISSING):
-            return {item["Key"][start:]: item["Size"] for item in self._listed(uri)}
-
-    def _listed(self, uri: str) -> "Iterator[ObjectTypeDef]":
+    def _listed(self, uri: str) -> "dict[str, ObjectTypeDef]":
+        """What a list says of each object below a folder, by its path relative to it."""
         bucket, prefix = _split(uri)
-        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            yield from page.get("Contents", [])
+        with self._telling(uri, Reason.BUCKET_MISSING):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            return {item["Key"][len(prefix) :]: item for page in pages for item in page.get("Contents", [])}
 
     def delete(self, uri: str, *, keep: str = "") -> None:
         """Deletes a folder, but for one name, its manifest first, so that no half of it counts."""
@@ -330,7 +330,7 @@ class Storage:
         )
 
     def _spoilt(self, uri: str) -> Failure:
-        sentence = f"{self._where} gives back something else than what {uri} holds: it is tried again."
+        sentence = f"{self._where} gives back something else than what {uri} holds: check it, and the network."
         return Failure(Reason.STORAGE_UNREACHABLE, sentence)
 
     def _has_bucket(self, bucket: str) -> bool:

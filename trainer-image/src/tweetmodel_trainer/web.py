@@ -4,8 +4,6 @@ Addresses may carry a key in their query (presigned URLs do), so that is left ou
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -29,41 +27,23 @@ def download(url: str, path: Path, most_bytes: int = MOST_BYTES) -> None:
     """Copies what a URL names to a file.
 
     Raises:
-        Failure: SourceMissing, SourceDenied, SourceTooLarge, or SourceUnreachable, which is tried again.
+        Failure: SourceMissing, SourceDenied, SourceTooLarge, or SourceUnreachable.
     """
     shown = without_query(url)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _asking(url, shown) as session, session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
-        _check(response, shown)
-        _copy(response, path, shown, most_bytes)
-
-
-@contextmanager
-def _asking(url: str, shown: str) -> Iterator[requests.Session]:
-    """A session for one address, within which what goes wrong becomes a Failure."""
     try:
         with requests.Session() as session:
             if url.startswith("https:"):
                 session.mount("http://", _WithoutTls(shown))
-            yield session
+            with session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
+                _check(response, shown)
+                _copy(response, path, shown, most_bytes)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
         sentence = f"{shown} leads nowhere ({type(error).__name__}): correct the source's uri."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
     except requests.RequestException as error:
         sentence = f"{shown} can't be read to its end now ({type(error).__name__}): check the address and the network."
         raise Failure(Reason.SOURCE_UNREACHABLE, sentence) from None
-
-
-def version(url: str) -> str:
-    """The ETag of what a URL names: another one where the content is another; empty where the server tells none.
-
-    Raises:
-        Failure: as `download`, and where an address is for GET alone, as presigned ones are.
-    """
-    shown = without_query(url)
-    with _asking(url, shown) as session, session.head(url, allow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
-        _check(response, shown)
-        return response.headers.get("ETag", "")
 
 
 def without_query(url: str) -> str:
@@ -95,7 +75,7 @@ def _check(response: requests.Response, shown: str) -> None:
         )
         raise Failure(Reason.SOURCE_DENIED, sentence)
     if status >= 500 or status in _TEMPORARY:
-        raise Failure(Reason.SOURCE_UNREACHABLE, f"{shown} can't be served now ({status}): it is tried again.")
+        raise Failure(Reason.SOURCE_UNREACHABLE, f"{shown} can't be served now ({status}): wait until it can.")
     if status != 200:
         what = "does not exist" if status in _MISSING else "can't be had"
         raise Failure(Reason.SOURCE_MISSING, f"{shown} {what} ({status}): correct the source's uri.")

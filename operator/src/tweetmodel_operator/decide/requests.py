@@ -12,7 +12,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
     """The request of a pursuit that creates one."""
     goal, number = pursuit.goal, pursuit.create
     assert number is not None  # only pursuits that create come here
-    training = goal.stage == "train"
+    training, collecting = goal.stage == "train", goal.stage == "collect"
     runs = observed.before.runs
     if goal.publish is None:  # a pinned run is put back, and pushed nowhere
         spec = spec.model_copy(update={"publish": None})
@@ -34,7 +34,8 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
             run=goal.id if training else None,
             dataset=trained_on,
             known=goal.known,
-            learnt_from=tuple(sorted({run.dataset_digest for run in runs})) if goal.stage == "collect" else (),
+            learnt_from=tuple(sorted({run.dataset_digest for run in runs})) if collecting else (),
+            retry=observed.retry if collecting else "",
             borrowed={n: found for n, found in observed.borrowed.items() if isinstance(found, DatasetReference)},
             start=goal.start,
             beat=goal.beat,

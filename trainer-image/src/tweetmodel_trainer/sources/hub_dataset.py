@@ -7,9 +7,10 @@ needed.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RevisionNotFoundError
@@ -21,6 +22,8 @@ from tweetmodel_trainer.hub_answer import Kind, told_by
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.sources import posts
 
+T = TypeVar("T")
+
 CONVERTED = "refs/convert/parquet"
 DEFAULT = "default"
 """The configuration that the Hub gives a data set that names none."""
@@ -29,7 +32,7 @@ MOST_NAMED = 10
 
 SUFFIXES = (".parquet", ".jsonl", ".csv", ".txt", ".jsonl.gz", ".csv.gz", ".txt.gz")
 JSON = (".json", ".json.gz")
-"""Lines of JSON too, where there is nothing else: beside posts they describe them."""
+"""Posts too, where there is nothing else: beside posts they describe them."""
 DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json")
 """What `datasets` writes beside what it alone reads."""
 
@@ -56,10 +59,8 @@ def version(source: HubDataset, token: str) -> str:
     Raises:
         Failure: as `read`.
     """
-    api = HfApi(token=token or False)
-    source, _ = _found(api, source)
-    with told_by(partial(_failure, source)):
-        return api.dataset_info(source.dataset, revision=_revision(source)).sha or ""
+    commit, _ = _of_revision(source, lambda meant: _commit(HfApi(token=token or False), meant))
+    return commit
 
 
 def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[Post]:
@@ -71,26 +72,28 @@ def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterato
 def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
     """Copies of the split's files, one after the other."""
     api = HfApi(token=token or False)
-    source, names = _found(api, source)
+    names, source = _of_revision(source, lambda meant: _listed(api, meant))
     fetch = partial(api.hf_hub_download, repo_type="dataset", revision=_revision(source), local_dir=folder)
     with told_by(partial(_failure, source)):
         for name in files_of(names, source):
             yield Path(fetch(source.dataset, name))
 
 
-def _found(api: HfApi, source: HubDataset) -> tuple[HubDataset, list[str]]:
-    """The data set at the revision that is read, and the names of all files there."""
+def _of_revision(source: HubDataset, asked: Callable[[HubDataset], T]) -> tuple[T, HubDataset]:
+    """What the Hub answers about the revision that is read, and the source with that: the Parquet or, without, main."""
     try:
-        return source, _listed(api, source)
+        with told_by(partial(_failure, source), but=() if source.revision else (RevisionNotFoundError,)):
+            return asked(source), source
     except RevisionNotFoundError:  # the Hub has not made Parquet of every data set
-        source = source.model_copy(update={"revision": "main"})
-        return source, _listed(api, source)
+        return _of_revision(source.model_copy(update={"revision": "main"}), asked)
 
 
 def _listed(api: HfApi, source: HubDataset) -> list[str]:
-    """The names of all files; a revision that was not asked for and does not exist is not a Failure."""
-    with told_by(partial(_failure, source), but=() if source.revision else (RevisionNotFoundError,)):
-        return api.list_repo_files(source.dataset, repo_type="dataset", revision=_revision(source))
+    return api.list_repo_files(source.dataset, repo_type="dataset", revision=_revision(source))
+
+
+def _commit(api: HfApi, source: HubDataset) -> str:
+    return api.dataset_info(source.dataset, revision=_revision(source)).sha or ""
 
 
 def _revision(source: HubDataset) -> str:

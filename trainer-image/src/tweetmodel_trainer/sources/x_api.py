@@ -352,4 +352,4 @@ class _Timeline:
         return self._unreachable(f"HTTP {status}" if status else type(error).__name__)
 
     def _unreachable(self, what: str) -> Failure:
-        return Failure(Reason.X_UNREACHABLE, f"X does not answer for @{self._handle} ({what}): it is tried again.")
+        return Failure(Reason.X_UNREACHABLE, f"X does not answer for @{self._handle} ({what}): wait until it does.")
