@@ -39,6 +39,7 @@ def about(
         losses=((1, 4.1), (200, 3.4), (390, 3.1)),
         gpus=1,
         weights=dict.fromkeys(handles, 1),
+        block_size=1024,
         bfloat16=True,
         remark="",
         assessment=assess(before, after, samples, *read),

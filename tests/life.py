@@ -357,7 +357,7 @@ class Life:
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
         made = model(job.id)
         if self._misses(job):
-            self.jobs[job.name] = JobMaker(job).pod_ended(66, failure(Reason.RUN_MISSING)).failed().obj()
+            self.jobs[job.name] = JobMaker(job).pod_ended(66, failure(Reason.RUN_MISSING)).failed(at=self.now).obj()
             return
         self.kept |= {job.id} if job.stage == "train" else set()
         asked = publish_id(self.plans[job.name].spec)
@@ -414,19 +414,19 @@ class Life:
             code = self.choose((*map(int, PERMANENT), 75, 137, 143, self.choose(range(1, 256))))
             self._pod(job, running=False, exit_code=code, exit_reason="Error", report=report)
             if code in PERMANENT:
-                self.jobs[job.name] = JobMaker(self.jobs[job.name]).failed().obj()
+                self.jobs[job.name] = JobMaker(self.jobs[job.name]).failed(at=self.now).obj()
 
     @event()
     def the_hub_refuses(self) -> None:
         for job in self._pick(lambda job: job.stage == "train" and may_run(job) and not self._misses(job)):
             self.kept |= {job.id}
             report = failure(Reason.HUB_DENIED).model_copy(update={"model": model(job.id)})
-            self.jobs[job.name] = JobMaker(job).pod_ended(77, report).failed().obj()
+            self.jobs[job.name] = JobMaker(job).pod_ended(77, report).failed(at=self.now).obj()
 
     @event()
     def retries_run_out(self) -> None:
         for job in self._pick(lambda job: may_run(job) and bool(job.pods)):
-            self.jobs[job.name] = JobMaker(job).failed("BackoffLimitExceeded").obj()
+            self.jobs[job.name] = JobMaker(job).failed("BackoffLimitExceeded", at=self.now).obj()
 
     @event()
     def pods_vanish_with_their_reports(self) -> None:

@@ -97,8 +97,8 @@ class JobMaker:
     def complete(self, report: Report | None) -> "JobMaker":
         return self.pod_ended(0, report, "Completed")._with(complete=True)
 
-    def failed(self, reason: str = "PodFailurePolicy") -> "JobMaker":
-        return self._with(failed_reason=reason, failed_message="the Job failed")
+    def failed(self, reason: str = "PodFailurePolicy", at: str = NOW) -> "JobMaker":
+        return self._with(failed_reason=reason, failed_message="the Job failed", ended=at)
 
     def suspended(self, by_us: bool = False) -> "JobMaker":
         return self._with(suspended=True, suspended_by_us=by_us)

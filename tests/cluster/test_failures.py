@@ -26,6 +26,7 @@ ADA = {"handle": "Ada", "s3": {"uri": f"s3://{BUCKET}/ada.jsonl"}}
         ({"cleaning": {"forget": ["17", "@ADA"]}, "sources": [ADA]}, "cleaning.forget names the account of a source"),
         ({"cleaning": {"never": ["ADA"]}, "sources": [ADA]}, "cleaning.never names the account of a source"),
         ({"sources": [ADA, ADA | {"handle": "ada"}]}, "sources name an account twice"),
+        ({"sources": [{"handle": "ada", "tweetModel": {"name": "bad"}}]}, "a source names this TweetModel itself"),
         ({"gpus": 3}, "training.batchSize must be a multiple of gpus"),
     ],
 )

@@ -92,6 +92,10 @@ def _tweetmodel() -> Schema:
         f"a TweetModel's name is part of its Jobs' names: use at most {MAX_NAME} letters a-z, digits and dashes, "
         "beginning with a letter and not ending with a dash",
     )
+    loan_rule = rule(
+        "!self.spec.sources.exists(s, has(s.tweetModel) && s.tweetModel.name == self.metadata.name)",
+        "a source names this TweetModel itself, which would wait for its own posts: name another",
+    )
     version = {
         "subresources": {"status": {}},
         "additionalPrinterColumns": [
@@ -104,7 +108,7 @@ def _tweetmodel() -> Schema:
     status = _schema_of(TweetModelStatus) | {"default": {"observedGeneration": UNSEEN}}
     properties = {"spec": _spec(), "status": status}
     described = "A language model that writes like the accounts it names."
-    return _definition(KIND, PLURAL, ["tm"], version, described, name_rule, properties)
+    return _definition(KIND, PLURAL, ["tm"], version, described, [name_rule, loan_rule], properties)
 
 
 def _defaults() -> Schema:
@@ -113,7 +117,7 @@ def _defaults() -> Schema:
     )
     described = "What the TweetModels of this namespace are given where they leave it out."
     properties = {"spec": _schema_of(DefaultsSpec)}
-    return _definition(DEFAULTS_KIND, DEFAULTS_PLURAL, [], {}, described, name_rule, properties)
+    return _definition(DEFAULTS_KIND, DEFAULTS_PLURAL, [], {}, described, [name_rule], properties)
 
 
 def _definition(
@@ -122,7 +126,7 @@ def _definition(
     short_names: list[str],
     version: Schema,
     described: str,
-    name_rule: dict[str, str],
+    rules: list[dict[str, str]],
     properties: Schema,
 ) -> Schema:
     return {
@@ -150,7 +154,7 @@ def _definition(
                             "type": "object",
                             "description": described,
                             "required": ["spec"],
-                            "x-kubernetes-validations": [name_rule],
+                            "x-kubernetes-validations": rules,
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},

@@ -99,7 +99,10 @@ FACTS: dict[Reason, Fact] = {
     Reason.PENDING: Fact("The pod has not started yet.", _NOTHING),
     Reason.COLLECTING: Fact("Posts are being gathered and cleaned; no GPU is held.", _NOTHING),
     Reason.TRAINING: Fact("The model is being fine-tuned, evaluated and sampled.", _NOTHING),
-    Reason.QUEUED: Fact("Another manager, such as Kueue, holds the Job back until there is room.", _NOTHING),
+    Reason.QUEUED: Fact(
+        "Another manager, such as Kueue, holds the Job back until there is room.",
+        "`kubectl describe workloads` says why; if there is none, correct spec.queueName, or have Kueue installed.",
+    ),
     Reason.SUSPENDED: Fact("spec.suspend is true.", "Set spec.suspend to false to go on from the last checkpoint."),
     Reason.PURGING: Fact("Its folder in the bucket is being deleted, as spec.deletionPolicy says.", _NOTHING),
     Reason.PURGE_FAILED: Fact(
@@ -172,7 +175,7 @@ FACTS: dict[Reason, Fact] = {
     ),
     Reason.SOURCE_UNREACHABLE: Fact(
         "The server of a source does not answer.",
-        "Check the address and the network between the pod and it; it will be tried again.",
+        "Check the address and the network between the pod and it.",
         ExitCode.TEMPORARY,
     ),
     Reason.X_TOKEN_INVALID: Fact(
@@ -183,7 +186,7 @@ FACTS: dict[Reason, Fact] = {
     Reason.X_FORBIDDEN: Fact(
         "X refuses to read the account with this token.", "Check the app's access and credits at X.", ExitCode.DENIED
     ),
-    Reason.X_UNREACHABLE: Fact("X does not answer.", "Nothing: it will be tried again.", ExitCode.TEMPORARY),
+    Reason.X_UNREACHABLE: Fact("X does not answer.", "Wait until X answers again.", ExitCode.TEMPORARY),
     Reason.ACCOUNT_MISSING: Fact("There is no such account on X.", "Correct the source's handle.", ExitCode.SOURCE),
     Reason.ACCOUNT_RENAMED: Fact(
         "The account goes by another name now.", "Correct the source's handle.", ExitCode.SOURCE

@@ -342,7 +342,7 @@ def test_a_description_is_one_paragraph() -> None:
 
 
 def test_a_refused_name_is_told_each_letter_it_may_have() -> None:
-    [rule] = crds()[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"]
+    [rule, _] = crds()[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"]
     assert rule["message"].endswith(
         "use at most 40 letters a-z, digits and dashes, beginning with a letter and not ending with a dash"
     )

@@ -280,6 +280,16 @@ def test_a_temporary_failure_is_shown_while_it_is_tried_again() -> None:
     assert "tried again" in message(decision)
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"), [(75, Reason.STORAGE_UNREACHABLE), (75, Reason.X_UNREACHABLE), (66, Reason.BUCKET_MISSING)]
+)
+def test_a_failure_that_stays_says_how_to_try_again_and_nothing_else(code: int, reason: Reason) -> None:
+    ended = job().pod_ended(code, failure(reason, "No answer: look at it.")).failed("BackoffLimitExceeded")
+    decision = after(observed(ended))
+    assert condition(decision, "Stalled")[0] == "True"
+    assert message(decision) == "No answer: look at it. To try again as it is, set the annotation tweetmodel.dev/retry."
+
+
 def test_a_failure_is_shown_until_the_next_pod_has_got_further() -> None:
     ended = job().pod_ended(75, failure(Reason.STORAGE_UNREACHABLE, "No answer."))
     told = after(observed(ended)).status
@@ -414,6 +424,7 @@ def test_a_job_that_another_manager_holds_back_is_left_to_it() -> None:
     decision = after(observed(job().suspended()))
     assert decision.suspend == ()
     assert condition(decision, "Ready") == ("Unknown", "Queued")
+    assert "`kubectl describe workloads` says why; if there is none, correct spec.queueName" in message(decision)
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,9 @@ async def test_a_failure_is_told_once_by_an_event_and_stays() -> None:
     await settle(cluster)
     assert cluster.conditions()["Stalled"] == ("True", "NotEnoughTweets")
     told = [e for e in cluster.events if e["reason"] == "NotEnoughTweets"]
-    assert [(e["type"], e["note"]) for e in told] == [("Warning", "Too few: add a source.")]
+    assert [(e["type"], e["note"]) for e in told] == [
+        ("Warning", "Too few: add a source. To try again as it is, set the annotation tweetmodel.dev/retry.")
+    ]
     assert len(cluster.created) == 1
 
 
@@ -946,6 +948,9 @@ async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_se
     assert not cluster.created
     assert cluster.conditions()["Ready"] == ("Unknown", "Pending")
     assert "TweetModel bob, which does not exist" in mix["status"]["conditions"][0]["message"]
+    mix["spec"]["cleaning"] = {"forget": ["17"]}
+    await settle(cluster)
+    assert "So does cleaning.forget" in mix["status"]["conditions"][0]["message"]
     cluster.lent = {}
     await settle(cluster)
     assert "TweetModel bob, which has none yet" in mix["status"]["conditions"][0]["message"]

@@ -67,7 +67,7 @@ class Days:
         """The newest Job fails by this reason."""
         told = failure(reason).model_copy(update=report)
         ended = JobMaker(self.jobs[-1]).pod_ended(FACTS[reason].exit_code or 1, told)
-        self.jobs[-1] = ended.failed().obj()
+        self.jobs[-1] = ended.failed(at=now).obj()
         return self.look(now)
 
     def end_collect(self, now: str, **report: Any) -> Decision:
@@ -760,6 +760,20 @@ def test_a_pinned_run_is_not_disturbed_by_the_schedule() -> None:
     assert days.ready
 
 
+def test_a_pin_says_that_what_is_to_be_forgotten_waits_for_its_end() -> None:
+    days = two_runs()
+    assert days.status
+    pinned = days.status.runs[0].id
+    days.spec = replace_spec(days.spec, pinned_run=pinned)
+    days.look(MONDAY)
+    assert "forget" not in str(days.status.conditions)
+    days.spec = replace_spec(days.spec, cleaning=spec(cleaning={"forget": ["17"]}).cleaning)
+    assert not days.look(MONDAY).create
+    ready = days.status.condition("Ready")
+    assert ready
+    assert "cleaning.forget waits until none is" in ready.message
+
+
 def test_a_run_that_nobody_knows_cannot_be_pinned() -> None:
     days = two_runs()
     days.spec = replace_spec(days.spec, pinned_run="ab" * 8)
@@ -779,6 +793,27 @@ def test_a_collection_that_failed_is_looked_at_again_at_the_next_due_time() -> N
     days.jobs[-1] = JobMaker(days.jobs[-1]).pod_ended(1).failed("BackoffLimitExceeded").obj()
     assert not days.look(NIGHT).create
     assert stages(days.look(MONDAY)) == ["collect"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "again"),
+    [(Reason.STORAGE_UNREACHABLE, ["train"]), (Reason.INTERRUPTED, ["train"]), (Reason.DIVERGED, [])],
+)
+def test_a_run_that_an_outage_ended_is_tried_again_once_at_each_due_time(reason: Reason, again: list[str]) -> None:
+    days = Days(schedule=DAILY)
+    days.look(NIGHT)
+    days.collect(NIGHT, "a", 1000)
+    assert not days.fail(NIGHT, reason).create
+    for day in (MONDAY, TUESDAY):
+        assert stages(days.look(day)) == ["collect"]
+        assert stages(days.collect(day, "a", 1000)) == again
+        if again:
+            assert not days.fail(day.replace("06:00", "06:30"), reason).create
+    if again:
+        days.look(WEDNESDAY)
+        days.collect(WEDNESDAY, "a", 1000)
+        days.train(WEDNESDAY, "3.0")
+        assert days.ready
 
 
 def test_a_run_that_learnt_from_a_forgotten_post_is_stale_and_nothing_starts_from_it() -> None:

@@ -85,6 +85,8 @@ class About:
     gpus: int
     weights: Mapping[str, int]
     """Of the accounts, by handle."""
+    block_size: int
+    """Tokens of a block, which the model's own bound may keep below training.blockSize."""
     bfloat16: bool
     """Whether it was trained in it."""
     steps: int
@@ -136,7 +138,7 @@ class About:
             "Optimizer steps": f"{self.steps:,}",
             "Early stopping": f"patience {stopping.patience}, {judged}.{self.remark}" if stopping else "",
             "Learning rate": f"{how.learning_rate}, falling along a cosine",
-            "Block size": f"{how.block_size} tokens",
+            "Block size": f"{self.block_size} tokens",
             "Batch size": str(how.batch_size),
             "Gradient accumulation": f"{how.gradient_accumulation} parts" if how.gradient_accumulation > 1 else "",
             "Precision": "bfloat16, with weights in float32" if self.bfloat16 else "float32",
@@ -216,6 +218,7 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         generation=plan.spec.generation,
         gpus=plan.spec.gpus,
         weights=plan.spec.weights,
+        block_size=learnt.block_size,
         bfloat16=learnt.bfloat16,
         steps=learnt.steps,
         remark=learnt.remark,

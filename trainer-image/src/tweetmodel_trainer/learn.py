@@ -50,6 +50,8 @@ class Learnt:
     """As the base model's card names it."""
     base_commit: str | None
     """What the base model's revision was on the Hub when the run began."""
+    block_size: int
+    """Tokens of a block: as many as the spec says, or as the model reads at once."""
     bfloat16: bool
     """Whether it was trained in it."""
     steps: int
@@ -148,6 +150,7 @@ def learn(
         parameters=model.num_parameters(),
         base_licence=licence_of(workdir / "base"),
         base_commit=base.hub.revision if base.hub else None,
+        block_size=size,
         bfloat16=in_bfloat16(training),
         steps=trained.steps,
         kept=trained.kept,

@@ -28,7 +28,7 @@ def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
     Args:
         observed: the TweetModel and its Jobs.
         now: the time, RFC 3339 in UTC.
-        progress_interval: how old, in seconds, the progress that is shown becomes before other is written for its sake.
+        progress_interval: seconds; progress alone is written once what is shown is that old.
     """
     if observed.deleting:
         return deletion.decide(observed, now)
@@ -104,6 +104,8 @@ def _pursue_in_order(
     goal = Goal("collect", collection, inputs_id("collect", spec, observed.retry), known=known)
     if spec.pinned_run:
         told = f"Run {spec.pinned_run} is pinned by spec.pinnedRun."
+        if spec.cleaning.forget and before.collection != collection:
+            told += " cleaning.forget waits until none is."
         collect = settled(replace(goal, id=before.collection or collection), f"{told} Nothing is collected.")
         goal = runs.pinned(spec, observed.retry)
         train = settled(goal, told) if runs.is_settled(spec, before, goal) else pursue(goal, observed, now)
@@ -119,7 +121,7 @@ def _pursue_in_order(
     goal, told = runs.wanted(spec, before, dataset, observed.retry)
     if runs.is_settled(spec, before, goal):
         return (collect, settled(goal, told or conditions.sentence_of_model(before, goal.id))), dataset
-    return (collect, runs.compared(pursue(goal, observed, now), before.model)), dataset
+    return (collect, runs.compared(pursue(replace(goal, due=due), observed, now), before.model)), dataset
 
 
 def _lent(collect: Pursuit, observed: Observed) -> Pursuit:
@@ -128,6 +130,8 @@ def _lent(collect: Pursuit, observed: Observed) -> Pursuit:
     if collect.create is None or not missing:
         return collect
     told = f"Collecting waits for the data set of TweetModel {'; and of '.join(missing)}."
+    if observed.spec and observed.spec.cleaning.forget:
+        told += " So does cleaning.forget: without that source it goes on."
     return Pursuit(collect.goal, Verdict("Active", Reason.PENDING, told, look_again=BORROW_SECONDS))
 
 

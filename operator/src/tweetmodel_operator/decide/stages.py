@@ -11,7 +11,7 @@ from typing import Literal
 
 from tweetmodel_api.fields import MOST_MESSAGE
 from tweetmodel_api.plan import Stage
-from tweetmodel_api.reasons import FACTS, PERMANENT, Reason
+from tweetmodel_api.reasons import FACTS, PERMANENT, ExitCode, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.status import Attempt, Start, TrainedModel
 from tweetmodel_operator import names
@@ -50,6 +50,8 @@ PASSING_RULES = (UNANSWERED, "exceeded quota", "status unknown for quota")
 """The API server's words for an object that it refuses now and may take later, without anybody's doing."""
 RULES = ("forbidden", "denied the request", "not found", "invalid")
 """Its words for what a rule refuses; without them it was only busy."""
+OUTAGES = (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)
+"""How pods end that another attempt may fare better than, without anybody's doing."""
 WAITED_FOR = {
     Reason.PENDING,
     Reason.UNSCHEDULABLE,
@@ -80,6 +82,8 @@ class Goal:
     """Whether the run is done, and only its report is wanted, or that its model is published."""
     publish: str | None = None
     """Hash of what is to be published, where anything is."""
+    due: str = ""
+    """The due time that asks for it: what failed by an outage before is tried again."""
 
     def is_published(self, model: TrainedModel | None) -> bool:
         """Whether the model answers what spec.publish asks for, with a publication or the reason for none."""
@@ -176,6 +180,8 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
         lost = f"{lost_reports} Jobs ended without a report. {_advice(Reason.INTERNAL_ERROR)}"
         verdict = Verdict("Failed", Reason.INTERNAL_ERROR, lost, needs_person=True)
     enough = verdict.succeeded and goal.is_published(verdict.report.model if verdict.report else None)
+    if verdict.outcome == "Failed" and FACTS[verdict.reason].exit_code in OUTAGES and "" < job.ended < goal.due:
+        return _begin(goal, observed, job.attempt + 1)
     if job.inputs != goal.inputs and not enough:
         if job.finished:
             return _begin(goal, observed, job.attempt + 1)
@@ -254,7 +260,8 @@ def judge(job: ObservedJob, now: str) -> Verdict | None:
         return _failure(job)
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
-        return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}")
+        told = f" {FACTS[reason].advice}" if reason is Reason.QUEUED else ""
+        return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}{told}")
     return waited_for(job, now, _under_way(job, latest, now)) if latest else _podless(job, now)
 
 
@@ -314,6 +321,8 @@ def _failure(job: ObservedJob) -> Verdict:
         reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failed_message}"
     else:
         reason, message = _ending(ended, job.stage)
+    if job.stage != "purge" and names.RETRY not in message:
+        message += f" To try again as it is, set the annotation {names.RETRY}."
     return Verdict("Failed", reason, message, report, needs_person=True)
 
 
