@@ -7,7 +7,7 @@ from tweetmodel_api.spec import BaseModelSource, Generation, HubModel, Training
 from tweetmodel_trainer.about import About
 from tweetmodel_trainer.assessment import assess
 from tweetmodel_trainer.clean import Counts
-from tweetmodel_trainer.sample import Sample
+from tweetmodel_trainer.sample import Sample, Sampling
 from tweetmodel_trainer.scores import Scores
 
 POSTS = ["a gull took my sandwich and flew off to the north", "the kettle is on", "fog again, @bob"]
@@ -33,6 +33,7 @@ def about(
         parameters=124_439_808,
         training=Training(),
         generation=Generation(prompts=tuple(prompts)),
+        sampling=Sampling(temperature=1.0, top_p=0.95, longest=160),
         steps=390,
         kept=390,
         held_out_losses=(),

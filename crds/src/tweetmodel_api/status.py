@@ -230,6 +230,9 @@ class Run(Model):
     completion_time: Time | None = None
     """When its end was seen."""
 
+    failure: Attempt | None = None
+    """Its last attempt, where that failed."""
+
     evaluation: Evaluation | None = None
 
     model_uri: S3Uri | None = None

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from makers import DIGEST, NOW, dataset, failure, job, model, observed, spec, success
+from tweetmodel_api.fields import MOST_MESSAGE
 from tweetmodel_api.plan import publish_id, run_id
 from tweetmodel_api.reasons import FACTS, Reason
 from tweetmodel_api.report import Report
@@ -288,6 +289,8 @@ def test_a_failure_that_stays_says_how_to_try_again_and_nothing_else(code: int, 
     decision = after(observed(ended))
     assert condition(decision, "Stalled")[0] == "True"
     assert message(decision) == "No answer: look at it. To try again as it is, set the annotation tweetmodel.dev/retry."
+    long = after(observed(job().pod_ended(code, failure(reason, "x" * MOST_MESSAGE)).failed()))
+    assert message(long).endswith("x To try again as it is, set the annotation tweetmodel.dev/retry.")
 
 
 def test_a_failure_is_shown_until_the_next_pod_has_got_further() -> None:
@@ -424,7 +427,9 @@ def test_a_job_that_another_manager_holds_back_is_left_to_it() -> None:
     decision = after(observed(job().suspended()))
     assert decision.suspend == ()
     assert condition(decision, "Ready") == ("Unknown", "Queued")
-    assert "`kubectl describe workloads` says why; if there is none, correct spec.queueName" in message(decision)
+    assert "workloads" not in message(decision)
+    queued = after(observed(job().queued().suspended()))
+    assert "`kubectl describe workloads` says why; if there is none, correct spec.queueName" in message(queued)
 
 
 @pytest.mark.parametrize(

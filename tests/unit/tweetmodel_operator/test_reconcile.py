@@ -950,7 +950,7 @@ async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_se
     assert "TweetModel bob, which does not exist" in mix["status"]["conditions"][0]["message"]
     mix["spec"]["cleaning"] = {"forget": ["17"]}
     await settle(cluster)
-    assert "So does cleaning.forget" in mix["status"]["conditions"][0]["message"]
+    assert "So does what cleaning.forget names anew" in mix["status"]["conditions"][0]["message"]
     cluster.lent = {}
     await settle(cluster)
     assert "TweetModel bob, which has none yet" in mix["status"]["conditions"][0]["message"]

@@ -771,7 +771,7 @@ def test_a_pin_says_that_what_is_to_be_forgotten_waits_for_its_end() -> None:
     assert not days.look(MONDAY).create
     ready = days.status.condition("Ready")
     assert ready
-    assert "cleaning.forget waits until none is" in ready.message
+    assert "What cleaning.forget names anew waits until none is." in ready.message
 
 
 def test_a_run_that_nobody_knows_cannot_be_pinned() -> None:
@@ -799,21 +799,39 @@ def test_a_collection_that_failed_is_looked_at_again_at_the_next_due_time() -> N
     ("reason", "again"),
     [(Reason.STORAGE_UNREACHABLE, ["train"]), (Reason.INTERRUPTED, ["train"]), (Reason.DIVERGED, [])],
 )
-def test_a_run_that_an_outage_ended_is_tried_again_once_at_each_due_time(reason: Reason, again: list[str]) -> None:
+@pytest.mark.parametrize("ttl_is_over", [False, True])
+def test_a_run_that_an_outage_ended_is_tried_again_once_at_each_due_time(
+    reason: Reason, again: list[str], ttl_is_over: bool
+) -> None:
     days = Days(schedule=DAILY)
     days.look(NIGHT)
     days.collect(NIGHT, "a", 1000)
     assert not days.fail(NIGHT, reason).create
     for day in (MONDAY, TUESDAY):
+        days.jobs = [] if ttl_is_over else days.jobs
         assert stages(days.look(day)) == ["collect"]
         assert stages(days.collect(day, "a", 1000)) == again
         if again:
             assert not days.fail(day.replace("06:00", "06:30"), reason).create
+        assert days.status
+        assert days.status.holds("Stalled")
+        assert days.status.runs[0].failure
+        assert days.status.runs[0].failure.reason == reason
     if again:
         days.look(WEDNESDAY)
         days.collect(WEDNESDAY, "a", 1000)
         days.train(WEDNESDAY, "3.0")
         assert days.ready
+
+
+def test_a_pod_that_collects_is_told_of_the_retry_that_has_it_read_all_sources() -> None:
+    days = Days(schedule=DAILY)
+    days.first()
+    (planned,) = days.look(MONDAY).create
+    assert planned.plan.retry == ""
+    days.retry = "now"
+    (asked,) = days.look(MONDAY).create
+    assert asked.plan.retry == "now"
 
 
 def test_a_run_that_learnt_from_a_forgotten_post_is_stale_and_nothing_starts_from_it() -> None:

@@ -2,6 +2,8 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from tweetmodel_operator import workqueue
 from tweetmodel_operator.workqueue import WorkQueue
 
@@ -111,7 +113,7 @@ async def test_a_hint_gives_way_to_a_look_that_is_near_enough() -> None:
     assert seen == ["far", "near"]
 
 
-async def test_hints_don_t_bring_a_key_back_sooner_that_fails(monkeypatch: object) -> None:
+async def test_hints_don_t_bring_a_key_back_sooner_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workqueue, "FIRST_BACKOFF", 60.0)
     seen: list[str] = []
 

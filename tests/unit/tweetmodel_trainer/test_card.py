@@ -19,6 +19,7 @@ from tweetmodel_trainer.about import ROWS
 from tweetmodel_trainer.card import card, literal
 from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.generate import printable
+from tweetmodel_trainer.sample import Sampling
 
 MOST_OF_A_PROMPT = 280
 
@@ -54,6 +55,16 @@ def test_an_account_of_which_nothing_was_held_out_has_dashes_for_its_losses() ->
     scored = {name: {"ada": getattr(told.assessment, name)["ada"]} for name in ("before", "after")}
     text = card(replace(told, assessment=replace(told.assessment, **scored)))
     assert re.search(r"\| @bob \| – \| – \| – \| – \| \d+ \|", text)
+
+
+def test_the_example_asks_for_no_more_than_the_model_can_do() -> None:
+    text = card(about(sampling=Sampling(temperature=0.001, top_p=0.95, longest=64)))
+    assert "max_new_tokens=48" in text
+    assert "temperature=0.001" in text
+
+
+def test_the_block_size_is_the_one_that_was_used() -> None:
+    assert "| Block size | 256 tokens |" in card(about(block_size=256))
 
 
 def test_a_warm_start_is_not_hidden() -> None:

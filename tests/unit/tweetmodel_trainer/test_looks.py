@@ -98,6 +98,14 @@ def test_they_are_read_again_by_another_version_of_the_trainer(
     assert read == ["ada", "bob"] * 2
 
 
+def test_they_are_read_again_where_the_administrator_bars_another_account(
+    plan: Plan, read: list[str], collect: Any
+) -> None:
+    collect(plan)
+    collect(plan.model_copy(update={"never": ("eve",)}))
+    assert read == ["ada", "bob"] * 2
+
+
 def test_they_are_read_again_where_a_person_asks_for_it(plan: Plan, read: list[str], collect: Any) -> None:
     collect(plan)
     asked = plan.model_copy(update={"retry": "1"})

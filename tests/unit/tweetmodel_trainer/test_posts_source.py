@@ -53,6 +53,7 @@ def test_the_named_field_holds_the_text(written: Write) -> None:
         (b'[{"text": "one"}, {"body": "two"}]', "element 2 of a.jsonl has no text in the field 'text'"),
         (b'[{"text": "one"},', "a.jsonl breaks off or is no JSON at line 1"),
         (b'[{"text": "one"}]\n[{"text": "two"}]', "a.jsonl goes on behind its list at line 2: save it again in UTF-8"),
+        (b'[{"text": "one"}];\n[{"text": "two"}]', "a.jsonl goes on behind its list at line 2"),
         (b'[{"text": "' + b"x" * posts.LONGEST_LINE + b'"}]', "a.jsonl holds one element of more than 33,554,432"),
         (b'[{"text": "\xe9"}]', "a.jsonl is not UTF-8"),
         (gzip.compress(b"[" + b'{"text": "one"},' * 5000)[:-20], "a.jsonl is damaged after element"),

@@ -20,6 +20,7 @@ from tweetmodel_trainer import dataset
 from tweetmodel_trainer.assessment import Assessment
 from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.language import language
+from tweetmodel_trainer.sample import Sampling
 from tweetmodel_trainer.scores import Scores, total
 from tweetmodel_trainer.voice import Voice, spaced
 
@@ -59,6 +60,8 @@ COLUMNS = (
 )
 """Of `About.by_author`."""
 
+SHORT_PROMPT = 16
+"""Tokens, whatever the tokenizer, that a prompt of three short words has at most."""
 SOFTWARE = ("tweetmodel-trainer", "transformers", "torch", "tokenizers")
 
 
@@ -82,6 +85,7 @@ class About:
     parameters: int
     training: Training
     generation: Generation
+    sampling: Sampling
     gpus: int
     weights: Mapping[str, int]
     """Of the accounts, by handle."""
@@ -126,6 +130,11 @@ class About:
             ("Tokens held out", [scores[h].tokens if h in scores else 0 for h in self.handles]),
         ]
         return [(name, numbers) for name, numbers in rows if any(numbers)]
+
+    @property
+    def example_tokens(self) -> int:
+        """Tokens that a short prompt leaves room for."""
+        return max(self.sampling.longest - SHORT_PROMPT, SHORT_PROMPT)
 
     @property
     def recipe(self) -> list[tuple[str, str]]:
@@ -216,6 +225,7 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         parameters=learnt.parameters,
         training=plan.spec.training,
         generation=plan.spec.generation,
+        sampling=learnt.sampling,
         gpus=plan.spec.gpus,
         weights=plan.spec.weights,
         block_size=learnt.block_size,

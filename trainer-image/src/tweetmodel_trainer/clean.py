@@ -97,7 +97,7 @@ def mentions(text: str, pattern: re.Pattern[str]) -> bool:
 
 def pattern_of(handles: Sequence[str]) -> re.Pattern[str]:
     """Finds mentions of these accounts: whole handles, whatever their case."""
-    return re.compile(rf"(?<!\w)@(?:{'|'.join(handles)})(?!\w)", re.IGNORECASE | re.ASCII)
+    return re.compile(rf"(?<!\w)@(?:{'|'.join(map(re.escape, handles))})(?!\w)", re.IGNORECASE | re.ASCII)
 
 
 def is_short(text: str) -> bool:

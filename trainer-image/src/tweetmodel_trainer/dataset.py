@@ -175,12 +175,6 @@ def write(
     return Written(folder, digest, counts, held_out.posts)
 
 
-def reread(folder: Path, counts: dict[str, Counts]) -> Written:
-    """A data set that was written before, with what was counted when it was."""
-    info = json.loads((folder / INFO).read_text())
-    return Written(folder, info["digest"], counts, info["posts"]["heldOut"])
-
-
 class _Part(AbstractContextManager["_Part"]):
     """A file of posts as it is written: one JSON object a line, hashed and counted on the way."""
 

@@ -30,6 +30,7 @@ from tweetmodel_trainer.finetune import Trained, finetune, in_bfloat16
 from tweetmodel_trainer.generate import generate, sampling
 from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.sample import Sampling
 from tweetmodel_trainer.scores import total
 from tweetmodel_trainer.storage import Storage
 from tweetmodel_trainer.tokens import context_of
@@ -52,6 +53,7 @@ class Learnt:
     """What the base model's revision was on the Hub when the run began."""
     block_size: int
     """Tokens of a block: as many as the spec says, or as the model reads at once."""
+    sampling: Sampling
     bfloat16: bool
     """Whether it was trained in it."""
     steps: int
@@ -105,7 +107,7 @@ def learn(
     model, tokenizer = base_model.load(base, storage, [post.text for post in posts], workdir / "base", cache)
     model.to(device)
     context = context_of(model)
-    model.generation_config = sampling(spec.generation, tokenizer, context)
+    model.generation_config = drawing = sampling(spec.generation, tokenizer, context)
     size = min(training.block_size, context)
     blocks = Blocks(posts, tokenizer, training.epochs, size, training.seed, spec.weights)
     logger.info("%d posts make %d blocks of %d tokens", len(posts), len(blocks), size)
@@ -151,6 +153,7 @@ def learn(
         base_licence=licence_of(workdir / "base"),
         base_commit=base.hub.revision if base.hub else None,
         block_size=size,
+        sampling=Sampling(drawing.temperature, drawing.top_p, drawing.max_length),
         bfloat16=in_bfloat16(training),
         steps=trained.steps,
         kept=trained.kept,

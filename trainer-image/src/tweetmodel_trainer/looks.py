@@ -39,6 +39,7 @@ class _Note(Model):
 
     look: Look
     digest: Identifier
+    held_out: int
     counts: dict[str, Counts]
 
 
@@ -66,20 +67,20 @@ def repeated(seen: Look, plan: Plan, folder: Path, storage: Storage) -> dataset.
     """
     try:
         storage.fetch(plan.layout.look, folder / "look")
-        note = _Note.model_validate_json((folder / "look" / FILE).read_text())
+        note = _Note.model_validate_json((folder / "look" / FILE).read_bytes())
         if note.look != seen:
             return None
         storage.fetch(plan.layout.dataset(note.digest), folder / "dataset")
-    except (Torn, OSError, ValidationError):  # there is none, or another version wrote it
+    except (Torn, FileNotFoundError, ValidationError):  # there is none, or another version wrote it
         return None
     logger.info("no source has changed since the last look: its data set is repeated")
-    return dataset.reread(folder / "dataset", note.counts)
+    return dataset.Written(folder / "dataset", note.digest, note.counts, note.held_out)
 
 
 def keep(seen: Look, made: dataset.Written, plan: Plan, folder: Path, storage: Storage) -> None:
     """Notes what came of a look; where that fails, the next look reads."""
     folder.mkdir()
-    note = _Note(look=seen, digest=made.digest, counts=made.counts)
+    note = _Note(look=seen, digest=made.digest, held_out=made.held_out, counts=made.counts)
     (folder / FILE).write_text(note.model_dump_json(indent=2) + "\n")
     try:
         storage.publish(folder, plan.layout.look, replace=True)

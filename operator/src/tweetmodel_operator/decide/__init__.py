@@ -104,8 +104,8 @@ def _pursue_in_order(
     goal = Goal("collect", collection, inputs_id("collect", spec, observed.retry), known=known)
     if spec.pinned_run:
         told = f"Run {spec.pinned_run} is pinned by spec.pinnedRun."
-        if spec.cleaning.forget and before.collection != collection:
-            told += " cleaning.forget waits until none is."
+        if spec.cleaning.forget:
+            told += " What cleaning.forget names anew waits until none is."
         collect = settled(replace(goal, id=before.collection or collection), f"{told} Nothing is collected.")
         goal = runs.pinned(spec, observed.retry)
         train = settled(goal, told) if runs.is_settled(spec, before, goal) else pursue(goal, observed, now)
@@ -131,7 +131,7 @@ def _lent(collect: Pursuit, observed: Observed) -> Pursuit:
         return collect
     told = f"Collecting waits for the data set of TweetModel {'; and of '.join(missing)}."
     if observed.spec and observed.spec.cleaning.forget:
-        told += " So does cleaning.forget: without that source it goes on."
+        told += " So does what cleaning.forget names anew: without that source it goes on."
     return Pursuit(collect.goal, Verdict("Active", Reason.PENDING, told, look_again=BORROW_SECONDS))
 
 

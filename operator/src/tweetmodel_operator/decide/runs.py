@@ -156,7 +156,9 @@ def record(
     outdone = verdict.outdone or (spec.pinned_run and _is_outdone(old))  # a pin makes no model better
     outcome = "Outdone" if outdone else verdict.outcome
     completed = (known.completion_time or now) if ended else None
-    current = known.model_copy(update={"outcome": outcome, "completion_time": completed, **made})
+    failure = train.attempt if verdict.outcome == "Failed" else None
+    update = {"outcome": outcome, "completion_time": completed, "failure": failure, **made}
+    current = known.model_copy(update=update)
     told = tuple(current if r.id == run else r for r in marked) if old else (current, *marked)
     kept = told[:MOST_RUNS]
     last = next((r for r in told[MOST_RUNS:] if present and r.model_uri == present.uri), None)

@@ -13,7 +13,7 @@ from tweetmodel_api.fields import MOST_MESSAGE
 from tweetmodel_api.plan import Stage
 from tweetmodel_api.reasons import FACTS, PERMANENT, ExitCode, Reason
 from tweetmodel_api.report import Report
-from tweetmodel_api.status import Attempt, Start, TrainedModel
+from tweetmodel_api.status import Attempt, Start, TrainedModel, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod, seconds_between
 
@@ -50,8 +50,8 @@ PASSING_RULES = (UNANSWERED, "exceeded quota", "status unknown for quota")
 """The API server's words for an object that it refuses now and may take later, without anybody's doing."""
 RULES = ("forbidden", "denied the request", "not found", "invalid")
 """Its words for what a rule refuses; without them it was only busy."""
-OUTAGES = (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)
-"""How pods end that another attempt may fare better than, without anybody's doing."""
+OUTAGES = {r for r, fact in FACTS.items() if fact.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
+"""Why pods end after which another attempt may fare better, without anybody's doing."""
 WAITED_FOR = {
     Reason.PENDING,
     Reason.UNSCHEDULABLE,
@@ -139,10 +139,10 @@ def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
     """How the goal stands and what to do for it."""
     jobs = [job for job in observed.jobs if (job.stage, job.id) == (goal.stage, goal.id)]
     newest = max(jobs, key=lambda job: job.attempt, default=None)
-    recorded = observed.before.attempt
-    if recorded and (recorded.stage, recorded.id) == (goal.stage, goal.id):
+    recorded, ended = _recorded(goal, observed.before)
+    if recorded:
         if recorded.outcome == "Failed" and (newest is None or newest.attempt <= recorded.number):
-            if recorded.inputs == goal.inputs:
+            if recorded.inputs == goal.inputs and not _is_due(goal, recorded.reason, ended):
                 return Pursuit(goal, _remembered(recorded), attempt=recorded)
             return _begin(goal, observed, recorded.number + 1)
         if newest is None or newest.attempt < recorded.number:
@@ -151,6 +151,20 @@ def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
         return _begin(goal, observed, 1)
     lost = sum(1 for job in jobs if job.complete and judge(job, now) is None)
     return _pursue_with(_steered(newest, observed), goal, observed, now, lost)
+
+
+def _recorded(goal: Goal, before: TweetModelStatus) -> tuple[Attempt | None, str]:
+    """What the status says of the goal's last attempt, and when that failed, if another stage's came after it."""
+    last = before.attempt
+    if last and (last.stage, last.id) == (goal.stage, goal.id):
+        return last, ""
+    run = next((run for run in before.runs if goal.stage == "train" and run.id == goal.id), None)
+    return (run.failure, run.completion_time or "") if run else (None, "")
+
+
+def _is_due(goal: Goal, reason: str | None, ended: str) -> bool:
+    """Whether what an outage ended is asked for again by a due time that came after it."""
+    return reason in OUTAGES and "" < ended < goal.due
 
 
 def _steered(job: ObservedJob, observed: Observed) -> ObservedJob:
@@ -180,14 +194,14 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
         lost = f"{lost_reports} Jobs ended without a report. {_advice(Reason.INTERNAL_ERROR)}"
         verdict = Verdict("Failed", Reason.INTERNAL_ERROR, lost, needs_person=True)
     enough = verdict.succeeded and goal.is_published(verdict.report.model if verdict.report else None)
-    if verdict.outcome == "Failed" and FACTS[verdict.reason].exit_code in OUTAGES and "" < job.ended < goal.due:
+    if verdict.outcome == "Failed" and _is_due(goal, verdict.reason, job.ended):
         return _begin(goal, observed, job.attempt + 1)
     if job.inputs != goal.inputs and not enough:
         if job.finished:
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
-    verdict = _with_hindsight(verdict, job, observed)
+    verdict = _with_way_out(_with_hindsight(verdict, job, observed), job.stage)
     return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
 
 
@@ -207,6 +221,15 @@ def _with_hindsight(verdict: Verdict, job: ObservedJob, observed: Observed) -> V
     if verdict.reason is Reason.DEADLINE_EXCEEDED and ready.reason in WAITED_FOR and not worked:
         return replace(verdict, message=f"{FACTS[verdict.reason].meaning} It waited all the while: {ready.message}")
     return verdict
+
+
+def _with_way_out(verdict: Verdict, stage: Stage) -> Verdict:
+    """The verdict on a failure with how to try again, if it does not say so itself."""
+    says_so = names.RETRY in verdict.message or verdict.reason is Reason.RUN_MISSING
+    if verdict.outcome != "Failed" or says_so or stage == "purge":
+        return verdict
+    told = f" To try again as it is, set the annotation {names.RETRY}."
+    return replace(verdict, message=verdict.message[: MOST_MESSAGE - len(told)] + told)
 
 
 def may_pass(refusal: str) -> bool:
@@ -260,7 +283,7 @@ def judge(job: ObservedJob, now: str) -> Verdict | None:
         return _failure(job)
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
-        told = f" {FACTS[reason].advice}" if reason is Reason.QUEUED else ""
+        told = f" {FACTS[reason].advice}" if job.queued and not job.suspended_by_us else ""
         return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}{told}")
     return waited_for(job, now, _under_way(job, latest, now)) if latest else _podless(job, now)
 
@@ -321,8 +344,6 @@ def _failure(job: ObservedJob) -> Verdict:
         reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failed_message}"
     else:
         reason, message = _ending(ended, job.stage)
-    if job.stage != "purge" and names.RETRY not in message:
-        message += f" To try again as it is, set the annotation {names.RETRY}."
     return Verdict("Failed", reason, message, report, needs_person=True)
 
 

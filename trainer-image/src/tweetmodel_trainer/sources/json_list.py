@@ -45,7 +45,8 @@ def elements(text: TextIO, longest: int = LONGEST) -> Iterator[object]:
     if window.next_character() != "]":
         raise Malformed(f"breaks off or is no JSON at line {window.line:,}")
     window.at += 1
-    if window.next_character() not in ("", ";"):
+    window.at += window.next_character() == ";"
+    if window.next_character():
         raise Malformed(f"goes on behind its list at line {window.line:,}")
 
 
@@ -86,7 +87,7 @@ class _Window:
                 value, end = _DECODER.raw_decode(self._buffer, self.at)
             except json.JSONDecodeError as error:
                 if len(self._buffer) - self.at > self._longest:
-                    raise self._too_long() from None
+                    raise Malformed(f"is no JSON at line {self.line:,}, or {self._too_long}") from None
                 if not self._widen():
                     line = self._lines_before + error.lineno - 1
                     raise Malformed(f"breaks off or is no JSON at line {line:,} ({error.msg})") from None
@@ -94,12 +95,13 @@ class _Window:
                 raise Malformed("holds what no post does") from None
             else:
                 if end - self.at > self._longest:
-                    raise self._too_long()
+                    raise Malformed(self._too_long)
                 self.at = end
                 return value
 
-    def _too_long(self) -> Malformed:
-        return Malformed(f"holds one element of more than {self._longest:,} characters")
+    @property
+    def _too_long(self) -> str:
+        return f"holds one element of more than {self._longest:,} characters"
 
     def _widen(self) -> bool:
         """Drops what was read and appends as much as is left, a window at least; whether there was more."""
