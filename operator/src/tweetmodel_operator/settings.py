@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class Settings:
     log_format: str = "plain"
     """plain or json."""
 
-    @property
+    @cached_property  # each look asks
     def barred(self) -> tuple[str, ...]:
         """Handles of `never`, as they are compared: in lower case, without an @."""
         return tuple(sorted({handle.lower().removeprefix("@") for handle in self.never}))

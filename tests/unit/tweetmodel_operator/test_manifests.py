@@ -352,13 +352,10 @@ def test_names_fit_a_label() -> None:
 
 def test_who_the_administrator_bars_is_told_to_the_pod_that_collects() -> None:
     settings = replace(SETTINGS, never=("@Bob", "eve"))
-    plans = {
-        stage: Plan.model_validate_json(
-            manifests.job(request(stage, spec()), settings, "")["spec"]["template"]["metadata"]["annotations"][
-                names.PLAN
-            ]
-        )
-        for stage in ("collect", "train")
-    }
-    assert plans["collect"].never == ("bob", "eve")
-    assert plans["train"].never == ()
+
+    def told(stage: str) -> Plan:
+        annotations = made(stage, settings=settings)["spec"]["template"]["metadata"]["annotations"]
+        return Plan.model_validate_json(annotations[names.PLAN])
+
+    assert told("collect").never == ("bob", "eve")
+    assert told("train").never == ()

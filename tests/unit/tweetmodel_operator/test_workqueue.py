@@ -88,11 +88,7 @@ async def test_a_key_comes_back_after_the_time_it_asked_for() -> None:
 
 async def test_many_wishes_for_later_are_one_look_at_the_earliest() -> None:
     seen: list[str] = []
-
-    async def done() -> float | None:
-        return None
-
-    queue = WorkQueue(recorder(seen, done))
+    queue = WorkQueue(recorder(seen, nothing))
     for seconds in (60.0, 0.02, 60.0, 0.02, 0.02):
         queue.wake_after("a", seconds)
     await run(queue, lambda: len(seen) == 1)
@@ -100,11 +96,7 @@ async def test_many_wishes_for_later_are_one_look_at_the_earliest() -> None:
 
 async def test_a_hint_gives_way_to_a_look_that_is_near_enough() -> None:
     seen: list[str] = []
-
-    async def done() -> float | None:
-        return None
-
-    queue = WorkQueue(recorder(seen, done))
+    queue = WorkQueue(recorder(seen, nothing))
     queue.wake_after("near", 0.05)
     queue.hint("near", 0.0, at_latest=10.0)
     queue.wake_after("far", 60.0)

@@ -144,7 +144,7 @@ class Counts:
     similar: int = 0
     forgotten: int = 0
     barred: int = 0
-    """Posts of an account of cleaning.never, or that mention one."""
+    """Posts of an account that is barred, or that mention one."""
     unlabelled: int = 0
     """Kept posts that tell no language, where cleaning.languages asks for one."""
     budget_spent: bool = False

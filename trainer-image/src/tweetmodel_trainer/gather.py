@@ -91,9 +91,8 @@ def version(source: Source, plan: Plan, storage: Storage) -> str:
         lent = plan.borrowed[source.tweet_model.name]
         return lent.digest if storage.manifest(lent.uri) else ""
     if source.archive and _is_folder(source.archive.uri):
-        tags = storage.tags(source.archive.uri)
-        wanted = {name: tag for name, tag in sorted(tags.items()) if archive.is_wanted(name)}
-        return hashlib.sha256(repr(wanted).encode()).hexdigest() if wanted and all(wanted.values()) else ""
+        tags = _tags(source.archive.uri, storage)
+        return hashlib.sha256(repr(tags).encode()).hexdigest() if tags and all(tags.values()) else ""
     file = source.archive or source.s3
     return storage.tag(file.uri) if file and file.uri.startswith("s3://") else ""
 
@@ -120,7 +119,7 @@ def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage
 def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:
     if not _is_folder(uri):
         return _fetch(uri, folder, storage)
-    names = [name for name in storage.names(uri) if archive.is_wanted(name)]
+    names = _tags(uri, storage)
     if not names:
         raise Failure(
             Reason.SOURCE_MISSING, f"{uri} holds no tweets.js: upload the unpacked archive, or correct the URI."
@@ -128,6 +127,11 @@ def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:
     for name in names:
         storage.download(uri + name, folder / name)
     return folder
+
+
+def _tags(uri: str, storage: Storage) -> dict[str, str]:
+    """ETags of the files of an unpacked archive that are read, by their names, in order."""
+    return {name: tag for name, tag in sorted(storage.tags(uri).items()) if archive.is_wanted(name)}
 
 
 def _is_folder(uri: str) -> bool:

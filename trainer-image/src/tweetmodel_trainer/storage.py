@@ -31,7 +31,7 @@ from tweetmodel_trainer.failure import Failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectTypeDef
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
 
 logger = logging.getLogger(__name__)
 
@@ -114,11 +114,9 @@ class Storage:
         Raises:
             Failure: `missing` where it does not exist, else as `check_bucket`.
         """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if not key.strip("/"):
+        if not _object(uri)[1].strip("/"):
             raise Failure(missing, f"{uri} names a bucket and no object in it: add the object's key.")
-        with self._telling(uri, missing):
-            size = self._client.head_object(Bucket=bucket, Key=key)["ContentLength"]
+        size = self._head(uri, missing)["ContentLength"]
         self._copy(uri, path, missing)
         if path.stat().st_size != size:  # a body may be cut off and be said to be whole
             raise self._spoilt(uri)
@@ -129,9 +127,7 @@ class Storage:
         Raises:
             Failure: SourceMissing where there is no such object, else as `check_bucket`.
         """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        with self._telling(uri, Reason.SOURCE_MISSING):
-            return self._client.head_object(Bucket=bucket, Key=key).get("ETag", "")
+        return self._head(uri, Reason.SOURCE_MISSING).get("ETag", "")
 
     def tags(self, uri: str) -> dict[str, str]:
         """ETags of the objects below a folder, by their paths relative to it; empty ones where the service tells none.
@@ -141,8 +137,13 @@ class Storage:
         """
         return {path: item.get("ETag", "") for path, item in self._listed(uri).items()}
 
+    def _head(self, uri: str, missing: Reason) -> "HeadObjectOutputTypeDef":
+        bucket, key = _object(uri)
+        with self._telling(uri, missing):
+            return self._client.head_object(Bucket=bucket, Key=key)
+
     def _copy(self, uri: str, path: Path, missing: Reason) -> None:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = _object(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._telling(uri, missing):
             self._client.download_file(bucket, key, str(path), Config=self._transfer)
@@ -189,7 +190,7 @@ class Storage:
         Raises:
             Failure: as `check_bucket`.
         """
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = _object(uri)
         with self._telling(uri, Reason.BUCKET_MISSING):
             self._client.put_object(Bucket=bucket, Key=key, Body=body)
 
@@ -354,9 +355,15 @@ def _check_keys() -> None:
             raise Failure(Reason.ACCESS_DENIED, sentence)
 
 
+def _object(uri: str) -> tuple[str, str]:
+    """An object's bucket and key."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
 def _split(uri: str) -> tuple[str, str]:
     """A folder's bucket, and the prefix that its keys begin with."""
-    bucket, _, path = uri.removeprefix("s3://").partition("/")
+    bucket, path = _object(uri)
     path = path.strip("/")
     return bucket, f"{path}/" if path else ""
 

@@ -283,7 +283,7 @@ def judge(job: ObservedJob, now: str) -> Verdict | None:
         return _failure(job)
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
-        told = f" {FACTS[reason].advice}" if job.queued and not job.suspended_by_us else ""
+        told = f" {FACTS[reason].advice}" if job.queued else ""  # we suspend none there
         return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}{told}")
     return waited_for(job, now, _under_way(job, latest, now)) if latest else _podless(job, now)
 

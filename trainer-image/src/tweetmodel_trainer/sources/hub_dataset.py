@@ -59,7 +59,7 @@ def version(source: HubDataset, token: str) -> str:
     Raises:
         Failure: as `read`.
     """
-    commit, _ = _of_revision(source, lambda meant: _commit(HfApi(token=token or False), meant))
+    commit, _ = _of_revision(source, partial(_commit, HfApi(token=token or False)))
     return commit
 
 
@@ -72,7 +72,7 @@ def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterato
 def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
     """Copies of the split's files, one after the other."""
     api = HfApi(token=token or False)
-    names, source = _of_revision(source, lambda meant: _listed(api, meant))
+    names, source = _of_revision(source, partial(_listed, api))
     fetch = partial(api.hf_hub_download, repo_type="dataset", revision=_revision(source), local_dir=folder)
     with told_by(partial(_failure, source)):
         for name in files_of(names, source):

@@ -33,19 +33,15 @@ def elements(text: TextIO, longest: int = LONGEST) -> Iterator[object]:
     """
     window = _Window(text, longest)
     window.skip(_ASSIGNMENT)
-    if window.next_character() != "[":
+    if not window.takes("["):
         raise Malformed("is not a list" if window.rest() else "breaks off or is no JSON at line 1")
-    window.at += 1
-    mark = "" if window.next_character() == "]" else ","
-    while mark == ",":
-        window.next_character()
+    ended = window.takes("]")
+    while not ended:
         yield window.element()
-        mark = window.next_character()
-        window.at += mark == ","
-    if window.next_character() != "]":
-        raise Malformed(f"breaks off or is no JSON at line {window.line:,}")
-    window.at += 1
-    window.at += window.next_character() == ";"
+        ended = window.takes("]")
+        if not ended and not window.takes(","):
+            raise Malformed(f"breaks off or is no JSON at line {window.line:,}")
+    window.takes(";")
     if window.next_character():
         raise Malformed(f"goes on behind its list at line {window.line:,}")
 
@@ -80,8 +76,15 @@ class _Window:
             self.skip(_SPACE)
         return self._buffer[self.at : self.at + 1]
 
+    def takes(self, mark: str) -> bool:
+        """Moves behind the next character, if it is this one; whether it was."""
+        found = self.next_character() == mark
+        self.at += found
+        return found
+
     def element(self) -> object:
-        """The element that begins here; moves behind it."""
+        """The element that comes next; moves behind it."""
+        self.next_character()
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._buffer, self.at)
