@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
-from tweetmodel_api.plan import Plan, publish_id
+from tweetmodel_api.identities import publish_hash
+from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import PERMANENT, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Publication, TweetModelStatus
@@ -37,7 +38,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 )
 SPECS = tuple(spec(**change) for change in CHANGES)
 START = datetime.fromisoformat("2026-11-23T00:00:00Z")
-ENDED_WELL = ("Succeeded", "Outdone")
+ENDED_WELL = ("Succeeded", "NotImproved")
 POSTS = (1000, 1005, 1020)
 LOSSES = ("3.0", "3.1", "2.9")
 MOST_LOOKS = 12
@@ -179,7 +180,7 @@ class Life:
     def _hold(self, held: bool) -> None:
         self.held = held
         if self.deleted and not held:
-            assert not [job for job in self._unfinished() if job.stage == "purge" and not job.deleting]
+            assert not [job for job in self._unfinished() if job.step == "purge" and not job.deleting]
             self.gone = True
 
     def _delete(self, name: str) -> None:
@@ -199,10 +200,10 @@ class Life:
 
     def _create(self, request: Any) -> None:
         assert not self.gone
-        queued = request.plan.stage == "train" and bool(request.plan.spec.queue_name) and not request.plan.repeat
+        queued = request.plan.step == "train" and bool(request.plan.spec.queue_name) and not request.plan.report_only
         made = ObservedJob(
             name=request.name,
-            stage=request.plan.stage,
+            step=request.plan.step,
             id=request.id,
             attempt=request.attempt,
             inputs=request.inputs,
@@ -359,24 +360,24 @@ class Life:
         if self._misses(job):
             self.jobs[job.name] = JobMaker(job).pod_ended(66, failure(Reason.RUN_MISSING)).failed(at=self.now).obj()
             return
-        self.kept |= {job.id} if job.stage == "train" else set()
-        asked = publish_id(self.plans[job.name].spec)
+        self.kept |= {job.id} if job.step == "train" else set()
+        asked = publish_hash(self.plans[job.name].spec)
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss}),
-            "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
+            "publication": Publication(spec_hash=asked, url="https://hub/ada") if asked else None,
         }
         report = {
-            "collect": success(dataset=dataset(digest=f"{posts:064x}", kept=posts, new=posts - 1000)),
+            "collect": success(dataset=dataset(digest=f"{posts:064x}", kept=posts, new_posts=posts - 1000)),
             "train": success(model=made.model_copy(update=known | {"digest": f"{job.id:0>64}"})),
             "purge": success(),
-        }[job.stage]
+        }[job.step]
         self.jobs[job.name] = JobMaker(job).complete(report).obj()
 
     def _misses(self, job: ObservedJob) -> bool:
         """Whether its model, or the one that it starts from, is not in the bucket."""
         plan = self.plans[job.name]
-        orphan = plan.start is not None and plan.start.uri not in {model(run).uri for run in self.kept}
-        return job.stage == "train" and job.id not in self.kept and (plan.repeat or orphan)
+        orphan = plan.initial_model is not None and plan.initial_model.uri not in {model(run).uri for run in self.kept}
+        return job.step == "train" and job.id not in self.kept and (plan.report_only or orphan)
 
     @event(lambda self: bool(self.kept))
     def a_run_is_deleted_from_the_bucket(self) -> None:
@@ -418,7 +419,7 @@ class Life:
 
     @event()
     def the_hub_refuses(self) -> None:
-        for job in self._pick(lambda job: job.stage == "train" and may_run(job) and not self._misses(job)):
+        for job in self._pick(lambda job: job.step == "train" and may_run(job) and not self._misses(job)):
             self.kept |= {job.id}
             report = failure(Reason.HUB_DENIED).model_copy(update={"model": model(job.id)})
             self.jobs[job.name] = JobMaker(job).pod_ended(77, report).failed(at=self.now).obj()
@@ -456,21 +457,21 @@ class Life:
     @always
     def one_active_job_a_stage(self) -> None:
         for stage in ("collect", "train", "purge"):
-            active = {job.name for job in self._staying() if job.stage == stage}
-            active |= {request.name for request in self.next.create if request.plan.stage == stage}
+            active = {job.name for job in self._staying() if job.step == stage}
+            active |= {request.name for request in self.next.create if request.plan.step == stage}
             assert len(active) <= 1
 
     @always
     def nobody_writes_where_another_pod_may_still_write(self) -> None:
-        writing = {(job.stage, job.id) for job in self.jobs.values() if may_write(job)}
+        writing = {(job.step, job.id) for job in self.jobs.values() if may_write(job)}
         for request in self.next.create:
-            assert (request.plan.stage, request.id) not in writing
+            assert (request.plan.step, request.id) not in writing
 
     @always
     def nothing_is_trained_that_is_done(self) -> None:
         done = {run.id for run in self.status.runs if run.model_uri} if self.status else set()
         for request in self.next.create:
-            assert request.plan.stage != "train" or request.plan.repeat or request.id not in done
+            assert request.plan.step != "train" or request.plan.report_only or request.id not in done
 
     @always
     def each_write_changes_something(self) -> None:
@@ -499,7 +500,7 @@ class Life:
     def no_job_is_at_work_where_all_is_done(self) -> None:
         if self.deleted or self.status is None:
             return
-        if self.status.holds("Ready") and not self.next.changes(self.view()):
+        if self.status.is_true("Ready") and not self.next.changes(self.view()):
             assert not [job for job in self._unfinished() if not job.deleting]
 
     @always
@@ -523,7 +524,7 @@ class Life:
     def a_pin_that_is_ready_shows_its_model(self) -> None:
         if self.status is None or self.status.observed_generation != self.generation or not self.spec.pinned_run:
             return
-        if self.status.holds("Ready"):
+        if self.status.is_true("Ready"):
             assert self.status.model
             assert self.status.model.uri == model(self.spec.pinned_run).uri
 
@@ -531,17 +532,17 @@ class Life:
     def what_is_ready_is_published_as_the_spec_asks(self) -> None:
         if self.status is None or self.status.observed_generation != self.generation or self.spec.pinned_run:
             return
-        if self.status.holds("Ready") and (asked := publish_id(self.spec)):
+        if self.status.is_true("Ready") and (asked := publish_hash(self.spec)):
             assert self.status.model
             assert self.status.model.publication
-            assert self.status.model.publication.asked == asked
+            assert self.status.model.publication.spec_hash == asked
 
     @always
     def a_model_that_was_outdone_is_present_only_by_a_pin(self) -> None:
         if self.status is None or self.status.observed_generation != self.generation or self.spec.pinned_run:
             return
-        if self.status.holds("Ready") and self.status.model:
-            assert "Outdone" not in {r.outcome for r in self.status.runs if r.model_uri == self.status.model.uri}
+        if self.status.is_true("Ready") and self.status.model:
+            assert "NotImproved" not in {r.outcome for r in self.status.runs if r.model_uri == self.status.model.uri}
 
     @always
     def a_run_is_outdone_for_good_unless_it_is_asked_for_anew(self) -> None:
@@ -562,11 +563,11 @@ class Life:
         failed = self.status.attempt if self.status else None
         if failed is None or failed.outcome != "Failed":
             return
-        since = {(job.stage, job.id) for job in self.jobs.values() if job.attempt > failed.number}
+        since = {(job.step, job.id) for job in self.jobs.values() if job.attempt > failed.number}
         for request in self.next.create:
-            goal = (request.plan.stage, request.id, request.inputs)
+            goal = (request.plan.step, request.id, request.inputs)
             # One that came after it, and that the status does not know of yet, was asked for and may need another.
-            assert goal != (failed.stage, failed.id, failed.inputs) or goal[:2] in since
+            assert goal != (failed.step, failed.id, failed.pod_template_hash) or goal[:2] in since
 
     def comes_to_rest(self) -> None:
         """Looked at again and again with nothing else happening, it writes no more, as seconds go by either."""
@@ -597,7 +598,7 @@ class Life:
             return
         for _ in range(MOST_RETRIES):
             self.all_goes_well()
-            if self.status.holds("Ready"):
+            if self.status.is_true("Ready"):
                 return
             self.clock += timedelta(minutes=1)
             self.retry = self.now

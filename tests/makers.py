@@ -4,7 +4,7 @@ import io
 import zipfile
 from dataclasses import dataclass, replace
 
-from tweetmodel_api.plan import collection_id, inputs_id, run_id
+from tweetmodel_api.identities import collection_id, pod_template_hash, run_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
@@ -30,7 +30,14 @@ def spec(**changes: object) -> TweetModelSpec:
 
 
 def dataset(**changes: object) -> Dataset:
-    numbers = {"downloaded": 3249, "retweets": 610, "short": 6, "kept": 2633, "characters": 200_000, "held_out": 263}
+    numbers = {
+        "downloaded": 3249,
+        "retweets_dropped": 610,
+        "short_dropped": 6,
+        "kept": 2633,
+        "characters": 200_000,
+        "held_out": 263,
+    }
     return Dataset.model_validate(
         {"digest": DIGEST, "uri": "s3://bucket/models/default/ada/datasets/dddd", **numbers, **changes}
     )
@@ -72,7 +79,7 @@ class JobMaker:
         return self._with(pods=(*self.made.pods, replace(pod, **state)))
 
     def attempt(self, number: int) -> "JobMaker":
-        return self._with(attempt=number, name=names.job_name(KEY.name, UID, self.made.stage, self.made.id, number))
+        return self._with(attempt=number, name=names.job_name(KEY.name, UID, self.made.step, self.made.id, number))
 
     def running(self, since: str = "") -> "JobMaker":
         return self._pod(running=True, started=since)
@@ -131,10 +138,10 @@ def job(stage: str = "collect", of: TweetModelSpec | None = None, retry: str = "
     return JobMaker(
         ObservedJob(
             name=names.job_name(KEY.name, UID, stage, identity, 1),
-            stage=stage,
+            step=stage,
             id=identity,
             attempt=1,
-            inputs=inputs_id(stage, of, retry),
+            inputs=pod_template_hash(stage, of, retry),
             created=NOW,
         )
     )

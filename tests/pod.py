@@ -38,7 +38,7 @@ def run(plan: Plan, folder: Path, signal: int = 0, moment: Moment | None = None)
     file.write_text(plan.model_dump_json(by_alias=True))
     log.write_text("")
     places = {"--plan": file, "--workdir": folder / "work", "--termination-log": log}
-    arguments = [plan.stage, *(str(part) for place in places.items() for part in place)]
+    arguments = [plan.step, *(str(part) for place in places.items() for part in place)]
     process = _FORKS.Process(target=_stage, args=(arguments, signal, moment))
     process.start()
     process.join(120)
@@ -61,7 +61,7 @@ def _stage(arguments: list[str], signal: int, moment: Moment | None) -> None:
 
 
 def _with_a_checkpoint_each_step(plan: Plan) -> Plan:
-    training = plan.spec.training.model_copy(update={"checkpoint_seconds": 0})
+    training = plan.spec.training.model_copy(update={"checkpoint_interval_seconds": 0})
     return plan.model_copy(update={"spec": plan.spec.model_copy(update={"training": training})})
 
 

@@ -29,7 +29,7 @@ def main() -> None:
         workdir, source = Path(folder), BaseModelSource(scratch=ScratchModel())
         model, tokenizer = learn.base_model.load(source, None, [post.text for post in posts], workdir)
         blocks = learn.Blocks(posts, tokenizer, 1, 64, 42)
-        training = Training(epochs=1, batch_size=8, block_size=64)
+        training = Training(epochs=1, global_batch_size=8, block_size=64)
         how = workdir, None, lambda *_: None, Progress({}), (0, 100)
         learn.finetune(model, blocks, training, *how, callbacks=[Enough()])
 

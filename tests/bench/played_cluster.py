@@ -161,7 +161,7 @@ class Namespace:
     async def finish(self, job: JsonObject) -> None:
         """The stage succeeds, with a report as long as a trainer's."""
         plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN])
-        if plan.stage == "collect":
+        if plan.step == "collect":
             await self.end_pod(job, success(dataset=dataset()))
             return
         assert plan.run

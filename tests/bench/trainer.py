@@ -41,7 +41,8 @@ from transformers import (
     set_seed,
 )
 
-from tweetmodel_api.plan import DatasetReference, Plan, run_id
+from tweetmodel_api.identities import run_id
+from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.spec import BaseModelSource, Generation, ScratchModel, Training, TweetModelSpec
 from tweetmodel_trainer import base_model, dataset, generate, learn, pipeline
 from tweetmodel_trainer.blocks import Blocks
@@ -133,7 +134,7 @@ def through_the_stages(spec: TweetModelSpec, workdir: Path) -> tuple[Measured, A
     measured.watch(base_model, "load", "base model")
     for name, label in STAGES.items():
         measured.watch(learn, name, label)
-    plan = Plan(stage="collect", namespace="bench", name="quickstart", spec=spec)
+    plan = Plan(step="collect", namespace="bench", name="quickstart", spec=spec)
     collected = measured.call("collect", pipeline.collect, plan, workdir / "collect", storage, progress)
     run, data = run_id(spec, collected.dataset.digest), collected.dataset
     plan = plan.model_copy(update={"run": run, "dataset": DatasetReference(uri=data.uri, digest=data.digest)})
@@ -154,7 +155,7 @@ def new_model(config: GPT2Config) -> GPT2LMHeadModel:
 def default_recipe(config: GPT2Config, blocks: Blocks, workdir: Path) -> tuple[GPT2LMHeadModel, float]:
     """Trains as a TweetModel does that says nothing of training, checkpoints but the last left out; loop seconds."""
     model, clock = new_model(config), Clock()
-    training = Training(checkpoint_seconds=86_400)
+    training = Training(checkpoint_interval_seconds=86_400)
     finetune(model, blocks, training, workdir, None, lambda *_: None, Progress({}), (0, 100), callbacks=[clock])
     return model, clock.seconds
 
@@ -247,7 +248,9 @@ def ten_samples(tokenizer: PreTrainedTokenizerBase) -> float:
     if in_bfloat16(training):
         model.to(torch.bfloat16)
     started = time.perf_counter()
-    generate.generate(model, tokenizer, Generation(samples=10, prompts=("",), max_tokens=160), training.seed)
+    generate.generate(
+        model, tokenizer, Generation(samples_per_prompt=10, prompts=("",), max_new_tokens=160), training.seed
+    )
     return time.perf_counter() - started
 
 
@@ -302,7 +305,7 @@ def main() -> None:
         nats, floor = per_post(loss, data, workdir / "train" / "model")
         samples = ten_samples(AutoTokenizer.from_pretrained(workdir / "train" / "model"))
     server.stop()
-    seconds, trained = measured.seconds, report.model.steps * spec.training.batch_size * spec.training.block_size
+    seconds, trained = measured.seconds, report.model.steps * spec.training.global_batch_size * spec.training.block_size
     figures |= {
         "imports_seconds": round(from_start("-c", "import tweetmodel_trainer.learn"), 1),
         "first_step_seconds": round(from_start(str(FIRST_STEP)), 1),

@@ -19,7 +19,7 @@ ENDPOINT = f"http://s3.{S3_NAMESPACE}.svc:7070"
 TESTS = "tweetmodel-tests"
 """Label of the namespaces that tests make: one that was ended may have left some, whose pods take room."""
 
-LONG = {"epochs": 8, "learningRate": "3e-3", "blockSize": 64, "batchSize": 8, "checkpointSeconds": 5}
+LONG = {"epochs": 8, "learningRate": "3e-3", "blockSize": 64, "globalBatchSize": 8, "checkpointIntervalSeconds": 5}
 """A training that something can happen to."""
 
 Object = dict[str, Any]
@@ -53,11 +53,11 @@ class Kubectl:
         return said
 
     def jobs(self, name: str, stage: str = "") -> list[Object]:
-        selector = f"tweetmodel.dev/name={name}" + (f",tweetmodel.dev/stage={stage}" if stage else "")
+        selector = f"tweetmodel.dev/name={name}" + (f",tweetmodel.dev/step={stage}" if stage else "")
         return self.get("jobs", selector=selector)["items"]
 
     def pods(self, name: str, stage: str) -> list[Object]:
-        return self.get("pods", selector=f"tweetmodel.dev/name={name},tweetmodel.dev/stage={stage}")["items"]
+        return self.get("pods", selector=f"tweetmodel.dev/name={name},tweetmodel.dev/step={stage}")["items"]
 
     def status(self, name: str) -> Object:
         """The status of the present generation; empty while the operator has not seen it."""
@@ -96,7 +96,7 @@ def tweetmodel(name: str, **spec: Any) -> Object:
         "spec": {
             "sources": [{"handle": "lighthouse_ada", "archive": {"uri": f"s3://{BUCKET}/archives/lighthouse_ada.zip"}}],
             "baseModel": {"scratch": {"preset": "Tiny"}},
-            "training": {"epochs": 2, "learningRate": "3e-3", "blockSize": 128, "batchSize": 16},
+            "training": {"epochs": 2, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16},
             "gpus": 0,
             "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}},  # the node has two cores for everything
             "storage": {"uri": f"s3://{BUCKET}/tests", "endpoint": ENDPOINT, "secretRef": {"name": "s3"}},

@@ -23,11 +23,14 @@ ADA = {"handle": "Ada", "s3": {"uri": f"s3://{BUCKET}/ada.jsonl"}}
         ({"sources": []}, "spec.sources"),
         ({"storage": {"uri": "https://bucket"}}, "spec.storage.uri"),
         ({"gpus": 1.5}, "spec.gpus"),
-        ({"cleaning": {"forget": ["17", "@ADA"]}, "sources": [ADA]}, "cleaning.forget names the account of a source"),
-        ({"cleaning": {"never": ["ADA"]}, "sources": [ADA]}, "cleaning.never names the account of a source"),
+        ({"cleaning": {"erase": ["17", "@ADA"]}, "sources": [ADA]}, "cleaning.erase names the account of a source"),
+        (
+            {"cleaning": {"excludeAccounts": ["ADA"]}, "sources": [ADA]},
+            "cleaning.excludeAccounts names the account of a source",
+        ),
         ({"sources": [ADA, ADA | {"handle": "ada"}]}, "sources name an account twice"),
         ({"sources": [{"handle": "ada", "tweetModel": {"name": "bad"}}]}, "a source names this TweetModel itself"),
-        ({"gpus": 3}, "training.batchSize must be a multiple of gpus"),
+        ({"gpus": 3}, "training.globalBatchSize must be a multiple of gpus"),
     ],
 )
 def test_a_bad_spec_is_refused_at_apply_with_the_field_and_what_to_do(

@@ -26,7 +26,7 @@ def test_the_quickstart_becomes_ready_and_shows_ten_tweets(quickstart: dict[str,
 
 def test_the_status_tells_the_archives_numbers(quickstart: dict[str, Any]) -> None:
     dataset = quickstart["dataset"]
-    assert [dataset[n] for n in ("downloaded", "retweets", "short", "kept")] == [3249, 610, 6, 2633]
+    assert [dataset[n] for n in ("downloaded", "retweetsDropped", "shortDropped", "kept")] == [3249, 610, 6, 2633]
     assert dataset["characters"] > 40_000
 
 
@@ -44,7 +44,7 @@ def test_kubectl_get_shows_it_in_one_line(kubectl: Kubectl, quickstart: dict[str
 
 
 def test_one_job_a_stage_was_made_and_both_ran_restricted(kubectl: Kubectl, quickstart: dict[str, Any]) -> None:
-    stages = [job["metadata"]["labels"]["tweetmodel.dev/stage"] for job in kubectl.jobs("quickstart")]
+    stages = [job["metadata"]["labels"]["tweetmodel.dev/step"] for job in kubectl.jobs("quickstart")]
     assert sorted(stages) == ["collect", "train"]
 
 
@@ -81,7 +81,7 @@ def test_the_api_server_takes_every_example() -> None:
 def test_a_changed_spec_makes_a_second_run_and_keeps_the_first(
     kubectl: Kubectl, quickstart: dict[str, Any], s3: Any
 ) -> None:
-    first = tweetmodel("second", training={"epochs": 1, "blockSize": 128, "batchSize": 16})
+    first = tweetmodel("second", training={"epochs": 1, "blockSize": 128, "globalBatchSize": 16})
     kubectl.apply(first)
     before = kubectl.wait_ready("second")
     first["spec"]["training"]["learningRate"] = "1e-3"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kube import BUCKET, Kubectl, tweetmodel, until
 
-SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "batchSize": 16}
+SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16}
 
 
 def posts(count: int, who: str = "gull") -> bytes:
@@ -30,7 +30,7 @@ def test_a_schedule_trains_again_when_enough_is_new_and_an_older_run_can_be_put_
     until(lambda: len(kubectl.status("growing").get("runs", [])) == 2, 180)
     until(lambda: kubectl.status("growing")["runs"][0]["outcome"] == "Succeeded", 180)
     newer, older = kubectl.status("growing")["runs"]
-    assert newer["start"]["uri"] == first["model"]["uri"]
+    assert newer["initialModel"]["uri"] == first["model"]["uri"]
     assert newer["posts"] > older["posts"]
     assert kubectl.status("growing")["model"]["uri"] == newer["modelUri"]
 

@@ -17,7 +17,7 @@ def test_an_operator_that_is_killed_mid_run_finishes_the_same_run_with_one_job_a
     status = kubectl.wait_ready("orphan")
     assert status["run"] == run
     assert [r["id"] for r in status["runs"]] == [run]
-    stages = sorted(job["metadata"]["labels"]["tweetmodel.dev/stage"] for job in kubectl.jobs("orphan"))
+    stages = sorted(job["metadata"]["labels"]["tweetmodel.dev/step"] for job in kubectl.jobs("orphan"))
     assert stages == ["collect", "train"]
 
 
@@ -48,7 +48,9 @@ def test_suspend_stops_the_pod_and_resume_goes_on_from_the_checkpoint(kubectl: K
 
 
 def test_a_queued_run_waits_until_its_manager_lets_it_go(kubectl: Kubectl) -> None:
-    kubectl.apply(tweetmodel("queued", queueName="gpus", training={"epochs": 1, "blockSize": 128, "batchSize": 16}))
+    kubectl.apply(
+        tweetmodel("queued", queueName="gpus", training={"epochs": 1, "blockSize": 128, "globalBatchSize": 16})
+    )
     until(lambda: kubectl.condition("queued", "Ready").get("reason") == "Queued", 180)
     [job] = kubectl.jobs("queued", "train")
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
@@ -58,7 +60,7 @@ def test_a_queued_run_waits_until_its_manager_lets_it_go(kubectl: Kubectl) -> No
 
 
 def test_a_finished_job_that_somebody_deletes_is_not_run_again(kubectl: Kubectl) -> None:
-    kubectl.apply(tweetmodel("tidy", training={"epochs": 1, "blockSize": 128, "batchSize": 16}))
+    kubectl.apply(tweetmodel("tidy", training={"epochs": 1, "blockSize": 128, "globalBatchSize": 16}))
     before = kubectl.wait_ready("tidy")
     kubectl("delete", "jobs", "-l", "tweetmodel.dev/name=tidy")
     kubectl("annotate", "tm/tidy", "somebody=looked")

@@ -14,7 +14,7 @@ from kube import CONTEXT, OPERATOR_NAMESPACE, Kubectl, tweetmodel, until
 ROOT = Path(__file__).parents[2]
 INSTALL = Path(__file__).parent / "install"
 RELEASE = "tweetmodel-operator"
-SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "batchSize": 16}
+SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16}
 
 
 def helm(*arguments: str) -> str:

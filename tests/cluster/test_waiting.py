@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kube import ABSENT_IMAGE, BUCKET, Kubectl, Object, tweetmodel, until
 
-SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "batchSize": 16}
+SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16}
 
 
 @pytest.fixture

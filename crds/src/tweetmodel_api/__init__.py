@@ -1,8 +1,8 @@
-"""The contract that operator and trainer share, and the one place where each of its facts stands.
+"""The API that operator and trainer share: the single place for each of its facts.
 
-`spec`, `defaults` and `status` are what people write and read, `plan` and `report` what the operator and a
-pod hand each other, `reasons` how it can end, `layout` where everything lies in S3. Imports pydantic
-and nothing else.
+`spec`, `defaults` and `status` define the custom resources, `plan` and `report` the messages between operator and
+pod, `reasons` the outcomes, `identities` the content addresses, `layout` the folders in S3. The package imports
+pydantic and nothing else.
 """
 
 GROUP = "tweetmodel.dev"

@@ -1,39 +1,39 @@
-"""Turns the models into CustomResourceDefinitions, which `make generate` writes to crds/.
+"""Generates the CustomResourceDefinitions from the models; `make generate` writes them to crds/.
 
-pydantic writes JSON Schema; Kubernetes wants a *structural* schema (apiextensions.k8s.io/v1): no $ref, no
-null types, no titles, every node with one type. So references are inlined and optional fields lose their
-null, and CEL rules and list kinds ride along as the models' `json_schema_extra`.
+pydantic generates JSON Schema; Kubernetes requires a *structural* schema (apiextensions.k8s.io/v1): no $ref, no null
+types, no titles, one type for every node. References are therefore inlined, and optional fields lose their null. CEL
+rules and list types are part of the models, as `json_schema_extra`.
 """
 
 from typing import Any
 
 from tweetmodel_api import DEFAULTS_KIND, DEFAULTS_PLURAL, GROUP, KIND, PLURAL, VERSION, defaults
 from tweetmodel_api.defaults import DefaultsSpec
-from tweetmodel_api.fields import Model, rule
-from tweetmodel_api.spec import MAX_NAME, TweetModelSpec
-from tweetmodel_api.status import UNSEEN, TweetModelStatus
+from tweetmodel_api.fields import Model, cel_rule
+from tweetmodel_api.spec import MAX_NAME_LENGTH, TweetModelSpec
+from tweetmodel_api.status import NOT_OBSERVED, TweetModelStatus
 
 Schema = dict[str, Any]
 
 _DROPPED = {"title", "additionalProperties", "$defs", "discriminator"}
 
 COLUMNS: tuple[tuple[str, str, str, str, int], ...] = (
-    ("Handles", "string", ".status.summary.handles", "The accounts it learns from", 0),
-    ("Status", "string", '.status.conditions[?(@.type=="Ready")].reason', "Where it stands", 0),
-    ("Progress", "string", ".status.summary.progress", "Share of the present stage that is done", 0),
-    ("ETA", "string", ".status.summary.eta", "Time the present stage will still take", 0),
-    ("Loss", "string", ".status.summary.loss", "Cross-entropy in nats a token", 0),
+    ("Handles", "string", ".status.summary.handles", "Accounts of the training posts", 0),
+    ("Status", "string", '.status.conditions[?(@.type=="Ready")].reason', "Reason of the condition Ready", 0),
+    ("Progress", "string", ".status.summary.progress", "Completed percentage of the active step", 0),
+    ("ETA", "string", ".status.summary.eta", "Estimated time until the end of the active step", 0),
+    ("Loss", "string", ".status.summary.loss", "Cross-entropy in nats per token", 0),
     ("Perplexity", "string", ".status.summary.perplexity", "Perplexity on held-out posts", 0),
     ("Tweets", "integer", ".status.summary.tweets", "Posts kept after cleaning", 0),
     ("Age", "date", ".metadata.creationTimestamp", "", 0),
-    ("Run", "string", ".status.run", "The run of the present spec", 1),
-    ("Model", "string", ".status.model.uri", "Where the model lies", 1),
-    ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "What Status means", 1),
+    ("Run", "string", ".status.run", "Run of the present spec", 1),
+    ("Model", "string", ".status.model.uri", "Folder of the current model", 1),
+    ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "Message of the condition Ready", 1),
 )
 
 
 def structural(schema: Schema, definitions: Schema) -> Schema:
-    """The Kubernetes structural schema of one node of pydantic's JSON Schema."""
+    """Return the structural schema of one node of pydantic's JSON Schema."""
     if "$ref" in schema:
         target = definitions[schema["$ref"].rsplit("/", 1)[-1]]
         return structural({**target, **{k: v for k, v in schema.items() if k != "$ref"}}, definitions)
@@ -73,7 +73,7 @@ def _schema_of(model: type[Model]) -> Schema:
 
 
 def _spec() -> Schema:
-    """The spec's schema, where fields with an administrator's default stay absent, so that it can be filled in."""
+    """Return the schema of the spec. Fields that an administrator may set have no default, so that they stay absent."""
     schema = _schema_of(TweetModelSpec)
     for name in defaults.FIELDS:
         schema["properties"][name].pop("default", None)
@@ -82,19 +82,19 @@ def _spec() -> Schema:
 
 
 def crds() -> list[Schema]:
-    """The CustomResourceDefinitions of TweetModels and of their defaults."""
+    """Return the CustomResourceDefinitions of TweetModel and TweetModelDefaults."""
     return [_tweetmodel(), _defaults()]
 
 
 def _tweetmodel() -> Schema:
-    name_rule = rule(
-        f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        f"a TweetModel's name is part of its Jobs' names: use at most {MAX_NAME} letters a-z, digits and dashes, "
-        "beginning with a letter and not ending with a dash",
+    name_rule = cel_rule(
+        f"self.metadata.name.size() <= {MAX_NAME_LENGTH} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        f"the names of Jobs contain the name of the TweetModel: use at most {MAX_NAME_LENGTH} letters a-z, "
+        "digits and dashes, beginning with a letter and not ending with a dash",
     )
-    loan_rule = rule(
+    self_reference_rule = cel_rule(
         "!self.spec.sources.exists(s, has(s.tweetModel) && s.tweetModel.name == self.metadata.name)",
-        "a source names this TweetModel itself, which would wait for its own posts: name another",
+        "a source names the TweetModel itself, which would wait for its own posts: name another TweetModel",
     )
     version = {
         "subresources": {"status": {}},
@@ -105,19 +105,19 @@ def _tweetmodel() -> Schema:
             for name, kind, path, text, priority in COLUMNS
         ],
     }
-    status = _schema_of(TweetModelStatus) | {"default": {"observedGeneration": UNSEEN}}
+    status = _schema_of(TweetModelStatus) | {"default": {"observedGeneration": NOT_OBSERVED}}
     properties = {"spec": _spec(), "status": status}
-    described = "A language model that writes like the accounts it names."
-    return _definition(KIND, PLURAL, ["tm"], version, described, [name_rule, loan_rule], properties)
+    description = "A language model fine-tuned on the posts of the named accounts."
+    return _definition(KIND, PLURAL, ["tm"], version, description, [name_rule, self_reference_rule], properties)
 
 
 def _defaults() -> Schema:
-    name_rule = rule(
+    name_rule = cel_rule(
         f"self.metadata.name == '{defaults.NAME}'", f"the defaults of a namespace are named {defaults.NAME}"
     )
-    described = "What the TweetModels of this namespace are given where they leave it out."
+    description = "Defaults for the TweetModels of this namespace, for fields that their specs omit."
     properties = {"spec": _schema_of(DefaultsSpec)}
-    return _definition(DEFAULTS_KIND, DEFAULTS_PLURAL, [], {}, described, [name_rule], properties)
+    return _definition(DEFAULTS_KIND, DEFAULTS_PLURAL, [], {}, description, [name_rule], properties)
 
 
 def _definition(
@@ -125,7 +125,7 @@ def _definition(
     plural: str,
     short_names: list[str],
     version: Schema,
-    described: str,
+    description: str,
     rules: list[dict[str, str]],
     properties: Schema,
 ) -> Schema:
@@ -152,7 +152,7 @@ def _definition(
                     "schema": {
                         "openAPIV3Schema": {
                             "type": "object",
-                            "description": described,
+                            "description": description,
                             "required": ["spec"],
                             "x-kubernetes-validations": rules,
                             "properties": {

@@ -1,4 +1,4 @@
-"""Cron expressions as CronJob reads them (github.com/robfig/cron, parser.go), in the words that cronsim knows."""
+"""Translates cron expressions of CronJobs (github.com/robfig/cron, parser.go) into the syntax of cronsim."""
 
 import re
 
@@ -15,23 +15,23 @@ _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
 def five_fields(cron: str) -> str:
-    """The same times in plain minutes, hours, days, months and weekdays; what can't be read stays as it is."""
+    """Return the expression as minutes, hours, days, months and weekdays; an unreadable expression stays unchanged."""
     fields = cron.split()
     if len(fields) != 5:
         return MACROS.get(" ".join(fields), cron)
     minute, hour, day, month, weekday = (field.replace("?", "*") for field in fields)
-    return " ".join((minute, hour, _days(day, 1, 31), month, _days(weekday, 0, 6)))
+    return " ".join((minute, hour, _expand_days(day, 1, 31), month, _expand_days(weekday, 0, 6)))
 
 
-def _days(field: str, first: int, last: int) -> str:
-    """A field of days with its steps counted out: only a star leaves it to the other field which days are meant."""
+def _expand_days(field: str, first: int, last: int) -> str:
+    """Expand the steps of a field of days. Only a plain star lets the other field of days decide alone."""
     items = field.split(",")
     if any(re.fullmatch(r"\*(/0*1)?", item) for item in items):
         return "*"
-    return ",".join(_counted(item, first, last) for item in items)
+    return ",".join(_expand_step(item, first, last) for item in items)
 
 
-def _counted(item: str, first: int, last: int) -> str:
+def _expand_step(item: str, first: int, last: int) -> str:
     begin, _, step = item.partition("/")
     if not step.isdecimal() or not int(step):
         return item

@@ -1,7 +1,7 @@
-"""Field types that every model of the contract shares: immutable, closed, camelCase on the wire.
+"""Field types shared by all models of the API: immutable, closed to unknown fields, camelCase in JSON.
 
-The Kubernetes API conventions ask for bounded strings and lists, and for no floats: a decimal is
-written as a string, so that no reader rounds it (sig-architecture/api-conventions.md, "Numbers").
+The Kubernetes API conventions require bounded strings and lists, and forbid floats: a decimal is a string, so that
+no client rounds it (sig-architecture/api-conventions.md, "Numbers").
 """
 
 import decimal
@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 
 class Model(BaseModel):
-    """A frozen value that refuses unknown fields and is camelCase in JSON."""
+    """A frozen value that rejects unknown fields and is camelCase in JSON."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -23,34 +23,35 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    def wire(self) -> dict[str, object]:
-        """Returns the JSON object that goes over the wire, absent fields left out."""
+    def to_json_object(self) -> dict[str, object]:
+        """Return the JSON object of this value, without fields that are None."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 Decimal = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?$", max_length=32)]
-"""A number that may have a fraction, as a string: "0.95", "1.372e-4"."""
+"""A decimal number as a string: "0.95", "1.372e-4"."""
 
 
-def shortest(text: str) -> str:
-    """The one way to write a decimal: with or without an exponent, whichever is shorter."""
+def canonical_decimal(text: str) -> str:
+    """Return the shorter of the plain and the exponential notation, so that equal numbers have equal texts."""
     number = decimal.Decimal(text).normalize()
-    in_bounds = abs(number.adjusted()) < 100
-    return min(f"{number:f}", f"{number:e}", key=len) if in_bounds else text
+    if abs(number.adjusted()) >= 100:
+        return text
+    return min(f"{number:f}", f"{number:e}", key=len)
 
 
-DecimalSetting = Annotated[Decimal, AfterValidator(shortest)]
-"""A decimal that a person writes: equal values become equal texts, or another spelling would train anew."""
+CanonicalDecimal = Annotated[Decimal, AfterValidator(canonical_decimal)]
+"""A decimal that a person writes. Without the canonical form, another spelling would start another run."""
 
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{10,64}$", max_length=64)]
 """A hexadecimal content address."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
-"""The name of an object in the TweetModel's own namespace."""
+"""The name of an object in the namespace of the TweetModel."""
 
 
 class LocalReference(Model):
-    """Names an object in the TweetModel's own namespace."""
+    """Reference to an object in the namespace of the TweetModel."""
 
     name: ObjectName
     """Name of the object."""
@@ -63,27 +64,27 @@ S3Uri = Annotated[str, Field(pattern=f"^{_S3}$", min_length=8, max_length=1024)]
 """s3://bucket/key"""
 
 HttpsUri = Annotated[str, Field(pattern=f"^{_HTTPS}$", min_length=10, max_length=2048)]
-"""https://host/path, without a user and a password in it."""
+"""https://host/path, without user and password."""
 
-Location = Annotated[str, Field(pattern=f"^({_S3}|{_HTTPS})$", min_length=8, max_length=2048)]
+S3OrHttpsUri = Annotated[str, Field(pattern=f"^({_S3}|{_HTTPS})$", min_length=8, max_length=2048)]
 """s3://bucket/key or https://host/path"""
 
-Address = Annotated[
+ServiceUrl = Annotated[
     str, Field(pattern=r"^https?://(\[[0-9A-Fa-f:]+\]|[^\s/:@?#]+)(:\d{1,5})?(/[^\s?#]*)?$", max_length=512)
 ]
-"""http(s)://host:port/path of a service, without a user, a password or a query in it."""
+"""http(s)://host:port/path of a service, without user, password and query."""
 
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 """RFC 3339, in UTC."""
 
-MOST_MESSAGE = 1024
+MAX_MESSAGE_LENGTH = 1024
 
-Text = Annotated[str, Field(max_length=MOST_MESSAGE)]
-"""A sentence for a person."""
+Message = Annotated[str, Field(max_length=MAX_MESSAGE_LENGTH)]
+"""A message for people, in full sentences."""
 
 
-def map_list(*keys: str) -> Callable[[dict[str, Any]], None]:
-    """Marks a list as a map by `keys`, so that server-side apply merges it item by item."""
+def list_type_map(*keys: str) -> Callable[[dict[str, Any]], None]:
+    """Declare a list as a map with these keys, so that server-side apply merges the list item by item."""
 
     def extend(schema: dict[str, Any]) -> None:
         schema["x-kubernetes-list-type"] = "map"
@@ -92,21 +93,21 @@ def map_list(*keys: str) -> Callable[[dict[str, Any]], None]:
     return extend
 
 
-def a_set(schema: dict[str, Any]) -> None:
-    """Marks a list as a set: the API server refuses to take a value twice, and order says nothing."""
+def list_type_set(schema: dict[str, Any]) -> None:
+    """Declare a list as a set: the API server rejects duplicates, and the order has no meaning."""
     schema["x-kubernetes-list-type"] = "set"
 
 
-def atomic(schema: dict[str, Any]) -> None:
-    """Marks a list as one value, which server-side apply replaces as a whole."""
+def list_type_atomic(schema: dict[str, Any]) -> None:
+    """Declare a list as one value, which server-side apply replaces as a whole."""
     schema["x-kubernetes-list-type"] = "atomic"
 
 
-def rule(cel: str, message: str) -> dict[str, str]:
-    """A CEL rule in the form that `x-kubernetes-validations` takes."""
-    return {"rule": cel, "message": message}
+def cel_rule(expression: str, message: str) -> dict[str, str]:
+    """Return an entry of `x-kubernetes-validations`."""
+    return {"rule": expression, "message": message}
 
 
-def rules(*given: dict[str, str]) -> ConfigDict:
-    """The configuration of a model that these CEL rules go with."""
-    return ConfigDict(json_schema_extra={"x-kubernetes-validations": cast(JsonValue, list(given))})
+def with_cel_rules(*rules: dict[str, str]) -> ConfigDict:
+    """Return the configuration of a model that the API server validates by these CEL rules."""
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": cast(JsonValue, list(rules))})

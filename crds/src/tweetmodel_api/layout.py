@@ -1,19 +1,19 @@
-"""Where everything lies in S3, and the manifest that makes a folder complete.
+"""The layout of a TweetModel's data in S3, and the manifest that marks a folder as complete.
 
     <storage.uri>/<namespace>/<name>/
-      raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API, by the ids that they cover
-      look/                     look.json: what the sources were when they were read last, and what came of it
-      datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json, or FORGOTTEN alone: it held what is forgotten now
-      runs/<run>/checkpoints/<step>-<attempt>/
+      raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API, named by the range of post ids
+      fingerprint/              fingerprint.json: versions of the sources at the last collection, and its result
+      datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json, or only ERASED after an erased post was found
+      runs/<run>/checkpoints/<global step>-<attempt>/
       runs/<run>/model/         config, safetensors weights, tokenizer, README.md, predictions.png
       runs/<run>/page/          index.html  predictions.png
-      runs/<run>/tensorboard/   event files, where spec.reportTo asks for them
+      runs/<run>/tensorboard/   event files, if spec.reportTo.tensorBoard is set
       runs/<run>/results/       report.json  evaluation.json  samples.jsonl  metrics.jsonl
       runs/<run>/metrics.jsonl  of a run that failed after training began
 
-S3 has no atomic rename, so a folder exists once its MANIFEST.json does: it is written last, names
-every file with size and SHA-256, and readers verify it. A complete folder is not overwritten, except those of a run
-that is not done, whose model, page, event files and results another attempt may replace, and the note of the last look.
+S3 has no atomic rename, so a folder exists once its MANIFEST.json exists: the manifest is written last and contains
+size and SHA-256 of every file, which readers verify. Complete folders are immutable, except the fingerprint and the
+model, page, event files and results of an unfinished run, which another attempt may replace.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ from pydantic import AfterValidator, Field
 from tweetmodel_api.fields import Model
 
 MANIFEST = "MANIFEST.json"
-FORGOTTEN = "FORGOTTEN"
+TOMBSTONE = "ERASED"
 
 
-def _below(path: str) -> str:
+def _relative(path: str) -> str:
     if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
         raise ValueError("a manifest names only files below its folder")
     return path
@@ -39,7 +39,7 @@ def _below(path: str) -> str:
 class FileEntry(Model):
     """One file of a folder."""
 
-    path: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_below)]
+    path: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_relative)]
     """Path below the folder."""
 
     size: Annotated[int, Field(ge=0)]
@@ -50,7 +50,7 @@ class FileEntry(Model):
 
 
 class Manifest(Model):
-    """Names every file of a complete folder, sorted by path."""
+    """Lists every file of a complete folder, sorted by path."""
 
     files: tuple[FileEntry, ...]
 
@@ -61,7 +61,7 @@ class Manifest(Model):
 
     @classmethod
     def of(cls, files: Iterable[FileEntry]) -> "Manifest":
-        """The manifest of these files, in any order."""
+        """Return the manifest of these files, given in any order."""
         return cls(files=tuple(sorted(files, key=lambda f: f.path)))
 
 
@@ -75,62 +75,62 @@ class Layout:
 
     @property
     def root(self) -> str:
-        """Everything of this TweetModel."""
+        """Folder of the TweetModel."""
         return f"{self.storage_uri.rstrip('/')}/{self.namespace}/{self.name}"
 
     @property
     def raw(self) -> str:
-        """Posts as they were bought."""
+        """Folder of posts in their original form."""
         return f"{self.root}/raw"
 
     def raw_x(self, handle: str) -> str:
-        """What was read of an account from the X API."""
+        """Return the folder of the pages that were read from the X API for an account."""
         return f"{self.raw}/x/{handle.lower()}"
 
     @property
-    def look(self) -> str:
-        """What the sources were when they were read last."""
-        return f"{self.root}/look"
+    def fingerprint(self) -> str:
+        """Folder of the source fingerprint of the last collection."""
+        return f"{self.root}/fingerprint"
 
     @property
     def datasets(self) -> str:
-        """All data sets."""
+        """Folder of all data sets."""
         return f"{self.root}/datasets"
 
     def dataset(self, digest: str) -> str:
-        """A data set."""
+        """Return the folder of a data set."""
         return f"{self.datasets}/{digest[:16]}"
 
     def checkpoints(self, run: str) -> str:
-        """All checkpoints of a run."""
+        """Return the folder of all checkpoints of a run."""
         return f"{self.root}/runs/{run}/checkpoints"
 
-    def checkpoint(self, run: str, step: int, attempt: str) -> str:
-        """One checkpoint; `attempt` is unique to the pod that writes it."""
-        return f"{self.checkpoints(run)}/{step:08d}-{attempt}"
+    def checkpoint(self, run: str, global_step: int, attempt: str) -> str:
+        """Return the folder of one checkpoint; `attempt` is unique to the pod that writes the checkpoint."""
+        return f"{self.checkpoints(run)}/{global_step:08d}-{attempt}"
 
     def model(self, run: str) -> str:
-        """The finished model of a run."""
+        """Return the folder of the finished model of a run."""
         return f"{self.root}/runs/{run}/model"
 
     def page(self, run: str) -> str:
-        """The page of a finished model, for a browser."""
+        """Return the folder of the web page of a finished model."""
         return f"{self.root}/runs/{run}/page"
 
     def tensorboard(self, run: str) -> str:
-        """TensorBoard's event files of a run."""
+        """Return the folder of TensorBoard event files of a run."""
         return f"{self.root}/runs/{run}/tensorboard"
 
     def results(self, run: str) -> str:
-        """Report, evaluation, samples and metrics of a run; complete means that the run is done."""
+        """Return the folder of report, evaluation, samples and metrics of a run. The complete folder ends the run."""
         return f"{self.root}/runs/{run}/results"
 
     def metrics(self, run: str) -> str:
-        """Losses of a run that failed: its results must not look as if it were done."""
+        """Return the object with the losses of a failed run, which must not have a results folder."""
         return f"{self.root}/runs/{run}/metrics.jsonl"
 
 
 def checkpoint_step(folder: str) -> int | None:
-    """The step in a checkpoint folder's last path segment, or None where it is no such folder."""
+    """Return the optimizer step of a checkpoint folder, or None for another folder."""
     match = re.fullmatch(r"(\d{8,})-[\w.-]+", folder.rstrip("/").rsplit("/", 1)[-1])
     return int(match[1]) if match else None

@@ -1,14 +1,22 @@
-"""What a user may say of the pods: where they run and as whom, by the names that pods have for it (core/v1).
+"""Fields of the pods that a user may set: placement, identity and metadata, by their names in core/v1.
 
-Bounded on purpose: no command, no volume but the cache's claim, no host path, nothing that could take the trainer's
-place.
+The selection is deliberate: no command, no volume besides the claim of the cache, no host path, nothing that could
+replace the trainer.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tweetmodel_api.fields import LocalReference, Model, ObjectName, atomic, map_list, rule, rules
+from tweetmodel_api.fields import (
+    LocalReference,
+    Model,
+    ObjectName,
+    cel_rule,
+    list_type_atomic,
+    list_type_map,
+    with_cel_rules,
+)
 
 Labels = Annotated[
     dict[Annotated[str, Field(max_length=317)], Annotated[str, Field(max_length=63)]], Field(max_length=32)
@@ -18,151 +26,155 @@ ClassName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", ma
 
 
 class Toleration(Model):
-    """Lets the pod onto nodes with a matching taint, as in a pod."""
+    """Allows the pod on nodes with a matching taint, as in a pod."""
 
     key: Annotated[str, Field(max_length=316)] | None = None
-    """Taint key; absent matches every key and needs the operator Exists."""
+    """Key of the taint. Without a key, the operator Exists matches all taints."""
 
     operator: Literal["Equal", "Exists"] | None = None
-    """How the value is compared; Equal when absent."""
+    """Comparison of the value; default Equal."""
 
     value: Annotated[str, Field(max_length=63)] | None = None
-    """Taint value, for Equal."""
+    """Value of the taint, for Equal."""
 
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Taint effect; absent matches all."""
+    """Effect of the taint; default: all effects."""
 
     toleration_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    """How long a NoExecute taint is tolerated."""
+    """Seconds for which a NoExecute taint is tolerated."""
 
 
 class NodeSelectorRequirement(Model):
-    """A condition on one label of a node."""
+    """A requirement on one label of a node."""
 
     key: Annotated[str, Field(min_length=1, max_length=317)]
-    """The label."""
+    """Key of the label."""
 
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
-    """How its value is compared."""
+    """Comparison of the value."""
 
     values: (
-        Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=32, json_schema_extra=atomic)]
+        Annotated[
+            tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=32, json_schema_extra=list_type_atomic)
+        ]
         | None
     ) = None
-    """What it is compared with; none for Exists and DoesNotExist, one for Gt and Lt."""
+    """Values to compare with: none for Exists and DoesNotExist, one for Gt and Lt."""
 
 
 class NodeSelectorTerm(Model):
-    """Conditions that must all hold."""
+    """Requirements that must all be met."""
 
     match_expressions: Annotated[
-        tuple[NodeSelectorRequirement, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic)
+        tuple[NodeSelectorRequirement, ...], Field(min_length=1, max_length=16, json_schema_extra=list_type_atomic)
     ]
-    """Conditions on the node's labels."""
+    """Requirements on the labels of the node."""
 
 
 class NodeSelector(Model):
-    """Nodes that are possible: those for which one of the terms holds."""
+    """Selects the nodes that match at least one of the terms."""
 
     node_selector_terms: Annotated[
-        tuple[NodeSelectorTerm, ...], Field(min_length=1, max_length=16, json_schema_extra=atomic)
+        tuple[NodeSelectorTerm, ...], Field(min_length=1, max_length=16, json_schema_extra=list_type_atomic)
     ]
-    """The terms."""
+    """Terms, of which one must match."""
 
 
 class PreferredSchedulingTerm(Model):
-    """Conditions that speak for a node."""
+    """A preference for some nodes."""
 
     weight: Annotated[int, Field(ge=1, le=100)]
-    """How much they speak for it."""
+    """Weight of the preference."""
 
     preference: NodeSelectorTerm
 
 
 class NodeAffinity(Model):
-    """Which nodes are possible, and which are preferred, as in a pod."""
+    """Required and preferred nodes, as in a pod."""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
 
     preferred_during_scheduling_ignored_during_execution: (
-        Annotated[tuple[PreferredSchedulingTerm, ...], Field(max_length=16, json_schema_extra=atomic)] | None
+        Annotated[tuple[PreferredSchedulingTerm, ...], Field(max_length=16, json_schema_extra=list_type_atomic)] | None
     ) = None
-    """Nodes that are preferred among them."""
+    """Preferences among the possible nodes."""
 
 
 class Affinity(Model):
-    """Nodes that the training pod needs or prefers."""
+    """Node affinity of the training pod."""
 
     node_affinity: NodeAffinity | None = None
 
 
 class LabelSelectorRequirement(Model):
-    """A condition on one label of a pod."""
+    """A requirement on one label of a pod."""
 
     key: Annotated[str, Field(min_length=1, max_length=317)]
-    """The label."""
+    """Key of the label."""
 
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """How its value is compared."""
+    """Comparison of the value."""
 
     values: (
-        Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=32, json_schema_extra=atomic)]
+        Annotated[
+            tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=32, json_schema_extra=list_type_atomic)
+        ]
         | None
     ) = None
-    """What it is compared with; none for Exists and DoesNotExist."""
+    """Values to compare with: none for Exists and DoesNotExist."""
 
 
 class LabelSelector(Model):
-    """The pods that are counted: those for which all of this holds, such as a label that podTemplate.labels gives.
-
-    Absent counts none.
-    """
+    """Selects the pods to count, for example by a label of podTemplate.labels; without a selector no pod counts."""
 
     match_labels: Labels | None = None
-    """Labels that they have."""
+    """Required labels of the pods."""
 
     match_expressions: (
-        Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=16, json_schema_extra=atomic)] | None
+        Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=16, json_schema_extra=list_type_atomic)] | None
     ) = None
-    """Conditions on their labels."""
+    """Requirements on the labels of the pods."""
 
 
 class TopologySpreadConstraint(Model):
-    """How evenly pods are spread over zones, racks or nodes, as in a pod."""
+    """Spreads pods over zones, racks or nodes, as in a pod."""
 
     max_skew: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    """By how many pods two topologies may differ."""
+    """Maximum difference of the number of pods between two topology domains."""
 
     topology_key: Annotated[str, Field(min_length=1, max_length=317)]
-    """The label of nodes whose values are the topologies, such as topology.kubernetes.io/zone."""
+    """Node label whose values are the topology domains, such as topology.kubernetes.io/zone."""
 
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"]
-    """Whether the pod waits where this can't be kept to."""
+    """DoNotSchedule keeps the pod pending while the constraint can't be met; ScheduleAnyway does not."""
 
     label_selector: LabelSelector | None = None
 
 
 class PodTemplate(Model):
-    """How the pods of the Jobs look, where they run and as whom."""
+    """Metadata, placement and identity of the pods of the Jobs."""
 
-    model_config = rules(
-        rule(
+    model_config = with_cel_rules(
+        cel_rule(
             "!has(self.labels) || self.labels.all(k, !k.startsWith('tweetmodel.dev/') && "
             "!k.startsWith('app.kubernetes.io/'))",
-            "podTemplate.labels can't set tweetmodel.dev/… or app.kubernetes.io/…: the operator finds pods by them",
+            "podTemplate.labels can't set tweetmodel.dev/… or app.kubernetes.io/…: "
+            "the operator selects pods by these labels",
         ),
-        rule(
+        cel_rule(
             "!has(self.labels) || !('kueue.x-k8s.io/queue-name' in self.labels)",
-            "podTemplate.labels can't set kueue.x-k8s.io/queue-name, which would queue collecting too: use queueName",
+            "podTemplate.labels can't set kueue.x-k8s.io/queue-name, since collecting would be "
+            "queued too: use queueName",
         ),
-        rule(
+        cel_rule(
             "!has(self.annotations) || self.annotations.all(k, !k.startsWith('tweetmodel.dev/'))",
-            "podTemplate.annotations can't set tweetmodel.dev/…: the operator hands the pod its plan in them",
+            "podTemplate.annotations can't set tweetmodel.dev/…: the operator passes the plan to the pod in "
+            "these annotations",
         ),
     )
 
     labels: Labels | None = None
-    """More labels of all Jobs and their pods, such as kueue.x-k8s.io/priority-class."""
+    """Additional labels of all Jobs and their pods, such as kueue.x-k8s.io/priority-class."""
 
     annotations: (
         Annotated[
@@ -170,45 +182,47 @@ class PodTemplate(Model):
         ]
         | None
     ) = None
-    """More annotations of all Jobs and their pods, such as those by which Kueue knows a topology."""
+    """Additional annotations of all Jobs and their pods, such as those of Kueue's topology-aware scheduling."""
 
     image: Annotated[str, Field(pattern=r"^\S+$", max_length=512)] | None = None
-    """The trainer image of all pods, if the operator's administrator allows it; the chart's when absent."""
+    """Trainer image of all pods, if the operator's administrator allows the image; default: the image of the chart."""
 
     image_pull_secrets: (
-        Annotated[tuple[LocalReference, ...], Field(max_length=8, json_schema_extra=map_list("name"))] | None
+        Annotated[tuple[LocalReference, ...], Field(max_length=8, json_schema_extra=list_type_map("name"))] | None
     ) = None
-    """Secrets by which all pods' images are pulled, besides those of the ServiceAccount."""
+    """Image pull Secrets of all pods, in addition to those of the ServiceAccount."""
 
     service_account_name: ObjectName | None = None
-    """ServiceAccount of all pods, if the operator's administrator allows it; `default` when absent."""
+    """ServiceAccount of all pods, if the operator's administrator allows the account; default: `default`."""
 
     node_selector: Labels | None = None
-    """Labels of the nodes that the training pod may run on."""
+    """Required labels of the node of the training pod."""
 
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16, json_schema_extra=atomic)] | None = None
-    """Taints that the training pod tolerates."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16, json_schema_extra=list_type_atomic)] | None = (
+        None
+    )
+    """Tolerations of the training pod."""
 
     affinity: Affinity | None = None
 
     topology_spread_constraints: (
         Annotated[
             tuple[TopologySpreadConstraint, ...],
-            Field(max_length=8, json_schema_extra=map_list("topologyKey", "whenUnsatisfiable")),
+            Field(max_length=8, json_schema_extra=list_type_map("topologyKey", "whenUnsatisfiable")),
         ]
         | None
     ) = None
-    """How the training pod is spread beside others."""
+    """Topology spread constraints of the training pod."""
 
     priority_class_name: ClassName | None = None
     """PriorityClass of the training pod."""
 
     scheduler_name: ClassName | None = None
-    """Scheduler of the training pod; Kubernetes' own when absent."""
+    """Scheduler of the training pod; default: the scheduler of Kubernetes."""
 
     runtime_class_name: ClassName | None = None
     """RuntimeClass of the training pod, such as nvidia."""
 
     cache_claim_name: ObjectName | None = None
-    """A PersistentVolumeClaim that keeps what training pods fetch of base models, so that each is fetched once. Any
-    number of pods may share it: its access mode is ReadWriteMany where they run on several nodes."""
+    """PersistentVolumeClaim for a cache of base models, so that each base model is downloaded once. Any number of pods
+    may share the claim; with pods on several nodes the claim needs the access mode ReadWriteMany."""

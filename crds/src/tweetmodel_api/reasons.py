@@ -1,8 +1,9 @@
-"""Every reason a TweetModel can show, with what it means, who must act and the exit code of a pod that
-ends with it. The trainer raises them, the operator shows them, docs/troubleshooting.md is made of them.
+"""Every reason of a TweetModel's conditions: meaning, remedy, and the exit code of a pod that ends with the reason.
 
-Exit codes follow BSD's sysexits.h where it has one (65 data, 66 no input, 75 temporary, 77 permission,
-78 configuration) and 128 + signal number for a pod that was told to stop.
+The trainer raises reasons, the operator shows them, and docs/troubleshooting.md is generated from them.
+
+Exit codes follow BSD's sysexits.h where it defines one (65 data, 66 no input, 75 temporary, 77 permission,
+78 configuration); 143 is 128 + SIGTERM.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
-    """How a pod ends; the Job's podFailurePolicy decides by it (see `PERMANENT`)."""
+    """Exit codes of a pod, on which the podFailurePolicy of the Job depends (see `PERMANENT`)."""
 
     DONE = 0
     BUG = 1
@@ -23,11 +24,11 @@ class ExitCode(IntEnum):
 
 
 PERMANENT = (ExitCode.DATA, ExitCode.SOURCE, ExitCode.DENIED, ExitCode.CONFIGURATION)
-"""Codes that another attempt would only repeat: the Job fails at once."""
+"""Codes of failures that another attempt would repeat: the Job fails at once."""
 
 
 class Reason(StrEnum):
-    """The closed list of reasons; `FACTS` says what each means."""
+    """The closed list of reasons; `REASONS` describes each."""
 
     PENDING = "Pending"
     COLLECTING = "Collecting"
@@ -79,199 +80,241 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
-class Fact:
-    """What a reason means (`meaning`), what to do about it (`advice`), and the pod's exit code, if a pod gives it."""
+class ReasonInfo:
+    """Description of a reason."""
 
     meaning: str
+    """Description for people."""
     advice: str
+    """The remedy."""
     exit_code: ExitCode | None = None
-    advice_collecting: str = ""
-    """What to do instead where no training pod is concerned: the others' resources are the administrator's."""
+    """Exit code of a pod that ends with the reason; None if no pod reports the reason."""
+    cpu_advice: str = ""
+    """Remedy for steps without a GPU, whose resources the administrator sets; empty if `advice` applies to all."""
+    retry: bool = False
+    """True if a retry can succeed with an unchanged spec, after a fix elsewhere or an outage."""
 
-    def advise(self, stage: str) -> str:
-        """What to do about it in this stage."""
-        return self.advice if stage == "train" or not self.advice_collecting else self.advice_collecting
+    def advice_for(self, step: str) -> str:
+        """Return the remedy for a step."""
+        if self.cpu_advice and step != "train":
+            return self.cpu_advice
+        return self.advice
 
 
-_NOTHING = "Nothing: it continues on its own."
+_NO_ACTION = "No action is needed."
 
-FACTS: dict[Reason, Fact] = {
-    Reason.PENDING: Fact("The pod has not started yet.", _NOTHING),
-    Reason.COLLECTING: Fact("Posts are being gathered and cleaned; no GPU is held.", _NOTHING),
-    Reason.TRAINING: Fact("The model is being fine-tuned, evaluated and sampled.", _NOTHING),
-    Reason.QUEUED: Fact(
-        "Another manager, such as Kueue, holds the Job back until there is room.",
-        "`kubectl describe workloads` says why; if there is none, correct spec.queueName, or have Kueue installed.",
+REASONS: dict[Reason, ReasonInfo] = {
+    Reason.PENDING: ReasonInfo("The pod has not started yet.", _NO_ACTION),
+    Reason.COLLECTING: ReasonInfo("The posts are being collected and cleaned, without a GPU.", _NO_ACTION),
+    Reason.TRAINING: ReasonInfo("The model is being fine-tuned, evaluated and sampled.", _NO_ACTION),
+    Reason.QUEUED: ReasonInfo(
+        "Another controller, such as Kueue, keeps the Job suspended until there is quota.",
+        "`kubectl describe workloads` shows the cause. If there is no Workload, correct spec.queueName or "
+        "install Kueue.",
     ),
-    Reason.SUSPENDED: Fact("spec.suspend is true.", "Set spec.suspend to false to go on from the last checkpoint."),
-    Reason.PURGING: Fact("Its folder in the bucket is being deleted, as spec.deletionPolicy says.", _NOTHING),
-    Reason.PURGE_FAILED: Fact(
-        "The TweetModel is gone, but its folder in the bucket could not be deleted (reported by an event alone).",
-        "Delete it yourself.",
+    Reason.SUSPENDED: ReasonInfo(
+        "spec.suspend is true.", "Set spec.suspend to false to resume from the last checkpoint."
     ),
-    Reason.SUCCEEDED: Fact("The model for this spec is ready.", "Use it: status.model.uri says where it is."),
-    Reason.UNSCHEDULABLE: Fact(
+    Reason.PURGING: ReasonInfo("The TweetModel's folder in the bucket is being deleted (deletionPolicy).", _NO_ACTION),
+    Reason.PURGE_FAILED: ReasonInfo(
+        "The TweetModel was deleted, but its folder in the bucket could not be deleted (reported by an event only).",
+        "Delete the folder yourself.",
+    ),
+    Reason.SUCCEEDED: ReasonInfo("The model for this spec is ready.", "Use the model at status.model.uri."),
+    Reason.UNSCHEDULABLE: ReasonInfo(
         "No node has room for the pod.",
         "Compare the nodes with spec.gpus, spec.resources and spec.podTemplate.",
-        advice_collecting="Compare the nodes with the chart's collect.resources and collect.placement.",
+        cpu_advice="Compare the nodes with the chart's collect.resources and collect.placement.",
     ),
-    Reason.IMAGE_PULL_FAILED: Fact(
+    Reason.IMAGE_PULL_FAILED: ReasonInfo(
         "A node can't pull the trainer image.",
-        "Check the chart's trainer.image; for a private registry, name podTemplate.imagePullSecrets.",
+        "Check the chart's trainer.image; for a private registry, set podTemplate.imagePullSecrets.",
     ),
-    Reason.SECRET_INVALID: Fact(
+    Reason.SECRET_INVALID: ReasonInfo(
         "A Secret that the spec names is missing, or lacks a key.",
-        "Create the Secret in this namespace: for storage.secretRef with the keys accessKeyID and secretAccessKey, for "
-        "publish.huggingFace, baseModel.hub, reportTo.trackio or a huggingFace source with the key token, for an xAPI "
-        "source with the key bearerToken, for reportTo.wandb with the key apiKey, for reportTo.mlflow with the keys "
-        "username and password, or the key token.",
+        "Create the Secret with all its keys in this namespace; the pod then starts by itself.",
     ),
-    Reason.POD_REFUSED: Fact(
-        "The cluster refuses to make the pod: a quota, a policy or an admission webhook.",
-        "Change what it refuses, or ask your cluster's administrator.",
+    Reason.POD_REFUSED: ReasonInfo(
+        "The cluster rejects the pod (a quota, a policy or an admission webhook).",
+        "Change the rejected fields, or contact the administrator of the cluster.",
     ),
-    Reason.NODE_LOST: Fact(
-        "The pod's node does not answer. No other pod starts before this one is known to have ended, since two would "
-        "write to the same folder.",
-        "Bring the node back; if it is gone for good, delete its Node object, or taint it with "
-        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute. The next pod goes on from the last checkpoint.",
+    Reason.NODE_LOST: ReasonInfo(
+        "The node of the pod does not respond. No other pod starts until this pod is known to have ended, since two "
+        "pods would write to the same folder.",
+        "Restore the node. If the node is lost for good, delete its Node object, or taint it with "
+        "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute. The next pod resumes from the last checkpoint.",
     ),
-    Reason.INVALID_SPEC: Fact(
-        "The spec or the plan made of it can't be read.",
-        "Correct that field.",
+    Reason.INVALID_SPEC: ReasonInfo(
+        "The spec, or the plan made from the spec, is invalid.",
+        "Correct the field.",
         ExitCode.CONFIGURATION,
     ),
-    Reason.NOT_ALLOWED: Fact(
-        "The operator's administrator does not allow what the spec asks for.",
-        "Leave it out, or ask the administrator, who sets the chart's trainer.allowed, xAPI.enabled and `never`.",
+    Reason.NOT_ALLOWED: ReasonInfo(
+        "The administrator of the operator does not allow this spec.",
+        "Remove the field, or contact the administrator, who sets the chart's trainer.allowed, xAPI.enabled and "
+        "excludedAccounts.",
     ),
-    Reason.NOT_ENOUGH_TWEETS: Fact(
-        "Too little text is left after cleaning to learn a voice from.",
+    Reason.NOT_ENOUGH_TWEETS: ReasonInfo(
+        "Too little text is left after cleaning to train a model.",
         "Add a source, or choose an account that has written more.",
         ExitCode.DATA,
     ),
-    Reason.INVALID_ARCHIVE: Fact(
+    Reason.INVALID_ARCHIVE: ReasonInfo(
         "The archive can't be read as an export from X.",
-        "Download the archive from X again, and take data/tweets.js and data/note-tweet.js out of it.",
+        "Download the archive from X again, and extract data/tweets.js and data/note-tweet.js.",
         ExitCode.DATA,
+        retry=True,
     ),
-    Reason.INVALID_POSTS: Fact(
-        "A file of posts can't be read in its format, in UTF-8, with the named text field.",
-        "Correct that line, or the source's format, textField or where.",
+    Reason.INVALID_POSTS: ReasonInfo(
+        "A file of posts can't be read in its format, in UTF-8, with the configured text field.",
+        "Correct the line, or the source's format, textField or where.",
         ExitCode.DATA,
+        retry=True,
     ),
-    Reason.SOURCE_MISSING: Fact(
-        "A source's object does not exist.", "Upload it, or correct the source's uri.", ExitCode.SOURCE
+    Reason.SOURCE_MISSING: ReasonInfo(
+        "The object of a source does not exist.",
+        "Upload the object, or correct the source's uri.",
+        ExitCode.SOURCE,
+        retry=True,
     ),
-    Reason.SOURCE_DENIED: Fact(
-        "The web server or the Hub refuses a source.",
-        "Use an address that needs no login, give a token for the Hub, or put the file into the bucket.",
+    Reason.SOURCE_DENIED: ReasonInfo(
+        "The web server or the Hub denies access to a source.",
+        "Use an address without a login, set a token for the Hub, or put the file into the bucket.",
         ExitCode.DENIED,
+        retry=True,
     ),
-    Reason.SOURCE_TOO_LARGE: Fact(
-        "A source's file is larger than the trainer reads.",
-        "Split it, or remove rows that are not posts.",
+    Reason.SOURCE_TOO_LARGE: ReasonInfo(
+        "The file of a source exceeds the size limit of the trainer.",
+        "Split the file, or remove rows that are not posts.",
         ExitCode.DATA,
+        retry=True,
     ),
-    Reason.SOURCE_UNREACHABLE: Fact(
-        "The server of a source does not answer.",
-        "Check the address and the network between the pod and it.",
+    Reason.SOURCE_UNREACHABLE: ReasonInfo(
+        "The server of a source does not respond.",
+        "Check the address, and the network between the pod and the server.",
         ExitCode.TEMPORARY,
+        retry=True,
     ),
-    Reason.X_TOKEN_INVALID: Fact(
-        "X does not know the token.",
-        "Put an app's bearer token into the key bearerToken of the Secret that the source names.",
+    Reason.X_TOKEN_INVALID: ReasonInfo(
+        "X rejects the token.",
+        "Put the bearer token of an app into the key bearerToken of the source's Secret.",
         ExitCode.DENIED,
+        retry=True,
     ),
-    Reason.X_FORBIDDEN: Fact(
-        "X refuses to read the account with this token.", "Check the app's access and credits at X.", ExitCode.DENIED
+    Reason.X_FORBIDDEN: ReasonInfo(
+        "X denies this token access to the account.",
+        "Check the access level and credits of the app at X.",
+        ExitCode.DENIED,
+        retry=True,
     ),
-    Reason.X_UNREACHABLE: Fact("X does not answer.", "Wait until X answers again.", ExitCode.TEMPORARY),
-    Reason.ACCOUNT_MISSING: Fact("There is no such account on X.", "Correct the source's handle.", ExitCode.SOURCE),
-    Reason.ACCOUNT_RENAMED: Fact(
-        "The account goes by another name now.", "Correct the source's handle.", ExitCode.SOURCE
+    Reason.X_UNREACHABLE: ReasonInfo(
+        "X does not respond.", "Wait until X responds again.", ExitCode.TEMPORARY, retry=True
     ),
-    Reason.ACCOUNT_SUSPENDED: Fact(
-        "X has suspended the account.", "Remove the source, or use the archive of its owner.", ExitCode.SOURCE
+    Reason.ACCOUNT_MISSING: ReasonInfo(
+        "The account does not exist on X.", "Correct the source's handle.", ExitCode.SOURCE
     ),
-    Reason.ACCOUNT_PROTECTED: Fact(
-        "The account shows its posts to its followers alone.",
-        "Ask its owner for their archive, and use that.",
+    Reason.ACCOUNT_RENAMED: ReasonInfo(
+        "The account has a new handle.", "Correct the source's handle.", ExitCode.SOURCE
+    ),
+    Reason.ACCOUNT_SUSPENDED: ReasonInfo(
+        "X has suspended the account.",
+        "Remove the source, or use the archive of the account's owner.",
         ExitCode.SOURCE,
+        retry=True,
     ),
-    Reason.RUN_MISSING: Fact(
-        "The model or results of a run are no longer in storage.",
-        "Pin another run, or none: without a pin the next run goes on without it, or set the annotation "
-        "tweetmodel.dev/retry.",
+    Reason.ACCOUNT_PROTECTED: ReasonInfo(
+        "The posts of the account are visible only to its followers.",
+        "Ask the owner for an archive, and use the archive.",
         ExitCode.SOURCE,
+        retry=True,
     ),
-    Reason.BUCKET_MISSING: Fact("The bucket does not exist.", "Create it, or correct storage.uri.", ExitCode.SOURCE),
-    Reason.BASE_MODEL_MISSING: Fact(
-        "The base model does not exist where spec.baseModel says, or is not given out.",
-        "Correct its name, revision or uri; one that is gated or private needs a token (baseModel.hub.secretRef).",
+    Reason.RUN_MISSING: ReasonInfo(
+        "The model or the results of a run are no longer in storage.",
+        "Pin another run, or remove the pin: the next run then starts without the missing one.",
         ExitCode.SOURCE,
+        retry=True,
     ),
-    Reason.BASE_MODEL_INVALID: Fact(
+    Reason.BUCKET_MISSING: ReasonInfo(
+        "The bucket does not exist.", "Create the bucket, or correct storage.uri.", ExitCode.SOURCE, retry=True
+    ),
+    Reason.BASE_MODEL_MISSING: ReasonInfo(
+        "The base model does not exist at spec.baseModel, or access is denied.",
+        "Correct name, revision or uri; a gated or private model needs a token (baseModel.hub.secretRef).",
+        ExitCode.SOURCE,
+        retry=True,
+    ),
+    Reason.BASE_MODEL_INVALID: ReasonInfo(
         "The base model can't be loaded as a causal language model in safetensors.",
-        "Choose another, or save it again with save_pretrained.",
+        "Choose another model, or save the model again with save_pretrained.",
         ExitCode.CONFIGURATION,
+        retry=True,
     ),
-    Reason.ACCESS_DENIED: Fact(
-        "The storage service refuses the credentials.",
-        "Correct the Secret's keys or the rights of their owner, then set the annotation tweetmodel.dev/retry.",
+    Reason.ACCESS_DENIED: ReasonInfo(
+        "The storage service rejects the credentials.",
+        "Correct the keys in the Secret, or the permissions of their owner.",
         ExitCode.DENIED,
+        retry=True,
     ),
-    Reason.INVALID_STORAGE: Fact(
-        "spec.storage can't be used as written, or no credentials were found.",
+    Reason.INVALID_STORAGE: ReasonInfo(
+        "spec.storage is unusable, or the pod found no credentials.",
         "Correct spec.storage.",
         ExitCode.CONFIGURATION,
     ),
-    Reason.STORAGE_UNREACHABLE: Fact(
-        "The storage service does not answer.",
-        "Check spec.storage.endpoint and the network between the pod and it.",
+    Reason.STORAGE_UNREACHABLE: ReasonInfo(
+        "The storage service does not respond.",
+        "Check spec.storage.endpoint, and the network between the pod and the service.",
         ExitCode.TEMPORARY,
+        retry=True,
     ),
-    Reason.HUB_UNREACHABLE: Fact(
-        "The Hugging Face Hub does not answer.",
-        "Check the network. A base model can also be taken from storage with baseModel.s3.",
+    Reason.HUB_UNREACHABLE: ReasonInfo(
+        "The Hugging Face Hub does not respond.",
+        "Check the network. baseModel.s3 loads a base model from storage instead.",
         ExitCode.TEMPORARY,
+        retry=True,
     ),
-    Reason.HUB_DENIED: Fact(
-        "The Hugging Face Hub refuses to take the model, which itself is done and in storage.",
-        "Give the token the right to write, or correct publish.huggingFace, then set the annotation "
-        "tweetmodel.dev/retry.",
+    Reason.HUB_DENIED: ReasonInfo(
+        "The Hugging Face Hub rejects the upload; the model is finished and in storage.",
+        "Give the token write permission, or correct publish.huggingFace.",
         ExitCode.DENIED,
+        retry=True,
     ),
-    Reason.DIVERGED: Fact(
+    Reason.DIVERGED: ReasonInfo(
         "Training diverged: the loss became infinite or not a number.",
         "Lower training.learningRate.",
         ExitCode.CONFIGURATION,
     ),
-    Reason.GPU_UNUSABLE: Fact(
-        "The pod was given fewer GPUs than it asked for, or CUDA can't use them.",
-        "Check the node's driver (CUDA 13 needs 580 or newer) and spec.podTemplate.runtimeClassName, or set gpus: 0.",
+    Reason.GPU_UNUSABLE: ReasonInfo(
+        "The pod has fewer GPUs than requested, or CUDA can't use them.",
+        "Check the driver of the node (CUDA 13 needs 580 or newer) and spec.podTemplate.runtimeClassName, or "
+        "set gpus: 0.",
         ExitCode.CONFIGURATION,
+        retry=True,
     ),
-    Reason.OUT_OF_MEMORY: Fact(
-        "The pod needed more memory than it may use.",
-        "Raise spec.resources.limits.memory, or use less: lower training.blockSize, raise "
-        "training.gradientAccumulation, set training.gradientCheckpointing, or set training.method to LoRA.",
+    Reason.OUT_OF_MEMORY: ReasonInfo(
+        "The pod exceeded its memory limit.",
+        "Raise spec.resources.limits.memory, or reduce the use of memory: raise training.gradientAccumulationSteps, "
+        "lower training.blockSize, set training.gradientCheckpointing, or set training.method to LoRA.",
         ExitCode.CONFIGURATION,
-        advice_collecting="Raise the chart's collect.resources.limits.memory.",
+        cpu_advice="Raise the chart's collect.resources.limits.memory.",
     ),
-    Reason.DISK_FULL: Fact(
-        "The pod's disk is full: sources, base model and a checkpoint must fit it together.",
+    Reason.DISK_FULL: ReasonInfo(
+        "The disk of the pod is full: sources, base model and a checkpoint must fit together.",
         "Choose a smaller base model, or nodes with more ephemeral storage.",
         ExitCode.CONFIGURATION,
+        retry=True,
     ),
-    Reason.DEADLINE_EXCEEDED: Fact(
-        "The Job took longer than the operator allows.",
+    Reason.DEADLINE_EXCEEDED: ReasonInfo(
+        "The Job exceeded the time limit of the operator.",
         "Train for fewer epochs, or raise the chart's jobs.activeDeadlineSeconds.",
+        retry=True,
     ),
-    Reason.INTERRUPTED: Fact("The pod was told to stop and saved its work first.", _NOTHING, ExitCode.INTERRUPTED),
-    Reason.INTERNAL_ERROR: Fact(
+    Reason.INTERRUPTED: ReasonInfo(
+        "The pod was asked to terminate and saved its work first.", _NO_ACTION, ExitCode.INTERRUPTED, retry=True
+    ),
+    Reason.INTERNAL_ERROR: ReasonInfo(
         "The trainer failed with an unexpected error.",
-        "Read the pod's log and report it as a bug; set the annotation tweetmodel.dev/retry to try again.",
+        "Read the log of the pod, and report the error as a bug.",
         ExitCode.BUG,
+        retry=True,
     ),
 }

@@ -1,53 +1,62 @@
-"""What a pod hands back when it ends: JSON in its termination message, of which Kubernetes keeps 4,096 bytes.
+"""The report of a pod: JSON in its termination message, of which Kubernetes keeps 4,096 bytes.
 
-The status is made from it. Everything large lies in S3; samples are cut until the rest fits.
+The operator copies the report into the status. Large results are in S3; samples are cut until the report fits.
 """
 
 from typing import Literal
 
 from pydantic import ValidationError
 
-from tweetmodel_api.fields import Model, Text
+from tweetmodel_api.fields import Message, Model
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.status import MOST_SAMPLES, Dataset, TrainedModel
+from tweetmodel_api.status import MAX_SAMPLES, Dataset, TrainedModel
 
-MAX_BYTES = 4096
-MAX_SAMPLE = 300
+MAX_REPORT_BYTES = 4096
+MAX_REPORTED_SAMPLE_LENGTH = 300
 
 
 class Report(Model):
-    """How a stage ended."""
+    """Outcome of a step."""
 
     outcome: Literal["Succeeded", "Failed", "Interrupted"]
     reason: Reason
-    message: Text
-    """One sentence: what happened, where, what to do."""
+    message: Message
+    """Message for people: what happened, where, and the remedy."""
     dataset: Dataset | None = None
-    """What collect made."""
+    """Data set of a collect step."""
     model: TrainedModel | None = None
-    """What train made."""
+    """Model of a train step."""
     samples: tuple[str, ...] = ()
     """The best samples."""
 
 
 def encode(report: Report) -> str:
-    """The report as JSON of at most 4,096 bytes in UTF-8: samples are shortened, then dropped, to fit.
+    """Return the report as JSON of at most 4,096 bytes in UTF-8: samples are shortened, then dropped, to fit.
 
-    So is the model of a failure, whose sentence matters more.
+    The model of a failure is dropped too if necessary, since the message is more important.
+
+    Raises:
+        ValueError: the report is too long even without samples.
     """
-    samples = tuple(s if len(s) <= MAX_SAMPLE else s[: MAX_SAMPLE - 1] + "…" for s in report.samples[:MOST_SAMPLES])
+    samples = tuple(map(_shortened, report.samples[:MAX_SAMPLES]))
     for count in range(len(samples), -1, -1):
         text = report.model_copy(update={"samples": samples[:count]}).model_dump_json(by_alias=True, exclude_none=True)
-        if len(text.encode()) <= MAX_BYTES:
+        if len(text.encode()) <= MAX_REPORT_BYTES:
             return text
     if report.outcome == "Failed" and report.model:
         return encode(report.model_copy(update={"model": None}))
-    raise ValueError(f"a report without samples takes more than {MAX_BYTES} bytes")
+    raise ValueError(f"a report without samples takes more than {MAX_REPORT_BYTES} bytes")
+
+
+def _shortened(sample: str) -> str:
+    if len(sample) <= MAX_REPORTED_SAMPLE_LENGTH:
+        return sample
+    return sample[: MAX_REPORTED_SAMPLE_LENGTH - 1] + "…"
 
 
 def decode(text: str) -> Report | None:
-    """The report in a termination message, or None where there is none: a pod that was killed leaves none."""
+    """Return the report in a termination message, or None without a report, as of a pod that was killed."""
     try:
-        return Report.model_validate_json(text, extra="ignore")  # a newer trainer may say more
+        return Report.model_validate_json(text, extra="ignore")  # a newer trainer may add fields
     except ValidationError:
         return None

@@ -1,6 +1,7 @@
-"""What a user may write. The CRD is generated from these models: types, bounds, defaults, descriptions
-and the CEL rules that let the API server refuse a mistake at `kubectl apply` with a sentence that says
-what to do. Defaults are the recipe of huggingtweets (github.com/borisdayma/huggingtweets).
+"""The spec of a TweetModel, from which the CRD is generated: types, bounds, defaults, descriptions and CEL rules.
+
+The CEL rules let the API server reject a mistake at `kubectl apply` with a message that contains the remedy.
+Defaults are the recipe of huggingtweets (github.com/borisdayma/huggingtweets).
 """
 
 from typing import Annotated, Literal
@@ -9,54 +10,55 @@ from pydantic import AfterValidator, Field
 
 from tweetmodel_api.cron import MACROS
 from tweetmodel_api.fields import (
-    Address,
-    DecimalSetting,
+    CanonicalDecimal,
     HttpsUri,
     Identifier,
     LocalReference,
-    Location,
     Model,
+    S3OrHttpsUri,
     S3Uri,
-    a_set,
-    atomic,
-    map_list,
-    rule,
-    rules,
+    ServiceUrl,
+    cel_rule,
+    list_type_atomic,
+    list_type_map,
+    list_type_set,
+    with_cel_rules,
 )
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.trackers import ReportTo
 
-MAX_NAME = 40
-"""Longest name of a TweetModel: the names of its Jobs and their pods are made of it and must fit 63."""
+MAX_NAME_LENGTH = 40
+"""Maximum length of a TweetModel's name: names of Jobs and pods contain the name and are limited to 63 characters."""
 
 
-def _exactly_one(what: str, *members: str) -> dict[str, str]:
-    present = ", ".join(f"has(self.{m})" for m in members)
-    choice = f"{', '.join(members[:-1])} or {members[-1]}"
-    return rule(
-        f"[{present}].exists_one(given, given)", f"{what} needs exactly one of {choice}: keep one and remove the rest"
+def _exactly_one_of(subject: str, *fields: str) -> dict[str, str]:
+    presence = ", ".join(f"has(self.{field})" for field in fields)
+    choice = f"{', '.join(fields[:-1])} or {fields[-1]}"
+    return cel_rule(
+        f"[{presence}].exists_one(given, given)",
+        f"{subject} needs exactly one of {choice}: keep one and remove the rest",
     )
 
 
 Handle = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,15}$", max_length=15)]
-"""An account's handle on X, without the @."""
+"""Handle of an account on X, without the @."""
 
 
 class Archive(Model):
-    """X's own export ("Download an archive of your data")."""
+    """The export of an account that X offers ("Download an archive of your data")."""
 
-    uri: Location
-    """A zip of tweets.js and note-tweet.js, taken out of the one that X made, which holds private messages too; or a
-    tweets.js alone. At an https:// address or in the bucket service that `storage` names; an s3:// URI that ends with /
-    names the folder of an unpacked export."""
+    uri: S3OrHttpsUri
+    """URI of a zip that contains tweets.js and note-tweet.js, or of a tweets.js. Copy only these files out of the zip
+    from X, which contains private messages too. The URI is an https:// address or an object in the bucket service of
+    `storage`; an s3:// URI that ends with / is the folder of an unpacked export."""
 
 
 class Rows(Model):
-    """Which rows of a table are posts, and which of their fields is the text."""
+    """Selects the rows of a table that are posts, and the field that contains the text."""
 
     text_field: Annotated[str, Field(min_length=1, max_length=128)] = "text"
-    """The field or column that holds the post's text. id, created_at, lang and in_reply_to_user_id are read too,
-    where they are there."""
+    """Field or column that contains the text of a post. The optional fields id, created_at, lang and
+    in_reply_to_user_id are read too."""
 
     where: (
         Annotated[
@@ -68,90 +70,91 @@ class Rows(Model):
         ]
         | None
     ) = None
-    """Reads only the rows whose fields say this, such as author: ada for the posts of one author among many."""
+    """Reads only rows whose fields have these values, such as author: ada for one of several authors."""
 
 
 PostsFormat = Literal["JSONL", "CSV", "Parquet", "Text"]
 
 
 class Posts(Rows):
-    """How a file of posts is to be read; gzipped files are told by their first bytes."""
+    """Format of a file of posts. Gzip is detected by the first bytes of the file."""
 
-    model_config = rules(
-        rule(
+    model_config = with_cel_rules(
+        cel_rule(
             "!has(self.where) || !has(self.format) || self.format != 'Text'",
-            "where asks for fields, and plain text has none: remove where, or correct format",
+            "where needs fields, and plain text has none: remove where, or correct format",
         )
     )
 
     format: PostsFormat | None = None
-    """JSONL (one object a line, or a list of objects), CSV (its first line names the columns), Parquet, or Text (one
-    post a line); absent: as the file's name ends (.jsonl, .csv, .parquet, .txt, each with or without .gz), else
-    JSONL."""
+    """JSONL (one object a line, or a list of objects), CSV (with a header line), Parquet, or Text (one post a line).
+    The default follows the suffix of the file name (.jsonl, .csv, .parquet, .txt, optionally with .gz), else JSONL."""
 
 
 class S3Posts(Posts):
     """Posts in a file of a bucket."""
 
     uri: S3Uri
-    """The object to read, in the bucket service that `storage` names."""
+    """Object to read, in the bucket service of `storage`."""
 
 
 class HttpsPosts(Posts):
-    """Posts in a file on the web."""
+    """Posts in a file on a web server."""
 
     uri: HttpsUri
-    """The file to read, reachable from the cluster without a password."""
+    """File to read, reachable from the cluster without a password."""
 
 
 class XApi(Model):
-    """The account's own timeline, read from the X API, which takes money for each post.
+    """The timeline of the account, read from the X API, which charges for each post.
 
-    X's developer agreement forbids using what comes from there to train some models: the operator's administrator
-    must have switched this on.
+    X's developer agreement forbids training some models on posts from the API. The operator's administrator must
+    enable this source.
     """
 
     secret_ref: LocalReference
-    """A Secret whose key bearerToken holds the bearer token of an X app."""
+    """Secret whose key bearerToken contains the bearer token of an X app."""
 
     max_posts: Annotated[int, Field(ge=100, le=3200)] = 3200
-    """The newest posts, retweets not counted; X shows no more than 3,200."""
+    """Number of newest posts to read, without retweets; X returns at most 3,200."""
 
-    budget_usd: DecimalSetting = Field(alias="budgetUSD")
-    """The most that may ever be paid for posts of this account, in dollars, at $0.005 a post. What X takes for looking
-    the account up ($0.010 each time) is not in it."""
+    budget_usd: CanonicalDecimal = Field(alias="budgetUSD")
+    """Maximum total cost of the posts of this account in US dollars, at $0.005 a post. The cost of looking up the
+    account ($0.010 each time) is not included."""
 
 
 class HubDataset(Rows):
     """Posts in a data set on the Hugging Face Hub."""
 
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$", max_length=200)]
-    """Its name, such as somebody/their-tweets."""
+    """Name of the data set, such as somebody/their-tweets."""
 
     revision: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """Branch, tag or commit; absent: the Hub's own Parquet conversion, else main."""
+    """Branch, tag or commit. Default: the Hub's Parquet conversion, else main."""
 
     split: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=64)] = "train"
-    """The split to read."""
+    """Split to read."""
 
     config: Annotated[str, Field(pattern=r"^[\w./-]+$", max_length=128)] | None = None
-    """The configuration to read: the folder that the split is in. Absent: the only one, or the one named default."""
+    """Configuration (folder of the split) to read. Default: the only configuration, or the one named default."""
 
     secret_ref: LocalReference | None = None
-    """A Secret with the key token, for one that is private or gated."""
+    """Secret with the key token, for a private or gated data set."""
 
 
 class Source(Model):
-    """One account and where its posts come from."""
+    """One account and the place where its posts are read."""
 
-    model_config = rules(_exactly_one("a source", "archive", "s3", "https", "huggingFace", "tweetModel", "xAPI"))
+    model_config = with_cel_rules(
+        _exactly_one_of("a source", "archive", "s3", "https", "huggingFace", "tweetModel", "xAPI")
+    )
 
     handle: Handle
-    """The account's handle on X, without the @."""
+    """Handle of the account on X, without the @."""
 
     weight: Annotated[int, Field(ge=1, le=100)] = 1
-    """How often its posts are read beside those of the other accounts; at equal weights each is read equally often,
-    whoever wrote more."""
+    """Relative sampling weight. With equal weights every account contributes the same number of posts to an epoch,
+    regardless of how many it has written."""
 
     archive: Archive | None = None
 
@@ -162,94 +165,98 @@ class Source(Model):
     hugging_face: HubDataset | None = None
 
     tweet_model: LocalReference | None = None
-    """The posts that another TweetModel of this namespace has cleaned, in the same storage service."""
+    """Cleaned posts of another TweetModel in this namespace, which uses the same storage service."""
 
     x_api: Annotated[XApi | None, Field(alias="xAPI")] = None
 
 
-_sorted = AfterValidator(lambda values: tuple(sorted(set(values))))  # a set: its order changes no identity
+_sorted = AfterValidator(lambda values: tuple(sorted(set(values))))  # a set: the order must not change an identity
 
 
 class Cleaning(Model):
-    """Which posts are left out, and what is taken from the texts of the others; by default as huggingtweets did."""
+    """Posts to drop, and normalization of the remaining texts. The defaults are those of huggingtweets."""
 
     drop: Annotated[
         tuple[Literal["Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"], ...],
-        Field(max_length=5, json_schema_extra=a_set),
+        Field(max_length=5, json_schema_extra=list_type_set),
         _sorted,
     ] = ("Retweets", "Short")
-    """Posts to leave out. Retweets; Replies to others; Short: fewer than three words that are no link, mention or
-    hashtag; Duplicates: the same text again; NearDuplicates: the same words again, whatever their case,
-    punctuation, mentions and emoji. The same id again is left out in any case."""
+    """Posts to drop. Retweets; Replies to others; Short: fewer than three words besides links, mentions and hashtags;
+    Duplicates: the same text again; NearDuplicates: the same words again, ignoring case, punctuation, mentions and
+    emoji. A repeated post id is always dropped."""
 
-    tidy: Annotated[
-        tuple[Literal["Entities", "Links", "Spaces"], ...], Field(max_length=3, json_schema_extra=a_set), _sorted
-    ] = ("Entities", "Links", "Spaces")
-    """What is tidied in a text. Entities: &amp; becomes &; Links are removed; Spaces: runs of spaces and line
+    normalize: Annotated[
+        tuple[Literal["Entities", "Links", "Whitespace"], ...],
+        Field(max_length=3, json_schema_extra=list_type_set),
+        _sorted,
+    ] = ("Entities", "Links", "Whitespace")
+    """Normalization of texts. Entities: &amp; becomes &; Links are removed; Whitespace: runs of spaces and line
     breaks become one space."""
 
-    never: Annotated[tuple[Handle, ...], Field(max_length=256, json_schema_extra=a_set), _sorted] = ()
-    """Accounts that must not appear: posts that mention them are left out, and so are posts of theirs that come by
-    another TweetModel."""
+    exclude_accounts: Annotated[
+        tuple[Handle, ...], Field(max_length=256, json_schema_extra=list_type_set), _sorted
+    ] = ()
+    """Accounts that must not appear: posts that mention them are dropped, and so are their own posts in the data set
+    of another TweetModel."""
 
-    forget: Annotated[
+    erase: Annotated[
         tuple[Annotated[str, Field(pattern=r"^([0-9]{1,20}|@[A-Za-z0-9_]{1,15})$", max_length=20)], ...],
-        Field(max_length=1000, json_schema_extra=a_set),
+        Field(max_length=1000, json_schema_extra=list_type_set),
         _sorted,
     ] = ()
-    """Ids of posts that were deleted since, and accounts (@handle) that are to be forgotten with all their posts: they
-    are left out and removed from what is kept, and runs that learnt from them are marked as stale. A TweetModel that
-    has taken over posts by a source `tweetModel` keeps them until it is told the same."""
+    """Ids of posts that were deleted, and accounts (@handle) whose posts must all be erased. The posts are dropped and
+    removed from storage, and runs that were trained on them are marked with containsErasedPosts. A TweetModel that
+    uses this one as a source keeps its copy of the posts until its own spec erases them."""
 
     languages: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$", max_length=3)], ...],
-        Field(max_length=16, json_schema_extra=a_set),
+        Field(max_length=16, json_schema_extra=list_type_set),
         _sorted,
     ] = ()
-    """Languages to keep, such as en, by the lang field that X gave each post; posts without one stay. Empty: all."""
+    """Languages to keep, such as en, by the lang field of a post. Posts without the field are kept. Empty: all."""
 
     @property
-    def forgotten_posts(self) -> frozenset[str]:
-        """Ids of single posts."""
-        return frozenset(name for name in self.forget if not name.startswith("@"))
+    def erased_posts(self) -> frozenset[str]:
+        """Ids of single posts to erase."""
+        return frozenset(name for name in self.erase if not name.startswith("@"))
 
     @property
-    def forgotten_accounts(self) -> frozenset[str]:
-        """Handles in lower case, since X takes them in any case."""
-        return frozenset(name[1:].lower() for name in self.forget if name.startswith("@"))
+    def erased_accounts(self) -> frozenset[str]:
+        """Handles of accounts to erase, in lower case, since X ignores the case of handles."""
+        return frozenset(name[1:].lower() for name in self.erase if name.startswith("@"))
 
 
 class HubModel(Model):
     """A causal language model on the Hugging Face Hub."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)?$", max_length=200)]
-    """The model's name, such as openai-community/gpt2."""
+    """Name of the model, such as openai-community/gpt2."""
 
     revision: Annotated[str, Field(min_length=1, max_length=200)] = "main"
     """Branch, tag or commit; a commit makes the run reproducible."""
 
     secret_ref: LocalReference | None = None
-    """A Secret with the key token, a token of the Hub: for a model that is gated or private."""
+    """Secret with the key token, a token of the Hub, for a gated or private model."""
 
 
 class S3Model(Model):
-    """A causal language model in the bucket service that `storage` names, for clusters without the Internet."""
+    """A causal language model in the bucket service of `storage`, for clusters without Internet access."""
 
     uri: S3Uri
-    """The folder that holds config.json, the safetensors weights and the tokenizer."""
+    """Folder with config.json, safetensors weights and tokenizer."""
 
 
 class ScratchModel(Model):
-    """A new, randomly initialised GPT-2 whose tokenizer is trained on the posts: needs no download."""
+    """A new, randomly initialized GPT-2 whose tokenizer is trained on the posts: needs no download."""
 
     preset: Literal["Tiny", "Small"] = "Tiny"
     """Tiny trains in about a minute on two CPU cores; Small is six times larger."""
 
 
 class BaseModelSource(Model):
-    """The model to start from; GPT-2 when absent."""
+    """The model to fine-tune; GPT-2 by default."""
 
-    model_config = rules(_exactly_one("baseModel", "hub", "s3", "scratch"))
+    model_config = with_cel_rules(_exactly_one_of("baseModel", "hub", "s3", "scratch"))
 
     hub: HubModel | None = None
 
@@ -259,154 +266,154 @@ class BaseModelSource(Model):
 
 
 class EarlyStopping(Model):
-    """Scores the held-out posts after each epoch, stops when they are predicted no better, and keeps the best weights.
+    """Evaluates the held-out posts after each epoch, stops without improvement, and keeps the best weights.
 
-    The learning rate falls as if all epochs were read.
+    The learning rate schedule is the one for all epochs.
     """
 
     patience: Annotated[int, Field(ge=1, le=100)] = 1
-    """Stops after so many epochs in a row that did not lower the held-out loss."""
+    """Number of consecutive epochs without a lower held-out loss before training stops."""
 
 
 class Training(Model):
-    """How the model is fine-tuned."""
+    """Settings of the fine-tuning."""
 
-    model_config = rules(
-        rule(
-            "self.batchSize % self.gradientAccumulation == 0",
-            "training.batchSize must be a multiple of training.gradientAccumulation: change one of them",
+    model_config = with_cel_rules(
+        cel_rule(
+            "self.globalBatchSize % self.gradientAccumulationSteps == 0",
+            "training.globalBatchSize must be a multiple of training.gradientAccumulationSteps: change one of them",
         )
     )
 
     method: Literal["Full", "LoRA"] = "Full"
-    """Full trains all weights; LoRA trains small matrices beside them, which takes a fraction of the GPU's memory
-    and wants about ten times the learning rate. The finished model is whole in either case."""
+    """Full trains all weights. LoRA trains low-rank adapters, which takes a fraction of the GPU memory and needs about
+    ten times the learning rate; the finished model contains the merged adapters."""
 
     lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
-    """Rank of LoRA's matrices; a higher one learns more and takes more memory."""
+    """Rank of the LoRA matrices; a higher rank has more capacity and takes more memory."""
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 4
-    """How often every post is read, each time in another order."""
+    """Number of passes over the posts, each in another order."""
 
-    learning_rate: DecimalSetting = "1.372e-4"
-    """Peak learning rate of AdamW; it falls to zero along a cosine."""
+    learning_rate: CanonicalDecimal = "1.372e-4"
+    """Peak learning rate of AdamW, which decays to zero along a cosine."""
 
     block_size: Annotated[int, Field(ge=32, le=8192)] = 1024
     """Tokens in a training block; posts are packed into blocks with <|endoftext|> between them."""
 
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Blocks in one optimizer step."""
+    global_batch_size: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Blocks in one optimizer step, over all GPUs and gradient accumulation steps."""
 
-    gradient_accumulation: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Parts in which a step's blocks are read, one after the other: more parts take less memory."""
+    gradient_accumulation_steps: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Number of micro-batches in one optimizer step. Higher values use less memory. Must divide globalBatchSize."""
 
     gradient_checkpointing: bool = False
-    """Computes activations again instead of keeping them: less memory for a third more time."""
+    """Recomputes activations in the backward pass: less memory for about a third more time."""
 
     precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
-    """Precision of the arithmetic in training and in drawing samples; the model's weights stay Float32.
-    Auto takes BFloat16 where the device computes in it."""
+    """Precision of the computation in training and sampling; the weights stay Float32. Auto selects BFloat16 where the
+    device supports it."""
 
     early_stopping: EarlyStopping | None = None
 
     warm_start: bool = False
-    """Starts from the present model instead of the base, where both come from the same base."""
+    """Starts a new run from the current model instead of the base model, if both have the same base model."""
 
-    checkpoint_seconds: Annotated[int, Field(ge=5, le=86400)] = 60
-    """A checkpoint goes to storage this often, and when the pod is asked to stop."""
+    checkpoint_interval_seconds: Annotated[int, Field(ge=5, le=86400)] = 60
+    """Seconds between checkpoints. A checkpoint is also written when the pod is asked to terminate."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
-    """Seeds the split, the order of posts, initial weights, dropout and the samples."""
+    """Seed of the split, the order of posts, initial weights, dropout and samples."""
 
 
 class Generation(Model):
-    """How sample tweets are drawn from the finished model."""
+    """Sampling of tweets from the finished model. A change draws new samples and trains nothing."""
 
-    samples: Annotated[int, Field(ge=1, le=100)] = 10
-    """How many samples to draw for each prompt; the best ten come back in the status."""
+    samples_per_prompt: Annotated[int, Field(ge=1, le=100)] = 10
+    """Number of samples for each prompt; the status shows the best ten of all."""
 
     prompts: Annotated[
         tuple[Annotated[str, Field(max_length=280)], ...],
-        Field(min_length=1, max_length=10, json_schema_extra=atomic),
+        Field(min_length=1, max_length=10, json_schema_extra=list_type_atomic),
     ] = ("", "I think that", "I like", "I don't like", "I want", "My dream is")
-    """What each sample begins with; an empty prompt leaves the model free, the others are huggingtweets'."""
+    """Beginnings of the samples. An empty prompt gives unconditional samples; the others are those of huggingtweets."""
 
     blocked_words: Annotated[
         tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=64)], ...],
-        Field(max_length=100, json_schema_extra=atomic),
+        Field(max_length=100, json_schema_extra=list_type_atomic),
     ] = ()
-    """Samples that say one of these words, whole and whatever its case, are dropped."""
+    """Samples that contain one of these words, as a whole word and in any case, are dropped."""
 
-    temperature: DecimalSetting = "1"
-    """Higher is more surprising."""
+    temperature: CanonicalDecimal = "1"
+    """Sampling temperature; higher values give more varied text."""
 
-    top_p: DecimalSetting = "0.95"
-    """Draws only from the most probable tokens that together have this probability."""
+    top_p: CanonicalDecimal = "0.95"
+    """Nucleus sampling: draws from the most probable tokens whose probabilities add up to this value."""
 
-    max_tokens: Annotated[int, Field(ge=8, le=512)] = 160
-    """Most tokens to draw for a sample, after its prompt."""
+    max_new_tokens: Annotated[int, Field(ge=8, le=512)] = 160
+    """Maximum number of tokens to generate for a sample, after its prompt."""
 
 
 class HubRepository(Model):
     """A model repository on the Hugging Face Hub."""
 
     repo: Annotated[str, Field(pattern=r"^([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$", max_length=193)] | None = None
-    """Its name, with or without owner; made of the sorted handles when absent, and the token's owner's. The model's
-    files replace all that it holds."""
+    """Name of the repository, optionally with its owner. The default consists of the sorted handles, below the owner
+    of the token. The files of the model replace all files of the repository."""
 
     private: bool = True
-    """Whether a new repository is private; an existing one stays as it is."""
+    """True creates a new repository as private; an existing repository is not changed."""
 
     secret_ref: LocalReference
-    """A Secret with the key token: a token of the Hub with the right to write."""
+    """Secret with the key token, a token of the Hub with write permission."""
 
 
-class PublishWhen(Model):
-    """What a model must reach to be published; what is left out does not matter. The message says why one is not."""
+class PublishCriteria(Model):
+    """Limits that a model must keep to be published. The status message names a limit that it exceeds."""
 
-    perplexity_below: DecimalSetting | None = None
-    """Its perplexity on held-out posts must be lower than this."""
+    max_perplexity: CanonicalDecimal | None = None
+    """Maximum perplexity on held-out posts."""
 
-    loss_below: DecimalSetting | None = None
-    """Its loss on held-out posts, in nats a token, must be lower than this."""
+    max_loss: CanonicalDecimal | None = None
+    """Maximum loss on held-out posts, in nats per token."""
 
-    bits_per_byte_below: DecimalSetting | None = None
-    """Its bits per byte of held-out posts must be lower than this, whatever the base model's tokenizer."""
+    max_bits_per_byte: CanonicalDecimal | None = None
+    """Maximum bits per byte of held-out posts, comparable between tokenizers."""
 
-    max_copy_share: DecimalSetting | None = None
-    """At most this share of its samples may repeat a training post, "0.1" for a tenth."""
+    max_memorized_fraction: CanonicalDecimal | None = None
+    """Maximum fraction of samples that repeat a training post, such as "0.1"."""
 
 
 class Publish(Model):
-    """Where a finished model goes besides storage. Changing it publishes again and trains nothing."""
+    """Publication of the finished model outside storage. A change publishes again and trains nothing."""
 
     hugging_face: HubRepository
 
-    when: PublishWhen | None = None
+    criteria: PublishCriteria | None = None
 
 
 class Storage(Model):
-    """Where data sets, checkpoints and models lie: any service that speaks S3.
+    """S3-compatible storage of data sets, checkpoints and models.
 
-    A TweetModel needs it unless the administrator has set a default.
+    A TweetModel needs storage unless the administrator has set a default.
     """
 
-    model_config = rules(
-        rule("self.uri == oldSelf.uri", "storage.uri can't change while runs lie there: make another TweetModel")
+    model_config = with_cel_rules(
+        cel_rule("self.uri == oldSelf.uri", "storage.uri can't change while runs lie there: create another TweetModel")
     )
 
     uri: Annotated[S3Uri, Field(max_length=640)]
     """Bucket and prefix, such as s3://my-bucket/tweetmodels."""
 
-    endpoint: Address | None = None
-    """Address of the service; absent for AWS."""
+    endpoint: ServiceUrl | None = None
+    """URL of the service; AWS by default."""
 
     region: Annotated[str, Field(min_length=1, max_length=64)] = "us-east-1"
     """Region of the bucket."""
 
     secret_ref: LocalReference | None = None
-    """A Secret with the keys accessKeyID and secretAccessKey; absent where the
-    ServiceAccount `default` of the namespace has access."""
+    """Secret with the keys accessKeyID and secretAccessKey. Not needed if the ServiceAccount `default` of the
+    namespace has access to the bucket."""
 
 
 Quantities = Annotated[
@@ -416,19 +423,19 @@ Quantities = Annotated[
 
 
 class Resources(Model):
-    """CPU and memory of the training pod, as in a container; the chart's `train.resources` when absent."""
+    """CPU and memory of the training pod, as in a container; default: `train.resources` of the chart."""
 
     requests: Quantities | None = None
-    """What is set aside for the pod: it is placed only where that much is free."""
+    """Resources reserved for the pod."""
 
     limits: Quantities | None = None
-    """The most that the pod may use."""
+    """Maximum resources of the pod."""
 
 
 class Schedule(Model):
-    """When to look at the sources again, with the meaning that CronJob gives these fields.
+    """Times at which the sources are collected again. The fields mean the same as in a CronJob.
 
-    A new model becomes the present one if it predicts better.
+    A new model becomes the current model if its held-out loss is lower.
     """
 
     cron: Annotated[
@@ -439,18 +446,18 @@ class Schedule(Model):
     @yearly."""
 
     time_zone: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", max_length=64)] = "Etc/UTC"
-    """Name of the time zone that `cron` is meant in, such as Europe/Berlin."""
+    """Time zone of `cron`, such as Europe/Berlin."""
 
     concurrency_policy: Literal["Forbid", "Replace"] = "Forbid"
-    """Whether a due time waits until the run under way has ended, or replaces it. CronJob's Allow is not there: a
-    TweetModel has one data set and one present model, so two runs at once would only be in each other's way."""
+    """Forbid delays a due time until the active run has ended; Replace cancels the active run. CronJob's Allow does
+    not exist: a TweetModel has one data set and one current model."""
 
     starting_deadline_seconds: Annotated[int, Field(ge=0)] | None = None
-    """A due time that was missed by more than this is passed over. The clock is read in whole seconds: with less than
-    ten, a busy operator may pass over what it should have taken."""
+    """A due time that is late by more seconds than this is skipped. Values below ten may skip due times while the
+    operator is busy."""
 
     min_new_posts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """Trains again only when so many posts, by their texts, are new since a model was trained last."""
+    """Minimum number of new distinct posts before a scheduled run trains again."""
 
 
 Gpus = Annotated[int, Field(ge=0, le=8)]
@@ -459,36 +466,39 @@ QueueName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", ma
 
 
 class TweetModelSpec(Model):
-    """Whose tweets, which model to start from, how to train it, where results go."""
+    """Sources of posts, base model, training, samples, and storage of the results."""
 
-    model_config = rules(
-        rule(
+    model_config = with_cel_rules(
+        cel_rule(
             "!has(oldSelf.storage) || has(self.storage)",
-            "storage can't be taken away while runs lie there: make another TweetModel",
+            "storage can't be removed while runs lie there: create another TweetModel",
         ),
-        rule(
+        cel_rule(
             "!has(self.gpus) || self.gpus < 2 || "
-            "self.training.batchSize % (self.gpus * self.training.gradientAccumulation) == 0",
-            "gpus share the blocks of a step: training.batchSize must be a multiple of gpus times "
-            "training.gradientAccumulation",
+            "self.training.globalBatchSize % (self.gpus * self.training.gradientAccumulationSteps) == 0",
+            "gpus share the blocks of an optimizer step: training.globalBatchSize must be a multiple of gpus times "
+            "training.gradientAccumulationSteps",
         ),
-        rule(
-            "!self.sources.exists(s, self.cleaning.forget.exists(f, f.lowerAscii() == '@' + s.handle.lowerAscii()))",
-            "cleaning.forget names the account of a source: remove that source, and if it is the only one delete the "
+        cel_rule(
+            "!self.sources.exists(s, self.cleaning.erase.exists(e, e.lowerAscii() == '@' + s.handle.lowerAscii()))",
+            "cleaning.erase names the account of a source: remove that source, and if it is the only one delete the "
             "TweetModel with deletionPolicy Delete",
         ),
-        rule(
-            "!self.sources.exists(s, self.cleaning.never.exists(n, n.lowerAscii() == s.handle.lowerAscii()))",
-            "cleaning.never names the account of a source, whose posts would all be left out: remove one of the two",
+        cel_rule(
+            "!self.sources.exists(s, self.cleaning.excludeAccounts.exists(e, e.lowerAscii() == s.handle.lowerAscii()))",
+            "cleaning.excludeAccounts names the account of a source, all of whose posts would be dropped: remove one "
+            "of the two",
         ),
-        rule(
+        cel_rule(
             "self.sources.all(s, self.sources.exists_one(other, other.handle.lowerAscii() == s.handle.lowerAscii()))",
-            "sources name an account twice, since handles are the same in upper and lower case: keep one of the two",
+            "sources name an account twice, since handles ignore case: keep one of the two",
         ),
     )
 
-    sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=16, json_schema_extra=map_list("handle"))]
-    """The accounts to learn from; several make one voice out of them."""
+    sources: Annotated[
+        tuple[Source, ...], Field(min_length=1, max_length=16, json_schema_extra=list_type_map("handle"))
+    ]
+    """Accounts to train on; the model learns one style from all of them."""
 
     cleaning: Cleaning = Cleaning()
 
@@ -505,28 +515,30 @@ class TweetModelSpec(Model):
     storage: Storage
 
     gpus: Gpus = 1
-    """GPUs of the training pod, which share the blocks of each step: they are the same whatever the number of GPUs.
-    0 trains on the CPU; 1 when absent. Collecting and cleaning never hold one."""
+    """GPUs of the training pod. The blocks of an optimizer step are distributed over the GPUs and do not depend on
+    their number. 0 trains on the CPU; default 1. Collecting never uses a GPU."""
 
     resources: Resources | None = None
 
     pod_template: PodTemplate | None = None
 
     queue_name: QueueName | None = None
-    """The LocalQueue of Kueue that the training Job waits in until there is room."""
+    """LocalQueue of Kueue that admits the training Job."""
 
     schedule: Schedule | None = None
 
     pinned_run: Identifier | None = None
-    """The id of one of status.runs, whose model is to be the present one; nothing is collected and trained then."""
+    """Id of a run in status.runs whose model becomes the current model. While a run is pinned, nothing is collected
+    and trained."""
 
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
-    """What becomes of data sets, checkpoints and models in the bucket when the TweetModel is deleted."""
+    """Retain keeps data sets, checkpoints and models in the bucket when the TweetModel is deleted; Delete deletes
+    them."""
 
     suspend: bool = False
-    """True stops the run after a checkpoint; false goes on from there."""
+    """True writes a checkpoint and stops the run; false resumes from the checkpoint."""
 
     @property
     def weights(self) -> dict[str, int]:
-        """The weight of each account, by handle."""
+        """Sampling weights of the accounts, by handle."""
         return {source.handle: source.weight for source in self.sources}

@@ -1,19 +1,19 @@
-"""What a user reads: conditions as kstatus reads them, and what a run has produced so far.
+"""The status of a TweetModel: conditions in the convention of kstatus, and the results so far.
 
-`Ready` is the one to wait for. `Reconciling` and `Stalled` follow sigs.k8s.io/cli-utils kstatus, so
-that Flux and Helm understand a TweetModel. The stage conditions tell how far it got.
+Clients wait for `Ready`. `Reconciling` and `Stalled` follow sigs.k8s.io/cli-utils kstatus, so Flux and Helm understand
+a TweetModel. `DataReady` and `Trained` show the progress through the steps.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri, Text, Time, map_list
+from tweetmodel_api.fields import Decimal, Identifier, Message, Model, S3Uri, Time, list_type_map
 
-MOST_RUNS = 10
-MOST_RETRY = 64
-MOST_SAMPLES = 10
-MOST_SAMPLE = 1024
+MAX_RUNS = 10
+MAX_RETRY_LENGTH = 64
+MAX_SAMPLES = 10
+MAX_SAMPLE_LENGTH = 1024
 
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "DataReady", "Trained"]
 
@@ -22,26 +22,26 @@ class Condition(Model):
     """metav1.Condition."""
 
     type: ConditionType
-    """What the condition is about."""
+    """Type of the condition."""
 
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """Status of the condition."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)]
-    """One word for programs."""
+    """Reason in one word, for programs."""
 
-    message: Text
-    """One sentence for people."""
+    message: Message
+    """Message for people."""
 
     last_transition_time: Time
-    """When the status last changed."""
+    """Time of the last change of the status."""
 
     observed_generation: Annotated[int, Field(ge=0)]
-    """The generation of the spec that this speaks of."""
+    """Generation of the spec that the condition refers to."""
 
 
 class Dataset(Model):
-    """The cleaned posts of a run, and how many got there."""
+    """The cleaned posts of a collection, with counts."""
 
     digest: Identifier
     """SHA-256 over the training and held-out posts."""
@@ -50,63 +50,63 @@ class Dataset(Model):
     """Folder with train.jsonl, eval.jsonl and dataset.json."""
 
     downloaded: Annotated[int, Field(ge=0)]
-    """Posts found in the sources."""
+    """Posts read from the sources."""
 
-    retweets: Annotated[int, Field(ge=0)]
-    """Of these, retweets, which are left out."""
+    retweets_dropped: Annotated[int, Field(ge=0)]
+    """Retweets dropped from these."""
 
-    short: Annotated[int, Field(ge=0)]
-    """Of these, posts with fewer than three plain words, which are left out."""
+    short_dropped: Annotated[int, Field(ge=0)]
+    """Posts dropped because they have fewer than three plain words."""
 
-    other: Annotated[int, Field(ge=0)] = 0
-    """All others that are left out: replies, duplicates, posts in other languages, forgotten or barred ones."""
+    other_dropped: Annotated[int, Field(ge=0)] = 0
+    """Posts dropped for other reasons: replies, duplicates, other languages, erased posts, excluded accounts."""
 
     kept: Annotated[int, Field(ge=0)]
-    """Posts that the model learns from or is tested on."""
+    """Posts used for training or evaluation."""
 
     characters: Annotated[int, Field(ge=0)]
     """Characters in the kept posts."""
 
     held_out: Annotated[int, Field(ge=0)]
-    """Kept posts that are set apart to test the model."""
+    """Kept posts that are reserved for evaluation."""
 
-    new: Annotated[int, Field(ge=0)] | None = None
-    """Texts that the last trained model's data set does not have; absent where nothing was compared."""
+    new_posts: Annotated[int, Field(ge=0)] | None = None
+    """Distinct texts that are not in the data set of the last trained model; absent without such a data set."""
 
-    forgot_in: Annotated[tuple[Identifier, ...], Field(max_length=MOST_RUNS)] = ()
-    """Data sets of status.runs that held posts of spec.cleaning.forget, and were deleted."""
+    erased_from: Annotated[tuple[Identifier, ...], Field(max_length=MAX_RUNS)] = ()
+    """Data sets of status.runs that contained posts of spec.cleaning.erase and were deleted."""
 
 
 class Evaluation(Model):
-    """How well the model predicts held-out posts: mean cross-entropy in nats a token, and its exponential."""
+    """Evaluation on held-out posts: mean cross-entropy in nats per token, and its exponential."""
 
     loss_before: Decimal
-    """Loss of the model that it started from."""
+    """Loss before training."""
 
     loss: Decimal
     """Loss after training."""
 
     perplexity_before: Decimal
-    """Perplexity of the model that it started from."""
+    """Perplexity before training."""
 
     perplexity: Decimal
     """Perplexity after training."""
 
     bits_per_byte: Decimal
-    """Bits for one byte of the held-out posts, after training: comparable between tokenizers."""
+    """Bits per byte of the held-out posts after training, comparable between tokenizers."""
 
-    copy_share: Decimal | None = None
-    """Share of the samples that repeat a training post, as a whole or in eight words in a row."""
+    memorized_fraction: Decimal | None = None
+    """Fraction of the samples that repeat a training post, as a whole or in eight consecutive words."""
 
 
 class Publication(Model):
-    """What came of spec.publish; absent where it asks for nothing."""
+    """Result of spec.publish; absent without spec.publish."""
 
-    asked: Identifier
-    """Hash of the spec.publish that this answers."""
+    spec_hash: Identifier
+    """Hash of the spec.publish that this result belongs to."""
 
     url: Annotated[str, Field(max_length=512)] | None = None
-    """Where the model is; absent where it did not reach what spec.publish.when asks."""
+    """URL of the published model; absent if the model did not meet spec.publish.criteria."""
 
 
 class TrainedModel(Model):
@@ -116,24 +116,24 @@ class TrainedModel(Model):
     """Folder that transformers loads: config, safetensors weights and tokenizer."""
 
     digest: Identifier
-    """SHA-256 of the folder's manifest."""
+    """SHA-256 of the manifest of the folder."""
 
     evaluation: Evaluation
 
     steps: Annotated[int, Field(ge=0)]
-    """Optimizer steps in all."""
+    """Number of optimizer steps."""
 
     resumed_from_step: Annotated[int, Field(ge=0)] | None = None
-    """The checkpoint that the last attempt went on from; absent when it began at zero."""
+    """Optimizer step of the checkpoint that the last attempt resumed from; absent if it started from zero."""
 
     page: S3Uri | None = None
-    """The model's page: one HTML file with samples, evaluation and data, which needs nothing from outside."""
+    """Web page of the model: one HTML file with samples, evaluation and data, without external resources."""
 
     publication: Publication | None = None
 
 
 class Metric(Model):
-    """One number of a running stage."""
+    """A metric of the active step."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     """Name, such as loss."""
@@ -143,186 +143,187 @@ class Metric(Model):
 
 
 class Progress(Model):
-    """How far the present stage is: the fields of Kubeflow Trainer's trainerStatus."""
+    """Progress of the active step: the fields of Kubeflow Trainer's trainerStatus."""
 
     progress_percentage: Annotated[int, Field(ge=0, le=100)] | None = None
-    """Share of the stage that is done."""
+    """Completed percentage of the step."""
 
     estimated_remaining_seconds: Annotated[int, Field(ge=0)] | None = None
-    """Seconds the stage will still take."""
+    """Estimated seconds until the end of the step."""
 
     metrics: Annotated[tuple[Metric, ...], Field(max_length=32)] = ()
-    """Latest numbers of the stage."""
+    """Latest metrics of the step."""
 
     last_updated_time: Time | None = None
-    """When the operator heard it."""
+    """Time at which the operator received the progress."""
 
 
 class Attempt(Model):
-    """One Job: a stage is attempted anew when its Job is lost or its pod template must change."""
+    """A Job of a step. A step gets another attempt when its Job is lost or its pod template changes."""
 
-    stage: Literal["collect", "train", "purge"]
-    """What the Job does."""
+    step: Literal["collect", "train", "purge"]
+    """Step of the Job."""
 
     id: Identifier
-    """The collection or run it works for."""
+    """Collection or run of the Job."""
 
     number: Annotated[int, Field(ge=1)]
-    """First, second … attempt at this stage of this collection or run."""
+    """Number of the attempt, from 1, for this step of this collection or run."""
 
-    inputs: Identifier
-    """Hash of what the pod template takes from the spec."""
+    pod_template_hash: Identifier
+    """Hash of the fields of the spec that determine the pod template."""
 
     job: Annotated[str, Field(max_length=63)]
-    """The Job's name."""
+    """Name of the Job."""
 
     outcome: Literal["Active", "Succeeded", "Failed"]
-    """How it ended; a failed attempt is repeated only when its inputs change."""
+    """Outcome of the Job; a failed attempt is repeated only if its pod template changes or on request."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)] | None = None
-    """Why it failed, in one word; absent where it has not."""
+    """Reason of the failure in one word; absent without a failure."""
 
-    message: Text | None = None
-    """Why it failed, in one sentence."""
+    message: Message | None = None
+    """Message about the failure."""
 
 
-class Start(Model):
-    """A model that a run starts from instead of the base."""
+class ModelReference(Model):
+    """A model in storage."""
 
     uri: S3Uri
-    """Its folder."""
+    """Folder of the model."""
 
     digest: Identifier
-    """SHA-256 of the folder's manifest."""
+    """SHA-256 of the manifest of the folder."""
 
 
 class Run(Model):
-    """One training run: a pure function of what the spec says of the model and of the data set."""
+    """One training run: a pure function of the data set and the fields of the spec that determine the model."""
 
     id: Identifier
-    """Names the run's folder in storage."""
+    """Identity of the run, and name of its folder in storage."""
 
     dataset_digest: Identifier
-    """The data set it trains on."""
+    """Digest of the data set of the run."""
 
     posts: Annotated[int, Field(ge=0)] = 0
-    """Posts kept in it."""
+    """Number of kept posts in the data set."""
 
-    sources: Identifier | None = None
-    """Hash of what was collected, whenever that was: only runs of the same sources are compared."""
+    collection_hash: Identifier | None = None
+    """Hash of sources and cleaning, regardless of the time of collection: only runs with equal hashes are compared."""
 
-    base: Identifier | None = None
-    """Hash of the base model, by which a warm start is told from one across bases."""
+    base_model_hash: Identifier | None = None
+    """Hash of the base model: a warm start needs a model with an equal hash."""
 
-    start: Start | None = None
-    """The model it started from; absent where that is the base."""
+    initial_model: ModelReference | None = None
+    """Model that a warm start began from; absent if the run began from the base model."""
 
-    outcome: Literal["Active", "Succeeded", "Failed", "Superseded", "Outdone"]
-    """How it ended. A run that a later spec overtook is Superseded, and its checkpoints stay; one whose model is no
-    better than the one before it is Outdone."""
+    outcome: Literal["Active", "Succeeded", "Failed", "Superseded", "NotImproved"]
+    """Outcome of the run. Superseded: a later spec replaced the active run, and its checkpoints stay in storage.
+    NotImproved: the model is no better than the one before it, which stays the current model."""
 
-    stale: bool = False
-    """Whether it learnt from a post that was forgotten since."""
+    contains_erased_posts: bool = False
+    """True if the run was trained on a post that was erased later."""
 
     start_time: Time
-    """When its first Job was made."""
+    """Time at which the first Job of the run was created."""
 
     completion_time: Time | None = None
-    """When its end was seen."""
+    """Time at which the operator observed the end of the run."""
 
     failure: Attempt | None = None
-    """Its last attempt, where that failed."""
+    """Last attempt of the run, if it failed."""
 
     evaluation: Evaluation | None = None
 
     model_uri: S3Uri | None = None
-    """The model it made, which a run that Failed can have too: the Hub may refuse one that is done."""
+    """Folder of the model. A Failed run can have a model too, if only the publication failed."""
 
 
 class ScheduleStatus(Model):
-    """Where spec.schedule stands."""
+    """Status of spec.schedule."""
 
     last_time: Time | None = None
-    """The due time that the present data set is for."""
+    """Due time of the present data set."""
 
     next_time: Time | None = None
-    """When the sources are looked at next; in the past while something holds that up."""
+    """Next due time; in the past while the due time is delayed."""
 
 
 class Summary(Model):
-    """The columns of `kubectl get`, as text."""
+    """Columns of `kubectl get`, as text."""
 
     handles: Annotated[str, Field(max_length=300)]
-    """The accounts."""
+    """Accounts."""
 
     progress: Annotated[str, Field(max_length=16)] | None = None
-    """Share of the present stage that is done."""
+    """Completed percentage of the active step."""
 
     eta: Annotated[str, Field(max_length=16)] | None = None
-    """Time the present stage will still take."""
+    """Estimated time until the end of the active step."""
 
     loss: Annotated[str, Field(max_length=32)] | None = None
-    """Training loss while training, then the loss on held-out posts."""
+    """Training loss while training, then loss on held-out posts."""
 
     perplexity: Annotated[str, Field(max_length=32)] | None = None
     """Perplexity on held-out posts."""
 
     tweets: Annotated[int, Field(ge=0)] | None = None
-    """Posts kept."""
+    """Kept posts."""
 
 
-UNSEEN = -1
-"""The observedGeneration by which kstatus tells a TweetModel that no operator has seen from one that is ready."""
+NOT_OBSERVED = -1
+"""observedGeneration of a new TweetModel. kstatus then reports InProgress until an operator has observed the object."""
 
 
 class TweetModelStatus(Model):
-    """How far the model of this spec is and what there is to use."""
+    """Progress and results of a TweetModel."""
 
-    observed_generation: Annotated[int, Field(ge=UNSEEN)]
-    """The generation of the spec that this speaks of; -1 until an operator has seen it."""
+    observed_generation: Annotated[int, Field(ge=NOT_OBSERVED)]
+    """Generation of the spec that the status refers to; -1 until an operator has observed the TweetModel."""
 
     conditions: Annotated[
         tuple[Condition, ...],
-        Field(max_length=16, json_schema_extra=map_list("type")),
+        Field(max_length=16, json_schema_extra=list_type_map("type")),
     ] = ()
     """Ready, Reconciling, Stalled, DataReady, Trained."""
 
     summary: Summary | None = None
 
-    retry: Annotated[str, Field(max_length=MOST_RETRY)] | None = None
-    """The annotation tweetmodel.dev/retry as it was followed last: taking it away changes nothing."""
+    observed_retry: Annotated[str, Field(max_length=MAX_RETRY_LENGTH)] | None = None
+    """Last handled value of the annotation tweetmodel.dev/retry. Removing the annotation changes nothing."""
 
     collection: Identifier | None = None
-    """What was collected: a hash of the sources, cleaning, split's seed, storage, due time and retry that `dataset` is
-    made by."""
+    """Identity of the present data set: a hash of sources, cleaning, split seed, storage, due time and retry."""
 
     dataset: Dataset | None = None
-    """The data set of the present spec."""
+    """Data set of the present spec."""
 
     run: Identifier | None = None
-    """The run of the present spec."""
+    """Run of the present spec; `model` may still be the model of an earlier run."""
 
     attempt: Attempt | None = None
-    """The last Job made for the present spec; a Job that vanishes later is told by it from one never made."""
+    """Last Job created for the present spec. The record distinguishes a deleted Job from one that never existed."""
 
     progress: Progress | None = None
 
     model: TrainedModel | None = None
-    """The model of the present spec, or the last one while a new run is under way."""
+    """Current model: the model of the present spec, or the previous model during a new run."""
 
-    samples: Annotated[tuple[Annotated[str, Field(max_length=MOST_SAMPLE)], ...], Field(max_length=MOST_SAMPLES)] = ()
-    """Tweets that `model` wrote."""
+    samples: Annotated[
+        tuple[Annotated[str, Field(max_length=MAX_SAMPLE_LENGTH)], ...], Field(max_length=MAX_SAMPLES)
+    ] = ()
+    """Tweets generated by `model`."""
 
     schedule: ScheduleStatus | None = None
 
-    runs: Annotated[tuple[Run, ...], Field(max_length=MOST_RUNS, json_schema_extra=map_list("id"))] = ()
-    """The last ten runs, newest first; the present model's is always among them."""
+    runs: Annotated[tuple[Run, ...], Field(max_length=MAX_RUNS, json_schema_extra=list_type_map("id"))] = ()
+    """The last ten runs, newest first; always includes the run of the current model."""
 
     def condition(self, kind: ConditionType) -> Condition | None:
-        """The condition of a type, where it has been written."""
+        """Return the condition of a type, or None if it was never written."""
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
-    def holds(self, kind: ConditionType) -> bool:
-        """Whether the condition of a type is true."""
+    def is_true(self, kind: ConditionType) -> bool:
+        """Return whether the condition of a type has the status True."""
         condition = self.condition(kind)
         return condition is not None and condition.status == "True"

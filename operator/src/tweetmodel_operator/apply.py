@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from tweetmodel_api import API_VERSION, GROUP, KIND
-from tweetmodel_api.plan import short_hash
+from tweetmodel_api.identities import short_hash
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import manifests, metrics, names
@@ -125,8 +125,8 @@ async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus, se
     old, ready = before.condition("Ready") if before else None, status.condition("Ready")
     assert ready
     same = old is not None and (old.reason, old.observed_generation) == (ready.reason, ready.observed_generation)
-    stalled = status.holds("Stalled")
-    if same and not (stalled and before and not before.holds("Stalled")):
+    stalled = status.is_true("Stalled")
+    if same and not (stalled and before and not before.is_true("Stalled")):
         return
     if not same:
         metrics.TRANSITIONS.labels(ready.reason).inc()

@@ -1,4 +1,4 @@
-"""Start-up. kopf watches, reconnects and shuts down; its event handlers only wake a key.
+"""ModelReference-up. kopf watches, reconnects and shuts down; its event handlers only wake a key.
 
 Event handlers, because kopf's create and update handlers write an annotation to every object, and a queue
 of our own, because kopf never retries event handlers.

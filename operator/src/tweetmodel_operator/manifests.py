@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tweetmodel_api import API_VERSION, KIND, credentials
-from tweetmodel_api.credentials import Credential, Mounted
+from tweetmodel_api.credentials import Credential, SecretKeys
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
@@ -40,7 +40,7 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
         progress_ca: certificate, PEM, by which pods know the progress server; empty: no live progress.
     """
     plan, chosen = request.plan, request.plan.spec.pod_template or PodTemplate()
-    purge = plan.stage == "purge"
+    purge = plan.step == "purge"
     queue = {names.QUEUE: plan.spec.queue_name} if _trains(plan) and plan.spec.queue_name else {}
     return {
         "apiVersion": "batch/v1",
@@ -49,7 +49,7 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
             "name": request.name,
             "namespace": plan.namespace,
             "labels": _labels(request, chosen) | queue,
-            "annotations": (chosen.annotations or {}) | {names.INPUTS: request.inputs},
+            "annotations": (chosen.annotations or {}) | {names.POD_TEMPLATE_HASH: request.inputs},
             # A purge without: whoever deletes the TweetModel in the foreground would delete its Jobs first.
             **({} if purge else {"ownerReferences": [_owner(request)]}),
         },
@@ -68,12 +68,12 @@ def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonO
 
 def _labels(request: JobRequest, chosen: PodTemplate) -> dict[str, str]:
     """Of a Job and its pods."""
-    ours = names.job_labels(request.plan.name, request.plan.stage, request.id, request.attempt)
+    ours = names.job_labels(request.plan.name, request.plan.step, request.id, request.attempt)
     return (chosen.labels or {}) | ours
 
 
 def _trains(plan: Plan) -> bool:
-    return plan.stage == "train" and not plan.repeat
+    return plan.step == "train" and not plan.report_only
 
 
 def _shares_memory(plan: Plan) -> bool:
@@ -82,7 +82,7 @@ def _shares_memory(plan: Plan) -> bool:
 
 
 def _fetches_base(plan: Plan) -> bool:
-    return _trains(plan) and plan.start is None and plan.spec.base_model.scratch is None
+    return _trains(plan) and plan.initial_model is None and plan.spec.base_model.scratch is None
 
 
 def _cache_claim(plan: Plan) -> str | None:
@@ -132,8 +132,10 @@ def pod_failure_policy() -> JsonObject:
 
 def _told(plan: Plan, settings: Settings) -> Plan:
     """What a pod is told: all but podTemplate, whose annotations would count twice against the 256 KiB for all."""
-    barred = settings.barred if plan.stage == "collect" else ()
-    return plan.model_copy(update={"never": barred, "spec": plan.spec.model_copy(update={"pod_template": None})})
+    barred = settings.barred if plan.step == "collect" else ()
+    return plan.model_copy(
+        update={"excluded_accounts": barred, "spec": plan.spec.model_copy(update={"pod_template": None})}
+    )
 
 
 def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, progress_ca: str) -> JsonObject:
@@ -141,7 +143,7 @@ def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, 
     live = bool(settings.progress_url and progress_ca)
     annotations = {
         **(chosen.annotations or {}),
-        names.PLAN: json.dumps(_told(plan, settings).wire(), ensure_ascii=False, separators=(",", ":")),
+        names.PLAN: json.dumps(_told(plan, settings).to_json_object(), ensure_ascii=False, separators=(",", ":")),
     }
     if live:
         annotations[names.PROGRESS_CA] = progress_ca
@@ -187,7 +189,7 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
         "image": (plan.spec.pod_template and plan.spec.pod_template.image) or settings.trainer_image,
         "imagePullPolicy": settings.trainer_image_pull_policy,
         "args": [
-            *(plan.stage, "--plan", "/plan/plan.json", "--workdir", "/work"),
+            *(plan.step, "--plan", "/plan/plan.json", "--workdir", "/work"),
             *(("--cache", CACHE) if _cache_claim(plan) else ()),
         ],
         "env": _environment(request, settings, live),
@@ -222,18 +224,18 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     return env
 
 
-def _credentials(plan: Plan) -> Mounted:
+def _credentials(plan: Plan) -> SecretKeys:
     """What a pod may read and write with: no key but those it needs."""
     spec = plan.spec
     if spec.storage.secret_ref:
         yield from ((credential, spec.storage.secret_ref.name) for credential in credentials.STORAGE)
-    if plan.stage == "train" and spec.publish:
+    if plan.step == "train" and spec.publish:
         yield credentials.PUBLISH, spec.publish.hugging_face.secret_ref.name
     if _fetches_base(plan) and spec.base_model.hub and spec.base_model.hub.secret_ref:
         yield credentials.BASE_MODEL, spec.base_model.hub.secret_ref.name
     if _trains(plan) and spec.report_to:
         yield from credentials.of_trackers(spec.report_to)
-    if plan.stage == "collect":
+    if plan.step == "collect":
         for source in spec.sources:
             yield from credentials.of_source(source)
 

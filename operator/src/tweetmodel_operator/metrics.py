@@ -12,8 +12,8 @@ from prometheus_client.metrics import Gauge, Histogram, Info
 from prometheus_client.registry import Collector
 
 from tweetmodel_api import KIND, PLURAL
-from tweetmodel_api.plan import Stage
-from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.identities import StepName
+from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import __version__
 from tweetmodel_operator.state import ObservedJob, seconds_between
@@ -27,28 +27,28 @@ PROGRESS_POSTS = CounterMetric("tweetmodel_progress_posts_total", "Posts of prog
 QUEUE_DEPTH = Gauge("tweetmodel_queue_depth", "TweetModels that wait for a reconcile.")
 ACTIVE_MODELS = Gauge("tweetmodel_active_models", "TweetModels that have a Job which has not ended, held back or not.")
 WATCH_HEARD = Gauge(
-    "tweetmodel_watch_heard_timestamp_seconds",
+    "tweetmodel_watch_last_event_timestamp_seconds",
     "When a watch last told of anything, or was opened anew, as each is every ten minutes.",
     ["kind"],
 )
 KINDS = {PLURAL: KIND, "jobs": "Job", "pods": "Pod"}
 """What is watched: by its name in paths, its label."""
 RUNS = CounterMetric("tweetmodel_runs_total", "Runs that ended, as status.runs tells it.", ["outcome", "reason"])
-JOBS = CounterMetric("tweetmodel_jobs_total", "Jobs that ended, by stage.", ["stage", "outcome", "reason"])
+JOBS = CounterMetric("tweetmodel_jobs_total", "Jobs that ended, by stage.", ["step", "outcome", "reason"])
 JOB_SECONDS = Histogram(
-    "tweetmodel_job_seconds", "From a Job's start to its end.", ["stage"], buckets=(5, 15, 60, 300, 900, 3600, 14400)
+    "tweetmodel_job_seconds", "From a Job's start to its end.", ["step"], buckets=(5, 15, 60, 300, 900, 3600, 14400)
 )
 WAITS = (1, 5, 15, 60, 300, 900, 3600, 14400)
 JOB_QUEUE_SECONDS = Histogram(
     "tweetmodel_job_queue_seconds",
     "From a Job's creation to its start: how long Kueue, or whoever else suspended it, held it back.",
-    ["stage"],
+    ["step"],
     buckets=WAITS,
 )
 JOB_WAIT_SECONDS = Histogram(
     "tweetmodel_job_wait_seconds",
     "From a Job's creation to its first running container: queue, scheduling and image.",
-    ["stage"],
+    ["step"],
     buckets=WAITS,
 )
 GPU_SECONDS = CounterMetric("tweetmodel_gpu_seconds_total", "GPUs that Jobs asked for, times how long they took.")
@@ -63,16 +63,16 @@ def heard(plural: str) -> None:
 
 def job_ended(job: ObservedJob, outcome: str, reason: str) -> None:
     """Counts a Job whose outcome is stored or no longer matters, or that was deleted before it had one."""
-    JOBS.labels(job.stage, outcome, reason).inc()
+    JOBS.labels(job.step, outcome, reason).inc()
     first = next((pod for pod in job.pods if pod.started), None)
     if job.started:
         begun = min(job.started, first.created) if first else job.started  # a Job that is resumed starts anew
-        JOB_QUEUE_SECONDS.labels(job.stage).observe(seconds_between(job.created, begun))
+        JOB_QUEUE_SECONDS.labels(job.step).observe(seconds_between(job.created, begun))
     if first:
-        JOB_WAIT_SECONDS.labels(job.stage).observe(seconds_between(job.created, first.started))
+        JOB_WAIT_SECONDS.labels(job.step).observe(seconds_between(job.created, first.started))
     if job.started and job.ended:
         seconds = max(0.0, seconds_between(job.started, job.ended))  # clocks differ
-        JOB_SECONDS.labels(job.stage).observe(seconds)
+        JOB_SECONDS.labels(job.step).observe(seconds)
         GPU_SECONDS.inc(job.gpus * seconds)
 
 
@@ -109,11 +109,11 @@ class States(Collector):
 
 def _begin() -> None:
     """Has all that may be counted start at 0: Prometheus sees no increase where a sample appears with it."""
-    stages, verbs = get_args(Stage), ("GET", "POST", "PATCH", "DELETE")
+    stages, verbs = get_args(StepName), ("GET", "POST", "PATCH", "DELETE")
     codes = ("200", "201", "401", "403", "404", "409", "410", "422", "429", "500", "503", "504", "none")
     of_no_pod = (Reason.DEADLINE_EXCEEDED, Reason.POD_REFUSED)
-    failed = [("Failed", reason) for reason in Reason if FACTS[reason].exit_code or reason in of_no_pod]
-    runs = [*((word, word) for word in ("Succeeded", "Superseded", "Outdone")), *failed]
+    failed = [("Failed", reason) for reason in Reason if REASONS[reason].exit_code or reason in of_no_pod]
+    runs = [*((word, word) for word in ("Succeeded", "Superseded", "NotImproved")), *failed]
     jobs = [*((word, word) for word in ("Succeeded", "Deleted")), *failed]
     every: list[tuple[CounterMetric | Histogram, Iterable[tuple[str, ...]]]] = [
         (RECONCILES, product(("success", "error"))),

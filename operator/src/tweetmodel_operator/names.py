@@ -3,17 +3,17 @@ exists already is success: a crash between two writes is harmless, and so is a s
 """
 
 from tweetmodel_api import GROUP
-from tweetmodel_api.plan import Stage, short_hash
+from tweetmodel_api.identities import StepName, short_hash
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OPERATOR = "tweetmodel-operator"
 DEFAULTS_MANAGER = "tweetmodel-operator-defaults"
 NAME = f"{GROUP}/name"
-STAGE = f"{GROUP}/stage"
-ID = f"{GROUP}/id"
+STEP = f"{GROUP}/step"
+STEP_ID = f"{GROUP}/step-id"
 ATTEMPT = f"{GROUP}/attempt"
 
-INPUTS = f"{GROUP}/inputs"
+POD_TEMPLATE_HASH = f"{GROUP}/pod-template-hash"
 PLAN = f"{GROUP}/plan"
 PROGRESS_CA = f"{GROUP}/progress-ca"
 SUSPENDED = f"{GROUP}/suspended"
@@ -29,7 +29,7 @@ AUDIENCE = f"{GROUP}/progress"
 SELECTOR = f"{MANAGED_BY}={OPERATOR}"
 
 
-def job_name(owner: str, uid: str, stage: Stage, identity: str, attempt: int) -> str:
+def job_name(owner: str, uid: str, stage: StepName, identity: str, attempt: int) -> str:
     """Readable first, unique by its hash; fits the 63 characters of a label."""
     return f"{owner}-{stage}-{short_hash(uid, stage, identity, attempt)}"
 
@@ -39,13 +39,13 @@ def purge_id(uid: str) -> str:
     return short_hash(uid, "purge")
 
 
-def job_labels(owner: str, stage: Stage, identity: str, attempt: int) -> dict[str, str]:
+def job_labels(owner: str, stage: StepName, identity: str, attempt: int) -> dict[str, str]:
     """Labels of a Job and its pods, by which they are found again."""
     return {
         "app.kubernetes.io/name": "tweetmodel",
         MANAGED_BY: OPERATOR,
         NAME: owner,
-        STAGE: stage,
-        ID: identity,
+        STEP: stage,
+        STEP_ID: identity,
         ATTEMPT: str(attempt),
     }

@@ -15,7 +15,7 @@ from tweetmodel_api.defaults import FIELDS
 from tweetmodel_api.plan import DatasetReference
 from tweetmodel_api.report import decode
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import MOST_RETRY, UNSEEN, Progress, TweetModelStatus
+from tweetmodel_api.status import MAX_RETRY_LENGTH, NOT_OBSERVED, Progress, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, pods_path, tweetmodel_path
 from tweetmodel_operator.state import Key, Observed, ObservedJob, ObservedPod
@@ -63,7 +63,7 @@ def assemble(
     spec, spec_error = _spec(tweetmodel.get("spec", {}))
     status = _status(tweetmodel.get("status"))
     attempt = status.attempt if status else None
-    followed = status.retry if status else None
+    followed = status.observed_retry if status else None
     progress = posted.get(attempt.job) if attempt else None
     latest = progress or (status.progress if status else None)
     reported = {attempt.job: latest.last_updated_time or ""} if attempt and latest else {}
@@ -74,7 +74,7 @@ def assemble(
         resource_version=metadata.get("resourceVersion", ""),
         deleted=metadata.get("deletionTimestamp", ""),
         held=names.FINALIZER in metadata.get("finalizers", []),
-        retry=metadata.get("annotations", {}).get(names.RETRY, "")[:MOST_RETRY] or followed or "",
+        retry=metadata.get("annotations", {}).get(names.RETRY, "")[:MAX_RETRY_LENGTH] or followed or "",
         spec=spec,
         absent=tuple(name for name in FIELDS if name not in tweetmodel.get("spec", {})),
         spec_error=spec_error,
@@ -82,7 +82,7 @@ def assemble(
         jobs=tuple(
             sorted(
                 (_job(job, pods, reported, gpu_resource) for job in jobs if _is_of(job, metadata["uid"])),
-                key=lambda job: (job.stage, job.id, job.attempt),
+                key=lambda job: (job.step, job.id, job.attempt),
             )
         ),
         progress=progress,
@@ -91,7 +91,7 @@ def assemble(
 
 def _is_of(job: JsonObject, uid: str) -> bool:
     """Whether a Job is this TweetModel's: owned by it, or its purge, which outlives it and so has no owner."""
-    return _owner(job, KIND) == uid or job["metadata"]["labels"].get(names.ID) == names.purge_id(uid)
+    return _owner(job, KIND) == uid or job["metadata"]["labels"].get(names.STEP_ID) == names.purge_id(uid)
 
 
 async def refusal(api: ApiServer, namespace: str, job: ObservedJob) -> str:
@@ -138,7 +138,7 @@ async def _dataset(api: ApiServer, key: Key) -> DatasetReference | str:
     status = _status(raw.get("status"))
     if status and status.dataset:
         return DatasetReference(uri=status.dataset.uri, digest=status.dataset.digest)
-    return "has none and waits for a person itself" if status and status.holds("Stalled") else "has none yet"
+    return "has none and waits for a person itself" if status and status.is_true("Stalled") else "has none yet"
 
 
 def _spec(raw: JsonObject) -> tuple[TweetModelSpec | None, str]:
@@ -152,7 +152,7 @@ def _spec(raw: JsonObject) -> tuple[TweetModelSpec | None, str]:
 
 
 def _status(raw: JsonObject | None) -> TweetModelStatus | None:
-    if not raw or raw.get("observedGeneration") == UNSEEN:
+    if not raw or raw.get("observedGeneration") == NOT_OBSERVED:
         return None
     try:
         return TweetModelStatus.model_validate(raw)
@@ -173,10 +173,10 @@ def _job(raw: JsonObject, pods: list[JsonObject], reported: dict[str, str], gpu_
     mine = [_pod(pod) for pod in pods if _owner(pod, "Job") == metadata["uid"]]
     return ObservedJob(
         name=metadata["name"],
-        stage=labels[names.STAGE],
-        id=labels[names.ID],
+        step=labels[names.STEP],
+        id=labels[names.STEP_ID],
         attempt=int(labels[names.ATTEMPT]),
-        inputs=annotations.get(names.INPUTS, ""),
+        inputs=annotations.get(names.POD_TEMPLATE_HASH, ""),
         created=metadata["creationTimestamp"],
         reported=reported.get(metadata["name"], ""),
         started=status.get("startTime", ""),

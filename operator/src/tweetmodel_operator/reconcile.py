@@ -152,7 +152,7 @@ class Reconciler:
             self.posted.pop(old, None)
         purged = observed.deleting and decision.hold is False
         for job in observed.jobs:
-            if job.name in decision.expire or (purged and job.stage == "purge" and job.finished):
+            if job.name in decision.expire or (purged and job.step == "purge" and job.finished):
                 verdict = judge(job, self.now())
                 outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
                 metrics.job_ended(job, outcome, reason)

@@ -46,7 +46,7 @@ class Settings:
     allowed_epochs: int = 1000
     """The most epochs that it may train for."""
 
-    never: tuple[str, ...] = ()
+    excluded_accounts: tuple[str, ...] = ()
     """Handles of accounts that nobody may learn from, such as of people who asked for it; an @ may precede them."""
 
     x_api_enabled: bool = False
@@ -124,8 +124,8 @@ class Settings:
 
     @cached_property  # each look asks
     def barred(self) -> tuple[str, ...]:
-        """Handles of `never`, as they are compared: in lower case, without an @."""
-        return tuple(sorted({handle.lower().removeprefix("@") for handle in self.never}))
+        """Handles of `excluded_accounts`, as they are compared: in lower case, without an @."""
+        return tuple(sorted({handle.lower().removeprefix("@") for handle in self.excluded_accounts}))
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
@@ -153,7 +153,7 @@ def _parse(name: str, text: str, default: object) -> object:
     if isinstance(default, int):
         return int(text)
     if name == "defaults":
-        return DefaultsSpec.model_validate_json(text).wire()
+        return DefaultsSpec.model_validate_json(text).to_json_object()
     if name == "trainer_env":
         return tuple(dict(variable) for variable in json.loads(text))
     if isinstance(default, tuple):

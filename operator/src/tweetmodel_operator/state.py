@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tweetmodel_api.plan import DatasetReference, Plan, Stage
+from tweetmodel_api.identities import StepName
+from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Progress, TweetModelStatus
@@ -68,7 +69,7 @@ class ObservedJob:
     """A Job of a TweetModel, reduced to what a decision needs."""
 
     name: str
-    stage: Stage
+    step: StepName
     id: str
     """The collection or run it works for."""
     attempt: int
@@ -187,7 +188,7 @@ class Observed:
         told = self.status is not None and (self.status.attempt is not None or bool(self.status.runs))
         return told or bool(self.jobs)
 
-    def has_had(self, stage: Stage, identity: str) -> bool:
+    def has_had(self, stage: StepName, identity: str) -> bool:
         """Whether there may have been a Job for this before: of runs the status tells, of collections it does not."""
         if self.status and stage == "train":
             return any(run.id == identity for run in self.status.runs)
@@ -256,7 +257,7 @@ class Decision:
         a list from the past, the Job may have come, been done and gone since.
         """
         final = bool(self.delete or self.suspend or self.farewell) or self.hold is not None or observed.deleting
-        again = any(request.attempt > 1 or observed.has_had(request.plan.stage, request.id) for request in self.create)
+        again = any(request.attempt > 1 or observed.has_had(request.plan.step, request.id) for request in self.create)
         unseen = any(
             job.finished
             and not job.has_ttl

@@ -24,19 +24,19 @@ Ending = tuple[int, Report]
 
 def succeeded(plan: Plan) -> Ending | None:
     """Every stage does its work; a later look finds new posts, and a model that must be better is."""
-    if plan.stage == "collect":
-        return 0, success(dataset=dataset(digest="f" * 64, new=100) if plan.known else dataset())
+    if plan.step == "collect":
+        return 0, success(dataset=dataset(digest="f" * 64, new_posts=100) if plan.baseline_dataset else dataset())
     if plan.run is None:
         return 0, success()
     made = model(plan.run)
-    if plan.beat:
+    if plan.baseline_loss:
         made = made.model_copy(update={"evaluation": made.evaluation.model_copy(update={"loss": "2.4"})})
     return 0, success(model=made, samples=["a tweet"])
 
 
 def training_on(plan: Plan) -> Ending | None:
     """Training goes on for ever, everything else does its work."""
-    return None if plan.stage == "train" else succeeded(plan)
+    return None if plan.step == "train" else succeeded(plan)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Kubelet:
     def runs(self, stage: str, name: str = "") -> bool:
         """Whether a pod of this stage runs, of one TweetModel or of any."""
         labels = (pod["metadata"]["labels"] for pod in self.pods.values())
-        return any(of[names.STAGE] == stage and name in ("", of[names.NAME]) for of in labels)
+        return any(of[names.STEP] == stage and name in ("", of[names.NAME]) for of in labels)
 
     async def _end(self, name: str) -> None:
         plan = Plan.model_validate_json(self.pods[name]["metadata"]["annotations"][names.PLAN])

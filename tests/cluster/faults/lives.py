@@ -79,7 +79,7 @@ async def farewell(world: World) -> None:
         return await world.tweetmodel() is None
 
     async def took_its_jobs_along() -> bool:
-        return all(job["metadata"]["labels"]["tweetmodel.dev/stage"] == "purge" for job in await world.jobs())
+        return all(job["metadata"]["labels"]["tweetmodel.dev/step"] == "purge" for job in await world.jobs())
 
     await world.until(is_gone)
     await world.until(took_its_jobs_along)

@@ -93,7 +93,7 @@ async def test_a_job_that_is_deleted_while_nobody_watches_is_made_again(tmp_path
     async with world(tmp_path) as this:
         await at_work(this)
         this.rest()
-        [job] = [job for job in await this.jobs() if job["metadata"]["labels"]["tweetmodel.dev/stage"] == "train"]
+        [job] = [job for job in await this.jobs() if job["metadata"]["labels"]["tweetmodel.dev/step"] == "train"]
         await this.api.delete(jobs_path(this.namespace, job["metadata"]["name"]))
         this.kubelet.ending = succeeded
         this.wake()
@@ -110,7 +110,7 @@ async def test_a_job_that_is_deleted_while_its_events_are_swallowed_is_made_agai
     async with world(tmp_path) as this:
         await at_work(this)
         this.proxy.fault = Swallowing(("/jobs", "/pods"))
-        [job] = [job for job in await this.jobs() if job["metadata"]["labels"]["tweetmodel.dev/stage"] == "train"]
+        [job] = [job for job in await this.jobs() if job["metadata"]["labels"]["tweetmodel.dev/step"] == "train"]
         await this.api.delete(jobs_path(this.namespace, job["metadata"]["name"]))
         this.kubelet.ending = succeeded
         await asyncio.sleep(3)

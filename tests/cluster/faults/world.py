@@ -255,8 +255,8 @@ async def _free_port() -> int:
 
 def _labels(job: JsonObject) -> tuple[str, str, str]:
     labels = job["metadata"]["labels"]
-    identity = "of its uid" if labels[names.STAGE] == "purge" else labels[names.ID]
-    return labels[names.STAGE], identity, labels[names.ATTEMPT]
+    identity = "of its uid" if labels[names.STEP] == "purge" else labels[names.STEP_ID]
+    return labels[names.STEP], identity, labels[names.ATTEMPT]
 
 
 def _has_ended(job: JsonObject) -> str:

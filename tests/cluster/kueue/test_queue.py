@@ -9,7 +9,7 @@ from kube import LONG, Kubectl, checkpoints, train_pod, tweetmodel, until
 
 ROOM = "1Gi"
 """The queue's quota: one train pod's memory."""
-SHORT = {"epochs": 1, "blockSize": 128, "batchSize": 16}
+SHORT = {"epochs": 1, "blockSize": 128, "globalBatchSize": 16}
 
 
 def kueue(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from makers import DIGEST, dataset, failure, model, spec, success
 from tweetmodel_api.crd import crds
 from tweetmodel_api.defaults import DefaultsSpec
 from tweetmodel_api.fields import Model
+from tweetmodel_api.identities import base_model_hash, collection_id, pod_template_hash, publish_hash, run_id
 from tweetmodel_api.layout import FileEntry, Layout, Manifest, checkpoint_step
-from tweetmodel_api.plan import base_id, collection_id, inputs_id, publish_id, run_id
-from tweetmodel_api.reasons import FACTS, Reason
-from tweetmodel_api.report import MAX_BYTES, decode, encode
+from tweetmodel_api.reasons import REASONS, Reason
+from tweetmodel_api.report import MAX_REPORT_BYTES, decode, encode
 from tweetmodel_api.spec import TweetModelSpec
 
 ROOT = Path(__file__).parents[3]
@@ -25,14 +25,20 @@ ROOT = Path(__file__).parents[3]
 
 def test_what_does_not_change_the_result_does_not_change_the_run() -> None:
     base = spec()
-    same = spec(gpus=0, podTemplate={"nodeSelector": {"a": "b"}}, suspend=True, training={"checkpointSeconds": 30})
+    same = spec(
+        gpus=0, podTemplate={"nodeSelector": {"a": "b"}}, suspend=True, training={"checkpointIntervalSeconds": 30}
+    )
     assert run_id(base, DIGEST) == run_id(same, DIGEST)
     assert collection_id(base) == collection_id(same)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"training": {"epochs": 5}}, {"generation": {"samples": 3}}, {"baseModel": {"scratch": {"preset": "Small"}}}],
+    [
+        {"training": {"epochs": 5}},
+        {"generation": {"samplesPerPrompt": 3}},
+        {"baseModel": {"scratch": {"preset": "Small"}}},
+    ],
 )
 def test_what_changes_the_result_makes_another_run(change: dict[str, object]) -> None:
     assert run_id(spec(**change), DIGEST) != run_id(spec(), DIGEST)
@@ -51,10 +57,10 @@ DECIMALS = {
     "training.learningRate": ["3e-3", "0.003", "0.0030", "3.0e-3", "30e-4"],
     "generation.temperature": ["0.8", "0.80", "8e-1"],
     "generation.topP": ["1", "1.0", "1e0", "0.1e1"],
-    "publish.when.perplexityBelow": ["40", "40.0", "4e1"],
-    "publish.when.lossBelow": ["3", "3.0", "3e0"],
-    "publish.when.bitsPerByteBelow": ["0.9", "0.90", "9e-1"],
-    "publish.when.maxCopyShare": ["0.1", "0.10", "1e-1"],
+    "publish.criteria.maxPerplexity": ["40", "40.0", "4e1"],
+    "publish.criteria.maxLoss": ["3", "3.0", "3e0"],
+    "publish.criteria.maxBitsPerByte": ["0.9", "0.90", "9e-1"],
+    "publish.criteria.maxMemorizedFraction": ["0.1", "0.10", "1e-1"],
     "sources[].xAPI.budgetUSD": ["5", "5.00", "0.5e1"],
 }
 """Every decimal of a spec, with ways to write the same value."""
@@ -66,27 +72,27 @@ def deciding(field: str, text: str) -> TweetModelSpec:
     said = {
         "training": {name: text},
         "generation": {name: text},
-        "publish": {"huggingFace": {"secretRef": {"name": "hub"}}, "when": {name: text}},
+        "publish": {"huggingFace": {"secretRef": {"name": "hub"}}, "criteria": {name: text}},
         "sources[]": [{"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, name: text}}],
     }
     return spec(**{part.removesuffix("[]"): said[part]})
 
 
 def identities(of: TweetModelSpec) -> tuple[str | None, ...]:
-    return run_id(of, DIGEST), collection_id(of), publish_id(of), inputs_id("train", of, "")
+    return run_id(of, DIGEST), collection_id(of), publish_hash(of), pod_template_hash("train", of, "")
 
 
 @pytest.mark.parametrize(("field", "ways"), DECIMALS.items())
 def test_a_decimal_counts_by_its_value(field: str, ways: list[str]) -> None:
     [same] = {deciding(field, way) for way in ways}
     assert identities(same) != identities(deciding(field, "0.7"))
-    assert TweetModelSpec.model_validate(same.wire()) == same
+    assert TweetModelSpec.model_validate(same.to_json_object()) == same
 
 
 @pytest.mark.parametrize("text", ["1e99", "9999e99", "0", "0e5", "1" * 32, "0." + "3" * 30, "1e-99", "12e-99"])
 def test_a_decimal_at_its_bounds_is_read_again_as_it_is_handed_on(text: str) -> None:
     of = deciding("training.learningRate", text)
-    assert TweetModelSpec.model_validate(of.wire()) == of
+    assert TweetModelSpec.model_validate(of.to_json_object()) == of
 
 
 @pytest.mark.parametrize(
@@ -102,7 +108,7 @@ def test_identities_are_those_of_earlier_versions() -> None:
     assert collection_id(spec()) == "c923339f65591032"
     assert run_id(spec(), DIGEST) == "3457f888b48ea65b"
     assert run_id(spec(training={"learningRate": "3e-3"}), DIGEST) == "46b550898a9e80e5"
-    assert publish_id(deciding("publish.when.perplexityBelow", "40")) == "61f3c0ae826dc01e"
+    assert publish_hash(deciding("publish.criteria.maxPerplexity", "40")) == "68a211d5977870e4"
 
 
 def test_cleaning_makes_another_collection_and_its_order_does_not() -> None:
@@ -112,11 +118,11 @@ def test_cleaning_makes_another_collection_and_its_order_does_not() -> None:
 
 
 def test_what_is_forgotten_is_an_id_or_a_handle_with_its_mark() -> None:
-    cleaning = spec(cleaning={"forget": ["17", "@Ada", "@ada"]}).cleaning
-    assert (cleaning.forgotten_posts, cleaning.forgotten_accounts) == ({"17"}, {"ada"})
+    cleaning = spec(cleaning={"erase": ["17", "@Ada", "@ada"]}).cleaning
+    assert (cleaning.erased_posts, cleaning.erased_accounts) == ({"17"}, {"ada"})
     for wrong in ("ada", "@", "@a-b", "@sixteen_letters_", "1" * 21):
         with pytest.raises(ValidationError):
-            spec(cleaning={"forget": [wrong]})
+            spec(cleaning={"erase": [wrong]})
 
 
 def test_other_sources_are_another_collection() -> None:
@@ -146,14 +152,14 @@ def test_other_rows_of_a_source_are_another_collection_in_whatever_order_they_ar
 
 def test_a_change_of_the_secret_or_a_retry_asks_for_another_pod() -> None:
     other = spec(storage={"uri": "s3://bucket/models", "secretRef": {"name": "new"}})
-    assert inputs_id("train", other, "") != inputs_id("train", spec(), "")
-    assert inputs_id("train", spec(), "now") != inputs_id("train", spec(), "")
+    assert pod_template_hash("train", other, "") != pod_template_hash("train", spec(), "")
+    assert pod_template_hash("train", spec(), "now") != pod_template_hash("train", spec(), "")
 
 
 def test_what_the_train_pod_needs_does_not_disturb_collecting() -> None:
-    other = spec(gpus=0, podTemplate={"nodeSelector": {"a": "b"}}, training={"checkpointSeconds": 30})
-    assert inputs_id("collect", other, "") == inputs_id("collect", spec(), "")
-    assert inputs_id("train", other, "") != inputs_id("train", spec(), "")
+    other = spec(gpus=0, podTemplate={"nodeSelector": {"a": "b"}}, training={"checkpointIntervalSeconds": 30})
+    assert pod_template_hash("collect", other, "") == pod_template_hash("collect", spec(), "")
+    assert pod_template_hash("train", other, "") != pod_template_hash("train", spec(), "")
 
 
 def test_a_retry_looks_at_the_sources_again() -> None:
@@ -180,17 +186,17 @@ def test_publishing_trains_nothing_and_asks_for_another_pod() -> None:
         spec(publish={"huggingFace": {"private": private, "secretRef": {"name": "hub"}}}) for private in (False, True)
     )
     assert run_id(public, DIGEST) == run_id(private, DIGEST) == run_id(spec(), DIGEST)
-    assert len({inputs_id("train", of, "") for of in (spec(), public, private)}) == 3
-    assert publish_id(spec()) is None
-    assert publish_id(public) != publish_id(private)
+    assert len({pod_template_hash("train", of, "") for of in (spec(), public, private)}) == 3
+    assert publish_hash(spec()) is None
+    assert publish_hash(public) != publish_hash(private)
 
 
 def test_the_token_of_a_base_model_makes_it_no_other_and_asks_for_another_pod() -> None:
     hub = {"name": "ada/gulls"}
     open_, gated = (spec(baseModel={"hub": hub | secret}) for secret in ({}, {"secretRef": {"name": "them"}}))
-    assert (run_id(open_, DIGEST), base_id(open_)) == (run_id(gated, DIGEST), base_id(gated))
-    assert inputs_id("train", open_, "") != inputs_id("train", gated, "")
-    assert inputs_id("collect", open_, "") == inputs_id("collect", gated, "")
+    assert (run_id(open_, DIGEST), base_model_hash(open_)) == (run_id(gated, DIGEST), base_model_hash(gated))
+    assert pod_template_hash("train", open_, "") != pod_template_hash("train", gated, "")
+    assert pod_template_hash("collect", open_, "") == pod_template_hash("collect", gated, "")
 
 
 def test_trackers_train_nothing_anew_and_ask_for_another_pod() -> None:
@@ -198,8 +204,8 @@ def test_trackers_train_nothing_anew_and_ask_for_another_pod() -> None:
     one, other = (spec(reportTo=to) for to in (said, said | {"tensorBoard": {}}))
     assert run_id(one, DIGEST) == run_id(other, DIGEST) == run_id(spec(), DIGEST)
     assert collection_id(one) == collection_id(spec())
-    assert len({inputs_id("train", of, "") for of in (spec(), one, other)}) == 3
-    assert inputs_id("collect", one, "") == inputs_id("collect", spec(), "")
+    assert len({pod_template_hash("train", of, "") for of in (spec(), one, other)}) == 3
+    assert pod_template_hash("collect", one, "") == pod_template_hash("collect", spec(), "")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +229,7 @@ def test_a_report_always_fits_the_termination_message(samples: list[str], senten
     clean = [s.encode("utf-8", "replace").decode() for s in samples]
     report = success(samples=clean, model=model("ab" * 8), message=sentence.encode("utf-8", "replace").decode()[:500])
     text = encode(report)
-    assert len(text.encode()) <= MAX_BYTES
+    assert len(text.encode()) <= MAX_REPORT_BYTES
     assert decode(text) is not None
 
 
@@ -286,8 +292,8 @@ def test_a_checkpoints_step_is_read_from_its_folder() -> None:
 
 
 def test_every_reason_says_what_it_means_and_what_to_do() -> None:
-    assert set(FACTS) == set(Reason)
-    assert all(fact.meaning.endswith(".") and fact.advice.endswith(".") for fact in FACTS.values())
+    assert set(REASONS) == set(Reason)
+    assert all(fact.meaning.endswith(".") and fact.advice.endswith(".") for fact in REASONS.values())
 
 
 def test_the_crd_on_disk_is_the_one_the_models_generate() -> None:
@@ -379,7 +385,7 @@ def test_pods_are_spread_in_the_words_of_kubernetes() -> None:
             "matchExpressions": [{"key": "app", "operator": "In", "values": ["a"]}],
         },
     }
-    assert spec(podTemplate={"topologySpreadConstraints": [constraint]}).wire()["podTemplate"] == {
+    assert spec(podTemplate={"topologySpreadConstraints": [constraint]}).to_json_object()["podTemplate"] == {
         "topologySpreadConstraints": [constraint]
     }
     schema = TWEETMODEL["spec"]["properties"]["podTemplate"]["properties"]["topologySpreadConstraints"]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from makers import DIGEST, NOW, dataset, failure, job, model, observed, spec, success
-from tweetmodel_api.fields import MOST_MESSAGE
-from tweetmodel_api.plan import publish_id, run_id
-from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.fields import MAX_MESSAGE_LENGTH
+from tweetmodel_api.identities import publish_hash, run_id
+from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.status import Metric, Progress, Publication, TweetModelStatus
 from tweetmodel_operator.decide import decide
@@ -50,7 +50,7 @@ def ready() -> TweetModelStatus:
 
 def test_a_new_tweetmodel_gets_a_collect_job_and_no_train_job() -> None:
     decision = after(observed())
-    assert [request.plan.stage for request in decision.create] == ["collect"]
+    assert [request.plan.step for request in decision.create] == ["collect"]
     assert condition(decision, "Ready") == ("Unknown", "Collecting")
     assert condition(decision, "Reconciling") == ("True", "Collecting")
     assert condition(decision, "Stalled") == ("False", "Collecting")
@@ -68,7 +68,7 @@ def test_deciding_twice_about_the_same_state_gives_the_same_jobs_and_status() ->
 def test_the_train_job_is_made_when_the_data_set_is_there_and_gets_its_digest() -> None:
     decision = after(observed(job().complete(success(dataset=dataset()))))
     (request,) = decision.create
-    assert request.plan.stage == "train"
+    assert request.plan.step == "train"
     assert request.plan.dataset
     assert request.plan.dataset.digest == DIGEST
     assert condition(decision, "DataReady") == ("True", "Succeeded")
@@ -289,7 +289,7 @@ def test_a_failure_that_stays_says_how_to_try_again_and_nothing_else(code: int, 
     decision = after(observed(ended))
     assert condition(decision, "Stalled")[0] == "True"
     assert message(decision) == "No answer: look at it. To try again as it is, set the annotation tweetmodel.dev/retry."
-    long = after(observed(job().pod_ended(code, failure(reason, "x" * MOST_MESSAGE)).failed()))
+    long = after(observed(job().pod_ended(code, failure(reason, "x" * MAX_MESSAGE_LENGTH)).failed()))
     assert message(long).endswith("x To try again as it is, set the annotation tweetmodel.dev/retry.")
 
 
@@ -306,7 +306,7 @@ def test_a_failure_is_shown_until_the_next_pod_has_got_further() -> None:
     assert condition(slow, "Ready") == ("Unknown", "StorageUnreachable")
     assert "No answer. It is tried again. No scheduler has looked for a node" in message(slow)
     stopped = job().pod_ended(143, failure(Reason.INTERRUPTED)).running(NOW)
-    assert message(after(observed(stopped))) == FACTS[Reason.COLLECTING].meaning
+    assert message(after(observed(stopped))) == REASONS[Reason.COLLECTING].meaning
 
 
 def test_a_permanent_failure_is_not_told_before_the_job_has_failed() -> None:
@@ -346,7 +346,7 @@ PUBLISHING = spec(publish={"huggingFace": {"secretRef": {"name": "hub"}}})
 
 def published(run: str) -> Report:
     """The report of a run that was pushed to the Hub."""
-    publication = Publication(asked=publish_id(PUBLISHING), url="https://huggingface.co/ada/huggingtweets-ada")
+    publication = Publication(spec_hash=publish_hash(PUBLISHING), url="https://huggingface.co/ada/huggingtweets-ada")
     return success(model=model(run).model_copy(update={"publication": publication}))
 
 
@@ -355,7 +355,7 @@ def test_publishing_that_is_asked_for_later_makes_a_job_of_the_same_run_and_keep
     assert run_id(PUBLISHING, DIGEST) == run
     for there in ((), (job("train").complete(success(model=model(run))),)):
         asked = after(observed(*there, of=PUBLISHING, status=ready(), generation=2))
-        assert [(r.id, r.attempt, r.plan.repeat) for r in asked.create] == [(run, 2, True)], "it asks for no GPU"
+        assert [(r.id, r.attempt, r.plan.report_only) for r in asked.create] == [(run, 2, True)], "it asks for no GPU"
         assert asked.status
         assert [r.outcome for r in asked.status.runs] == ["Succeeded"]
         assert asked.status.model
@@ -429,7 +429,7 @@ def test_a_job_that_another_manager_holds_back_is_left_to_it() -> None:
     assert condition(decision, "Ready") == ("Unknown", "Queued")
     assert "workloads" not in message(decision)
     queued = after(observed(job().queued().suspended()))
-    assert "`kubectl describe workloads` says why; if there is none, correct spec.queueName" in message(queued)
+    assert "If there is no Workload, correct spec.queueName" in message(queued)
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,14 @@ async def server() -> AsyncIterator[TestServer]:
 async def test_what_kopf_asks_for_is_counted_and_a_watch_that_is_opened_is_heard(
     server: TestServer, token: str, code: str, asked: str
 ) -> None:
-    before, heard = told("api_requests_total", verb="GET", code=code), told("watch_heard_timestamp_seconds", kind="Pod")
+    before, heard = (
+        told("api_requests_total", verb="GET", code=code),
+        told("watch_last_event_timestamp_seconds", kind="Pod"),
+    )
     async with Logins().session(info(token, str(server.make_url("")))).aiohttp_session as session:
         await session.request(method="get", url=server.make_url(f"/api/v1/pods{asked}"))
     assert told("api_requests_total", verb="GET", code=code) == before + 1
-    assert (told("watch_heard_timestamp_seconds", kind="Pod") > heard) == ((code, asked) == ("200", "?watch=true"))
+    assert (told("watch_last_event_timestamp_seconds", kind="Pod") > heard) == ((code, asked) == ("200", "?watch=true"))
 
 
 async def test_what_is_not_answered_is_counted() -> None:

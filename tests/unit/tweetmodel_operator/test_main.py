@@ -1,4 +1,4 @@
-"""Start-up of the operator as a program."""
+"""ModelReference-up of the operator as a program."""
 
 import os
 import subprocess

@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from makers import DIGEST, KEY, UID, spec
-from tweetmodel_api.plan import DatasetReference, Plan, collection_id, inputs_id, run_id
-from tweetmodel_api.reasons import FACTS, PERMANENT, ExitCode
+from tweetmodel_api.identities import collection_id, pod_template_hash, run_id
+from tweetmodel_api.plan import DatasetReference, Plan
+from tweetmodel_api.reasons import PERMANENT, REASONS, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Start
+from tweetmodel_api.status import ModelReference
 from tweetmodel_operator import manifests, names
 from tweetmodel_operator.settings import Settings
 from tweetmodel_operator.state import JobRequest
@@ -52,15 +53,15 @@ def request(stage: str, of: TweetModelSpec) -> JobRequest:
     training = stage == "train"
     identity = run_id(of, DIGEST) if training else collection_id(of)
     plan = Plan(
-        stage=stage,
+        step=stage,
         namespace=KEY.namespace,
         name=KEY.name,
         spec=of,
         run=identity if training else None,
         dataset=DatasetReference(uri="s3://bucket/models/default/ada/datasets/dd", digest=DIGEST) if training else None,
     )
-    name = names.job_name(KEY.name, UID, plan.stage, identity, 1)
-    return JobRequest(name=name, uid=UID, id=identity, attempt=1, inputs=inputs_id(stage, of, ""), plan=plan)
+    name = names.job_name(KEY.name, UID, plan.step, identity, 1)
+    return JobRequest(name=name, uid=UID, id=identity, attempt=1, inputs=pod_template_hash(stage, of, ""), plan=plan)
 
 
 def made(stage: str, of: TweetModelSpec | None = None, settings: Settings = SETTINGS, ca: str = "CA") -> dict[str, Any]:
@@ -85,7 +86,7 @@ def test_only_the_train_pod_asks_for_a_gpu() -> None:
 
 def test_a_pod_that_repeats_a_report_asks_for_no_gpu_and_waits_in_no_queue() -> None:
     wanted = request("train", spec(queueName="gpus", podTemplate=POD_TEMPLATE))
-    repeated = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"repeat": True})), SETTINGS)
+    repeated = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"report_only": True})), SETTINGS)
     assert repeated["spec"]["template"]["spec"]["containers"][0]["resources"] == SETTINGS.collect_resources
     assert names.QUEUE not in repeated["metadata"]["labels"]
     assert "nodeSelector" not in repeated["spec"]["template"]["spec"]
@@ -94,7 +95,7 @@ def test_a_pod_that_repeats_a_report_asks_for_no_gpu_and_waits_in_no_queue() -> 
 def test_a_pod_that_only_pushes_a_model_runs_where_posts_are_collected() -> None:
     hub = {"huggingFace": {"secretRef": {"name": "hub"}}}
     wanted = request("train", spec(queueName="gpus", publish=hub, podTemplate=POD_TEMPLATE))
-    pushing = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"repeat": True})), SETTINGS)
+    pushing = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"report_only": True})), SETTINGS)
     container = pushing["spec"]["template"]["spec"]["containers"][0]
     assert container["resources"] == SETTINGS.collect_resources
     assert "nodeSelector" not in pushing["spec"]["template"]["spec"]
@@ -113,7 +114,7 @@ def test_gpus_that_exchange_gradients_have_room_in_shared_memory() -> None:
         assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in pod["containers"][0]["volumeMounts"]}
         return [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
 
-    assert "/dev/shm" in mounts(gpus=2, training={"batchSize": 2})
+    assert "/dev/shm" in mounts(gpus=2, training={"globalBatchSize": 2})
     assert "/dev/shm" not in mounts()
 
 
@@ -132,8 +133,8 @@ def test_the_cache_is_there_for_a_pod_that_fetches_a_base_model_and_for_no_other
 
     assert mounted(but())
     assert not mounted(request("collect", FULL))
-    assert not mounted(but(repeat=True))
-    assert not mounted(but(start=Start(uri="s3://bucket/model", digest="e" * 64)))
+    assert not mounted(but(report_only=True))
+    assert not mounted(but(initial_model=ModelReference(uri="s3://bucket/model", digest="e" * 64)))
     assert not mounted(but(spec=spec(podTemplate=POD_TEMPLATE)))
     assert not mounted(but(spec=FULL.model_copy(update={"pod_template": None})))
 
@@ -200,13 +201,13 @@ def test_a_job_has_the_labels_and_annotations_of_its_pods(stage: str) -> None:
 
 def test_the_labels_and_annotations_by_which_jobs_and_pods_are_found_stay() -> None:
     theirs = {
-        "labels": {names.NAME: "other", names.STAGE: "collect", names.QUEUE: "other"},
-        "annotations": {names.INPUTS: "other", names.PLAN: "other"},
+        "labels": {names.NAME: "other", names.STEP: "collect", names.QUEUE: "other"},
+        "annotations": {names.POD_TEMPLATE_HASH: "other", names.PLAN: "other"},
     }
     plain, job = (made("train", spec(queueName="gpus", **more)) for more in ({}, {"podTemplate": theirs}))
     template = job["spec"]["template"]["metadata"]
     assert job["metadata"]["labels"] == plain["metadata"]["labels"]
-    assert job["metadata"]["annotations"][names.INPUTS] != "other"
+    assert job["metadata"]["annotations"][names.POD_TEMPLATE_HASH] != "other"
     assert template["annotations"][names.PLAN] != "other"
     assert plain["spec"]["template"]["metadata"]["labels"].items() <= template["labels"].items()
 
@@ -292,7 +293,7 @@ def test_the_pod_that_fetches_the_base_model_alone_gets_its_token() -> None:
         return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "BASE_MODEL_TOKEN"]
 
     assert token("train") == [{"name": "them", "key": "token"}]
-    assert token("collect") == token("train", repeat=True) == []
+    assert token("collect") == token("train", report_only=True) == []
 
 
 def test_the_train_pod_alone_gets_the_keys_of_trackers() -> None:
@@ -342,7 +343,7 @@ def test_every_permanent_exit_code_ends_the_job_and_no_temporary_one_does() -> N
     assert ending == {int(code) for code in PERMANENT}
     assert not ending & {int(ExitCode.TEMPORARY), int(ExitCode.BUG), int(ExitCode.INTERRUPTED)}
     assert (stopped["action"], disrupted["action"]) == ("Ignore", "Ignore")
-    assert {f.exit_code for f in FACTS.values() if f.exit_code} == {c for c in ExitCode if c}
+    assert {f.exit_code for f in REASONS.values() if f.exit_code} == {c for c in ExitCode if c}
 
 
 def test_names_fit_a_label() -> None:
@@ -351,11 +352,11 @@ def test_names_fit_a_label() -> None:
 
 
 def test_who_the_administrator_bars_is_told_to_the_pod_that_collects() -> None:
-    settings = replace(SETTINGS, never=("@Bob", "eve"))
+    settings = replace(SETTINGS, excluded_accounts=("@Bob", "eve"))
 
     def told(stage: str) -> Plan:
         annotations = made(stage, settings=settings)["spec"]["template"]["metadata"]["annotations"]
         return Plan.model_validate_json(annotations[names.PLAN])
 
-    assert told("collect").never == ("bob", "eve")
-    assert told("train").never == ()
+    assert told("collect").excluded_accounts == ("bob", "eve")
+    assert told("train").excluded_accounts == ()

@@ -18,7 +18,7 @@ def told(name: str, **labels: str) -> float:
 @pytest.fixture
 def before() -> dict[str, float]:
     names = ("job_queue_seconds_sum", "job_wait_seconds_sum", "job_seconds_sum")
-    return {name: told(name, stage="train") for name in names} | {"gpu_seconds_total": told("gpu_seconds_total")}
+    return {name: told(name, step="train") for name in names} | {"gpu_seconds_total": told("gpu_seconds_total")}
 
 
 def ended(**changes: object) -> ObservedJob:
@@ -30,7 +30,7 @@ def ended(**changes: object) -> ObservedJob:
 
 def test_the_time_in_a_queue_is_told_apart_from_what_follows_it(before: dict[str, float]) -> None:
     metrics.job_ended(ended(gpus=2), "Succeeded", "Succeeded")
-    after = {name: told(name, **({} if name.startswith("gpu") else {"stage": "train"})) for name in before}
+    after = {name: told(name, **({} if name.startswith("gpu") else {"step": "train"})) for name in before}
     assert {name: after[name] - before[name] for name in before} == {
         "job_queue_seconds_sum": 600,
         "job_wait_seconds_sum": 660,
@@ -41,12 +41,12 @@ def test_the_time_in_a_queue_is_told_apart_from_what_follows_it(before: dict[str
 
 def test_a_job_that_was_resumed_waited_until_its_first_pod(before: dict[str, float]) -> None:
     metrics.job_ended(ended(started="2026-11-23T12:15:00Z"), "Succeeded", "Succeeded")
-    assert told("job_queue_seconds_sum", stage="train") - before["job_queue_seconds_sum"] == 605
+    assert told("job_queue_seconds_sum", step="train") - before["job_queue_seconds_sum"] == 605
 
 
 def test_a_job_that_never_started_has_no_times(before: dict[str, float]) -> None:
     metrics.job_ended(ended(started="", pods=(), gpus=2), "Deleted", "Deleted")
-    assert told("job_queue_seconds_sum", stage="train") == before["job_queue_seconds_sum"]
+    assert told("job_queue_seconds_sum", step="train") == before["job_queue_seconds_sum"]
     assert told("gpu_seconds_total") == before["gpu_seconds_total"]
 
 
@@ -56,7 +56,7 @@ def run(identity: str, outcome: str) -> Run:
 
 def test_a_run_is_counted_once_by_how_it_ended() -> None:
     failed = Attempt(
-        stage="train", id="c" * 16, number=1, inputs="e" * 16, job="j", outcome="Failed", reason="Diverged"
+        step="train", id="c" * 16, number=1, pod_template_hash="e" * 16, job="j", outcome="Failed", reason="Diverged"
     )
     one = TweetModelStatus(observed_generation=1, runs=(run("a", "Active"), run("b", "Succeeded")))
     two = TweetModelStatus(
@@ -76,14 +76,14 @@ def test_what_can_be_counted_is_there_before_it_happens() -> None:
         ("reconciles_total", {"result": "success"}),
         ("runs_total", {"outcome": "Succeeded", "reason": "Succeeded"}),
         ("runs_total", {"outcome": "Failed", "reason": "OutOfMemory"}),
-        ("jobs_total", {"stage": "train", "outcome": "Succeeded", "reason": "Succeeded"}),
-        ("jobs_total", {"stage": "collect", "outcome": "Failed", "reason": "NotEnoughTweets"}),
-        ("jobs_total", {"stage": "purge", "outcome": "Deleted", "reason": "Deleted"}),
+        ("jobs_total", {"step": "train", "outcome": "Succeeded", "reason": "Succeeded"}),
+        ("jobs_total", {"step": "collect", "outcome": "Failed", "reason": "NotEnoughTweets"}),
+        ("jobs_total", {"step": "purge", "outcome": "Deleted", "reason": "Deleted"}),
         ("transitions_total", {"reason": "NodeLost"}),
         ("api_requests_total", {"verb": "PATCH", "code": "409"}),
         ("progress_posts_total", {"code": "401"}),
-        ("job_seconds_count", {"stage": "train"}),
-        ("watch_heard_timestamp_seconds", {"kind": "Pod"}),
+        ("job_seconds_count", {"step": "train"}),
+        ("watch_last_event_timestamp_seconds", {"kind": "Pod"}),
     ):
         assert REGISTRY.get_sample_value(f"tweetmodel_{name}", labels) is not None, (name, labels)
 
@@ -97,4 +97,4 @@ def test_no_label_has_a_name_in_it() -> None:
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels <= {"reason", "stage", "outcome", "result", "verb", "code", "kind", "le", "version"}
+    assert labels <= {"reason", "step", "outcome", "result", "verb", "code", "kind", "le", "version"}

@@ -16,7 +16,7 @@ assemble = partial(observe.assemble, gpu_resource="nvidia.com/gpu")
 
 
 def tweetmodel(**changes: Any) -> dict[str, Any]:
-    return {"metadata": {"uid": UID, "generation": 3}, "spec": spec().wire(), **changes}
+    return {"metadata": {"uid": UID, "generation": 3}, "spec": spec().to_json_object(), **changes}
 
 
 def raw_job(owner: str = UID, **status: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def raw_job(owner: str = UID, **status: Any) -> dict[str, Any]:
             "uid": "job-uid",
             "creationTimestamp": "2026-11-23T12:00:00Z",
             "labels": names.job_labels("ada", "collect", "a" * 16, 1),
-            "annotations": {names.INPUTS: "b" * 16},
+            "annotations": {names.POD_TEMPLATE_HASH: "b" * 16},
             "ownerReferences": [{"kind": "TweetModel", "uid": owner, "controller": True}],
         },
         "spec": {},
@@ -82,8 +82,8 @@ def test_the_job_whose_pod_has_told_how_far_it_is_is_known() -> None:
     raw = tweetmodel()
     name = raw_job()["metadata"]["name"]
     progress = Progress(progress_percentage=28, last_updated_time=NOW)
-    attempt = {"stage": "train", "id": "a" * 16, "number": 1}
-    attempt |= {"inputs": "b" * 16, "job": name, "outcome": "Active"}
+    attempt = {"step": "train", "id": "a" * 16, "number": 1}
+    attempt |= {"podTemplateHash": "b" * 16, "job": name, "outcome": "Active"}
     raw["status"] = {"observedGeneration": 1, "attempt": attempt}
     assert not assemble(KEY, raw, [raw_job()], [], {}).jobs[0].reported
     assert assemble(KEY, raw, [raw_job()], [], {name: progress}).jobs[0].reported
@@ -156,7 +156,7 @@ def test_the_jobs_conditions_say_how_it_ended() -> None:
 
 
 def test_a_spec_that_this_version_cannot_read_is_told_by_field() -> None:
-    seen = assemble(KEY, tweetmodel(spec={**spec().wire(), "gpus": "many"}), [], [], {})
+    seen = assemble(KEY, tweetmodel(spec={**spec().to_json_object(), "gpus": "many"}), [], [], {})
     assert seen.spec is None
     assert seen.spec_error.startswith("spec.gpus: ")
 

@@ -46,7 +46,7 @@ def test_anything_else_is_refused_by_name(template: object, sentence: str) -> No
 
 
 def test_nobody_learns_from_an_account_that_has_opted_out() -> None:
-    settings = replace(SETTINGS, never=("@Ada", "bob"))
+    settings = replace(SETTINGS, excluded_accounts=("@Ada", "bob"))
     assert "@ada, an account that this cluster never learns from" in forbidden(spec(), settings)
     assert forbidden(spec(sources=[{"handle": "eve", "s3": {"uri": "s3://bucket/eve"}}]), settings) == ""
 
@@ -57,7 +57,7 @@ LIMITED = replace(SETTINGS, allowed_base_models=("openai-community/*",), allowed
 @pytest.mark.parametrize(
     "asked",
     [
-        {"gpus": 2, "training": {"epochs": 10, "batchSize": 2}},
+        {"gpus": 2, "training": {"epochs": 10, "globalBatchSize": 2}},
         {"baseModel": {"hub": {"name": "openai-community/gpt2"}}},
         {"baseModel": {"s3": {"uri": "s3://bucket/model"}}},
         {"resources": {"limits": {"nvidia.com/gpu": 2, "memory": "64Gi", "ephemeral-storage": "9Gi"}}},
@@ -70,7 +70,7 @@ def test_what_keeps_within_the_limits_may_be_asked_for(asked: dict[str, object])
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"gpus": 4, "training": {"batchSize": 4}}, "spec.gpus 4 is more than the 2 that this cluster allows"),
+        ({"gpus": 4, "training": {"globalBatchSize": 4}}, "spec.gpus 4 is more than the 2 that this cluster allows"),
         ({"training": {"epochs": 11}}, "spec.training.epochs 11 is more than the 10 that this cluster allows"),
         ({"baseModel": {"hub": {"name": "else/gpt2"}}}, "spec.baseModel.hub.name else/gpt2 is not one of the base mod"),
         ({"resources": {"limits": {"nvidia.com/gpu": "8"}}}, "spec.resources.limits of nvidia.com/gpu is more than"),

@@ -125,7 +125,7 @@ class Cluster:
 
     def finish(self, stage: str, report: Report, code: int = 0) -> None:
         """The newest Job of a stage ends with a report, as kubelet and Job controller would have it."""
-        job = next(j for j in reversed(self.jobs.values()) if j["metadata"]["labels"][names.STAGE] == stage)
+        job = next(j for j in reversed(self.jobs.values()) if j["metadata"]["labels"][names.STEP] == stage)
         job["metadata"]["resourceVersion"] = self._next_version()
         job["status"]["conditions"] = [
             {"type": "Failed" if code else "Complete", "status": "True", "reason": "PodFailurePolicy", "message": ""}
@@ -161,7 +161,7 @@ class Cluster:
 def tweetmodel() -> dict[str, Any]:
     return {
         "metadata": {"name": KEY.name, "namespace": KEY.namespace, "uid": UID, "generation": 1},
-        "spec": spec().wire(),
+        "spec": spec().to_json_object(),
     }
 
 
@@ -180,7 +180,7 @@ def trained(cluster: Cluster) -> Report:
     """What the train pod of the Job that is there reports."""
     from makers import model
 
-    job = next(j for j in reversed(cluster.jobs.values()) if j["metadata"]["labels"][names.STAGE] == "train")
+    job = next(j for j in reversed(cluster.jobs.values()) if j["metadata"]["labels"][names.STEP] == "train")
     plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN])
     assert plan.run
     return success(model=model(plan.run), samples=["a tweet"])
@@ -337,7 +337,7 @@ LATE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "messa
     ("job", "seen", "reason", "stalled", "words"),
     [
         (BEGUN, None, "PodRefused", "False", "`kubectl describe job"),
-        ({"spec": {"suspend": True}}, None, "Queued", "False", "until there is room"),
+        ({"spec": {"suspend": True}}, None, "Queued", "False", "until there is quota"),
         ({}, NOWHERE | {"status": {"conditions": [NO_ROOM]}}, "Unschedulable", "False", "0/1 nodes are available."),
         ({}, NOWHERE, "Pending", "False", "No scheduler has looked for a node"),
         ({}, pod(**waits("ContainerCreating")), "Pending", "False", "Node n1 is still pulling the image"),
@@ -387,7 +387,7 @@ LATE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "messa
             pod(phase="Failed", reason="UnexpectedAdmissionError", message="Allocate failed: no healthy device"),
             "PodRefused",
             "False",
-            "no healthy device. Change what it refuses",
+            "no healthy device. Change the rejected fields",
         ),
         (BEGUN | {"conditions": [LATE]}, None, "DeadlineExceeded", "True", "too long. Train for fewer epochs"),
     ],
@@ -550,11 +550,11 @@ async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:
 
 def short() -> dict[str, Any]:
     """A TweetModel that leaves out all it may."""
-    return tweetmodel() | {"spec": {"sources": spec().wire()["sources"]}}
+    return tweetmodel() | {"spec": {"sources": spec().to_json_object()["sources"]}}
 
 
 async def test_defaults_that_the_crd_does_not_take_are_told_and_tried_again() -> None:
-    cluster = Cluster(short(), defaults={"storage": spec().wire()["storage"]})
+    cluster = Cluster(short(), defaults={"storage": spec().to_json_object()["storage"]})
     cluster.refuse_defaults = ApiError(422, "Invalid", "podTemplate.labels can't set kueue.x-k8s.io/queue-name")
     again = await settle(cluster)
     assert again is not None
@@ -568,7 +568,7 @@ async def test_defaults_that_the_crd_does_not_take_are_told_and_tried_again() ->
 
 
 async def test_a_short_tweetmodel_is_filled_from_its_namespace_then_from_the_cluster() -> None:
-    cluster = Cluster(short(), defaults={"storage": spec().wire()["storage"], "gpus": 0})
+    cluster = Cluster(short(), defaults={"storage": spec().to_json_object()["storage"], "gpus": 0})
     settings = Settings(defaults={"gpus": 1, "baseModel": {"scratch": {"preset": "Small"}}})
     await settle(cluster, Reconciler(cluster, settings, lambda: NOW))
     assert cluster.tweetmodel
@@ -594,7 +594,7 @@ async def test_a_default_that_comes_after_a_look_that_found_nothing_new_trains_n
     reconciler.now = lambda: "2026-11-23T18:00:00Z"
     reconciler.view.doubt(KEY)
     await settle(cluster, reconciler)
-    cluster.finish("collect", success(dataset=dataset(new=0)))
+    cluster.finish("collect", success(dataset=dataset(new_posts=0)))
     reconciler.view.doubt(KEY)
     await settle(cluster, reconciler)
     assert len(cluster.created) == 3
@@ -611,7 +611,7 @@ async def test_without_storage_anywhere_it_says_so_and_begins_once_there_is_a_de
     assert cluster.conditions()["Stalled"] == ("True", "InvalidSpec")
     assert "spec.storage is missing" in cluster.tweetmodel["status"]["conditions"][0]["message"]
     assert again is not None
-    cluster.defaults = {"storage": spec().wire()["storage"]}
+    cluster.defaults = {"storage": spec().to_json_object()["storage"]}
     await settle(cluster)
     assert len(cluster.created) == 1
 
@@ -867,7 +867,7 @@ async def test_a_complete_job_whose_pods_have_not_been_seen_is_not_run_again() -
     [job] = cluster.jobs.values()
     reconciler.view.put("Job", copy.deepcopy(job))
     await settle(cluster, reconciler)
-    assert [j["metadata"]["labels"][names.STAGE] for j in cluster.jobs.values()] == ["collect", "train"]
+    assert [j["metadata"]["labels"][names.STEP] for j in cluster.jobs.values()] == ["collect", "train"]
 
 
 async def finished(cluster: Cluster) -> Reconciler:
@@ -926,7 +926,7 @@ async def test_a_run_and_a_job_that_are_cut_short_are_counted_with_their_gpus() 
     def told(name: str, **labels: str) -> float:
         return REGISTRY.get_sample_value(f"tweetmodel_{name}", labels) or 0.0
 
-    cut_short = {"stage": "train", "outcome": "Deleted", "reason": "Deleted"}
+    cut_short = {"step": "train", "outcome": "Deleted", "reason": "Deleted"}
     superseded = {"outcome": "Superseded", "reason": "Superseded"}
     before = told("jobs_total", **cut_short), told("runs_total", **superseded), told("gpu_seconds_total")
     cluster = Cluster(tweetmodel())
@@ -948,17 +948,17 @@ async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_se
     assert not cluster.created
     assert cluster.conditions()["Ready"] == ("Unknown", "Pending")
     assert "TweetModel bob, which does not exist" in mix["status"]["conditions"][0]["message"]
-    mix["spec"]["cleaning"] = {"forget": ["17"]}
+    mix["spec"]["cleaning"] = {"erase": ["17"]}
     await settle(cluster)
-    assert "So does what cleaning.forget names anew" in mix["status"]["conditions"][0]["message"]
+    assert "So does what cleaning.erase names anew" in mix["status"]["conditions"][0]["message"]
     cluster.lent = {}
     await settle(cluster)
     assert "TweetModel bob, which has none yet" in mix["status"]["conditions"][0]["message"]
-    cluster.lent = dataset().wire()
+    cluster.lent = dataset().to_json_object()
     await settle(cluster)
     [collect] = cluster.jobs.values()
     plan = Plan.model_validate_json(collect["spec"]["template"]["metadata"]["annotations"][names.PLAN])
-    assert plan.borrowed["bob"].digest == dataset().digest
+    assert plan.upstream_datasets["bob"].digest == dataset().digest
 
 
 async def test_what_is_logged_of_a_tweetmodel_is_marked_with_its_run_and_job(caplog: pytest.LogCaptureFixture) -> None:
@@ -985,12 +985,12 @@ async def test_a_job_costs_the_gpus_that_it_held_and_not_those_of_the_present_sp
 
     async def trained_on(gpus: int) -> tuple[Cluster, Reconciler]:
         asked = tweetmodel()
-        asked["spec"] |= {"gpus": gpus, "training": {"batchSize": 8}}
+        asked["spec"] |= {"gpus": gpus, "training": {"globalBatchSize": 8}}
         cluster = Cluster(asked)
         await settle(cluster)
         cluster.finish("collect", success(dataset=dataset()))
         await settle(cluster)
-        job = next(j for j in cluster.jobs.values() if j["metadata"]["labels"][names.STAGE] == "train")
+        job = next(j for j in cluster.jobs.values() if j["metadata"]["labels"][names.STEP] == "train")
         job["status"] = {"startTime": "2026-11-23T11:50:00Z"}
         return cluster, operator(cluster)
 
@@ -1007,5 +1007,5 @@ async def test_a_pass_that_only_looks_again_is_no_error() -> None:
         return metrics.RECONCILES.labels("error")._value.get()
 
     before = count()
-    await live(Cluster(short(), defaults={"storage": spec().wire()["storage"]}))
+    await live(Cluster(short(), defaults={"storage": spec().to_json_object()["storage"]}))
     assert count() == before

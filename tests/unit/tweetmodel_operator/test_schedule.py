@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
-from tweetmodel_api.plan import publish_id
-from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.identities import publish_hash
+from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Publication, Run, TweetModelStatus
 from tweetmodel_operator.decide import decide
@@ -43,30 +43,30 @@ class Days:
         self.status = decision.status or self.status
         self.jobs = [job for job in self.jobs if job.name not in decision.delete]
         self.jobs += [
-            ObservedJob(name=r.name, stage=r.plan.stage, id=r.id, attempt=r.attempt, inputs=r.inputs, created=now)
+            ObservedJob(name=r.name, step=r.plan.step, id=r.id, attempt=r.attempt, inputs=r.inputs, created=now)
             for r in decision.create
         ]
         return decision
 
     def collect(self, now: str, digest: str, kept: int, new: int | None = None) -> Decision:
         """The collect Job ends with this data set."""
-        return self._end("collect", now, dataset=dataset(digest=digest * 64, kept=kept, new=new))
+        return self._end("collect", now, dataset=dataset(digest=digest * 64, kept=kept, new_posts=new))
 
     def train(self, now: str, loss: str, before: str = "7.6") -> Decision:
         """The train Job ends with a model of this loss."""
         run = self.jobs[-1].id
         made = model(run)
-        asked = publish_id(self.spec) if not self.spec.pinned_run else None
+        asked = publish_hash(self.spec) if not self.spec.pinned_run else None
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss, "loss_before": before}),
-            "publication": Publication(asked=asked, url="https://hub/ada") if asked else None,
+            "publication": Publication(spec_hash=asked, url="https://hub/ada") if asked else None,
         }
         return self._end("train", now, model=made.model_copy(update=known))
 
     def fail(self, now: str, reason: Reason, **report: Any) -> Decision:
         """The newest Job fails by this reason."""
         told = failure(reason).model_copy(update=report)
-        ended = JobMaker(self.jobs[-1]).pod_ended(FACTS[reason].exit_code or 1, told)
+        ended = JobMaker(self.jobs[-1]).pod_ended(REASONS[reason].exit_code or 1, told)
         self.jobs[-1] = ended.failed(at=now).obj()
         return self.look(now)
 
@@ -76,7 +76,7 @@ class Days:
 
     def _end(self, stage: str, now: str, **report: Any) -> Decision:
         job = self.jobs[-1]
-        assert job.stage == stage
+        assert job.step == stage
         self.jobs[-1] = JobMaker(job).complete(success(**report)).obj()
         return self.look(now)
 
@@ -105,7 +105,7 @@ class Days:
 
 
 def stages(decision: Decision) -> list[str]:
-    return [request.plan.stage for request in decision.create]
+    return [request.plan.step for request in decision.create]
 
 
 def test_it_sleeps_until_the_next_due_time_and_then_looks_at_its_sources() -> None:
@@ -145,11 +145,11 @@ def test_what_is_new_is_counted_since_a_model_was_trained_last_whether_or_not_it
     days = Days(schedule=DAILY | {"minNewPosts": 50})
     days.first(loss="3.0")
     (request,) = days.look(MONDAY).create
-    assert request.plan.known == "a" * 64
+    assert request.plan.baseline_dataset == "a" * 64
     days.collect(MONDAY, "b", 1000, new=60)
     days.train(MONDAY, "3.5")
     (request,) = days.look(TUESDAY).create
-    assert request.plan.known == "b" * 64
+    assert request.plan.baseline_dataset == "b" * 64
     assert not days.collect(TUESDAY, "c", 1000, new=1).create
 
 
@@ -167,7 +167,7 @@ def test_other_sources_are_trained_however_few_their_posts_and_compared_with_nob
     others = [{"handle": "bob", "archive": {"uri": "s3://bucket/bob.zip"}}]
     days.spec = spec(schedule=DAILY | {"minNewPosts": 50}, sources=others)
     (request,) = days.look(NIGHT).create
-    assert request.plan.known is None
+    assert request.plan.baseline_dataset is None
     assert stages(days.collect(NIGHT, "b", 900, new=0)) == ["train"]
     days.train(NIGHT, "3.5")
     assert days.current != before
@@ -210,7 +210,7 @@ def test_a_model_that_is_no_better_leaves_the_older_one_in_its_place() -> None:
     assert days.current == before
     assert days.message == "The new model is no better (held-out loss 3.0, and 3.0 before), so the older one stays."
     assert days.status
-    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded"]
+    assert [run.outcome for run in days.status.runs] == ["NotImproved", "Succeeded"]
     days.jobs = []
     assert not days.look(MONDAY).create
 
@@ -232,8 +232,11 @@ def test_a_warm_start_goes_on_from_the_present_model_and_is_no_reason_for_the_ne
     assert days.status.model
     days.look(MONDAY)
     (request,) = days.collect(MONDAY, "b", 1100).create
-    assert request.plan.start
-    assert (request.plan.start.uri, request.plan.start.digest) == (days.current, days.status.model.digest)
+    assert request.plan.initial_model
+    assert (request.plan.initial_model.uri, request.plan.initial_model.digest) == (
+        days.current,
+        days.status.model.digest,
+    )
     days.train(MONDAY, "2.5", before="2.9")
     assert days.ready
     assert not days.look(MONDAY).create
@@ -256,7 +259,7 @@ def test_another_base_is_not_started_from_the_older_model() -> None:
     days.first()
     days.spec = spec(training={"warmStart": True}, baseModel={"scratch": {"preset": "Small"}})
     (request,) = days.look(NIGHT).create
-    assert request.plan.start is None
+    assert request.plan.initial_model is None
 
 
 def test_a_due_time_waits_until_the_run_has_ended_and_only_the_last_one_counts() -> None:
@@ -471,7 +474,7 @@ def test_a_pinned_run_is_put_back_by_a_pod_without_a_gpu_that_repeats_its_report
     newer, older = days.status.runs
     days.spec = spec(training={"epochs": 9}, pinnedRun=older.id)
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.repeat) == (older.id, True)
+    assert (request.plan.run, request.plan.report_only) == (older.id, True)
     days.train(MONDAY, "3.0")
     assert days.ready
     assert days.current == older.model_uri
@@ -480,7 +483,7 @@ def test_a_pinned_run_is_put_back_by_a_pod_without_a_gpu_that_repeats_its_report
     days.jobs = []
     days.spec = spec(training={"epochs": 9})
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.repeat) == (newer.id, True)
+    assert (request.plan.run, request.plan.report_only) == (newer.id, True)
 
 
 def test_going_back_to_an_older_spec_puts_its_model_back_without_a_gpu() -> None:
@@ -489,7 +492,7 @@ def test_going_back_to_an_older_spec_puts_its_model_back_without_a_gpu() -> None
     older = days.status.runs[1]
     days.spec = spec()
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.repeat) == (older.id, True)
+    assert (request.plan.run, request.plan.report_only) == (older.id, True)
     days.train(MONDAY, "3.0")
     assert (days.ready, days.current) == (True, older.model_uri)
 
@@ -503,7 +506,7 @@ def test_a_model_that_is_gone_says_nothing_of_the_one_that_it_was_started_from()
     days.jobs = []
     assert days.status
     newer, older = days.status.runs
-    assert newer.start
+    assert newer.initial_model
     days.spec = days.spec.model_copy(update={"pinned_run": older.id})
     days.look(MONDAY)
     days.train(MONDAY, "3.0")
@@ -556,7 +559,7 @@ def test_going_back_to_a_spec_whose_last_run_was_outdone_brings_back_its_better_
     days.jobs = []
     days.spec = spec(schedule=DAILY)
     (request,) = days.look(MONDAY).create
-    assert request.plan.repeat
+    assert request.plan.report_only
     days.train(MONDAY, "3.0")
     assert days.current == better
     days.jobs = []
@@ -588,7 +591,7 @@ def test_publishing_is_asked_for_of_the_model_that_stays_however_its_last_look_e
         (request,) = days.look(MONDAY).create
         assert request.plan.run in stays
         assert request.plan.dataset
-        assert (request.plan.dataset.digest, request.plan.repeat) == ("a" * 64, True)
+        assert (request.plan.dataset.digest, request.plan.report_only) == ("a" * 64, True)
         assert request.plan.spec.publish
         days.train(MONDAY, "3.0")
         assert (days.ready, days.current) == (True, stays)
@@ -608,7 +611,7 @@ def test_what_is_put_back_is_published_too() -> None:
     days.train(MONDAY, "2.0")
     days.spec = spec(training={"epochs": 9}, **PUBLISHED)
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.repeat) == (newer.id, True)
+    assert (request.plan.run, request.plan.report_only) == (newer.id, True)
     assert request.plan.spec.publish
 
 
@@ -632,7 +635,7 @@ def test_a_model_that_the_hub_refused_is_pushed_again_without_a_gpu() -> None:
     assert (run.outcome, run.model_uri, bool(run.evaluation)) == ("Active", model(run.id).uri, True)
     days.jobs.pop()
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.repeat) == (run.id, True)
+    assert (request.plan.run, request.plan.report_only) == (run.id, True)
     days.train(MONDAY, "3.0")
     assert (days.ready, days.current) == (True, run.model_uri)
     days.jobs = []
@@ -646,20 +649,20 @@ def test_a_model_that_the_hub_refused_and_that_is_gone_since_is_trained_when_it_
     days.jobs, days.retry = [], "then"
     days.look(TUESDAY)
     (request,) = days.collect(TUESDAY, "a", 1000).create
-    assert not request.plan.repeat
+    assert not request.plan.report_only
 
 
 def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_one_afterwards() -> None:
     days, worse, better = pinned_to_the_worse()
     assert days.status
     assert (days.ready, days.current) == (True, worse.model_uri)
-    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded"]
+    assert [run.outcome for run in days.status.runs] == ["NotImproved", "Succeeded"]
     assert not days.look(MONDAY).create
     days.jobs = []
     assert not days.look(MONDAY).create
     days.spec = spec(schedule=DAILY)
     (request,) = days.look(MONDAY).create
-    assert request.plan.repeat
+    assert request.plan.report_only
     days.train(MONDAY, "3.0")
     assert days.current == better.model_uri
 
@@ -670,9 +673,9 @@ def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_tr
     assert days.status
     days.spec = spec(schedule=DAILY, **publish)
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.repeat) == (better.id, True)
+    assert (request.plan.run, request.plan.report_only) == (better.id, True)
     days.fail(MONDAY, Reason.RUN_MISSING)
-    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded"], "what it made, it made"
+    assert [run.outcome for run in days.status.runs] == ["NotImproved", "Succeeded"], "what it made, it made"
     for request in days.look(MONDAY).create:
         assert (request.plan.run, bool(publish)) == (worse.id, True)
         days.train(MONDAY, "3.5")
@@ -682,9 +685,9 @@ def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_tr
     for now, digest, loss in ((TUESDAY, "c", "3.2"), (WEDNESDAY, "d", "3.4")):
         days.look(now)
         (request,) = days.collect(now, digest, 1000, new=5).create
-        assert (request.plan.repeat, request.plan.beat) == (False, "3.5" if now == TUESDAY else "3.2")
+        assert (request.plan.report_only, request.plan.baseline_loss) == (False, "3.5" if now == TUESDAY else "3.2")
         days.train(now, loss)
-    assert [run.outcome for run in days.status.runs] == ["Outdone", "Succeeded", "Succeeded", "Succeeded"]
+    assert [run.outcome for run in days.status.runs] == ["NotImproved", "Succeeded", "Succeeded", "Succeeded"]
 
 
 def test_the_run_of_the_present_posts_is_trained_again_where_it_is_gone_from_the_bucket() -> None:
@@ -696,7 +699,7 @@ def test_the_run_of_the_present_posts_is_trained_again_where_it_is_gone_from_the
     days.collect(TUESDAY, "a", 1000, new=0)
     days.fail(TUESDAY, Reason.RUN_MISSING)
     (request,) = days.look(TUESDAY).create
-    assert (request.plan.run, request.plan.repeat) == (better.id, False)
+    assert (request.plan.run, request.plan.report_only) == (better.id, False)
     days.train(TUESDAY, "3.0")
     assert (days.ready, days.current) == (True, better.model_uri)
 
@@ -706,10 +709,10 @@ def test_a_warm_start_from_a_model_that_is_gone_is_followed_by_one_from_the_base
     days.first()
     days.look(MONDAY)
     (request,) = days.collect(MONDAY, "b", 1100).create
-    assert request.plan.start
+    assert request.plan.initial_model
     days.fail(MONDAY, Reason.RUN_MISSING)
     (request,) = days.look(MONDAY).create
-    assert (request.plan.start, request.plan.beat) == (None, None)
+    assert (request.plan.initial_model, request.plan.baseline_loss) == (None, None)
     days.train(MONDAY, "3.3")
     assert days.ready
 
@@ -726,7 +729,7 @@ def test_a_present_model_that_is_gone_from_the_bucket_is_the_present_one_no_more
     assert (days.status.model, days.status.samples, days.ready) == (None, (), False)
     days.look(TUESDAY)
     (request,) = days.collect(TUESDAY, "c", 1000, new=31).create
-    assert (request.plan.repeat, request.plan.beat) == (False, None)
+    assert (request.plan.report_only, request.plan.baseline_loss) == (False, None)
 
 
 @pytest.mark.parametrize(("digest", "new"), [("a", 0), ("c", 5)])
@@ -747,9 +750,9 @@ def test_a_new_model_must_beat_the_better_one_and_not_what_was_pinned() -> None:
     days.look(TUESDAY)
     days.collect(TUESDAY, "c", 1000, new=5)
     days.train(TUESDAY, "3.0")
-    assert days.jobs[-1].stage == "train"
+    assert days.jobs[-1].step == "train"
     (request,) = days.look(TUESDAY).create
-    assert (request.plan.beat, request.plan.repeat) == ("3.0", False)
+    assert (request.plan.baseline_loss, request.plan.report_only) == ("3.0", False)
 
 
 def test_a_pinned_run_is_not_disturbed_by_the_schedule() -> None:
@@ -767,11 +770,11 @@ def test_a_pin_says_that_what_is_to_be_forgotten_waits_for_its_end() -> None:
     days.spec = replace_spec(days.spec, pinned_run=pinned)
     days.look(MONDAY)
     assert "forget" not in str(days.status.conditions)
-    days.spec = replace_spec(days.spec, cleaning=spec(cleaning={"forget": ["17"]}).cleaning)
+    days.spec = replace_spec(days.spec, cleaning=spec(cleaning={"erase": ["17"]}).cleaning)
     assert not days.look(MONDAY).create
     ready = days.status.condition("Ready")
     assert ready
-    assert "What cleaning.forget names anew waits until none is." in ready.message
+    assert "What cleaning.erase names anew waits until none is." in ready.message
 
 
 def test_a_run_that_nobody_knows_cannot_be_pinned() -> None:
@@ -814,7 +817,7 @@ def test_a_run_that_an_outage_ended_is_tried_again_once_at_each_due_time(
         if again:
             assert not days.fail(day.replace("06:00", "06:30"), reason).create
         assert days.status
-        assert days.status.holds("Stalled")
+        assert days.status.is_true("Stalled")
         assert days.status.runs[0].failure
         assert days.status.runs[0].failure.reason == reason
     if again:
@@ -837,23 +840,23 @@ def test_a_pod_that_collects_is_told_of_the_retry_that_has_it_read_all_sources()
 def test_a_run_that_learnt_from_a_forgotten_post_is_stale_and_nothing_starts_from_it() -> None:
     days = Days(training={"warmStart": True})
     days.first()
-    days.spec = spec(training={"warmStart": True}, cleaning={"forget": ["17"]})
+    days.spec = spec(training={"warmStart": True}, cleaning={"erase": ["17"]})
     days.look(NIGHT)
-    decision = days.end_collect(NIGHT, dataset=dataset(digest="b" * 64, forgot_in=["a" * 16]))
+    decision = days.end_collect(NIGHT, dataset=dataset(digest="b" * 64, erased_from=["a" * 16]))
     (request,) = decision.create
-    assert request.plan.start is None
+    assert request.plan.initial_model is None
     assert days.status
-    assert [run.stale for run in days.status.runs] == [False, True]
+    assert [run.contains_erased_posts for run in days.status.runs] == [False, True]
 
 
 def test_a_collection_is_told_which_data_sets_models_learnt_from() -> None:
     days = Days(schedule=DAILY)
     days.look(NIGHT)
     (request,) = days.collect(NIGHT, "a", 1000).create
-    assert request.plan.learnt_from == ()
+    assert request.plan.trained_datasets == ()
     days.train(NIGHT, "3.0")
     days.look(MONDAY)
     days.collect(MONDAY, "b", 1000, new=60)
     days.train(MONDAY, "2.5")
     (request,) = days.look(TUESDAY).create
-    assert set(request.plan.learnt_from) == {"a" * 64, "b" * 64}
+    assert set(request.plan.trained_datasets) == {"a" * 64, "b" * 64}

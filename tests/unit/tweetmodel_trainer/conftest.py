@@ -79,7 +79,7 @@ def make_spec(endpoint: str, bucket: str) -> Callable[..., TweetModelSpec]:
 @pytest.fixture
 def make_plan(make_spec: Callable[..., TweetModelSpec]) -> Callable[..., Plan]:
     def make(**changes: Any) -> Plan:
-        return Plan(stage="collect", namespace="default", name="ada", spec=make_spec(**changes))
+        return Plan(step="collect", namespace="default", name="ada", spec=make_spec(**changes))
 
     return make
 

@@ -114,7 +114,7 @@ def test_a_model_with_a_sentencepiece_tokenizer_learns_and_writes(
     learnt = learn_from(
         llama,
         training={"method": method, "epochs": 3, "learningRate": rate, "blockSize": 64},
-        generation={"samples": 4, "prompts": ["", "gull"], "maxTokens": 24, "temperature": "0.3"},
+        generation={"samplesPerPrompt": 4, "prompts": ["", "gull"], "maxNewTokens": 24, "temperature": "0.3"},
     )
     assert learnt.assessment.verdict == "learnt", learnt.assessment.sentence
     free, prompted = learnt.assessment.samples[:4], learnt.assessment.samples[4:]
@@ -129,8 +129,14 @@ def test_the_folder_draws_as_huggingtweets_models_did(
 ) -> None:
     learn_from(
         llama,
-        training={"epochs": 1, "batchSize": 8, "blockSize": 64},
-        generation={"samples": 1, "prompts": ["gull"], "maxTokens": 48, "temperature": "0.9", "topP": "0.8"},
+        training={"epochs": 1, "globalBatchSize": 8, "blockSize": 64},
+        generation={
+            "samplesPerPrompt": 1,
+            "prompts": ["gull"],
+            "maxNewTokens": 48,
+            "temperature": "0.9",
+            "topP": "0.8",
+        },
     )
     end = sentencepiece().eos_token_id
     saved = json.loads((tmp_path / "model" / "generation_config.json").read_text())

@@ -40,7 +40,7 @@ def test_a_model_that_recites_is_told_so() -> None:
     assert "75% of its samples repeat a training post (of the author's own other posts 50% do)" not in told.sentence
     told = assessed(samples=(*POSTS, *(text + "!!" for text in POSTS)))
     assert "100% of its samples repeat a training post (of the author's own other posts 50% do)" in told.sentence
-    assert told.evaluation.copy_share == "1"
+    assert told.evaluation.memorized_fraction == "1"
 
 
 def test_scores_of_accounts_add_up() -> None:
@@ -92,7 +92,7 @@ def test_the_voice_of_the_model_is_that_of_its_unprompted_samples() -> None:
 def test_without_samples_nothing_is_said_of_them() -> None:
     told = assessed(samples=())
     assert told.model is None
-    assert told.evaluation.copy_share is None
+    assert told.evaluation.memorized_fraction is None
     assert json.loads(json.dumps(told.to_json()))["samples"]["count"] == 0
 
 

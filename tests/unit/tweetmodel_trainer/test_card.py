@@ -97,7 +97,7 @@ def test_the_data_table_counts_tokens() -> None:
 
 def test_the_training_table_tells_all_that_the_result_depends_on() -> None:
     training = Training(
-        method="LoRA", lora_rank=8, batch_size=8, gradient_accumulation=4, early_stopping={"patience": 2}
+        method="LoRA", lora_rank=8, global_batch_size=8, gradient_accumulation_steps=4, early_stopping={"patience": 2}
     )
     told = about(handles=("bob", "ada"), training=training, weights={"ada": 3, "bob": 1}, bfloat16=False, remark=" So.")
     for row in (

@@ -16,7 +16,7 @@ import pytest
 
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import ExitCode, Reason
-from tweetmodel_api.report import MAX_BYTES, Report, decode
+from tweetmodel_api.report import MAX_REPORT_BYTES, Report, decode
 from tweetmodel_trainer.command import exit_code, main
 from tweetmodel_trainer.failure import Failure
 
@@ -45,7 +45,7 @@ def test_a_failure_never_exits_as_done(reason: Reason) -> None:
 
 @pytest.mark.parametrize(
     ("plan", "sentence"),
-    [("{", "its JSON"), ("{}", "stage in the plan"), ('{"stage": "collect", "spec": {"storage": 1}}', "in the plan")],
+    [("{", "its JSON"), ("{}", "step in the plan"), ('{"step": "collect", "spec": {"storage": 1}}', "in the plan")],
 )
 def test_a_plan_that_cannot_be_read_is_told_by_its_field(run: Main, plan: str, sentence: str) -> None:
     code, report = run(plan)
@@ -72,7 +72,7 @@ def test_the_longest_sentence_fits_the_termination_message(
     code, report = run(make_plan())
     assert code == ExitCode.CONFIGURATION
     assert report.message.endswith("…")
-    assert (tmp_path / "termination-log").stat().st_size <= MAX_BYTES
+    assert (tmp_path / "termination-log").stat().st_size <= MAX_REPORT_BYTES
 
 
 def test_a_pod_that_is_stopped_while_it_starts_exits_as_interrupted(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ import faulty_s3
 from faulty_s3 import Fault, FaultyS3
 from makers import zipped
 from pod import WEIGHTLESS
+from tweetmodel_api.identities import run_id
 from tweetmodel_api.layout import MANIFEST
-from tweetmodel_api.plan import DatasetReference, Plan, run_id
-from tweetmodel_api.reasons import FACTS, ExitCode, Reason
+from tweetmodel_api.plan import DatasetReference, Plan
+from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Storage as Spec
 from tweetmodel_trainer import base_model
@@ -66,8 +67,8 @@ def collecting(
     put("archive.zip", zipped({"data/tweets.js": f"window.YTD.tweets.part0 = {json.dumps(POSTS)}".encode()}))
     return make_plan(
         storage={"uri": f"s3://{bucket}/models", "endpoint": faulty.address},
-        training={"epochs": 1, "blockSize": 64, "batchSize": 16},
-        generation={"samples": 1, "prompts": [""], "maxTokens": 8},
+        training={"epochs": 1, "blockSize": 64, "globalBatchSize": 16},
+        generation={"samplesPerPrompt": 1, "prompts": [""], "maxNewTokens": 8},
     )
 
 
@@ -76,7 +77,7 @@ def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
     def run(plan: Plan) -> tuple[int, Report]:
         file, log = tmp_path / "plan.json", tmp_path / "log"
         file.write_text(plan.model_dump_json(by_alias=True))
-        code = main([plan.stage, "--plan", str(file), "--workdir", str(tmp_path), "--termination-log", str(log)])
+        code = main([plan.step, "--plan", str(file), "--workdir", str(tmp_path), "--termination-log", str(log)])
         report = decode(log.read_text())
         assert report
         return code, report
@@ -101,7 +102,7 @@ def chosen(fault: Fault, requests: list[str]) -> Iterator[Any]:
 def check(code: int, report: Report) -> None:
     """A run through an S3 that misbehaves ended with a reason, or is done."""
     assert report.reason in {Reason.SUCCEEDED, *TOLD}, report.message
-    assert code == (FACTS[report.reason].exit_code or ExitCode.DONE)
+    assert code == (REASONS[report.reason].exit_code or ExitCode.DONE)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
@@ -139,7 +140,7 @@ def test_a_model_is_the_right_one_or_does_not_count(
     collected = run(collecting)[1].dataset
     reference = DatasetReference(uri=collected.uri, digest=collected.digest)
     identity = run_id(collecting.spec, collected.digest)
-    plan = collecting.model_copy(update={"stage": "train", "run": identity, "dataset": reference})
+    plan = collecting.model_copy(update={"step": "train", "run": identity, "dataset": reference})
     faulty.asked.clear()
     _, calm = run(plan.model_copy(update={"name": "calm"}))
     once, lasting = chosen(fault, faulty.asked)

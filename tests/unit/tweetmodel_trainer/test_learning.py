@@ -35,7 +35,7 @@ from tweetmodel_trainer.tokens import encode, train_tokenizer
 TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
 POSTS = [Post("ada", str(n), text) for n, text in enumerate(TEXTS)]
 TOKENIZER = train_tokenizer(TEXTS, 320)
-TRAINING = Training(batch_size=1, learning_rate="1e-3")
+TRAINING = Training(global_batch_size=1, learning_rate="1e-3")
 TWELVE = Blocks(POSTS[:33], TOKENIZER, 3, 64, 1)
 
 
@@ -68,7 +68,7 @@ def run(
     tmp_path: Path, publish: Callable[[int, Path], None], resume: Path | None = None, method: str = "Full"
 ) -> GPT2LMHeadModel:
     model = small_model() if method == "Full" else lora.attach(small_model(), 4)
-    training = TRAINING.model_copy(update={"checkpoint_seconds": 0})
+    training = TRAINING.model_copy(update={"checkpoint_interval_seconds": 0})
     finetune(model, TWELVE, training, tmp_path, resume, publish, Progress({}), (0, 100))
     return model if method == "Full" else lora.merge(model)
 
@@ -93,7 +93,9 @@ def test_a_run_killed_after_any_checkpoint_ends_in_the_same_weights(tmp_path: Pa
 @pytest.mark.parametrize("method", ["Full", "LoRA"])
 def test_a_run_that_stops_early_keeps_its_best_weights_wherever_it_was_killed(tmp_path: Path, method: str) -> None:
     """Epochs end at steps 5, 9 and 12; the second one makes it worse."""
-    training = TRAINING.model_copy(update={"checkpoint_seconds": 0, "early_stopping": EarlyStopping(patience=1)})
+    training = TRAINING.model_copy(
+        update={"checkpoint_interval_seconds": 0, "early_stopping": EarlyStopping(patience=1)}
+    )
 
     def run(name: str, publish: Callable[[int, Path], None], resume: Path | None = None) -> tuple[GPT2LMHeadModel, Any]:
         model = small_model() if method == "Full" else lora.attach(small_model(), 4)
@@ -138,11 +140,11 @@ def test_a_run_goes_on_from_the_commit_that_it_began_with(tmp_path: Path, monkey
     assert learn._base(asked, tmp_path / "nothing") == moved
 
 
-@pytest.mark.parametrize("change", [{"gradient_accumulation": 4}, {"gradient_checkpointing": True}])
+@pytest.mark.parametrize("change", [{"gradient_accumulation_steps": 4}, {"gradient_checkpointing": True}])
 def test_what_saves_memory_learns_the_same(tmp_path: Path, change: dict[str, Any]) -> None:
     def loss(**changes: Any) -> float:
         model = small_model(dropout=0.0)
-        training = TRAINING.model_copy(update={"batch_size": 4, "precision": "Float32", **changes})
+        training = TRAINING.model_copy(update={"global_batch_size": 4, "precision": "Float32", **changes})
         finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100))
         return evaluate(model, TOKENIZER, TEXTS).loss
 
@@ -216,7 +218,7 @@ def test_a_stop_during_training_saves_that_step_and_is_not_taken_for_the_end(tmp
             if percentage == 25:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    training = TRAINING.model_copy(update={"checkpoint_seconds": 9999})
+    training = TRAINING.model_copy(update={"checkpoint_interval_seconds": 9999})
     with pytest.raises(Interrupted):
         finetune(
             small_model(), TWELVE, training, tmp_path, None, lambda s, _: published.append(s), StopAtThree({}), (0, 100)
@@ -311,7 +313,7 @@ def test_checkpoints_come_by_time_and_at_the_end(tmp_path: Path) -> None:
 
 def test_the_log_of_a_resumed_run_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetune_module, "LOGGED", 12)
-    training = TRAINING.model_copy(update={"checkpoint_seconds": 0})
+    training = TRAINING.model_copy(update={"checkpoint_interval_seconds": 0})
 
     def keep_the_fifth(step: int, folder: Path) -> None:
         if step == 5:
@@ -391,14 +393,14 @@ def drawing(*rounds: dict[str, str]) -> Callable[..., list[str]]:
 def test_a_sample_that_says_nothing_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = {"": "gull", "fog": ""}, {"fog": "fog came"}, {}
     monkeypatch.setattr("tweetmodel_trainer.generate._draw", drawing(*rounds))
-    samples = generate(small_model(), TOKENIZER, Generation(samples=1, prompts=("", "fog")), 1)
+    samples = generate(small_model(), TOKENIZER, Generation(samples_per_prompt=1, prompts=("", "fog")), 1)
     assert [sample.text for sample in samples] == ["gull", "fog came"]
 
 
 def test_a_sample_with_a_blocked_word_is_drawn_anew_and_then_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = {"": "A GULL!", "fog": "fog and gull"}, {"": "gulls", "fog": "the gull, again"}, {"fog": "gull"}
     monkeypatch.setattr("tweetmodel_trainer.generate._draw", drawing(*rounds))
-    wanted = Generation(samples=1, prompts=("", "fog"), blocked_words=("Gull",))
+    wanted = Generation(samples_per_prompt=1, prompts=("", "fog"), blocked_words=("Gull",))
     assert [sample.text for sample in generate(small_model(), TOKENIZER, wanted, 1)] == ["gulls"]
 
 
@@ -420,7 +422,7 @@ def test_blocked_words_are_whole_words_in_any_case(text: str, word: str, blocked
 def test_a_sample_does_not_depend_on_the_prompts_beside_it() -> None:
     """Prompts of unequal length are padded on the left; drawn by likelihood alone, each says what it says alone."""
     model, prompts = small_model(), ("", "gull number", "gull number 7 has taken sandwich")
-    cold = Generation(samples=1, prompts=prompts, max_tokens=16, temperature="0.001", top_p="0.001")
+    cold = Generation(samples_per_prompt=1, prompts=prompts, max_new_tokens=16, temperature="0.001", top_p="0.001")
     alone = [generate(model, TOKENIZER, cold.model_copy(update={"prompts": (p,)}), 1)[0] for p in prompts]
     assert generate(model, TOKENIZER, cold, 1) == alone
 
@@ -448,7 +450,7 @@ def test_a_model_that_knows_nothing_scores_the_logarithm_of_its_vocabulary() -> 
 
 
 def test_samples_begin_with_their_prompt_and_come_again_with_the_seed() -> None:
-    wanted = Generation(samples=3, prompts=("", "gull number"), max_tokens=16)
+    wanted = Generation(samples_per_prompt=3, prompts=("", "gull number"), max_new_tokens=16)
     model = small_model()
     first, again = (generate(model, TOKENIZER, wanted, 1) for _ in range(2))
     assert first == again
@@ -493,10 +495,10 @@ def test_a_model_in_a_hurry_ends_each_sample_as_early_as_it_may(monkeypatch: pyt
     with torch.no_grad():
         model.transformer.ln_f.bias.copy_(1e6 * model.lm_head.weight[end])
     monkeypatch.setattr(model, "generate", spied)
-    generate(model, TOKENIZER, Generation(samples=1, prompts=("", "gull number 7"), max_tokens=40), 1)
+    generate(model, TOKENIZER, Generation(samples_per_prompt=1, prompts=("", "gull number 7"), max_new_tokens=40), 1)
     assert set(said) == {9}, "the tenth is <|endoftext|>, before them"
 
 
 def test_a_prompt_that_fills_the_context_is_survived() -> None:
-    wanted = Generation(samples=1, prompts=("gull " * 50,), max_tokens=512)
+    wanted = Generation(samples_per_prompt=1, prompts=("gull " * 50,), max_new_tokens=512)
     assert len(generate(small_model(), TOKENIZER, wanted, 1)) == 1

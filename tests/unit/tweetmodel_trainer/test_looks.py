@@ -59,14 +59,17 @@ def plan(make_plan: MakePlan, put: Any, bucket: str) -> Plan:
 
 
 def with_spec(plan: Plan, **changes: Any) -> Plan:
-    return plan.model_copy(update={"spec": TweetModelSpec.model_validate(plan.spec.wire() | changes)})
+    return plan.model_copy(update={"spec": TweetModelSpec.model_validate(plan.spec.to_json_object() | changes)})
 
 
 def test_sources_that_have_not_changed_are_not_read_again(plan: Plan, read: list[str], collect: Any) -> None:
     first = collect(plan)
     assert read == ["ada", "bob"]
     assert collect(plan) == first
-    assert collect(with_spec(plan, training={"epochs": 9}, sources=plan.wire()["spec"]["sources"][::-1])) == first
+    assert (
+        collect(with_spec(plan, training={"epochs": 9}, sources=plan.to_json_object()["spec"]["sources"][::-1]))
+        == first
+    )
     assert read == ["ada", "bob"]
 
 
@@ -81,7 +84,7 @@ def test_once_one_has_changed_all_are_read(plan: Plan, read: list[str], collect:
 
 @pytest.mark.parametrize(
     "change",
-    [{"cleaning": {"drop": ["NearDuplicates"]}}, {"cleaning": {"forget": ["7"]}}, {"training": {"seed": 7}}],
+    [{"cleaning": {"drop": ["NearDuplicates"]}}, {"cleaning": {"erase": ["7"]}}, {"training": {"seed": 7}}],
 )
 def test_they_are_read_again_for_another_data_set(plan: Plan, read: list[str], collect: Any, change: Any) -> None:
     collect(plan)
@@ -102,7 +105,7 @@ def test_they_are_read_again_where_the_administrator_bars_another_account(
     plan: Plan, read: list[str], collect: Any
 ) -> None:
     collect(plan)
-    collect(plan.model_copy(update={"never": ("eve",)}))
+    collect(plan.model_copy(update={"excluded_accounts": ("eve",)}))
     assert read == ["ada", "bob"] * 2
 
 
@@ -133,7 +136,7 @@ def test_what_was_noted_of_a_look_and_is_damaged_does_not_count(
     plan: Plan, read: list[str], collect: Any, storage: Storage
 ) -> None:
     first = collect(plan)
-    storage.write(f"{plan.layout.look}/look.json", b"{}")
+    storage.write(f"{plan.layout.fingerprint}/look.json", b"{}")
     assert collect(plan) == first
     assert read == ["ada", "bob"] * 2
 
@@ -142,15 +145,15 @@ def test_none_of_the_posts_that_a_model_has_learnt_is_new(
     plan: Plan, read: list[str], collect: Any, put: Any, storage: Storage
 ) -> None:
     first = collect(plan)
-    learnt = plan.model_copy(update={"known": first.digest})
-    assert collect(learnt).new == 0
+    learnt = plan.model_copy(update={"baseline_dataset": first.digest})
+    assert collect(learnt).new_posts == 0
     assert read == ["ada", "bob"]
     for name in ("ada", "bob"):
         put(f"{name}.txt", posts(3))
-    assert collect(learnt).new == 3
-    assert collect(learnt).new == 3, "they are still new at the next look"
+    assert collect(learnt).new_posts == 3
+    assert collect(learnt).new_posts == 3, "they are still new at the next look"
     storage.delete(first.uri)
-    assert collect(learnt).new is None, "nobody can say any more"
+    assert collect(learnt).new_posts is None, "nobody can say any more"
     assert read == ["ada", "bob"] * 2
 
 
@@ -159,7 +162,7 @@ def test_counts_are_those_of_the_last_reading(plan: Plan, read: list[str], colle
     first = collect(plan)
     put("bob.txt", posts() + b"\nRT @eve: a retweet")
     second = collect(plan)
-    assert (second.digest, second.retweets) == (first.digest, 1)
+    assert (second.digest, second.retweets_dropped) == (first.digest, 1)
     assert collect(plan) == second
     assert read == ["ada", "bob"] * 2
 
@@ -186,7 +189,7 @@ def test_sources_have_versions_but_x_and_https_addresses(
     make_plan: MakePlan, put: Any, storage: Storage, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def version_of(**source: Any) -> str | None:
-        plan = make_plan(sources=[{"handle": "ada", **source}]).model_copy(update={"borrowed": {"bob": lent}})
+        plan = make_plan(sources=[{"handle": "ada", **source}]).model_copy(update={"upstream_datasets": {"bob": lent}})
         seen = look(plan, storage)
         return seen.sources["ada"] if seen else None
 

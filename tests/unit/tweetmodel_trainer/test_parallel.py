@@ -47,7 +47,7 @@ def small_model(dropout: float) -> GPT2LMHeadModel:
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     """Eight blocks a step of twelve: in the last step each process has a part that is full and one that is empty."""
     one, two, new = (small_model(dropout=0.0) for _ in range(3))
-    training = TRAINING.model_copy(update={"batch_size": 8})
+    training = TRAINING.model_copy(update={"global_batch_size": 8})
     logs = [
         finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100), gpus).log
         for gpus, model in enumerate((one, two), 1)
@@ -63,7 +63,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
 
 def test_two_processes_learn_by_lora_what_one_does_and_stop_as_early(tmp_path: Path) -> None:
     """Epochs end at steps 3, 5 and 6; the second one is said to be no better, so its weights are not kept."""
-    changes = {"method": "LoRA", "lora_rank": 4, "batch_size": 2, "early_stopping": EarlyStopping(patience=1)}
+    changes = {"method": "LoRA", "lora_rank": 4, "global_batch_size": 2, "early_stopping": EarlyStopping(patience=1)}
     training = TRAINING.model_copy(update=changes)
 
     def learnt(gpus: int) -> tuple[Trained, dict[str, torch.Tensor]]:
@@ -83,7 +83,7 @@ def test_two_processes_learn_by_lora_what_one_does_and_stop_as_early(tmp_path: P
 
 def test_a_stop_ends_all_processes_at_a_checkpoint_and_they_resume_exactly(tmp_path: Path) -> None:
     """One run goes through, the other takes up its second checkpoint and is stopped at the fourth."""
-    training = TRAINING.model_copy(update={"batch_size": 2, "checkpoint_seconds": 0})
+    training = TRAINING.model_copy(update={"global_batch_size": 2, "checkpoint_interval_seconds": 0})
 
     class StopAtThree(Progress):
         def say(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:

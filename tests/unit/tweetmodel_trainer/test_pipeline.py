@@ -18,12 +18,13 @@ from huggingface_hub import ModelCard
 
 import hostile
 from makers import zipped
+from tweetmodel_api.identities import publish_hash, run_id
 from tweetmodel_api.layout import MANIFEST
-from tweetmodel_api.plan import DatasetReference, Plan, publish_id, run_id
+from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Publish
-from tweetmodel_api.status import Start
+from tweetmodel_api.status import ModelReference
 from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
@@ -34,7 +35,7 @@ from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
 OURS = "tweetmodel_trainer"
-SHORT = {"epochs": 1, "blockSize": 64, "batchSize": 64, "learningRate": "3e-3"}
+SHORT = {"epochs": 1, "blockSize": 64, "globalBatchSize": 64, "learningRate": "3e-3"}
 
 
 def tweets(*texts: str, first: int = 0) -> bytes:
@@ -55,7 +56,7 @@ def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
         file = tmp_path / "plan.json"
         file.write_text(plan.model_dump_json(by_alias=True))
         workdir = tmp_path / f"work-{len(list(tmp_path.iterdir()))}"
-        code = main([plan.stage, "--plan", str(file), "--workdir", str(workdir), "--termination-log", str(log)])
+        code = main([plan.step, "--plan", str(file), "--workdir", str(workdir), "--termination-log", str(log)])
         report = decode(log.read_text())
         assert report
         return code, report
@@ -67,7 +68,7 @@ def training(plan: Plan, collected: Report) -> Plan:
     assert collected.dataset
     reference = DatasetReference(uri=collected.dataset.uri, digest=collected.dataset.digest)
     run = run_id(plan.spec, collected.dataset.digest)
-    return plan.model_copy(update={"stage": "train", "run": run, "dataset": reference})
+    return plan.model_copy(update={"step": "train", "run": run, "dataset": reference})
 
 
 def test_the_sample_archive_becomes_the_data_set_of_the_table(
@@ -77,7 +78,7 @@ def test_the_sample_archive_becomes_the_data_set_of_the_table(
     code, report = run(make_plan())
     assert (code, report.outcome) == (ExitCode.DONE, "Succeeded")
     made = report.dataset
-    assert (made.downloaded, made.retweets, made.short, made.kept) == (3249, 610, 6, 2633)
+    assert (made.downloaded, made.retweets_dropped, made.short_dropped, made.kept) == (3249, 610, 6, 2633)
     assert any(key.endswith(f"{made.digest[:16]}/{MANIFEST}") for key in keys())
 
 
@@ -102,13 +103,13 @@ def test_new_posts_are_counted_by_their_texts_so_a_window_that_moves_on_has_some
     put("archive.zip", window(0))
     plan = make_plan()
     _, first = run(plan)
-    assert first.dataset.new is None
+    assert first.dataset.new_posts is None
     put("archive.zip", window(30))
-    later = plan.model_copy(update={"known": first.dataset.digest})
+    later = plan.model_copy(update={"baseline_dataset": first.dataset.digest})
     _, second = run(later)
-    assert (second.dataset.kept, second.dataset.new) == (first.dataset.kept, 30)
+    assert (second.dataset.kept, second.dataset.new_posts) == (first.dataset.kept, 30)
     Storage(plan.spec.storage).delete(first.dataset.uri)
-    assert run(later)[1].dataset.new is None
+    assert run(later)[1].dataset.new_posts is None
 
 
 def test_several_sources_become_one_data_set(make_plan: MakePlan, run: Any, put: Any, bucket: str) -> None:
@@ -136,20 +137,20 @@ def test_another_tweetmodels_posts_are_a_source(make_plan: MakePlan, run: Any, p
     _, lent = run(make_plan())
     plan = make_plan(sources=[{"handle": "bob", "tweetModel": {"name": "ada"}}])
     reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
-    code, report = run(plan.model_copy(update={"name": "bob", "borrowed": {"ada": reference}}))
+    code, report = run(plan.model_copy(update={"name": "bob", "upstream_datasets": {"ada": reference}}))
     assert code == ExitCode.DONE
     assert (report.dataset.kept, report.dataset.held_out) == (lent.dataset.kept, lent.dataset.held_out)
     Storage(plan.spec.storage).delete(lent.dataset.uri)
-    code, report = run(plan.model_copy(update={"name": "bob", "borrowed": {"ada": reference}}))
+    code, report = run(plan.model_copy(update={"name": "bob", "upstream_datasets": {"ada": reference}}))
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.SOURCE_MISSING)
 
 
 def test_a_post_that_is_lent_is_forgotten_by_its_id(make_plan: MakePlan, run: Any, put: Any) -> None:
     put("archive.zip", MANY)
     _, lent = run(make_plan())
-    plan = make_plan(sources=[{"handle": "bob", "tweetModel": {"name": "ada"}}], cleaning={"forget": ["17"]})
+    plan = make_plan(sources=[{"handle": "bob", "tweetModel": {"name": "ada"}}], cleaning={"erase": ["17"]})
     reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
-    _, report = run(plan.model_copy(update={"name": "bob", "borrowed": {"ada": reference}}))
+    _, report = run(plan.model_copy(update={"name": "bob", "upstream_datasets": {"ada": reference}}))
     assert report.dataset.kept == lent.dataset.kept - 1
 
 
@@ -172,13 +173,13 @@ def test_posts_that_are_lent_on_keep_apart_what_was_apart(make_plan: MakePlan, r
     for name in ("eve", "zoe"):
         plan = make_plan(sources=[{"handle": name, "tweetModel": {"name": "before"}}])
         reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
-        lent = run(plan.model_copy(update={"name": name, "borrowed": {"before": reference}}))[1]
+        lent = run(plan.model_copy(update={"name": name, "upstream_datasets": {"before": reference}}))[1]
         assert lent.dataset.kept == 600
 
 
 def forgetting(plan: Plan, *learnt: Report) -> Plan:
     """The plan where runs have learnt from these data sets, and from one of which nobody knows more."""
-    return plan.model_copy(update={"learnt_from": (*(report.dataset.digest for report in learnt), "f" * 64)})
+    return plan.model_copy(update={"trained_datasets": (*(report.dataset.digest for report in learnt), "f" * 64)})
 
 
 def test_a_forgotten_post_is_gone_from_all_that_is_kept(
@@ -189,10 +190,10 @@ def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     _, before = run(plan)
     page = f"{plan.layout.raw_x('ada')}/500-0-2.jsonl"
     Storage(plan.spec.storage).write(page, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
-    code, after = run(forgetting(make_plan(cleaning={"forget": ["17"]}), before))
+    code, after = run(forgetting(make_plan(cleaning={"erase": ["17"]}), before))
     assert code == ExitCode.DONE
     assert after.dataset.kept == before.dataset.kept - 1
-    assert after.dataset.forgot_in == (before.dataset.digest[:16],)
+    assert after.dataset.erased_from == (before.dataset.digest[:16],)
     assert "1 forgotten" in after.message
     left = s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]
     bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in left]
@@ -200,12 +201,12 @@ def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     assert any(body == b'{"id": "18", "text": "b"}\n' for body in bodies)
 
     written = {item["Key"]: item["LastModified"] for item in left}
-    again = run(forgetting(make_plan(cleaning={"forget": ["17"]}), before))[1]
+    again = run(forgetting(make_plan(cleaning={"erase": ["17"]}), before))[1]
     assert again == after, "a report that was lost is told once more"
     assert written == {
         item["Key"]: item["LastModified"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]
     }
-    assert run(make_plan(cleaning={"forget": ["17"]}))[1].dataset.forgot_in == ()
+    assert run(make_plan(cleaning={"erase": ["17"]}))[1].dataset.erased_from == ()
 
 
 def test_what_is_to_be_forgotten_is_so_although_the_sources_are_gone(
@@ -214,17 +215,17 @@ def test_what_is_to_be_forgotten_is_so_although_the_sources_are_gone(
     put("archive.zip", MANY)
     _, before = run(make_plan())
     s3.delete_object(Bucket=bucket, Key="archive.zip")
-    plan = forgetting(make_plan(cleaning={"forget": ["17"]}), before)
+    plan = forgetting(make_plan(cleaning={"erase": ["17"]}), before)
     assert run(plan)[1].reason is Reason.SOURCE_MISSING
     assert [key for key in keys() if key.endswith(".jsonl")] == []
     put("archive.zip", MANY)
-    assert run(plan)[1].dataset.forgot_in == (before.dataset.digest[:16],)
+    assert run(plan)[1].dataset.erased_from == (before.dataset.digest[:16],)
 
 
 def test_a_kept_page_that_is_damaged_is_told_where_something_is_to_be_forgotten(
     make_plan: MakePlan, run: Any, storage: Storage, tmp_path: Path
 ) -> None:
-    plan = make_plan(cleaning={"forget": ["17"]})
+    plan = make_plan(cleaning={"erase": ["17"]})
     storage.write(f"{plan.layout.raw_x('ada')}/500-0-2.jsonl", b'{"id": "17", "te')
     whole = f"{plan.layout.raw_x('bob')}/500-0-2.jsonl"
     storage.write(whole, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
@@ -241,7 +242,7 @@ def test_a_pod_that_dies_while_it_forgets_leaves_none_unmarked(
 ) -> None:
     put("archive.zip", MANY)
     _, before = run(make_plan())
-    plan = forgetting(make_plan(cleaning={"forget": ["17"]}), before)
+    plan = forgetting(make_plan(cleaning={"erase": ["17"]}), before)
     with monkeypatch.context() as dying:
         real, left = BaseClient._make_api_call, iter(range(deleted))
 
@@ -253,16 +254,16 @@ def test_a_pod_that_dies_while_it_forgets_leaves_none_unmarked(
         dying.setattr(BaseClient, "_make_api_call", call)
         with pytest.raises(KeyboardInterrupt) if deleted < 6 else nullcontext():
             run(plan)
-    assert run(plan)[1].dataset.forgot_in == (before.dataset.digest[:16],)
+    assert run(plan)[1].dataset.erased_from == (before.dataset.digest[:16],)
 
 
 def test_a_data_set_that_is_made_once_more_is_not_forgotten(make_plan: MakePlan, run: Any, put: Any) -> None:
     put("archive.zip", MANY)
     _, before = run(make_plan())
-    run(make_plan(cleaning={"forget": ["17"]}))
+    run(make_plan(cleaning={"erase": ["17"]}))
     _, once_more = run(forgetting(make_plan(), before))
     assert once_more.dataset == before.dataset
-    assert run(forgetting(make_plan(training={"seed": 7}), before))[1].dataset.forgot_in == ()
+    assert run(forgetting(make_plan(training={"seed": 7}), before))[1].dataset.erased_from == ()
 
 
 def test_a_forgotten_account_is_gone_from_all_that_is_kept(
@@ -279,14 +280,14 @@ def test_a_forgotten_account_is_gone_from_all_that_is_kept(
     storage = Storage(plan.spec.storage)
     for handle in ("ada", "bob", "bobby"):
         storage.write(f"{plan.layout.raw_x(handle)}/500-0-2.jsonl", b'{"id": "17", "text": "a"}\n')
-    code, after = run(forgetting(make_plan(sources=[ada], cleaning={"forget": ["@BOB"]}), alone, both))
+    code, after = run(forgetting(make_plan(sources=[ada], cleaning={"erase": ["@BOB"]}), alone, both))
     assert code == ExitCode.DONE
-    assert (after.dataset.kept, after.dataset.forgot_in) == (400, (both.dataset.digest[:16],))
+    assert (after.dataset.kept, after.dataset.erased_from) == (400, (both.dataset.digest[:16],))
     left = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]]
     assert {key.split("/")[-2] for key in left if "/raw/x/" in key} == {"ada", "bobby"}
     assert any(alone.dataset.digest[:16] in key for key in left)
     assert not any(b"bob likes" in s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in left)
-    assert run(make_plan(sources=[ada], cleaning={"forget": ["@bob"]}))[1].dataset.forgot_in == ()
+    assert run(make_plan(sources=[ada], cleaning={"erase": ["@bob"]}))[1].dataset.erased_from == ()
 
 
 def test_a_forgotten_accounts_posts_do_not_come_by_another_tweetmodel(
@@ -297,10 +298,10 @@ def test_a_forgotten_accounts_posts_do_not_come_by_another_tweetmodel(
     bob = {"handle": "Bob", "s3": {"uri": f"s3://{bucket}/bob.jsonl", "textField": "body"}}
     lent = run(make_plan(sources=[{"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}, bob]))[1]
     plan = make_plan(
-        sources=[{"handle": "eve", "tweetModel": {"name": "ada"}}], cleaning={"forget": ["@bob", "@nobody"]}
+        sources=[{"handle": "eve", "tweetModel": {"name": "ada"}}], cleaning={"erase": ["@bob", "@nobody"]}
     )
     reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
-    _, report = run(plan.model_copy(update={"name": "eve", "borrowed": {"ada": reference}}))
+    _, report = run(plan.model_copy(update={"name": "eve", "upstream_datasets": {"ada": reference}}))
     assert (report.dataset.downloaded, report.dataset.kept) == (800, 400)
     assert "400 forgotten" in report.message
 
@@ -312,12 +313,12 @@ def test_posts_of_and_with_accounts_that_the_administrator_bars_do_not_come_by_a
     put("bob.jsonl", BOB + b'{"body": "@EVE has taken another sandwich"}')
     bob = {"handle": "Bob", "s3": {"uri": f"s3://{bucket}/bob.jsonl", "textField": "body"}}
     lent = run(make_plan(sources=[{"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}, bob]))[1]
-    plan = make_plan(sources=[{"handle": "mix", "tweetModel": {"name": "ada"}}], cleaning={"never": ["zoe"]})
+    plan = make_plan(sources=[{"handle": "mix", "tweetModel": {"name": "ada"}}], cleaning={"excludeAccounts": ["zoe"]})
     reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
-    plan = plan.model_copy(update={"name": "mix", "borrowed": {"ada": reference}})
+    plan = plan.model_copy(update={"name": "mix", "upstream_datasets": {"ada": reference}})
     assert run(plan)[1].dataset.kept == 801
-    assert run(plan.model_copy(update={"never": ("eve",)}))[1].dataset.kept == 800
-    code, report = run(plan.model_copy(update={"never": ("bob", "eve")}))
+    assert run(plan.model_copy(update={"excluded_accounts": ("eve",)}))[1].dataset.kept == 800
+    code, report = run(plan.model_copy(update={"excluded_accounts": ("bob", "eve")}))
     assert (code, report.dataset.kept) == (ExitCode.DONE, 400)
     assert "401 of or with barred accounts" in report.message
 
@@ -422,7 +423,7 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
 ) -> None:
     put("archive.zip", MANY)
     careful = SHORT | {"earlyStopping": {"patience": 1}}
-    plan = make_plan(training=careful, generation={"samples": 3, "prompts": ["", "gull"], "maxTokens": 20})
+    plan = make_plan(training=careful, generation={"samplesPerPrompt": 3, "prompts": ["", "gull"], "maxNewTokens": 20})
     plan = training(plan, run(plan)[1])
     code, report = run(plan)
     assert (code, report.outcome) == (ExitCode.DONE, "Succeeded")
@@ -471,7 +472,7 @@ def test_hostile_posts_reach_card_page_status_and_log_as_mere_text(
     prompts = [post[:280].replace("\0", "") for post in hostile.POSTS]
     caplog.set_level("INFO")
     for some in (prompts[at : at + 10] for at in range(0, len(prompts), 10)):
-        plan = make_plan(training=SHORT, generation={"samples": 1, "prompts": some})
+        plan = make_plan(training=SHORT, generation={"samplesPerPrompt": 1, "prompts": some})
         code, report = run(training(plan, run(plan)[1]))
         assert code == ExitCode.DONE
         lines = [
@@ -489,14 +490,14 @@ def test_hostile_posts_reach_card_page_status_and_log_as_mere_text(
         assert "javascript:" not in re.sub(r">[^<]*<", "><", (folder / "index.html").read_text())
 
 
-STEPS = SHORT | {"batchSize": 8}
+STEPS = SHORT | {"globalBatchSize": 8}
 
 
 def test_a_pod_that_dies_between_model_and_results_is_made_up_for(
     make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put("archive.zip", MANY)
-    plan = make_plan(training=STEPS, generation={"samples": 1, "maxTokens": 8})
+    plan = make_plan(training=STEPS, generation={"samplesPerPrompt": 1, "maxNewTokens": 8})
     plan = training(plan, run(plan)[1])
     publish = Storage.publish
 
@@ -519,7 +520,7 @@ def test_a_run_whose_model_is_gone_is_trained_again(
     make_plan: MakePlan, run: Any, put: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put("archive.zip", MANY)
-    plan = make_plan(training=STEPS, generation={"samples": 1, "maxTokens": 8})
+    plan = make_plan(training=STEPS, generation={"samplesPerPrompt": 1, "maxNewTokens": 8})
     plan = training(plan, run(plan)[1])
     _, first = run(plan)
     storage = Storage(plan.spec.storage)
@@ -532,27 +533,27 @@ def test_a_run_whose_model_is_gone_is_trained_again(
 
 def test_a_warm_start_goes_on_from_the_model_it_names(make_plan: MakePlan, run: Any, put: Any) -> None:
     put("archive.zip", MANY)
-    plan = make_plan(training=SHORT, generation={"samples": 1, "maxTokens": 8})
+    plan = make_plan(training=SHORT, generation={"samplesPerPrompt": 1, "maxNewTokens": 8})
     plan = training(plan, run(plan)[1])
     _, first = run(plan)
-    start = Start(uri=first.model.uri, digest=first.model.digest)
-    warm = plan.model_copy(update={"start": start, "run": run_id(plan.spec, plan.dataset.digest, start)})
+    start = ModelReference(uri=first.model.uri, digest=first.model.digest)
+    warm = plan.model_copy(update={"initial_model": start, "run": run_id(plan.spec, plan.dataset.digest, start)})
     code, second = run(warm)
     assert code == ExitCode.DONE
     assert second.model.evaluation.loss_before == first.model.evaluation.loss
     assert float(second.model.evaluation.loss) < float(first.model.evaluation.loss)
 
-    changed = warm.model_copy(update={"start": start.model_copy(update={"digest": "0" * 64}), "run": "ab" * 8})
+    changed = warm.model_copy(update={"initial_model": start.model_copy(update={"digest": "0" * 64}), "run": "ab" * 8})
     code, report = run(changed)
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.RUN_MISSING)
 
 
 def test_a_pinned_run_repeats_its_report_and_is_never_trained(make_plan: MakePlan, run: Any, put: Any) -> None:
     put("archive.zip", MANY)
-    plan = make_plan(training=SHORT, generation={"samples": 1, "maxTokens": 8})
+    plan = make_plan(training=SHORT, generation={"samplesPerPrompt": 1, "maxNewTokens": 8})
     plan = training(plan, run(plan)[1])
     _, first = run(plan)
-    pinned = plan.model_copy(update={"repeat": True, "dataset": None})
+    pinned = plan.model_copy(update={"report_only": True, "dataset": None})
     assert run(pinned) == (ExitCode.DONE, first)
     Storage(plan.spec.storage).delete(plan.layout.results(plan.run))
     code, report = run(pinned)
@@ -569,7 +570,7 @@ def test_a_data_set_stays_when_only_what_was_left_out_of_it_has_changed(
     before = s3.list_objects_v2(Bucket=bucket, Prefix="models/default/ada/datasets")["Contents"]
     put("posts.jsonl", posts + b'{"text": "RT @bob: hello"}\n')
     _, second = run(plan)
-    assert second.dataset.retweets == 1
+    assert second.dataset.retweets_dropped == 1
     assert second.dataset.digest == first.dataset.digest
     assert s3.list_objects_v2(Bucket=bucket, Prefix="models/default/ada/datasets")["Contents"] == before
 
@@ -582,7 +583,7 @@ def test_a_purge_deletes_the_tweetmodels_folder_and_nothing_beside_it(
     run(plan)
     neighbour = plan.layout.root.removeprefix(f"s3://{bucket}/") + "2/datasets/d/train.jsonl"
     s3.put_object(Bucket=bucket, Key=neighbour, Body=b"{}")
-    purge = plan.model_copy(update={"stage": "purge"})
+    purge = plan.model_copy(update={"step": "purge"})
     assert run(purge)[0] == ExitCode.DONE
     assert Storage(plan.spec.storage).names(plan.layout.root) == []
     assert s3.get_object(Bucket=bucket, Key=neighbour)
@@ -591,7 +592,7 @@ def test_a_purge_deletes_the_tweetmodels_folder_and_nothing_beside_it(
 
 def test_a_purge_of_a_bucket_that_is_gone_is_done(make_plan: MakePlan, run: Any, endpoint: str) -> None:
     plan = make_plan(storage={"uri": "s3://no-such-bucket/models", "endpoint": endpoint})
-    assert run(plan.model_copy(update={"stage": "purge"}))[0] == ExitCode.DONE
+    assert run(plan.model_copy(update={"step": "purge"}))[0] == ExitCode.DONE
 
 
 def test_a_hub_that_refuses_costs_no_training(
@@ -608,7 +609,7 @@ def test_a_hub_that_refuses_costs_no_training(
     put("archive.zip", MANY)
     monkeypatch.setattr("tweetmodel_trainer.hub.push", push)
     publish = {"huggingFace": {"secretRef": {"name": "hub"}}}
-    plan = make_plan(training=SHORT, generation={"samples": 1}, publish=publish)
+    plan = make_plan(training=SHORT, generation={"samplesPerPrompt": 1}, publish=publish)
     plan = training(plan, run(plan)[1])
     code, report = run(plan)
     assert (code, report.reason) == (ExitCode.DENIED, Reason.HUB_DENIED)
@@ -620,15 +621,15 @@ def test_a_hub_that_refuses_costs_no_training(
     assert asked[0] == asked[1]
     assert "model.safetensors" in asked[1]
     assert report.message.endswith("It is published at https://huggingface.co/ada/huggingtweets-ada.")
-    assert report.model.publication.asked == publish_id(plan.spec)
+    assert report.model.publication.spec_hash == publish_hash(plan.spec)
 
     strict = plan.spec.model_copy(
-        update={"publish": Publish.model_validate(publish | {"when": {"perplexityBelow": "1"}})}
+        update={"publish": Publish.model_validate(publish | {"criteria": {"maxPerplexity": "1"}})}
     )
     code, report = run(plan.model_copy(update={"spec": strict}))
     assert code == ExitCode.DONE
     assert report.model.publication.url is None
-    assert re.search(r"It was not published: its perplexity [\d.]+ is not below 1\.$", report.message)
+    assert re.search(r"It was not published: its perplexity [\d.]+ exceeds the maximum of 1\.$", report.message)
     assert len(asked) == 2
 
 
@@ -638,7 +639,7 @@ def test_trackers_follow_a_run_and_one_that_is_away_is_told_of_in_the_report(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     put("archive.zip", MANY)
     to = {"tensorBoard": {}, "mlflow": {"trackingURI": "http://127.0.0.1:9"}}
-    plan = make_plan(training=SHORT, generation={"samples": 1, "maxTokens": 8}, reportTo=to)
+    plan = make_plan(training=SHORT, generation={"samplesPerPrompt": 1, "maxNewTokens": 8}, reportTo=to)
     plan = training(plan, run(plan)[1])
     code, report = run(plan)
     assert code == ExitCode.DONE
@@ -661,7 +662,7 @@ def test_gpus_that_cannot_be_used_end_a_run_before_its_base_model_is_fetched(
     plan = make_plan(training=SHORT, gpus=2)
     code, report = run(training(plan, run(plan)[1]))
     assert (code, report.reason) == (ExitCode.CONFIGURATION, Reason.GPU_UNUSABLE)
-    assert report.message.startswith(f"spec.gpus is 2, and CUDA can use {int(works)}. Check the node's driver")
+    assert report.message.startswith(f"spec.gpus is 2, and CUDA can use {int(works)}. Check the driver of the node")
 
 
 def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(
@@ -679,14 +680,14 @@ def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(
     code, report = run(plan)
     assert report.reason is Reason.OUT_OF_MEMORY
     assert code != ExitCode.DONE
-    assert "training.batchSize" in report.message
+    assert "training.globalBatchSize" in report.message
 
 
 def test_a_run_that_diverged_leaves_its_metrics_and_no_results(
     make_plan: MakePlan, run: Any, put: Any, s3: Any, bucket: str, storage: Storage
 ) -> None:
     put("archive.zip", MANY)
-    plan = make_plan(training=SHORT | {"learningRate": "1e30", "batchSize": 16})
+    plan = make_plan(training=SHORT | {"learningRate": "1e30", "globalBatchSize": 16})
     plan = training(plan, run(plan)[1])
     _, report = run(plan)
     assert report.reason is Reason.DIVERGED

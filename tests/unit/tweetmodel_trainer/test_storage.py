@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tweetmodel_api.layout import MANIFEST
-from tweetmodel_api.reasons import FACTS, ExitCode, Reason
+from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.spec import Storage as Spec
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.storage import Storage, Torn
@@ -242,7 +242,7 @@ def test_an_endpoint_where_nobody_listens_is_told_in_seconds() -> None:
     with pytest.raises(Failure) as failure:
         storage.check_bucket("s3://bucket/x")
     assert failure.value.reason is Reason.STORAGE_UNREACHABLE
-    assert FACTS[failure.value.reason].exit_code is ExitCode.TEMPORARY
+    assert REASONS[failure.value.reason].exit_code is ExitCode.TEMPORARY
     assert f"http://127.0.0.1:{port}" in str(failure.value)
 
 

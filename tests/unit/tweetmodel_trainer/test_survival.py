@@ -10,8 +10,9 @@ import pytest
 
 import pod
 from makers import zipped
+from tweetmodel_api.identities import run_id
 from tweetmodel_api.layout import MANIFEST, checkpoint_step
-from tweetmodel_api.plan import DatasetReference, Plan, run_id
+from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.reasons import ExitCode
 from tweetmodel_api.report import Report
 from tweetmodel_trainer.storage import Storage
@@ -25,8 +26,8 @@ STEP, UPLOADED = "tweetmodel_trainer.finetune:Saving.on_step_end", "tweetmodel_t
 def collecting(make_plan: Callable[..., Plan], put: Any) -> Plan:
     put("archive.zip", zipped({"data/tweets.js": f"window.YTD.tweets.part0 = {json.dumps(POSTS)}".encode()}))
     return make_plan(
-        training={"epochs": 1, "blockSize": 64, "batchSize": 10},
-        generation={"samples": 1, "prompts": [""], "maxTokens": 8},
+        training={"epochs": 1, "blockSize": 64, "globalBatchSize": 10},
+        generation={"samplesPerPrompt": 1, "prompts": [""], "maxNewTokens": 8},
         publish={"huggingFace": {"secretRef": {"name": "hub"}}},
     )
 
@@ -37,7 +38,7 @@ def training(collecting: Plan, collected: Report | None) -> Plan:
     made = collected.dataset
     reference = DatasetReference(uri=made.uri, digest=made.digest)
     run = run_id(collecting.spec, made.digest)
-    return collecting.model_copy(update={"stage": "train", "run": run, "dataset": reference})
+    return collecting.model_copy(update={"step": "train", "run": run, "dataset": reference})
 
 
 def folders(plan: Plan, storage: Storage, tmp_path: Path) -> set[str]:
@@ -63,7 +64,7 @@ def test_a_run_killed_at_each_step_ends_in_the_same_weights(
         moment = STEP if step % 2 else UPLOADED
         code, report = pod.run(plan, tmp_path, signal.SIGKILL, (moment, 1 if step == 1 else 2))
         assert (code, report) == (-signal.SIGKILL, None)
-        assert folders(plan, storage, tmp_path) <= {"checkpoints", "datasets", "look"}
+        assert folders(plan, storage, tmp_path) <= {"checkpoints", "datasets", "fingerprint"}
     root = plan.layout.checkpoints(plan.run)
     newest = max(name for name in checkpoints(plan, storage) if storage.manifest(f"{root}/{name}"))
     put(f"{root}/{newest}/optimizer.pt".removeprefix(f"s3://{bucket}/"), b"torn")

@@ -219,7 +219,7 @@ def trained(
     shape = {"vocab_size": len(TOKENIZER), "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64}
     model = GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0, **shape))
     training = Training(learning_rate="1e-3", early_stopping=EarlyStopping(patience=patience))
-    training = training.model_copy(update={"checkpoint_seconds": 0})
+    training = training.model_copy(update={"checkpoint_interval_seconds": 0})
     rest = (keep, Progress({}), (0, 100))
     return finetune(model, TWELVE, training, folder, resume, *rest, score=lambda: 2.0, callbacks=callbacks)
 

@@ -148,8 +148,10 @@ class About:
             "Early stopping": f"patience {stopping.patience}, {judged}.{self.remark}" if stopping else "",
             "Learning rate": f"{how.learning_rate}, falling along a cosine",
             "Block size": f"{self.block_size} tokens",
-            "Batch size": str(how.batch_size),
-            "Gradient accumulation": f"{how.gradient_accumulation} parts" if how.gradient_accumulation > 1 else "",
+            "Batch size": str(how.global_batch_size),
+            "Gradient accumulation": f"{how.gradient_accumulation_steps} parts"
+            if how.gradient_accumulation_steps > 1
+            else "",
             "Precision": "bfloat16, with weights in float32" if self.bfloat16 else "float32",
             "Weights of the accounts": self._weights,
             "GPUs": str(self.gpus),
@@ -238,7 +240,7 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
         assessment=learnt.assessment,
         run=plan.run,
         dataset_digest=plan.dataset.digest,
-        start=plan.start.digest if plan.start else None,
+        start=plan.initial_model.digest if plan.initial_model else None,
         versions={name: version(name) for name in SOFTWARE},
     )
 

@@ -98,7 +98,7 @@ class Assessment:
             perplexity_before=decimal(before.perplexity),
             perplexity=decimal(after.perplexity),
             bits_per_byte=decimal(after.bits_per_byte),
-            copy_share=decimal(self.copied) if self.samples else None,
+            memorized_fraction=decimal(self.copied) if self.samples else None,
         )
 
     @property

@@ -118,8 +118,8 @@ DEFAULT = Cleaning()
 
 def tidy_rules(how: Cleaning = DEFAULT) -> tuple[Callable[[str], str], ...]:
     """What is done to a text, in order."""
-    rules = (("Entities", unescape), ("Links", strip_urls), ("", strip_controls), ("Spaces", collapse_space))
-    return tuple(rule for name, rule in rules if not name or name in how.tidy)
+    rules = (("Entities", unescape), ("Links", strip_urls), ("", strip_controls), ("Whitespace", collapse_space))
+    return tuple(rule for name, rule in rules if not name or name in how.normalize)
 
 
 def clean(text: str, rules: Iterable[Callable[[str], str]] = tidy_rules()) -> str:  # pure, and a constant
@@ -199,15 +199,15 @@ def _raw_drops(how: Cleaning) -> Drops[Post]:
     """Rules that ask the post as it was written; that it is another one than those before is always asked."""
     seen = Seen()
     drops: Drops[Post] = [("duplicates", lambda post: is_again(post, seen))]
-    if how.forget:
-        ids, accounts = how.forgotten_posts, how.forgotten_accounts
+    if how.erase:
+        ids, accounts = how.erased_posts, how.erased_accounts
         drops.append(("forgotten", lambda post: is_forgotten(post, ids, accounts)))
     if "Retweets" in how.drop:
         drops.append(("retweets", lambda post: is_retweet(post.text)))
     if "Replies" in how.drop:
         drops.append(("replies", is_reply))
-    if how.never:
-        barred, pattern = frozenset(map(str.lower, how.never)), pattern_of(how.never)
+    if how.exclude_accounts:
+        barred, pattern = frozenset(map(str.lower, how.exclude_accounts)), pattern_of(how.exclude_accounts)
         drops.append(("barred", lambda post: is_by(post, barred) or mentions(post.text, pattern)))
     if how.languages:
         drops.append(("foreign", lambda post: is_foreign(post.language, how.languages)))

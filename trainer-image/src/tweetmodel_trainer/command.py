@@ -12,8 +12,9 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from tweetmodel_api.plan import Plan, Stage
-from tweetmodel_api.reasons import FACTS, ExitCode, Reason
+from tweetmodel_api.identities import StepName
+from tweetmodel_api.plan import Plan
+from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.report import Report, encode
 from tweetmodel_api.status import TrainedModel
 from tweetmodel_trainer import interrupt, pipeline
@@ -32,7 +33,7 @@ MOST_BYTES = 1000
 def main(arguments: list[str] | None = None) -> int:
     """Runs one stage; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tweetmodel_trainer", description="Runs one stage of a plan.")
-    parser.add_argument("stage", choices=get_args(Stage))
+    parser.add_argument("stage", choices=get_args(StepName))
     parser.add_argument("--plan", type=Path, required=True, help="the plan, as JSON")
     parser.add_argument("--workdir", type=Path, default=Path("/work"), help="folder for files on the way")
     parser.add_argument("--cache", type=Path, help="folder that keeps base models; none where it is not given")
@@ -59,14 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _interrupted() -> Report:
-    return Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=FACTS[Reason.INTERRUPTED].meaning)
+    return Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=REASONS[Reason.INTERRUPTED].meaning)
 
 
 def exit_code(report: Report) -> ExitCode:
     """The code of a report's reason; a reason that has none of its own never ends as done."""
     if report.outcome == "Succeeded":
         return ExitCode.DONE
-    return FACTS[report.reason].exit_code or ExitCode.BUG
+    return REASONS[report.reason].exit_code or ExitCode.BUG
 
 
 def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
@@ -87,11 +88,11 @@ def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
     except Failure as failure:
         return _failed(failure.reason, str(failure), failure.model)
     except MemoryError:
-        fact = FACTS[Reason.OUT_OF_MEMORY]
-        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advise(stage)}")
+        fact = REASONS[Reason.OUT_OF_MEMORY]
+        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advice_for(stage)}")
     except Exception as error:
         if _is_full_disk(error):
-            fact = FACTS[Reason.DISK_FULL]
+            fact = REASONS[Reason.DISK_FULL]
             return _failed(Reason.DISK_FULL, f"{fact.meaning} {fact.advice}")
         logger.exception("%s failed in a way it does not know", stage)
         what = " ".join(f"{type(error).__name__}: {error}".split())

@@ -168,7 +168,7 @@ def write(
         },
         "total": asdict(total(counts)),
         "sources": {handle: asdict(count) for handle, count in counts.items()},
-        "cleaning": how.wire(),
+        "cleaning": how.to_json_object(),
         "software": {"python": platform.python_version()} | {name: metadata.version(name) for name in SOFTWARE},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2) + "\n")

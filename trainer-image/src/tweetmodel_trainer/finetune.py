@@ -161,7 +161,7 @@ class Task:
     @property
     def steps(self) -> int:
         """That all epochs take."""
-        return math.ceil(len(self.blocks) / self.training.batch_size)
+        return math.ceil(len(self.blocks) / self.training.global_batch_size)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def finetune(
 
     task, best = Task(blocks, training, workdir, resume_from, gpus), None
     if training.early_stopping and score:
-        ends = frozenset(math.ceil(read / training.batch_size) for read in blocks.ends)
+        ends = frozenset(math.ceil(read / training.global_batch_size) for read in blocks.ends)
         best = Best(model, partial(_in_float32, model, score), training.early_stopping.patience, ends, workdir / "best")
         if resume_from:
             best.restore(resume_from)
@@ -227,7 +227,7 @@ def finetune(
             callback.on_train_begin(_arguments(task), state, TrainerControl(), model=model)
     else:
         with deferred() as stop, processes(gpus, follow, model.config, task):
-            saving = Saving(training.checkpoint_seconds, stop, publish, tell, best)
+            saving = Saving(training.checkpoint_interval_seconds, stop, publish, tell, best)
             state = _train(model, task, saving, *callbacks)
     if best:
         best.take()
@@ -260,7 +260,7 @@ def _train(model: PreTrainedModel, task: Task, *callbacks: TrainerCallback) -> T
     trainer = InOrder(
         model=model,
         args=_arguments(task),
-        train_dataset=Even(task.blocks, task.training.batch_size) if task.gpus > 1 else task.blocks,
+        train_dataset=Even(task.blocks, task.training.global_batch_size) if task.gpus > 1 else task.blocks,
         callbacks=list(callbacks),
     )
     trainer.remove_callback(PrinterCallback)
@@ -287,8 +287,8 @@ def _arguments(task: Task) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(task.workdir),
         num_train_epochs=1,  # the epochs are laid out in the blocks
-        per_device_train_batch_size=training.batch_size // training.gradient_accumulation // task.gpus,
-        gradient_accumulation_steps=training.gradient_accumulation,
+        per_device_train_batch_size=training.global_batch_size // training.gradient_accumulation_steps // task.gpus,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
         activation_checkpointing=training.gradient_checkpointing,
         learning_rate=float(training.learning_rate),
         lr_scheduler_type="cosine",

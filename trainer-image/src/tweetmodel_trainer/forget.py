@@ -1,4 +1,4 @@
-"""Takes what cleaning.forget names out of what is kept: pages of the X API, and data sets of earlier times.
+"""Takes what cleaning.erase names out of what is kept: pages of the X API, and data sets of earlier times.
 
 It comes before the sources are read, since it is owed whatever becomes of them. A data set that holds such a post is
 deleted whole: a part of it would be no data set. What was trained on it can't forget. So a mark stays in its place, by
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tweetmodel_api.layout import FORGOTTEN, MANIFEST, Layout
+from tweetmodel_api.layout import MANIFEST, TOMBSTONE, Layout
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer import dataset
@@ -42,21 +42,21 @@ def forget(how: Cleaning, layout: Layout, workdir: Path, storage: Storage) -> No
     """
     for name, files in _datasets(layout, storage).items():
         uri = f"{layout.datasets}/{name}"
-        if files != {FORGOTTEN} and _holds(uri, how, workdir, storage):
-            storage.write(f"{uri}/{FORGOTTEN}", MARK)
-            storage.delete(uri, keep=FORGOTTEN)
+        if files != {TOMBSTONE} and _holds(uri, how, workdir, storage):
+            storage.write(f"{uri}/{TOMBSTONE}", MARK)
+            storage.delete(uri, keep=TOMBSTONE)
             logger.info("%s is deleted: it held a post that is to be forgotten, or was not whole", uri)
     pages = storage.names(layout.raw)
-    folders = {layout.raw_x(account) for account in how.forgotten_accounts}
+    folders = {layout.raw_x(account) for account in how.erased_accounts}
     for folder in folders & {f"{layout.raw}/{page.rpartition('/')[0]}" for page in pages}:
         storage.delete(folder)
         logger.info("%s is deleted", folder)
     damaged: list[Failure] = []
-    for uri in (f"{layout.raw}/{page}" for page in pages) if how.forgotten_posts else ():
+    for uri in (f"{layout.raw}/{page}" for page in pages) if how.erased_posts else ():
         if uri.rpartition("/")[0] not in folders:
             with TemporaryDirectory(dir=workdir) as folder:
                 try:
-                    _thin(uri, how.forgotten_posts, Path(folder), storage)
+                    _thin(uri, how.erased_posts, Path(folder), storage)
                 except Failure as failure:
                     if failure.reason is not Reason.INVALID_POSTS:
                         raise
@@ -68,7 +68,7 @@ def forget(how: Cleaning, layout: Layout, workdir: Path, storage: Storage) -> No
 def forgotten(digests: Iterable[str], layout: Layout, storage: Storage) -> tuple[str, ...]:
     """Names of those of these data sets that are gone, because they held a post that is to be forgotten."""
     there = _datasets(layout, storage)
-    gone = {name for name, files in there.items() if FORGOTTEN in files and MANIFEST not in files}
+    gone = {name for name, files in there.items() if TOMBSTONE in files and MANIFEST not in files}
     return tuple(sorted(gone & {layout.dataset(digest).rpartition("/")[2] for digest in digests}))
 
 
@@ -90,7 +90,7 @@ def _thin(uri: str, ids: Collection[str], folder: Path, storage: Storage) -> Non
 
 
 def _holds(uri: str, how: Cleaning, workdir: Path, storage: Storage) -> bool:
-    ids, accounts = how.forgotten_posts, how.forgotten_accounts
+    ids, accounts = how.erased_posts, how.erased_accounts
     with TemporaryDirectory(dir=workdir) as folder:
         try:
             storage.fetch(uri, Path(folder))

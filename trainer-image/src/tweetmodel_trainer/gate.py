@@ -1,33 +1,35 @@
-"""Whether a model's numbers are good enough to be published, by what publish.when asks."""
+"""Decides whether a model meets the criteria of spec.publish."""
 
-from tweetmodel_api.spec import PublishWhen
+from tweetmodel_api.spec import PublishCriteria
 from tweetmodel_api.status import Evaluation
 
 
-def refusal(when: PublishWhen | None, evaluation: Evaluation, beat: str | None = None) -> str | None:
-    """Why the model is not to be published, as part of a sentence; None where it may be.
+def rejection(criteria: PublishCriteria | None, evaluation: Evaluation, baseline_loss: str | None = None) -> str | None:
+    """Return why the model is not published, as part of a sentence, or None if it is published.
 
     Args:
-        when: what the spec asks for.
-        evaluation: the model's.
-        beat: held-out loss of the model whose place it would take.
+        criteria: limits of the spec.
+        evaluation: evaluation of the model.
+        baseline_loss: held-out loss of the current model.
     """
-    if beat and float(evaluation.loss) >= float(beat):
-        return f"its held-out loss {evaluation.loss} is not below {beat}, that of the present model"
-    if when is None:
+    if baseline_loss and float(evaluation.loss) >= float(baseline_loss):
+        return f"its held-out loss {evaluation.loss} is not below {baseline_loss}, the loss of the current model"
+    if criteria is None:
         return None
     for name, value, limit in (
-        ("held-out loss", evaluation.loss, when.loss_below),
-        ("perplexity", evaluation.perplexity, when.perplexity_below),
-        ("bits per byte", evaluation.bits_per_byte, when.bits_per_byte_below),
+        ("held-out loss", evaluation.loss, criteria.max_loss),
+        ("perplexity", evaluation.perplexity, criteria.max_perplexity),
+        ("bits per byte", evaluation.bits_per_byte, criteria.max_bits_per_byte),
     ):
-        if limit and float(value) >= float(limit):
-            return f"its {name} {value} is not below {limit}"
-    if when.max_copy_share:
-        if evaluation.copy_share is None:
-            return "without samples nobody knows what it copies"
-        if float(evaluation.copy_share) > float(when.max_copy_share):
-            return (
-                f"the share {evaluation.copy_share} of its samples repeats a post, and {when.max_copy_share} is allowed"
-            )
+        if limit and float(value) > float(limit):
+            return f"its {name} {value} exceeds the maximum of {limit}"
+    if criteria.max_memorized_fraction is None:
+        return None
+    if evaluation.memorized_fraction is None:
+        return "its memorized fraction is unknown without samples"
+    if float(evaluation.memorized_fraction) > float(criteria.max_memorized_fraction):
+        return (
+            f"its memorized fraction {evaluation.memorized_fraction} exceeds the maximum of "
+            f"{criteria.max_memorized_fraction}"
+        )
     return None

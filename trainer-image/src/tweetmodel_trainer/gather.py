@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
-from tweetmodel_api.credentials import SOURCE
+from tweetmodel_api.credentials import SOURCE_PREFIX
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Source
@@ -64,10 +64,10 @@ def _read(
         return hub_dataset.read(source.hugging_face, source.handle, _token_of(source), folder)
     if source.x_api:
         raw = plan.layout.raw_x(source.handle)
-        forgotten = plan.spec.cleaning.forgotten_posts
+        forgotten = plan.spec.cleaning.erased_posts
         return x_api.read(source.x_api, source.handle, _token_of(source), raw, folder, storage, tell, counts, forgotten)
     if source.tweet_model:
-        return _lent(plan.borrowed[source.tweet_model.name], source, folder, storage)
+        return _lent(plan.upstream_datasets[source.tweet_model.name], source, folder, storage)
     file = source.s3 or source.https
     if file is None:
         raise Failure(Reason.INVALID_SPEC, f"the source @{source.handle} names no place to read from: add one.")
@@ -88,7 +88,7 @@ def version(source: Source, plan: Plan, storage: Storage) -> str:
 
         return hub_dataset.version(source.hugging_face, _token_of(source))
     if source.tweet_model:
-        lent = plan.borrowed[source.tweet_model.name]
+        lent = plan.upstream_datasets[source.tweet_model.name]
         return lent.digest if storage.manifest(lent.uri) else ""
     if source.archive and _is_folder(source.archive.uri):
         tags = _tags(source.archive.uri, storage)
@@ -99,7 +99,7 @@ def version(source: Source, plan: Plan, storage: Storage) -> str:
 
 def _token_of(source: Source) -> str:
     """The token that its Secret holds for a source; empty where it names none."""
-    return os.environ.get(SOURCE + source.handle, "").strip()
+    return os.environ.get(SOURCE_PREFIX + source.handle, "").strip()
 
 
 def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage) -> Iterator[Post]:

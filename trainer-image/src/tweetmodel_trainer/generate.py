@@ -73,7 +73,7 @@ class LongEnough:
 
 def sampling(generation: Generation, tokenizer: PreTrainedTokenizerBase, context: int) -> GenerationConfig:
     """How a model draws by itself, as huggingtweets' did; what the base model's settings were does not matter."""
-    longest, end = min(generation.max_tokens, context), tokenizer.eos_token_id
+    longest, end = min(generation.max_new_tokens, context), tokenizer.eos_token_id
     return GenerationConfig(
         do_sample=True,
         temperature=max(float(generation.temperature), 1e-3),
@@ -91,14 +91,14 @@ def sampling(generation: Generation, tokenizer: PreTrainedTokenizerBase, context
 def generate(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, generation: Generation, seed: int
 ) -> list[Sample]:
-    """Draws `generation.samples` tweets for each prompt; the same seed draws the same on the same machine.
+    """Draws `generation.samples_per_prompt` tweets for each prompt; the same seed draws the same on the same machine.
 
     Of a prompt that leaves no room in the model's context its end is read alone. A sample that still says a
     blocked word at the last draw is left out; one that still says nothing is its prompt.
     """
     model.eval()
     set_seed(seed)
-    prompts = [prompt for prompt in generation.prompts for _ in range(generation.samples)]
+    prompts = [prompt for prompt in generation.prompts for _ in range(generation.samples_per_prompt)]
     texts = [""] * len(prompts)
     for _ in range(DRAWS):
         open_ = [index for index, text in enumerate(texts) if not text or is_blocked(text, generation.blocked_words)]
@@ -114,7 +114,7 @@ def _draw(
     """A tweet for each prompt, which it begins with; an empty text where the model added nothing."""
     end = tokenizer.eos_token_id
     context = context_of(model)
-    room = min(generation.max_tokens, context // 2)
+    room = min(generation.max_new_tokens, context // 2)
     how = sampling(generation, tokenizer, context)
     draw = Draw(how.temperature, how.top_p, how.top_k)
     starts = [[end, *ids[-(context - room - 1) :]] for ids in encode(tokenizer, list(prompts))]

@@ -16,7 +16,7 @@ import torch
 from transformers import TrainerCallback, set_seed
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.spec import BaseModelSource, TweetModelSpec
 from tweetmodel_trainer import base_model, lora
 from tweetmodel_trainer.about import licence_of
@@ -73,7 +73,7 @@ def _within_memory() -> Iterator[None]:
         raise Failure(
             Reason.OUT_OF_MEMORY,
             "the GPU's memory is too small for this: set training.gradientCheckpointing, training.method LoRA, or "
-            "lower training.blockSize or training.batchSize.",
+            "lower training.blockSize or training.globalBatchSize.",
         ) from None
 
 
@@ -168,7 +168,7 @@ def _device(asked: int) -> torch.device:
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0  # it counts what the driver can't use too
     if there < asked:
         told = f"spec.gpus is {asked}, and CUDA can use {there}"
-        raise Failure(Reason.GPU_UNUSABLE, f"{told}. {FACTS[Reason.GPU_UNUSABLE].advice}")
+        raise Failure(Reason.GPU_UNUSABLE, f"{told}. {REASONS[Reason.GPU_UNUSABLE].advice}")
     return torch.device("cuda" if there else "cpu")
 
 

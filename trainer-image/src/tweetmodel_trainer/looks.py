@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tweetmodel_api.fields import Identifier, Model
-from tweetmodel_api.plan import Plan, collection_id
+from tweetmodel_api.identities import collection_id
+from tweetmodel_api.plan import Plan
 from tweetmodel_trainer import dataset
 from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.failure import Failure
@@ -66,7 +67,7 @@ def repeated(seen: Look, plan: Plan, folder: Path, storage: Storage) -> dataset.
         Failure: the storage refuses or does not answer.
     """
     try:
-        storage.fetch(plan.layout.look, folder / "look")
+        storage.fetch(plan.layout.fingerprint, folder / "look")
         note = _Note.model_validate_json((folder / "look" / FILE).read_bytes())
         if note.look != seen:
             return None
@@ -83,6 +84,6 @@ def keep(seen: Look, made: dataset.Written, plan: Plan, folder: Path, storage: S
     note = _Note(look=seen, digest=made.digest, held_out=made.held_out, counts=made.counts)
     (folder / FILE).write_text(note.model_dump_json(indent=2) + "\n")
     try:
-        storage.publish(folder, plan.layout.look, replace=True)
+        storage.publish(folder, plan.layout.fingerprint, replace=True)
     except Failure as failure:
         logger.warning("the versions of the sources are not noted: %s", failure)

@@ -18,11 +18,12 @@ from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tweetmodel_api.plan import Plan, publish_id
+from tweetmodel_api.identities import publish_hash
+from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, decode, encode
 from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
-from tweetmodel_api.status import MOST_SAMPLES, Dataset, Publication, Start, TrainedModel
+from tweetmodel_api.status import MAX_SAMPLES, Dataset, ModelReference, Publication, TrainedModel
 from tweetmodel_trainer import dataset, looks
 from tweetmodel_trainer.cache import NO_CACHE, Cache
 from tweetmodel_trainer.checkpoints import Checkpoints
@@ -49,7 +50,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         Failure: a source, the storage or the amount of text is not what it should be.
     """
     storage.check_bucket(plan.layout.root)
-    if plan.spec.cleaning.forget:
+    if plan.spec.cleaning.erase:
         forget(plan.spec.cleaning, plan.layout, workdir, storage)
     seen = looks.look(plan, storage)
     written = looks.repeated(seen, plan, workdir / "last", storage) if seen else None
@@ -63,14 +64,16 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         digest=written.digest,
         uri=plan.layout.dataset(written.digest),
         downloaded=total.downloaded,
-        retweets=total.retweets,
-        short=total.short,
-        other=total.other,
+        retweets_dropped=total.retweets,
+        short_dropped=total.short,
+        other_dropped=total.other,
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
-        forgot_in=forgotten(plan.learnt_from, plan.layout, storage) if plan.learnt_from else (),
-        new=_new(written.folder, plan.layout.dataset(plan.known), workdir, storage) if plan.known else None,
+        erased_from=forgotten(plan.trained_datasets, plan.layout, storage) if plan.trained_datasets else (),
+        new_posts=_new(written.folder, plan.layout.dataset(plan.baseline_dataset), workdir, storage)
+        if plan.baseline_dataset
+        else None,
     )
     return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(written.counts), dataset=made)
 
@@ -125,10 +128,10 @@ def train(
         Failure: something is not what it should be.
         Interrupted: a stop was asked for; the latest checkpoint is published.
     """
-    if plan.run is None or (plan.dataset is None and not plan.repeat):
+    if plan.run is None or (plan.dataset is None and not plan.report_only):
         raise Failure(Reason.INTERNAL_ERROR, "the plan names no run and no data set, which training needs.")
     report = _done(plan, plan.run, workdir / "done", storage)
-    if plan.repeat and not report:
+    if plan.report_only and not report:
         raise Failure(
             Reason.RUN_MISSING, f"run {plan.run} is not in storage any more: pin another one, or none, or retry."
         )
@@ -181,7 +184,7 @@ def _train(
     gc.enable()
 
     checkpoints, metrics = Checkpoints(storage, plan.layout, run, attempt), Metrics()
-    spec = _from_start(plan.start, plan.spec, storage) if plan.start else plan.spec
+    spec = _from_start(plan.initial_model, plan.spec, storage) if plan.initial_model else plan.spec
     event_files = partial(storage.publish, uri=plan.layout.tensorboard(run), replace=True)
     with Tracking(spec.report_to, run_of(plan), workdir / "trackers", event_files) as tracking:
         posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
@@ -211,7 +214,7 @@ def _train(
                 resumed_from_step=learnt.resumed_from_step,
                 page=f"{page}/{showcase.PAGE}",
             ),
-            samples=tuple(sample.text for sample in ranked(assessment.samples, MOST_SAMPLES)),
+            samples=tuple(sample.text for sample in ranked(assessment.samples, MAX_SAMPLES)),
         )
         results, samples = workdir / "results", [asdict(sample) for sample in assessment.samples]
         results.mkdir()
@@ -234,7 +237,7 @@ def _keep(metrics: Sequence[Mapping[str, float | None]], uri: str, storage: Stor
             storage.write(uri, _lines(metrics).encode())
 
 
-def _from_start(start: Start, spec: TweetModelSpec, storage: Storage) -> TweetModelSpec:
+def _from_start(start: ModelReference, spec: TweetModelSpec, storage: Storage) -> TweetModelSpec:
     """The spec with the model of an earlier run as its base."""
     found = storage.manifest(start.uri)
     if not found or found.digest != start.digest:
@@ -251,13 +254,13 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
     Raises:
         Failure: the Hub did not take the model, which the failure tells of.
     """
-    publish, asked, model = plan.spec.publish, publish_id(plan.spec), report.model
+    publish, asked, model = plan.spec.publish, publish_hash(plan.spec), report.model
     if not (publish and asked and model and plan.run):
         return report
     from tweetmodel_trainer import gate, hub  # the Hub's client takes a while to import
 
-    beat = model.evaluation.loss_before if plan.beat and plan.start else plan.beat
-    why_not, url = gate.refusal(publish.when, model.evaluation, beat), None
+    beat = model.evaluation.loss_before if plan.baseline_loss and plan.initial_model else plan.baseline_loss
+    why_not, url = gate.rejection(publish.criteria, model.evaluation, beat), None
     if not why_not:
         progress.say(98)
         if not folder.exists():
@@ -267,7 +270,7 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
         except Failure as failure:
             raise Failure(failure.reason, str(failure), model) from None
     told = f"It was not published: {why_not}." if why_not else f"It is published at {url}."
-    published = model.model_copy(update={"publication": Publication(asked=asked, url=url)})
+    published = model.model_copy(update={"publication": Publication(spec_hash=asked, url=url)})
     return report.model_copy(update={"message": f"{report.message} {told}", "model": published})
 
 

@@ -23,7 +23,7 @@ from typing import Self
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tweetmodel_api.trackers import AnyTracker, Kind, ReportTo
+from tweetmodel_api.trackers import AnyTracker, ReportTo, TrackerKind
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.trackers import events
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 FAREWELL_SECONDS: dict[Outcome, float] = {"Succeeded": 60.0, "Failed": 20.0, "Interrupted": 10.0}
 """How long a tracker may take for the rest at the end."""
 
-NAMES: dict[Kind, str] = {
+NAMES: dict[TrackerKind, str] = {
     "wandb": "Weights & Biases",
     "mlflow": "MLflow",
     "trackio": "Trackio",
@@ -52,7 +52,7 @@ _FORKED = multiprocessing.get_context("fork")
 class _Follower:
     """A tracker's process."""
 
-    kind: Kind
+    kind: TrackerKind
     folder: Path
     process: ForkProcess
     warned: str = ""
@@ -137,7 +137,7 @@ class Tracking:
     def _events(self) -> Path:
         return self.workdir / "events.jsonl"
 
-    def _start(self, kind: Kind, to: AnyTracker) -> _Follower:
+    def _start(self, kind: TrackerKind, to: AnyTracker) -> _Follower:
         folder = self.workdir / kind
         folder.mkdir()
         follower = _FORKED.Process(target=main, args=(kind, to, self.run, folder, self._events), daemon=True)

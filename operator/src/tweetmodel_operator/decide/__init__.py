@@ -9,7 +9,7 @@ that. `stages` reads a Job, `schedule` the clock, `runs` says which run is wante
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tweetmodel_api.plan import collection_id, inputs_id
+from tweetmodel_api.identities import collection_id, pod_template_hash
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset
@@ -101,11 +101,11 @@ def _pursue_in_order(
     before = observed.before
     collection = collection_id(spec, observed.retry, due)
     known = runs.known_dataset(spec, before)
-    goal = Goal("collect", collection, inputs_id("collect", spec, observed.retry), known=known)
+    goal = Goal("collect", collection, pod_template_hash("collect", spec, observed.retry), known=known)
     if spec.pinned_run:
         told = f"Run {spec.pinned_run} is pinned by spec.pinnedRun."
-        if spec.cleaning.forget:
-            told += " What cleaning.forget names anew waits until none is."
+        if spec.cleaning.erase:
+            told += " What cleaning.erase names anew waits until none is."
         collect = settled(replace(goal, id=before.collection or collection), f"{told} Nothing is collected.")
         goal = runs.pinned(spec, observed.retry)
         train = settled(goal, told) if runs.is_settled(spec, before, goal) else pursue(goal, observed, now)
@@ -130,18 +130,18 @@ def _lent(collect: Pursuit, observed: Observed) -> Pursuit:
     if collect.create is None or not missing:
         return collect
     told = f"Collecting waits for the data set of TweetModel {'; and of '.join(missing)}."
-    if observed.spec and observed.spec.cleaning.forget:
-        told += " So does what cleaning.forget names anew: without that source it goes on."
+    if observed.spec and observed.spec.cleaning.erase:
+        told += " So does what cleaning.erase names anew: without that source it goes on."
     return Pursuit(collect.goal, Verdict("Active", Reason.PENDING, told, look_again=BORROW_SECONDS))
 
 
 def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:
     """Unfinished Jobs that no present goal wants: their checkpoints stay in storage."""
-    identities = {(goal.stage, goal.id) for goal in wanted}
+    identities = {(goal.step, goal.id) for goal in wanted}
     return tuple(
         job.name
         for job in observed.jobs
-        if not job.finished and not job.deleting and (job.stage, job.id) not in identities
+        if not job.finished and not job.deleting and (job.step, job.id) not in identities
     )
 
 

@@ -8,11 +8,11 @@ so the same state gives the same status and no write.
 from dataclasses import replace
 from typing import Literal
 
-from tweetmodel_api.fields import MOST_MESSAGE
-from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.fields import MAX_MESSAGE_LENGTH
+from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.status import (
-    MOST_SAMPLE,
-    MOST_SAMPLES,
+    MAX_SAMPLE_LENGTH,
+    MAX_SAMPLES,
     Attempt,
     Condition,
     ConditionType,
@@ -41,7 +41,7 @@ def status(
     assert observed.spec is not None  # decide comes here only with a spec it can read
     before = observed.before
     present = pursuits[-1]
-    train = present if present.goal.stage == "train" else None
+    train = present if present.goal.step == "train" else None
     report = train.verdict.report if train and train.verdict.succeeded and not train.verdict.outdone else None
     model = report.model if report and report.model else runs.present_model(before, train)
     samples = report.samples if report else before.samples if model else ()
@@ -53,14 +53,14 @@ def status(
     after = before.model_copy(
         update={
             "observed_generation": observed.generation,
-            "retry": observed.retry or None,
+            "observed_retry": observed.retry or None,
             "collection": pursuits[0].goal.id if dataset else None,
             "dataset": dataset,
             "run": train.goal.id if train else None,
             "attempt": attempt,
             "progress": progress,
             "model": model,
-            "samples": tuple(s[:MOST_SAMPLE] for s in samples[:MOST_SAMPLES]),
+            "samples": tuple(s[:MAX_SAMPLE_LENGTH] for s in samples[:MAX_SAMPLES]),
             "schedule": schedule,
             "runs": runs.record(before.runs, train, observed.spec, dataset, model, now),
         }
@@ -93,7 +93,7 @@ def stalled(
     needs_person: bool = True,
 ) -> TweetModelStatus:
     """The status `decided`, where something stands in the way of all: what can't be read, is not allowed or refused."""
-    verdict = Verdict("Failed", reason, f"{message.rstrip('.')}. {FACTS[reason].advice}", needs_person=needs_person)
+    verdict = Verdict("Failed", reason, f"{message.rstrip('.')}. {REASONS[reason].advice}", needs_person=needs_person)
     overall = _overall(observed.before, observed.generation, verdict, now)
     told = _with_stages_of(decided, overall)
     update = {"observed_generation": observed.generation, "progress": None, "conditions": told}
@@ -143,7 +143,7 @@ def _conditions(
     train = pursuits[1].verdict if len(pursuits) > 1 else None
     waiting = Verdict("Active", Reason.PENDING, "Training waits for its data set.")
     present = pursuits[-1].verdict
-    overall = replace(present, message=present.message[: MOST_MESSAGE - len(besides)] + besides)
+    overall = replace(present, message=present.message[: MAX_MESSAGE_LENGTH - len(besides)] + besides)
     return (
         *_overall(before, generation, overall, now, done=bool(train and train.succeeded)),
         _condition(before, generation, "DataReady", _truth(collect), collect, now),
@@ -185,7 +185,7 @@ def _condition(
     brief: bool = False,
 ) -> Condition:
     old = before.condition(kind)
-    message = "" if brief else verdict.message[:MOST_MESSAGE]
+    message = "" if brief else verdict.message[:MAX_MESSAGE_LENGTH]
     if old and (old.status, old.reason, old.message, old.observed_generation) == (
         truth,
         verdict.reason,

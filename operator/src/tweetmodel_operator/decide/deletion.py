@@ -6,9 +6,9 @@ Job (a namespace that is being deleted itself), it goes, and a warning names wha
 
 from dataclasses import replace
 
+from tweetmodel_api.identities import pod_template_hash
 from tweetmodel_api.layout import Layout
-from tweetmodel_api.plan import inputs_id
-from tweetmodel_api.reasons import FACTS, Reason
+from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import conditions
@@ -34,7 +34,7 @@ def decide(observed: Observed, now: str) -> Decision:
         return given_up(observed, observed.spec_error)
     if hold(observed, observed.spec) is False:  # it was deleted first, and then its folder was to stay
         return Decision(delete=_purges(observed), hold=False)
-    working = [job for job in observed.jobs if job.stage != "purge" and not job.finished]
+    working = [job for job in observed.jobs if job.step != "purge" and not job.finished]
     long = (job for job in working if job.deleting and _is_long(max(job.deleted, observed.deleted), now))
     if stuck := next(long, None):
         return given_up(observed, f"Job {stuck.name} does not end")  # a lost node never says that its pod has ended
@@ -46,7 +46,7 @@ def decide(observed: Observed, now: str) -> Decision:
     # An image or account that is not allowed gets no keys: the administrator's own purges then.
     pods = {"pod_template": None} if observed.forbidden_pods else {}
     spec = observed.spec.model_copy(update={"suspend": False} | pods)
-    goal = Goal("purge", names.purge_id(observed.uid), inputs_id("purge", spec, observed.retry))
+    goal = Goal("purge", names.purge_id(observed.uid), pod_template_hash("purge", spec, observed.retry))
     pursuit = pursue(goal, replace(observed, spec=spec, forbidden=""), now)
     if pursuit.verdict.succeeded:
         return Decision(hold=False)
@@ -65,7 +65,7 @@ def decide(observed: Observed, now: str) -> Decision:
 
 def _tried_since(observed: Observed, told: str) -> tuple[str, str]:
     """Since when a purge has been tried, and what there is to say of it: the operator may have come late itself."""
-    if purges := [job.created for job in observed.jobs if job.stage == "purge"]:
+    if purges := [job.created for job in observed.jobs if job.step == "purge"]:
         return min(purges), told
     ready = observed.before.condition("Ready")
     if ready and ready.reason == Reason.POD_REFUSED and ready.observed_generation == observed.generation:
@@ -78,7 +78,7 @@ def _is_long(since: str, now: str) -> bool:
 
 
 def _purges(observed: Observed) -> tuple[str, ...]:
-    return tuple(job.name for job in observed.jobs if job.stage == "purge" and not (job.finished or job.deleting))
+    return tuple(job.name for job in observed.jobs if job.step == "purge" and not (job.finished or job.deleting))
 
 
 def refused(observed: Observed, message: str, now: str) -> Decision:
@@ -97,5 +97,5 @@ def given_up(observed: Observed, why: str) -> Decision:
     """
     layout = Layout(observed.spec.storage.uri, observed.key.namespace, observed.key.name) if observed.spec else None
     left = f"{layout.root} was not deleted" if layout else "its folder in the bucket was not deleted"
-    farewell = f"{left} ({why}). {FACTS[Reason.PURGE_FAILED].advice}"
+    farewell = f"{left} ({why}). {REASONS[Reason.PURGE_FAILED].advice}"
     return Decision(delete=_purges(observed), hold=False, farewell=farewell)

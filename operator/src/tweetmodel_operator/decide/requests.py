@@ -12,7 +12,7 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
     """The request of a pursuit that creates one."""
     goal, number = pursuit.goal, pursuit.create
     assert number is not None  # only pursuits that create come here
-    training, collecting = goal.stage == "train", goal.stage == "collect"
+    training, collecting = goal.step == "train", goal.step == "collect"
     runs = observed.before.runs
     if goal.publish is None:  # a pinned run is put back, and pushed nowhere
         spec = spec.model_copy(update={"publish": None})
@@ -27,18 +27,20 @@ def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset:
         attempt=number,
         inputs=goal.inputs,
         plan=Plan(
-            stage=goal.stage,
+            step=goal.step,
             namespace=observed.key.namespace,
             name=observed.key.name,
             spec=spec,
             run=goal.id if training else None,
             dataset=trained_on,
-            known=goal.known,
-            learnt_from=tuple(sorted({run.dataset_digest for run in runs})) if collecting else (),
+            baseline_dataset=goal.known,
+            trained_datasets=tuple(sorted({run.dataset_digest for run in runs})) if collecting else (),
             retry=observed.retry if collecting else "",
-            borrowed={n: found for n, found in observed.borrowed.items() if isinstance(found, DatasetReference)},
-            start=goal.start,
-            beat=goal.beat,
-            repeat=goal.repeat,
+            upstream_datasets={
+                n: found for n, found in observed.borrowed.items() if isinstance(found, DatasetReference)
+            },
+            initial_model=goal.start,
+            baseline_loss=goal.beat,
+            report_only=goal.repeat,
         ),
     )

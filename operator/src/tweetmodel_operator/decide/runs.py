@@ -6,13 +6,13 @@ present model; else every warm start would be the reason for the next one.
 
 from dataclasses import replace
 
-from tweetmodel_api.plan import base_id, collection_id, inputs_id, publish_id, run_id
+from tweetmodel_api.identities import base_model_hash, collection_id, pod_template_hash, publish_hash, run_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import MOST_RUNS, Dataset, Run, Start, TrainedModel, TweetModelStatus
+from tweetmodel_api.status import MAX_RUNS, Dataset, ModelReference, Run, TrainedModel, TweetModelStatus
 from tweetmodel_operator.decide.stages import Goal, Pursuit
 
-MADE_A_MODEL = ("Succeeded", "Outdone")
+MADE_A_MODEL = ("Succeeded", "NotImproved")
 
 
 def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, retry: str) -> tuple[Goal, str]:
@@ -20,15 +20,17 @@ def wanted(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset, ret
     known = next((r for r in before.runs if _is_of(r, spec, dataset.digest) and not _is_orphan(r, before)), None)
     if put_back := _put_back(spec, before, known, retry):
         return put_back, ""
-    start = known.start if known else _start(spec, before, dataset)
+    start = known.initial_model if known else _start(spec, before, dataset)
     run = run_id(spec, dataset.digest, start)
     incumbent = _incumbent(spec, before)
     if incumbent and not any(r.id == run for r in before.runs) and (told := _too_few_new(spec, dataset)):
         return _kept(incumbent, spec, retry), told
     beat = incumbent.evaluation.loss if incumbent and incumbent.id != run and incumbent.evaluation else None
     done = known is not None and known.model_uri is not None
-    inputs = inputs_id("train", spec, retry, repeat=bool(known and _is_there(known)))  # what the Hub refused may wait
-    return Goal("train", run, inputs, start=start, beat=beat, repeat=done, publish=publish_id(spec)), ""
+    inputs = pod_template_hash(
+        "train", spec, retry, report_only=bool(known and _is_there(known))
+    )  # what the Hub refused may wait
+    return Goal("train", run, inputs, start=start, beat=beat, repeat=done, publish=publish_hash(spec)), ""
 
 
 def _put_back(spec: TweetModelSpec, before: TweetModelStatus, known: Run | None, retry: str) -> Goal | None:
@@ -45,13 +47,15 @@ def _put_back(spec: TweetModelSpec, before: TweetModelStatus, known: Run | None,
 
 def _kept(run: Run, spec: TweetModelSpec, retry: str) -> Goal:
     """A run of this recipe that is done: its report is wanted, and a publication where the spec asks for one."""
-    inputs, publish = inputs_id("train", spec, retry, repeat=True), publish_id(spec)
-    return Goal("train", run.id, inputs, start=run.start, dataset=run.dataset_digest, repeat=True, publish=publish)
+    inputs, publish = pod_template_hash("train", spec, retry, report_only=True), publish_hash(spec)
+    return Goal(
+        "train", run.id, inputs, start=run.initial_model, dataset=run.dataset_digest, repeat=True, publish=publish
+    )
 
 
 def pinned(spec: TweetModelSpec, retry: str) -> Goal:
     """The run that spec.pinnedRun names: its report alone is wanted, and no publication."""
-    inputs = inputs_id("train", spec.model_copy(update={"publish": None}), retry, repeat=True)
+    inputs = pod_template_hash("train", spec.model_copy(update={"publish": None}), retry, report_only=True)
     return Goal("train", spec.pinned_run or "", inputs, repeat=True)
 
 
@@ -74,9 +78,9 @@ def known_dataset(spec: TweetModelSpec, before: TweetModelStatus) -> str | None:
 def _too_few_new(spec: TweetModelSpec, dataset: Dataset) -> str:
     """Why a scheduled run waits for more posts; empty where it need not."""
     needed = spec.schedule.min_new_posts if spec.schedule else 0
-    if dataset.new is None or dataset.new >= needed:
+    if dataset.new_posts is None or dataset.new_posts >= needed:
         return ""
-    return f"{dataset.new:,} posts are new since a model was trained: the next one is trained at {needed:,}."
+    return f"{dataset.new_posts:,} posts are new since a model was trained: the next one is trained at {needed:,}."
 
 
 def is_settled(spec: TweetModelSpec, before: TweetModelStatus, goal: Goal) -> bool:
@@ -147,21 +151,21 @@ def record(
         id=run,
         dataset_digest=dataset.digest if dataset else "",
         posts=dataset.kept if dataset else 0,
-        sources=collection_id(spec),
-        base=base_id(spec),
-        start=train.goal.start,
+        collection_hash=collection_id(spec),
+        base_model_hash=base_model_hash(spec),
+        initial_model=train.goal.start,
         outcome="Active",
         start_time=now,
     )
     outdone = verdict.outdone or (spec.pinned_run and _is_outdone(old))  # a pin makes no model better
-    outcome = "Outdone" if outdone else verdict.outcome
+    outcome = "NotImproved" if outdone else verdict.outcome
     completed = (known.completion_time or now) if ended else None
     failure = train.attempt if verdict.outcome == "Failed" else None
     update = {"outcome": outcome, "completion_time": completed, "failure": failure, **made}
     current = known.model_copy(update=update)
     told = tuple(current if r.id == run else r for r in marked) if old else (current, *marked)
-    kept = told[:MOST_RUNS]
-    last = next((r for r in told[MOST_RUNS:] if present and r.model_uri == present.uri), None)
+    kept = told[:MAX_RUNS]
+    last = next((r for r in told[MAX_RUNS:] if present and r.model_uri == present.uri), None)
     return (*kept[:-1], last) if last else kept
 
 
@@ -173,11 +177,11 @@ def _marked(
     present: TrainedModel | None,
     now: str,
 ) -> Run:
-    """A run of the history with what others, storage and cleaning.forget have made of it."""
+    """A run of the history with what others, storage and cleaning.erase have made of it."""
     if run.outcome == "Active" and not (train and train.goal.id == run.id):
         return run.model_copy(update={"outcome": "Superseded", "completion_time": now})
-    if dataset and run.dataset_digest[:16] in dataset.forgot_in:
-        run = run.model_copy(update={"stale": True})
+    if dataset and run.dataset_digest[:16] in dataset.erased_from:
+        run = run.model_copy(update={"contains_erased_posts": True})
     if train and run.model_uri and _is_lost(run, train):
         return run.model_copy(update={"model_uri": None})
     stays = train and (train.settled or train.verdict.outdone) and not spec.pinned_run
@@ -188,10 +192,10 @@ def _marked(
 
 def _is_orphan(run: Run, before: TweetModelStatus) -> bool:
     """Whether it can't be made any more, because the model that it was to start from is gone."""
-    if run.start is None or run.model_uri or run.outcome == "Active":
+    if run.initial_model is None or run.model_uri or run.outcome == "Active":
         return False
     gone = (r for r in before.runs if r.outcome in MADE_A_MODEL and r.model_uri is None)
-    lost = any(f"/{r.id}/" in run.start.uri for r in gone)
+    lost = any(f"/{r.id}/" in run.initial_model.uri for r in gone)
     return lost or (run.outcome == "Failed" and before.model is None)
 
 
@@ -201,16 +205,16 @@ def _is_there(run: Run) -> bool:
 
 
 def _is_outdone(run: Run | None) -> bool:
-    return run is not None and run.outcome == "Outdone"
+    return run is not None and run.outcome == "NotImproved"
 
 
 def _is_of(run: Run, spec: TweetModelSpec, dataset_digest: str) -> bool:
-    return run.dataset_digest == dataset_digest and run.id == run_id(spec, dataset_digest, run.start)
+    return run.dataset_digest == dataset_digest and run.id == run_id(spec, dataset_digest, run.initial_model)
 
 
 def _is_of_recipe(run: Run, spec: TweetModelSpec) -> bool:
     """Whether a run differs from what the spec asks for by its posts and start alone: such models can be compared."""
-    return run.sources == collection_id(spec) and _is_of(run, spec, run.dataset_digest)
+    return run.collection_hash == collection_id(spec) and _is_of(run, spec, run.dataset_digest)
 
 
 def _current(before: TweetModelStatus) -> Run | None:
@@ -218,14 +222,19 @@ def _current(before: TweetModelStatus) -> Run | None:
     return next((run for run in before.runs if before.model and run.model_uri == before.model.uri), None)
 
 
-def _start(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset) -> Start | None:
+def _start(spec: TweetModelSpec, before: TweetModelStatus, dataset: Dataset) -> ModelReference | None:
     """What a new run starts from, if that is not the base."""
     current = _current(before)
-    if not spec.training.warm_start or not before.model or not current or current.base != base_id(spec):
+    if (
+        not spec.training.warm_start
+        or not before.model
+        or not current
+        or current.base_model_hash != base_model_hash(spec)
+    ):
         return None
-    if current.stale or current.dataset_digest[:16] in dataset.forgot_in:
+    if current.contains_erased_posts or current.dataset_digest[:16] in dataset.erased_from:
         return None  # what was forgotten would live on in it
-    return Start(uri=before.model.uri, digest=before.model.digest)
+    return ModelReference(uri=before.model.uri, digest=before.model.digest)
 
 
 def _ours(spec: TweetModelSpec, before: TweetModelStatus) -> Run | None:

@@ -9,11 +9,11 @@ results in S3 and repeats the report.
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tweetmodel_api.fields import MOST_MESSAGE
-from tweetmodel_api.plan import Stage
-from tweetmodel_api.reasons import FACTS, PERMANENT, ExitCode, Reason
+from tweetmodel_api.fields import MAX_MESSAGE_LENGTH
+from tweetmodel_api.identities import StepName
+from tweetmodel_api.reasons import PERMANENT, REASONS, ExitCode, Reason
 from tweetmodel_api.report import Report
-from tweetmodel_api.status import Attempt, Start, TrainedModel, TweetModelStatus
+from tweetmodel_api.status import Attempt, ModelReference, TrainedModel, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.state import Observed, ObservedJob, ObservedPod, seconds_between
 
@@ -31,7 +31,7 @@ FURTHER_SECONDS = 600.0
 LOST_SECONDS = 30.0
 """How long after it is due a pod is taken for lost: a kubelet that answers kills it then, and says so at once."""
 
-UNDER_WAY: dict[Stage, Reason] = {"collect": Reason.COLLECTING, "train": Reason.TRAINING, "purge": Reason.PURGING}
+UNDER_WAY: dict[StepName, Reason] = {"collect": Reason.COLLECTING, "train": Reason.TRAINING, "purge": Reason.PURGING}
 
 WAITING: dict[str, Reason] = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
@@ -50,7 +50,7 @@ PASSING_RULES = (UNANSWERED, "exceeded quota", "status unknown for quota")
 """The API server's words for an object that it refuses now and may take later, without anybody's doing."""
 RULES = ("forbidden", "denied the request", "not found", "invalid")
 """Its words for what a rule refuses; without them it was only busy."""
-OUTAGES = {r for r, fact in FACTS.items() if fact.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
+OUTAGES = {r for r, fact in REASONS.items() if fact.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
 """Why pods end after which another attempt may fare better, without anybody's doing."""
 WAITED_FOR = {
     Reason.PENDING,
@@ -67,12 +67,12 @@ WAITED_FOR = {
 class Goal:
     """A stage of a collection or run that should be done, with the inputs of its pod template."""
 
-    stage: Stage
+    step: StepName
     id: str
     inputs: str
     known: str | None = None
     """Digest of the data set that new posts are counted against."""
-    start: Start | None = None
+    start: ModelReference | None = None
     """The model that a run starts from, if that is not the base."""
     beat: str | None = None
     """Held-out loss that its model must be below to become the present one."""
@@ -87,11 +87,11 @@ class Goal:
 
     def is_published(self, model: TrainedModel | None) -> bool:
         """Whether the model answers what spec.publish asks for, with a publication or the reason for none."""
-        return self.publish is None or bool(model and model.publication and model.publication.asked == self.publish)
+        return self.publish is None or bool(model and model.publication and model.publication.spec_hash == self.publish)
 
     def job_name(self, observed: Observed, attempt: int) -> str:
         """Name of the Job of this attempt."""
-        return names.job_name(observed.key.name, observed.uid, self.stage, self.id, attempt)
+        return names.job_name(observed.key.name, observed.uid, self.step, self.id, attempt)
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,12 @@ def settled(goal: Goal, message: str) -> Pursuit:
 
 def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
     """How the goal stands and what to do for it."""
-    jobs = [job for job in observed.jobs if (job.stage, job.id) == (goal.stage, goal.id)]
+    jobs = [job for job in observed.jobs if (job.step, job.id) == (goal.step, goal.id)]
     newest = max(jobs, key=lambda job: job.attempt, default=None)
     recorded, ended = _recorded(goal, observed.before)
     if recorded:
         if recorded.outcome == "Failed" and (newest is None or newest.attempt <= recorded.number):
-            if recorded.inputs == goal.inputs and not _is_due(goal, recorded.reason, ended):
+            if recorded.pod_template_hash == goal.inputs and not _is_due(goal, recorded.reason, ended):
                 return Pursuit(goal, _remembered(recorded), attempt=recorded)
             return _begin(goal, observed, recorded.number + 1)
         if newest is None or newest.attempt < recorded.number:
@@ -156,9 +156,9 @@ def pursue(goal: Goal, observed: Observed, now: str) -> Pursuit:
 def _recorded(goal: Goal, before: TweetModelStatus) -> tuple[Attempt | None, str]:
     """What the status says of the goal's last attempt, and when that failed, if another stage's came after it."""
     last = before.attempt
-    if last and (last.stage, last.id) == (goal.stage, goal.id):
+    if last and (last.step, last.id) == (goal.step, goal.id):
         return last, ""
-    run = next((run for run in before.runs if goal.stage == "train" and run.id == goal.id), None)
+    run = next((run for run in before.runs if goal.step == "train" and run.id == goal.id), None)
     return (run.failure, run.completion_time or "") if run else (None, "")
 
 
@@ -201,7 +201,7 @@ def _pursue_with(job: ObservedJob, goal: Goal, observed: Observed, now: str, los
             return _begin(goal, observed, job.attempt + 1)
         waiting = Verdict("Active", Reason.PENDING, f"Job {job.name} is replaced, because the spec of its pod changed.")
         return Pursuit(goal, waiting, attempt=_attempt(goal, job, waiting), delete=(job.name,))
-    verdict = _with_way_out(_with_hindsight(verdict, job, observed), job.stage)
+    verdict = _with_way_out(_with_hindsight(verdict, job, observed), job.step)
     return Pursuit(goal, verdict, attempt=_attempt(goal, job, verdict))
 
 
@@ -216,20 +216,20 @@ def _with_hindsight(verdict: Verdict, job: ObservedJob, observed: Observed) -> V
     if ready is None:
         return verdict
     if verdict.reason is Reason.IMAGE_PULL_FAILED and ready.reason == verdict.reason:
-        return replace(verdict, message=ready.message, needs_person=verdict.needs_person or before.holds("Stalled"))
+        return replace(verdict, message=ready.message, needs_person=verdict.needs_person or before.is_true("Stalled"))
     worked = bool(job.reported) or any(pod.started for pod in job.pods)
     if verdict.reason is Reason.DEADLINE_EXCEEDED and ready.reason in WAITED_FOR and not worked:
-        return replace(verdict, message=f"{FACTS[verdict.reason].meaning} It waited all the while: {ready.message}")
+        return replace(verdict, message=f"{REASONS[verdict.reason].meaning} It waited all the while: {ready.message}")
     return verdict
 
 
-def _with_way_out(verdict: Verdict, stage: Stage) -> Verdict:
+def _with_way_out(verdict: Verdict, stage: StepName) -> Verdict:
     """The verdict on a failure with how to try again, if it does not say so itself."""
     says_so = names.RETRY in verdict.message or verdict.reason is Reason.RUN_MISSING
     if verdict.outcome != "Failed" or says_so or stage == "purge":
         return verdict
     told = f" To try again as it is, set the annotation {names.RETRY}."
-    return replace(verdict, message=verdict.message[: MOST_MESSAGE - len(told)] + told)
+    return replace(verdict, message=verdict.message[: MAX_MESSAGE_LENGTH - len(told)] + told)
 
 
 def may_pass(refusal: str) -> bool:
@@ -242,27 +242,29 @@ def _begin(goal: Goal, observed: Observed, number: int) -> Pursuit:
         held = _held(observed, "No Job was made.")
         return Pursuit(goal, held, attempt=observed.before.attempt)
     name = goal.job_name(observed, number)
-    attempt = Attempt(stage=goal.stage, id=goal.id, number=number, inputs=goal.inputs, job=name, outcome="Active")
-    return Pursuit(goal, _working(goal.stage), attempt=attempt, create=number)
+    attempt = Attempt(
+        step=goal.step, id=goal.id, number=number, pod_template_hash=goal.inputs, job=name, outcome="Active"
+    )
+    return Pursuit(goal, _working(goal.step), attempt=attempt, create=number)
 
 
 def _held(observed: Observed, done: str) -> Verdict:
     if observed.forbidden:
         return Verdict("Active", Reason.NOT_ALLOWED, f"{observed.forbidden}. {done}")
-    return Verdict("Active", Reason.SUSPENDED, f"{FACTS[Reason.SUSPENDED].meaning} {done}")
+    return Verdict("Active", Reason.SUSPENDED, f"{REASONS[Reason.SUSPENDED].meaning} {done}")
 
 
 def _attempt(goal: Goal, job: ObservedJob, verdict: Verdict) -> Attempt:
     failed = verdict.outcome == "Failed"
     return Attempt(
-        stage=goal.stage,
+        step=goal.step,
         id=goal.id,
         number=job.attempt,
-        inputs=job.inputs,
+        pod_template_hash=job.inputs,
         job=job.name,
         outcome=verdict.outcome,
         reason=verdict.reason if failed else None,
-        message=verdict.message[:MOST_MESSAGE] if failed else None,
+        message=verdict.message[:MAX_MESSAGE_LENGTH] if failed else None,
     )
 
 
@@ -270,7 +272,7 @@ def _remembered(attempt: Attempt) -> Verdict:
     """The failure that the status keeps: its Job and pods may be gone."""
     known = {reason.value: reason for reason in Reason}  # a later version may have written another
     reason = known.get(attempt.reason or "", Reason.INTERNAL_ERROR)
-    return Verdict("Failed", reason, attempt.message or FACTS[reason].meaning, needs_person=True)
+    return Verdict("Failed", reason, attempt.message or REASONS[reason].meaning, needs_person=True)
 
 
 def judge(job: ObservedJob, now: str) -> Verdict | None:
@@ -283,8 +285,8 @@ def judge(job: ObservedJob, now: str) -> Verdict | None:
         return _failure(job)
     if job.suspended:
         reason = Reason.SUSPENDED if job.suspended_by_us else Reason.QUEUED
-        told = f" {FACTS[reason].advice}" if job.queued else ""  # we suspend none there
-        return Verdict("Active", reason, f"Job {job.name} is suspended. {FACTS[reason].meaning}{told}")
+        told = f" {REASONS[reason].advice}" if job.queued else ""  # we suspend none there
+        return Verdict("Active", reason, f"Job {job.name} is suspended. {REASONS[reason].meaning}{told}")
     return waited_for(job, now, _under_way(job, latest, now)) if latest else _podless(job, now)
 
 
@@ -319,9 +321,9 @@ def _podless(job: ObservedJob, now: str) -> Verdict:
     """
     idle = seconds_between(job.idle_since, now) if job.idle_since else 0.0
     if not is_podless(job, now):
-        return replace(_working(job.stage), look_again=PODLESS_SECONDS - idle if job.idle_since else None)
+        return replace(_working(job.step), look_again=PODLESS_SECONDS - idle if job.idle_since else None)
     if job.refusal:
-        told = f"{FACTS[Reason.POD_REFUSED].meaning} {job.refusal}"
+        told = f"{REASONS[Reason.POD_REFUSED].meaning} {job.refusal}"
         lasting = any(words in job.refusal for words in RULES) and not may_pass(job.refusal)
         return Verdict("Active", Reason.POD_REFUSED, told, needs_person=lasting, look_again=idle)
     describe = f"`kubectl describe job {job.name}` says"
@@ -331,7 +333,7 @@ def _podless(job: ObservedJob, now: str) -> Verdict:
         )
         return Verdict("Active", Reason.PENDING, told, look_again=LONGEST_PAUSE_SECONDS - idle)
     why = f"Job {job.name} may make no pod; {describe} which rule forbids it."
-    return Verdict("Active", Reason.POD_REFUSED, f"{FACTS[Reason.POD_REFUSED].meaning} {why}", look_again=idle)
+    return Verdict("Active", Reason.POD_REFUSED, f"{REASONS[Reason.POD_REFUSED].meaning} {why}", look_again=idle)
 
 
 def _failure(job: ObservedJob) -> Verdict:
@@ -343,22 +345,22 @@ def _failure(job: ObservedJob) -> Verdict:
     elif ended is None:
         reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failed_message}"
     else:
-        reason, message = _ending(ended, job.stage)
+        reason, message = _ending(ended, job.step)
     return Verdict("Failed", reason, message, report, needs_person=True)
 
 
-def _ending(pod: ObservedPod, stage: Stage) -> tuple[Reason, str]:
+def _ending(pod: ObservedPod, stage: StepName) -> tuple[Reason, str]:
     """Why a container ended with a code that is not zero, or never began."""
     if pod.report:
         return pod.report.reason, pod.report.message
     if pod.failure:
         reason = _by_its_node(pod.failure)
         told = f"Node {pod.node} has ended pod {pod.name}: {pod.failure.rstrip('. ')}."
-        return reason, told if reason is Reason.INTERRUPTED else f"{told} {FACTS[reason].advise(stage)}"
+        return reason, told if reason is Reason.INTERRUPTED else f"{told} {REASONS[reason].advice_for(stage)}"
     if pod.exit_reason == "OOMKilled":
         had = f"its limit of {pod.memory_limit}" if pod.memory_limit else "its node had left; it has no limit"
         needed = f"Pod {pod.name} needed more memory than {had}."
-        return Reason.OUT_OF_MEMORY, f"{needed} {FACTS[Reason.OUT_OF_MEMORY].advise(stage)}"
+        return Reason.OUT_OF_MEMORY, f"{needed} {REASONS[Reason.OUT_OF_MEMORY].advice_for(stage)}"
     message = f"Pod {pod.name} ended with exit code {pod.exit_code} and no report. {_advice(Reason.INTERNAL_ERROR)}"
     return Reason.INTERNAL_ERROR, message
 
@@ -375,31 +377,31 @@ def _by_its_node(said: str) -> Reason:
 
 def _under_way(job: ObservedJob, pod: ObservedPod, now: str) -> Verdict:
     if pod.unschedulable:
-        return Verdict("Active", Reason.UNSCHEDULABLE, _said(Reason.UNSCHEDULABLE, pod.unschedulable, job.stage))
+        return Verdict("Active", Reason.UNSCHEDULABLE, _said(Reason.UNSCHEDULABLE, pod.unschedulable, job.step))
     if pod.waiting_reason in WAITING and not _is_unread(pod):
         reason = WAITING[pod.waiting_reason]
         if reason is Reason.SECRET_INVALID and "secret" not in pod.waiting_message.lower():
             reason = Reason.POD_REFUSED  # what the chart's trainer.env names
         lasting = pod.waiting_reason not in PASSING
-        return Verdict("Active", reason, _said(reason, pod.waiting_message, job.stage), needs_person=lasting)
-    if failed := _failed(pod, job.stage):
+        return Verdict("Active", reason, _said(reason, pod.waiting_message, job.step), needs_person=lasting)
+    if failed := _failed(pod, job.step):
         return failed
     started = pod.running or pod.exit_code is not None
-    return _again(job, pod, now, _working(job.stage) if started else _starting(job.stage, pod, now))
+    return _again(job, pod, now, _working(job.step) if started else _starting(job.step, pod, now))
 
 
 def _again(job: ObservedJob, pod: ObservedPod, now: str, verdict: Verdict) -> Verdict:
     """The verdict on a pod without trouble, or what ended the one before, until this one has got further."""
-    earlier = _failed(job.pods[-2], job.stage) if len(job.pods) > 1 else None
+    earlier = _failed(job.pods[-2], job.step) if len(job.pods) > 1 else None
     left = FURTHER_SECONDS - (seconds_between(pod.started, now) if pod.started else 0.0)
     further = left <= 0 or job.reported > pod.started > ""
-    if earlier is None or earlier.reason is UNDER_WAY[job.stage] or further:
+    if earlier is None or earlier.reason is UNDER_WAY[job.step] or further:
         return verdict
     waits = f" {verdict.message}" if verdict.reason is Reason.PENDING else ""
     return replace(earlier, message=earlier.message + waits, look_again=min(left, verdict.look_again or left))
 
 
-def _failed(pod: ObservedPod, stage: Stage) -> Verdict | None:
+def _failed(pod: ObservedPod, stage: StepName) -> Verdict | None:
     """What is told of a pod that failed while its Job tries again; None where it did not."""
     if pod.exit_code in (0, *PERMANENT) or not (pod.exit_code or pod.failure):
         return None  # at a permanent code the Job is about to fail, and says so
@@ -417,7 +419,7 @@ def _is_unread(pod: ObservedPod) -> bool:
     return pod.waiting_message.startswith("failed to sync ")
 
 
-def _starting(stage: Stage, pod: ObservedPod, now: str) -> Verdict:
+def _starting(stage: StepName, pod: ObservedPod, now: str) -> Verdict:
     """A pod on its way to its start: only one that takes long is worth a word, and a write."""
     left = SLOW_START_SECONDS - seconds_between(pod.scheduled or pod.created, now)
     if left > 0:
@@ -433,17 +435,17 @@ def _starting(stage: Stage, pod: ObservedPod, now: str) -> Verdict:
     return Verdict("Active", Reason.PENDING, f"{told} `kubectl describe pod {pod.name}` says more.")
 
 
-def _working(stage: Stage) -> Verdict:
+def _working(stage: StepName) -> Verdict:
     """Under way without trouble, from the Job's creation on: one sentence, so that a pod's start costs no write."""
     reason = UNDER_WAY[stage]
-    return Verdict("Active", reason, FACTS[reason].meaning)
+    return Verdict("Active", reason, REASONS[reason].meaning)
 
 
-def _said(reason: Reason, cause: str, stage: Stage) -> str:
+def _said(reason: Reason, cause: str, stage: StepName) -> str:
     """What happened, in the words of who noticed it, and what to do."""
     told = f"{cause.rstrip('. ')}." if cause else ""
-    return " ".join(filter(None, (FACTS[reason].meaning, told, FACTS[reason].advise(stage))))
+    return " ".join(filter(None, (REASONS[reason].meaning, told, REASONS[reason].advice_for(stage))))
 
 
 def _advice(reason: Reason) -> str:
-    return FACTS[reason].advice
+    return REASONS[reason].advice

@@ -42,13 +42,13 @@ def run_of(plan: Plan) -> Run:
     if base.hub:  # whose Secret is nobody's business
         base = base.model_copy(update={"hub": base.hub.model_copy(update={"secret_ref": None})})
     config = {
-        **_flat("spec.training", spec.training.wire()),
-        **_flat("spec.generation", spec.generation.wire()),
-        **_flat("spec.baseModel", base.wire()),
+        **_flat("spec.training", spec.training.to_json_object()),
+        **_flat("spec.generation", spec.generation.to_json_object()),
+        **_flat("spec.baseModel", base.to_json_object()),
         "handles": ", ".join(source.handle for source in spec.sources),
         "run": plan.run,
         "dataset": plan.dataset.digest,
-        "startedFrom": plan.start.uri if plan.start else "",
+        "startedFrom": plan.initial_model.uri if plan.initial_model else "",
     }
     return Run(
         id=f"{whose}-{plan.run}",
@@ -73,7 +73,7 @@ def _raw(source: Source, plan: Plan) -> str:
         revision = f"@{source.hugging_face.revision}" if source.hugging_face.revision else ""
         return f"hf://datasets/{source.hugging_face.dataset}{revision}"
     if source.tweet_model:
-        lent = plan.borrowed.get(source.tweet_model.name)
+        lent = plan.upstream_datasets.get(source.tweet_model.name)
         layout = Layout(plan.spec.storage.uri, plan.namespace, source.tweet_model.name)
         return lent.uri if lent else layout.datasets
     return plan.layout.raw_x(source.handle)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from transformers import TrainerControl, TrainerState
 
-from tweetmodel_api.credentials import BASE_MODEL, PUBLISH, SOURCE, TRACKERS
-from tweetmodel_api.trackers import AnyTracker, Kind, MLflow, TensorBoard, Trackio, Wandb
+from tweetmodel_api.credentials import BASE_MODEL, PUBLISH, SOURCE_PREFIX, TRACKERS
+from tweetmodel_api.trackers import AnyTracker, MLflow, TensorBoard, TrackerKind, Trackio, Wandb
 from tweetmodel_trainer.trackers.events import Began, Ended, Row, follow
 from tweetmodel_trainer.trackers.lineage import Run
 from tweetmodel_trainer.trackers.stand_ins import Trainer
@@ -26,7 +26,7 @@ NICENESS = 5
 EVENT_FILES = "events"
 """TensorBoard's folder."""
 
-_FOREIGN = ("AWS_", PUBLISH.variable, BASE_MODEL.variable, SOURCE, "KUBEFLOW_TRAINER_")
+_FOREIGN = ("AWS_", PUBLISH.variable, BASE_MODEL.variable, SOURCE_PREFIX, "KUBEFLOW_TRAINER_")
 """What environment variables begin with that are no tracker's business."""
 
 
@@ -82,7 +82,7 @@ def report(tracker: Tracker, run: Run, events: Path, trouble: Callable[[str], No
             attempt(partial(tracker.finish, event.outcome))
 
 
-def environment(kind: Kind, environ: Mapping[str, str], home: Path) -> dict[str, str]:
+def environment(kind: TrackerKind, environ: Mapping[str, str], home: Path) -> dict[str, str]:
     """The environment of a tracker's process: no key but its own, and files in a folder of its own."""
     keys = {credential.variable for credentials in TRACKERS.values() for credential in credentials}
     own = {credential.variable for credential in TRACKERS[kind]}
@@ -91,7 +91,7 @@ def environment(kind: Kind, environ: Mapping[str, str], home: Path) -> dict[str,
     return {**kept, **stripped, "HOME": str(home)}
 
 
-def main(kind: Kind, to: AnyTracker, run: Run, folder: Path, events: Path) -> None:
+def main(kind: TrackerKind, to: AnyTracker, run: Run, folder: Path, events: Path) -> None:
     """What a forked process does until the run has ended."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()

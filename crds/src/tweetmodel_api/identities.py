@@ -1,0 +1,109 @@
+"""Identities of collections, runs and pod templates: hashes of the fields of the spec that determine a result.
+
+Defaults are left out of a hash, so that a new field with a default does not start everything again. The notation does
+not matter either: decimals are compared by value, and sources in any order.
+"""
+
+import hashlib
+import json
+from operator import attrgetter
+from typing import Any, Literal
+
+from pydantic.main import IncEx
+
+from tweetmodel_api.fields import Model
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import ModelReference
+
+StepName = Literal["collect", "train", "purge"]
+
+
+def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
+    """Return the identity of a data set: sources, cleaning, split seed and storage.
+
+    Args:
+        spec: the spec.
+        retry: value of the annotation by which a person requested another collection.
+        due: due time of the schedule, RFC 3339.
+    """
+    cleaning = _non_defaults(spec.cleaning)
+    return _hash(
+        **({"retry": retry} if retry else {}),
+        **({"due": due} if due else {}),
+        **({"cleaning": cleaning} if cleaning else {}),
+        sources=[
+            _non_defaults(source, exclude={"weight"}) for source in sorted(spec.sources, key=attrgetter("handle"))
+        ],
+        seed=spec.training.seed,
+        storage=[spec.storage.uri, spec.storage.endpoint],
+    )
+
+
+def base_model_hash(spec: TweetModelSpec) -> str:
+    """Return the hash of the base model."""
+    return _hash(base_model=_base_model(spec))
+
+
+def _base_model(spec: TweetModelSpec) -> dict[str, object]:
+    return _non_defaults(spec.base_model, exclude={"hub": {"secret_ref"}})
+
+
+def run_id(spec: TweetModelSpec, dataset_digest: str, initial_model: ModelReference | None = None) -> str:
+    """Return the identity of a trained model and its samples; `initial_model` is None without a warm start."""
+    return _hash(
+        **({"initial_model": initial_model.digest} if initial_model else {}),
+        **({"weights": spec.weights} if set(spec.weights.values()) != {1} else {}),
+        base_model=_base_model(spec),
+        training=_non_defaults(spec.training, exclude={"checkpoint_interval_seconds"}),
+        generation=_non_defaults(spec.generation),
+        dataset=dataset_digest,
+    )
+
+
+_TEMPLATE_OF_ALL_PODS = {"labels", "annotations", "image", "image_pull_secrets", "service_account_name"}
+"""Fields of podTemplate that apply to all pods; the others apply to the training pod only."""
+
+
+def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, report_only: bool = False) -> str:
+    """Return the hash of the fields of the spec that change a Job but not its result. A change replaces the Job.
+
+    Args:
+        step: step of the Job.
+        spec: the spec.
+        retry: value of the annotation by which a person requested another attempt.
+        report_only: as in the plan.
+    """
+    train, hub = step == "train", spec.base_model.hub
+    template: dict[str, Any] = {"storage": True, "pod_template": True if train else _TEMPLATE_OF_ALL_PODS}
+    if train:
+        template |= {"gpus": True, "resources": True, "queue_name": True}
+    return _hash(
+        template={name: value for name, value in _non_defaults(spec, include=template).items() if value != {}},
+        checkpoint_interval_seconds=spec.training.checkpoint_interval_seconds if train else None,
+        **({"publish": publish_hash(spec)} if train and spec.publish else {}),
+        **({"report_only": True} if report_only else {}),
+        **({"report_to": _non_defaults(spec.report_to)} if train and spec.report_to else {}),
+        **({"base_token": hub.secret_ref.name} if train and hub and hub.secret_ref else {}),
+        retry=retry,
+    )
+
+
+def publish_hash(spec: TweetModelSpec) -> str | None:
+    """Return the hash of spec.publish, or None if nothing is to be published."""
+    return _hash(publish=_non_defaults(spec.publish)) if spec.publish else None
+
+
+def _non_defaults(model: Model, *, include: IncEx | None = None, exclude: IncEx | None = None) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_defaults=True, include=include, exclude=exclude)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _hash(**parts: object) -> str:
+    return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()[:16]
+
+
+def short_hash(*parts: object) -> str:
+    """Return ten hexadecimal digits that are a pure function of the parts."""
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:10]
