@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tweetmodel_api.spec import BaseModelSource, Generation, HubModel, Training
-from tweetmodel_trainer.about import About
-from tweetmodel_trainer.assessment import assess
-from tweetmodel_trainer.clean import Counts
-from tweetmodel_trainer.sample import Sample, Sampling
-from tweetmodel_trainer.scores import Scores
+from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.evaluation.assessment import assess
+from tweetmodel_trainer.evaluation.sample import Sample, Sampling
+from tweetmodel_trainer.evaluation.scores import Scores
+from tweetmodel_trainer.presentation.run_summary import About
 
 POSTS = ["a gull took my sandwich and flew off to the north", "the kettle is on", "fog again, @bob"]
 TEXTS = ("The fog has opinions about my knitting.", "Ships, please go around.", POSTS[1])

@@ -47,7 +47,9 @@ def run(plan: Plan, folder: Path, signal: int = 0, moment: Moment | None = None)
 
 
 def _stage(arguments: list[str], signal: int, moment: Moment | None) -> None:
-    from tweetmodel_trainer import base_model, command, hub
+    from tweetmodel_trainer import command
+    from tweetmodel_trainer.models import base_model
+    from tweetmodel_trainer.publishing import hub_repository as hub
 
     gc.freeze()  # what all pods share need not be searched for garbage
     boto3.Session = lambda: _SESSION  # type: ignore[misc,assignment]

@@ -19,10 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer import dataset
-from tweetmodel_trainer.clean import DEFAULT, Counts, cleaned
-from tweetmodel_trainer.post import Post
-from tweetmodel_trainer.sources import archive, posts
+from tweetmodel_trainer.data import dataset
+from tweetmodel_trainer.data.clean import DEFAULT, Counts, cleaned
+from tweetmodel_trainer.data.post import Post
+from tweetmodel_trainer.sources import archive
+from tweetmodel_trainer.sources import posts_file as posts
 
 RESULTS = Path(__file__).parent / "results" / "collect.json"
 ALL = Cleaning.model_validate({"drop": ["Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"]})

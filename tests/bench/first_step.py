@@ -11,9 +11,9 @@ import generate as archive
 from transformers import TrainerCallback
 
 from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training
-from tweetmodel_trainer import learn
-from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.training import learn
 
 
 class Enough(TrainerCallback):

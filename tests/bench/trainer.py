@@ -44,14 +44,18 @@ from transformers import (
 from tweetmodel_api.identities import run_id
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.spec import BaseModelSource, Generation, ScratchModel, Training, TweetModelSpec
-from tweetmodel_trainer import base_model, dataset, generate, learn, pipeline
-from tweetmodel_trainer.blocks import Blocks
-from tweetmodel_trainer.clean import Counts, cleaned
-from tweetmodel_trainer.evaluate import evaluate
-from tweetmodel_trainer.finetune import finetune, in_bfloat16
-from tweetmodel_trainer.post import Post
+from tweetmodel_trainer import pipeline
+from tweetmodel_trainer.data import dataset
+from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_trainer.data.post import Post
+from tweetmodel_trainer.evaluation import generate
+from tweetmodel_trainer.evaluation.evaluate import evaluate
+from tweetmodel_trainer.models import base_model
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
+from tweetmodel_trainer.training import learn
+from tweetmodel_trainer.training.blocks import Blocks
+from tweetmodel_trainer.training.finetune import finetune, in_bfloat16
 
 ROOT = Path(__file__).parents[2]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -307,7 +311,7 @@ def main() -> None:
     server.stop()
     seconds, trained = measured.seconds, report.model.steps * spec.training.global_batch_size * spec.training.block_size
     figures |= {
-        "imports_seconds": round(from_start("-c", "import tweetmodel_trainer.learn"), 1),
+        "imports_seconds": round(from_start("-c", "import tweetmodel_trainer.training.learn"), 1),
         "first_step_seconds": round(from_start(str(FIRST_STEP)), 1),
         "clean_posts_per_second": round(cleaning()),
         "ten_samples_seconds": round(samples, 1),

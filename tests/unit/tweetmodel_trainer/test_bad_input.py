@@ -16,10 +16,11 @@ import hostile
 from makers import zipped
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.clean import Counts, cleaned
+from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.post import Post
-from tweetmodel_trainer.sources import archive, posts
+from tweetmodel_trainer.sources import archive
+from tweetmodel_trainer.sources import posts_file as posts
 
 Write = Callable[[str, bytes], Path]
 ROWS = [

@@ -22,9 +22,9 @@ from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Storage as Spec
-from tweetmodel_trainer import base_model
 from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.models import base_model
 from tweetmodel_trainer.storage import Storage, Torn
 
 FAULTS = (

@@ -25,11 +25,11 @@ from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Publish
 from tweetmodel_api.status import ModelReference
-from tweetmodel_trainer.clean import Counts
 from tweetmodel_trainer.command import main
+from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.post import Post
+from tweetmodel_trainer.evaluation.generate import printable
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.generate import printable
-from tweetmodel_trainer.post import Post
 from tweetmodel_trainer.sources import x_api
 from tweetmodel_trainer.storage import Storage
 
@@ -468,7 +468,7 @@ def test_hostile_posts_reach_card_page_status_and_log_as_mere_text(
         "archive.zip",
         zipped({"data/tweets.js": tweets(*hostile.POSTS * 4, *(f"gull {n} came by" for n in range(400)))}),
     )
-    monkeypatch.setattr("tweetmodel_trainer.generate._draw", lambda *call: (printable(p) for p in call[-1]))
+    monkeypatch.setattr("tweetmodel_trainer.evaluation.generate._draw", lambda *call: (printable(p) for p in call[-1]))
     prompts = [post[:280].replace("\0", "") for post in hostile.POSTS]
     caplog.set_level("INFO")
     for some in (prompts[at : at + 10] for at in range(0, len(prompts), 10)):
@@ -607,7 +607,7 @@ def test_a_hub_that_refuses_costs_no_training(
         return "https://huggingface.co/ada/huggingtweets-ada"
 
     put("archive.zip", MANY)
-    monkeypatch.setattr("tweetmodel_trainer.hub.push", push)
+    monkeypatch.setattr("tweetmodel_trainer.publishing.hub_repository.push", push)
     publish = {"huggingFace": {"secretRef": {"name": "hub"}}}
     plan = make_plan(training=SHORT, generation={"samplesPerPrompt": 1}, publish=publish)
     plan = training(plan, run(plan)[1])
@@ -658,7 +658,7 @@ def test_gpus_that_cannot_be_used_end_a_run_before_its_base_model_is_fetched(
     put("archive.zip", MANY)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: works)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr("tweetmodel_trainer.base_model.load", lambda *_: pytest.fail("it takes hours in vain"))
+    monkeypatch.setattr("tweetmodel_trainer.models.base_model.load", lambda *_: pytest.fail("it takes hours in vain"))
     plan = make_plan(training=SHORT, gpus=2)
     code, report = run(training(plan, run(plan)[1]))
     assert (code, report.reason) == (ExitCode.CONFIGURATION, Reason.GPU_UNUSABLE)
@@ -676,7 +676,7 @@ def test_a_gpu_that_is_too_small_is_told_with_what_to_lower(
     put("archive.zip", MANY)
     plan = make_plan(training=SHORT)
     plan = training(plan, run(plan)[1])
-    monkeypatch.setattr("tweetmodel_trainer.learn.finetune", too_large)
+    monkeypatch.setattr("tweetmodel_trainer.training.learn.finetune", too_large)
     code, report = run(plan)
     assert report.reason is Reason.OUT_OF_MEMORY
     assert code != ExitCode.DONE

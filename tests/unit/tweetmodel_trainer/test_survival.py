@@ -18,7 +18,8 @@ from tweetmodel_api.report import Report
 from tweetmodel_trainer.storage import Storage
 
 POSTS = [{"tweet": {"id_str": str(n), "full_text": f"gull number {n} has taken a sandwich"}} for n in range(200)]
-STEP, UPLOADED = "tweetmodel_trainer.finetune:Saving.on_step_end", "tweetmodel_trainer.storage:Storage.is_whole"
+STEP = "tweetmodel_trainer.training.finetune:Saving.on_step_end"
+UPLOADED = "tweetmodel_trainer.storage:Storage.is_whole"
 """The end of a step, before its checkpoint; and an upload, before its manifest."""
 
 
@@ -80,17 +81,17 @@ def test_a_run_killed_at_each_step_ends_in_the_same_weights(
 STOPPED_COLLECTING = [
     ("tweetmodel_trainer.pipeline:gather", 1),
     ("tweetmodel_trainer.pipeline:cleaned", 1),
-    ("tweetmodel_trainer.dataset:_split", 1),
+    ("tweetmodel_trainer.data.dataset:_split", 1),
     (UPLOADED, 1),
 ]
 STOPPED_TRAINING = [
-    ("tweetmodel_trainer.base_model:load", 1),
-    ("tweetmodel_trainer.blocks:Blocks.__init__", 1),
+    ("tweetmodel_trainer.models.base_model:load", 1),
+    ("tweetmodel_trainer.training.blocks:Blocks.__init__", 1),
     (STEP, 2),
-    ("tweetmodel_trainer.learn:evaluate_each", 2),
-    ("tweetmodel_trainer.learn:generate", 1),
+    ("tweetmodel_trainer.training.learn:evaluate_each", 2),
+    ("tweetmodel_trainer.training.learn:generate", 1),
     ("tweetmodel_trainer.pipeline:_lines", 1),
-    ("tweetmodel_trainer.hub:push", 1),
+    ("tweetmodel_trainer.publishing.hub_repository:push", 1),
 ]
 """In this order each stop comes after what the pods before have saved."""
 

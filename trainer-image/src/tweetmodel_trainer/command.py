@@ -18,9 +18,9 @@ from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.report import Report, encode
 from tweetmodel_api.status import TrainedModel
 from tweetmodel_trainer import interrupt, pipeline
-from tweetmodel_trainer.cache import Cache
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
+from tweetmodel_trainer.models.cache import Cache
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
 

@@ -24,17 +24,18 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, decode, encode
 from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
 from tweetmodel_api.status import MAX_SAMPLES, Dataset, ModelReference, Publication, TrainedModel
-from tweetmodel_trainer import dataset, looks
-from tweetmodel_trainer.cache import NO_CACHE, Cache
-from tweetmodel_trainer.checkpoints import Checkpoints
-from tweetmodel_trainer.clean import Counts, cleaned
+from tweetmodel_trainer.data import dataset
+from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_trainer.data.erase import forget, forgotten
+from tweetmodel_trainer.data.post import Post
+from tweetmodel_trainer.evaluation.memorization import ranked
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.forget import forget, forgotten
-from tweetmodel_trainer.gather import gather
-from tweetmodel_trainer.originality import ranked
-from tweetmodel_trainer.post import Post
+from tweetmodel_trainer.models.cache import NO_CACHE, Cache
 from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.sources import fingerprint as looks
+from tweetmodel_trainer.sources.gather import gather
 from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
 
@@ -173,13 +174,13 @@ def _train(
 ) -> Report:
     # Imported here: torch takes seconds, and neither collecting nor repeating a report needs it.
     gc.disable()  # imports leave next to no garbage, and looking for it takes a fifth of their time
-    from tweetmodel_trainer import showcase
-    from tweetmodel_trainer.about import about
-    from tweetmodel_trainer.learn import learn
-    from tweetmodel_trainer.metrics import Metrics, plain
+    from tweetmodel_trainer.presentation import artifacts as showcase
+    from tweetmodel_trainer.presentation.run_summary import about
     from tweetmodel_trainer.trackers.events import Results
     from tweetmodel_trainer.trackers.lineage import model_of, run_of
-    from tweetmodel_trainer.tracking import Tracking
+    from tweetmodel_trainer.trackers.tracking import Tracking
+    from tweetmodel_trainer.training.learn import learn
+    from tweetmodel_trainer.training.metrics import Metrics, plain
 
     gc.enable()
 
@@ -257,7 +258,8 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
     publish, asked, model = plan.spec.publish, publish_hash(plan.spec), report.model
     if not (publish and asked and model and plan.run):
         return report
-    from tweetmodel_trainer import gate, hub  # the Hub's client takes a while to import
+    from tweetmodel_trainer.publishing import criteria as gate  # the Hub's client takes a while to import
+    from tweetmodel_trainer.publishing import hub_repository as hub
 
     beat = model.evaluation.loss_before if plan.baseline_loss and plan.initial_model else plan.baseline_loss
     why_not, url = gate.rejection(publish.criteria, model.evaluation, beat), None

@@ -26,8 +26,8 @@ from tweetmodel_api.credentials import STORAGE
 from tweetmodel_api.layout import MANIFEST, FileEntry, Manifest
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Storage as Spec
-from tweetmodel_trainer.cache import NO_CACHE, Cache
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.models.cache import NO_CACHE, Cache
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_trainer.clean import collapse_space, unescape
+from tweetmodel_trainer.data.clean import collapse_space, unescape
+from tweetmodel_trainer.data.post import Post, from_fields
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.post import Post, from_fields
 from tweetmodel_trainer.sources.json_list import Malformed, elements
 
 MOST_BYTES = 4 << 30

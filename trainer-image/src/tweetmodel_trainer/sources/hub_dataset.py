@@ -17,10 +17,10 @@ from huggingface_hub.errors import RevisionNotFoundError
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
+from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.hub_answer import Kind, told_by
-from tweetmodel_trainer.post import Post
-from tweetmodel_trainer.sources import posts
+from tweetmodel_trainer.hub_errors import Kind, told_by
+from tweetmodel_trainer.sources import posts_file as posts
 
 T = TypeVar("T")
 

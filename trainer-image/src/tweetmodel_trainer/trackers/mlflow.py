@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tweetmodel_api.trackers import MLflow
 from tweetmodel_trainer.trackers.events import Outcome, Results
 from tweetmodel_trainer.trackers.lineage import Reference, Run
-from tweetmodel_trainer.trackers.stand_ins import Trainer
 from tweetmodel_trainer.trackers.tracker import Tracker
+from tweetmodel_trainer.trackers.trainer_stub import Trainer
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput

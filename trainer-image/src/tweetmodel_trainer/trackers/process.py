@@ -14,11 +14,11 @@ from transformers import TrainerControl, TrainerState
 
 from tweetmodel_api.credentials import BASE_MODEL, PUBLISH, SOURCE_PREFIX, TRACKERS
 from tweetmodel_api.trackers import AnyTracker, MLflow, TensorBoard, TrackerKind, Trackio, Wandb
+from tweetmodel_trainer.trackers.errors import tell, words
 from tweetmodel_trainer.trackers.events import Began, Ended, Row, follow
 from tweetmodel_trainer.trackers.lineage import Run
-from tweetmodel_trainer.trackers.stand_ins import Trainer
 from tweetmodel_trainer.trackers.tracker import Tracker
-from tweetmodel_trainer.trackers.trouble import tell, words
+from tweetmodel_trainer.trackers.trainer_stub import Trainer
 
 NICENESS = 5
 """On a pod without a GPU training comes first."""

@@ -8,11 +8,11 @@ from transformers import TrainerControl, TrainerState
 from transformers.integrations import TensorBoardCallback
 
 from tweetmodel_api.trackers import TensorBoard
-from tweetmodel_trainer.card import literal
+from tweetmodel_trainer.presentation.card import literal
 from tweetmodel_trainer.trackers.events import Outcome, Results
 from tweetmodel_trainer.trackers.lineage import Run
-from tweetmodel_trainer.trackers.stand_ins import Trainer
 from tweetmodel_trainer.trackers.tracker import Tracker
+from tweetmodel_trainer.trackers.trainer_stub import Trainer
 
 
 class TensorBoardTracker(Tracker):

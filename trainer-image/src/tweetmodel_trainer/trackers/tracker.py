@@ -4,7 +4,7 @@ from transformers import TrainerCallback
 
 from tweetmodel_trainer.trackers.events import Outcome, Results
 from tweetmodel_trainer.trackers.lineage import Run
-from tweetmodel_trainer.trackers.stand_ins import Trainer
+from tweetmodel_trainer.trackers.trainer_stub import Trainer
 
 
 class Tracker:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tweetmodel_api.trackers import Trackio
-from tweetmodel_trainer.card import literal
+from tweetmodel_trainer.presentation.card import literal
 from tweetmodel_trainer.trackers.events import Outcome, Results
 from tweetmodel_trainer.trackers.lineage import Reference, Run
-from tweetmodel_trainer.trackers.stand_ins import Trainer
 from tweetmodel_trainer.trackers.tracker import Tracker
+from tweetmodel_trainer.trackers.trainer_stub import Trainer
 
 if TYPE_CHECKING:
     from trackio import ReferenceHandler

@@ -1,0 +1,158 @@
+"""Base models that are not GPT-2's kind: another architecture, another tokenizer, settings of their own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    pipeline,
+    set_seed,
+)
+
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_trainer.data.post import Post
+from tweetmodel_trainer.models.cache import NO_CACHE
+from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.storage import Storage
+from tweetmodel_trainer.training.learn import Learnt, learn
+
+TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
+POSTS = [Post("ada", str(n), text) for n, text in enumerate(TEXTS)]
+Learn = Callable[..., Learnt]
+
+SETTINGS = {
+    "num_return_sequences": 3,
+    "num_beams": 3,
+    "stop_strings": ["gull"],
+    "penalty_alpha": 0.6,
+    "temperature": 0.6,  # without do_sample, with which such a file can't be written again
+    "min_new_tokens": 40,
+    "forced_eos_token_id": 5,
+}
+"""As they may stand in a base model's generation_config.json: each alone would end a run, or draw otherwise."""
+
+
+def sentencepiece() -> PreTrainedTokenizerFast:
+    """A tokenizer as Llama's: spaces belong to the word after them, and a text begins with one."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<unk>", "<s>", "</s>", *bytes_], show_progress=False)
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", add_bos_token=True
+    )
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a small model of Llama's kind, by name."""
+    folder = tmp_path_factory.mktemp("llama")
+    tokenizer = sentencepiece()
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    set_seed(7)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            **shape,
+        )
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    text = tokenizer(" ".join(TEXTS), add_special_tokens=False, return_tensors="pt")["input_ids"][:, :384].view(6, 64)
+    for _ in range(15):
+        model(input_ids=text, labels=text).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "generation_config.json").write_text(json.dumps(SETTINGS))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"do_sample": True, "max_length": 50}))
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def learn_from(
+    make_spec: Callable[..., TweetModelSpec], storage: Storage, put: Any, bucket: str, tmp_path: Path
+) -> Callable[..., Learnt]:
+    """Trains a base model that is put into the bucket; the model then lies in `tmp_path`/model."""
+
+    class NoCheckpoints:
+        def newest(self, _: Path) -> None:
+            return None
+
+        def publish(self, *_: Any) -> None:
+            pass
+
+    def run(files: dict[str, bytes], **changes: Any) -> Learnt:
+        for name, content in files.items():
+            put(f"base/{name}", content)
+        spec = make_spec(baseModel={"s3": {"uri": f"s3://{bucket}/base"}}, **changes)
+        return learn(spec, POSTS[:50], POSTS[50:], storage, NoCheckpoints(), tmp_path, Progress({}), NO_CACHE)
+
+    return run
+
+
+@pytest.mark.parametrize(("method", "rate"), [("Full", "3e-3"), ("LoRA", "1e-2")])
+def test_a_model_with_a_sentencepiece_tokenizer_learns_and_writes(
+    learn_from: Learn, llama: dict[str, bytes], tmp_path: Path, method: str, rate: str
+) -> None:
+    learnt = learn_from(
+        llama,
+        training={"method": method, "epochs": 3, "learningRate": rate, "blockSize": 64},
+        generation={"samplesPerPrompt": 4, "prompts": ["", "gull"], "maxNewTokens": 24, "temperature": "0.3"},
+    )
+    assert learnt.assessment.verdict == "learnt", learnt.assessment.sentence
+    free, prompted = learnt.assessment.samples[:4], learnt.assessment.samples[4:]
+    assert all(sample.text.startswith("gull ") for sample in prompted), [sample.text for sample in prompted]
+    assert len(free) == len(prompted) == 4
+    write = pipeline("text-generation", model=str(tmp_path / "model"))
+    assert write("gull number", max_new_tokens=12)[0]["generated_text"].startswith("gull number")
+
+
+def test_the_folder_draws_as_huggingtweets_models_did(
+    learn_from: Learn, llama: dict[str, bytes], tmp_path: Path
+) -> None:
+    learn_from(
+        llama,
+        training={"epochs": 1, "globalBatchSize": 8, "blockSize": 64},
+        generation={
+            "samplesPerPrompt": 1,
+            "prompts": ["gull"],
+            "maxNewTokens": 48,
+            "temperature": "0.9",
+            "topP": "0.8",
+        },
+    )
+    end = sentencepiece().eos_token_id
+    saved = json.loads((tmp_path / "model" / "generation_config.json").read_text())
+    del saved["transformers_version"]
+    assert saved == {
+        "do_sample": True,
+        "min_length": 10,
+        "max_length": 48,
+        "temperature": 0.9,
+        "top_p": 0.8,
+        "top_k": 50,
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "pad_token_id": end,
+    }
+    write = pipeline("text-generation", model=str(tmp_path / "model"))
+    drawn = [write("gull", return_tensors=True)[0]["generated_token_ids"] for _ in range(4)]
+    assert len(set(map(tuple, drawn))) == 4
+    assert all(10 <= len(tokens) <= 48 for tokens in drawn)

@@ -1,0 +1,210 @@
+"""Where a model to start from may be missing, unsafe or out of reach."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import huggingface_hub.constants
+import pytest
+import safetensors.torch
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaForCausalLM
+
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.models import base_model
+from tweetmodel_trainer.models.cache import Cache
+from tweetmodel_trainer.storage import Storage
+
+TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a small model, by name."""
+    folder = tmp_path_factory.mktemp("model")
+    model, tokenizer = base_model._scratch(ScratchModel(), TEXTS)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def load(storage: Storage, tmp_path: Path) -> Callable[[BaseModelSource], Any]:
+    return lambda source: base_model.load(source, storage, TEXTS, tmp_path / "base")
+
+
+def test_a_model_in_a_bucket_is_loaded(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes], tmp_path: Path
+) -> None:
+    for name, content in saved.items():
+        put(f"base/{name}", content)
+    put("base/pytorch_model.bin", b"a pickle, which is left where it is")
+    put("base/onnx/config.json", b"{}")
+    model, tokenizer = load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base/")))
+    assert tokenizer.decode(tokenizer("gull number 7")["input_ids"]) == "gull number 7"
+    assert model.get_input_embeddings().num_embeddings == len(tokenizer)
+    assert not list((tmp_path / "base").glob("*.bin"))
+
+
+def test_a_model_that_was_made_here_is_checked_against_its_manifest(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes], storage: Storage, tmp_path: Path
+) -> None:
+    for name, content in saved.items():
+        (tmp_path / "made" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "made" / name).write_bytes(content)
+    uri = f"s3://{bucket}/made"
+    storage.publish(tmp_path / "made", uri)
+    assert load(BaseModelSource(s3=S3Model(uri=f"{uri}/")))
+    weights = bytearray(saved["model.safetensors"])
+    weights[-1] ^= 1
+    put("made/model.safetensors", bytes(weights))
+    with pytest.raises(Failure, match=r"the model is damaged .*model\.safetensors is not what its manifest says"):
+        load(BaseModelSource(s3=S3Model(uri=uri)))
+
+
+def test_a_model_in_a_bucket_with_a_manifest_is_downloaded_once(
+    put: Any, bucket: str, saved: dict[str, bytes], storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made").mkdir()
+    for name, content in saved.items():
+        (tmp_path / "made" / name).write_bytes(content)
+    source = BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/made"))
+    storage.publish(tmp_path / "made", f"s3://{bucket}/made")
+    base_model.load(source, storage, TEXTS, tmp_path / "first", Cache(tmp_path / "cache"))
+    downloads = Mock(wraps=storage._copy)
+    monkeypatch.setattr(storage, "_copy", downloads)
+    base_model.load(source, storage, TEXTS, tmp_path / "second", Cache(tmp_path / "cache"))
+    assert not downloads.called
+    assert {path.name: path.read_bytes() for path in (tmp_path / "second").iterdir()} == saved
+    base_model.load(source, storage, TEXTS, tmp_path / "third")
+    assert downloads.call_count == len(saved)
+
+
+def test_code_that_comes_with_a_model_is_not_run(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
+    config = json.loads(saved["config.json"]) | {
+        "model_type": "stranger",
+        "auto_map": {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"},
+    }
+    for name, content in (saved | {"config.json": json.dumps(config).encode(), "evil.py": b"raise SystemExit"}).items():
+        put(f"base/{name}", content)
+    with pytest.raises(Failure) as failure:
+        load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
+    assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_a_tokenizer_that_knows_more_than_its_model_is_refused(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes]
+) -> None:
+    tokenizer = json.loads(saved["tokenizer.json"])
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 99_999, "content": "<more>"})
+    for name, content in (saved | {"tokenizer.json": json.dumps(tokenizer).encode()}).items():
+        put(f"base/{name}", content)
+    with pytest.raises(Failure, match="more tokens than its model") as failure:
+        load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
+    assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_a_model_that_lacks_weights_is_refused(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
+    weights = safetensors.torch.load(saved["model.safetensors"])
+    del weights["transformer.h.0.mlp.c_fc.weight"]
+    for name, content in (saved | {"model.safetensors": safetensors.torch.save(weights, {"format": "pt"})}).items():
+        put(f"base/{name}", content)
+    with pytest.raises(Failure, match=r"lacks 1 of its weights, such as transformer\.h\.0\.mlp\.c_fc") as failure:
+        load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
+    assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_a_model_that_sees_the_words_to_come_is_refused(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes], tmp_path: Path
+) -> None:
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = RobertaConfig(vocab_size=1024, initializer_range=0.5, **shape)
+    torch.manual_seed(1)
+    RobertaForCausalLM(config).save_pretrained(tmp_path / "roberta")
+    tokenizer = {name: content for name, content in saved.items() if name.startswith("tokenizer")}
+    for name, content in (tokenizer | {p.name: p.read_bytes() for p in (tmp_path / "roberta").iterdir()}).items():
+        put(f"base/{name}", content)
+    with pytest.raises(Failure, match="sees the words to come") as failure:
+        load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
+    assert failure.value.reason is Reason.BASE_MODEL_INVALID
+
+
+def test_a_name_that_the_hub_never_has_is_told(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Failure) as failure:
+        load(BaseModelSource(hub=HubModel(name="a--b")))
+    assert failure.value.reason is Reason.BASE_MODEL_MISSING
+
+
+def test_the_presets_differ_as_their_description_says() -> None:
+    def parameters(preset: str) -> int:
+        shape = dict(base_model.PRESETS[preset])
+        config = GPT2Config(vocab_size=shape.pop("vocabulary"), **shape)
+        with torch.device("meta"):
+            return GPT2LMHeadModel(config).num_parameters()
+
+    assert round(parameters("Small") / parameters("Tiny")) == 6
+
+
+HUB = BaseModelSource(hub=HubModel(name="openai-community/gpt2"))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, dict[str, str]], None]]:
+    """Answers as the Hub does when it refuses."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def answer(status: int, headers: dict[str, str]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+
+    yield answer
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (404, "RepoNotFound", Reason.BASE_MODEL_MISSING),
+        (404, "RevisionNotFound", Reason.BASE_MODEL_MISSING),
+        (403, "GatedRepo", Reason.BASE_MODEL_MISSING),
+        (500, "", Reason.HUB_UNREACHABLE),
+    ],
+)
+def test_what_the_hub_answers_becomes_a_reason(load: Any, hub: Any, status: int, code: str, reason: Reason) -> None:
+    hub(status, {"X-Error-Code": code, "X-Error-Message": "no"})
+    with pytest.raises(Failure, match="openai-community/gpt2 at main") as failure:
+        load(HUB)
+    assert failure.value.reason is reason
+
+
+def test_a_hub_out_of_reach_is_told_in_seconds(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    began = time.monotonic()
+    with pytest.raises(Failure, match=r"baseModel\.s3") as failure:
+        load(HUB)
+    assert failure.value.reason is Reason.HUB_UNREACHABLE
+    assert time.monotonic() - began < 20

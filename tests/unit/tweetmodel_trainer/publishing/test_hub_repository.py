@@ -1,0 +1,218 @@
+"""Pushing to the Hub: a server speaks the Hub's endpoints that are used, to the real client."""
+
+import base64
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+import yaml
+from huggingface_hub.utils import validate_repo_id
+
+import hostile
+from finished import about
+from tweetmodel_api.reasons import Reason
+from tweetmodel_api.spec import HubRepository, LocalReference
+from tweetmodel_trainer.evaluation.generate import printable
+from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.presentation.card import HERE, card
+from tweetmodel_trainer.publishing.hub_repository import LONGEST, push, repository_name
+
+SECRET = LocalReference(name="hub")
+CARD = card(about(texts=hostile.POSTS, prompts=[printable(text)[:280] for text in hostile.POSTS[:10]]))
+
+
+class Hub:
+    """A Hub in memory: files by repository and path, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.repositories: dict[str, dict[str, bytes]] = {}
+        self.private: dict[str, bool] = {}
+        self.commits: list[str] = []
+        self.tokens: set[str] = set()
+        self.refusal = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.tokens.add(self.headers["Authorization"])
+                self._answer(*outer.answer(self.path, body))
+
+            def do_GET(self) -> None:
+                self._answer(*outer.answer(self.path, b""))
+
+            def _answer(self, status: int, value: object) -> None:
+                content = json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def answer(self, path: str, body: bytes) -> tuple[int, object]:
+        if self.refusal:
+            return self.refusal, {"error": "You don't have the rights"}
+        if path == "/api/repos/create":
+            return self._create(json.loads(body))
+        if path == "/api/validate-yaml":
+            return 200, {"errors": [], "warnings": []}
+        owner, name, *what = path.removeprefix("/api/models/").split("/")
+        files = self.repositories[f"{owner}/{name}"]
+        if what[:1] == ["preupload"]:
+            return 200, {"files": [self._known(files, file["path"]) for file in json.loads(body)["files"]]}
+        if what[:1] == ["tree"]:
+            return 200, [{"type": "file", "path": path, "size": len(file), "oid": "0"} for path, file in files.items()]
+        if what[:1] == ["commit"]:
+            return self._commit(files, [json.loads(line) for line in body.splitlines()], f"{owner}/{name}")
+        return 200, {"id": f"{owner}/{name}", "sha": "0" * 40}
+
+    def _create(self, asked: dict[str, Any]) -> tuple[int, object]:
+        name = f"{asked.get('organization') or 'someone'}/{asked['name']}"
+        there = name in self.repositories
+        self.repositories.setdefault(name, {})
+        self.private.setdefault(name, asked.get("private", asked.get("visibility") == "private"))
+        return 409 if there else 200, {"url": f"{self.address}/{name}"}
+
+    @staticmethod
+    def _known(files: dict[str, bytes], path: str) -> dict[str, object]:
+        content = files.get(path)
+        blob = None if content is None else hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        return {"path": path, "uploadMode": "regular", "shouldIgnore": False, "oid": blob}
+
+    def _commit(self, files: dict[str, bytes], rows: list[dict[str, Any]], name: str) -> tuple[int, object]:
+        for row in rows:
+            if row["key"] == "header":
+                self.commits.append(row["value"]["summary"])
+            elif row["key"] == "deletedFile":
+                del files[row["value"]["path"]]
+            else:
+                files[row["value"]["path"]] = base64.b64decode(row["value"]["content"])
+        return 200, {"commitUrl": f"{self.address}/{name}/commit/{'1' * 40}", "commitOid": "1" * 40}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    made = Hub()
+    threading.Thread(target=made.server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", made.address)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "model"
+    root.mkdir()
+    for name, content in {"config.json": b"{}", "MANIFEST.json": b"{}"}.items():
+        (root / name).write_bytes(content)
+    (root / "README.md").write_text(CARD, encoding="utf-8")
+    return root
+
+
+def test_the_folder_comes_to_a_repository_named_by_the_sorted_handles(hub: Hub, folder: Path) -> None:
+    url = push(folder, HubRepository(secret_ref=SECRET), ["bob", "Ada_1"], "abcd")
+    assert url == f"{hub.address}/someone/huggingtweets-ada_1-bob"
+    assert set(hub.repositories["someone/huggingtweets-ada_1-bob"]) == {"config.json", "README.md"}
+    assert hub.private == {"someone/huggingtweets-ada_1-bob": True}
+    assert (hub.commits, hub.tokens) == (["Run abcd"], {"Bearer hf_secret"})
+
+
+def test_pushing_the_same_again_commits_nothing(hub: Hub, folder: Path) -> None:
+    target = HubRepository(repo="us/ada", private=False, secret_ref=SECRET)
+    assert push(folder, target, ["ada"], "1") == push(folder, target, ["ada"], "1") == f"{hub.address}/us/ada"
+    assert hub.commits == ["Run 1"]
+    (folder / "config.json").write_text("{ }")
+    push(folder, target, ["ada"], "2")
+    assert hub.commits == ["Run 1", "Run 2"]
+    assert hub.private == {"us/ada": False}
+
+
+def test_the_card_on_the_hub_shows_its_preview_and_loads_by_name_and_stays_otherwise(hub: Hub, folder: Path) -> None:
+    url = push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
+    _, front, body = hub.repositories["us/ada"]["README.md"].decode().split("---\n", 2)
+    _, front_before, body_before = CARD.split("---\n", 2)
+    assert yaml.safe_load(front) == yaml.safe_load(front_before) | {"thumbnail": f"{url}/resolve/main/predictions.png"}
+    assert 'pipeline("text-generation", model="us/ada")\n' in body
+    assert body == body_before.replace(HERE, 'model="us/ada")')
+
+
+def test_the_repository_holds_the_folder_and_nothing_of_an_earlier_model(hub: Hub, folder: Path) -> None:
+    older = dict.fromkeys((".gitattributes", "config.json", "model-00001-of-00002.safetensors", "old/vocab.json"), b"1")
+    hub.repositories["us/ada"] = dict(older)
+    push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
+    assert set(hub.repositories["us/ada"]) == {".gitattributes", "config.json", "README.md"}
+
+
+def test_a_transfer_that_breaks_off_is_tried_again(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Data processing error: CAS service error")  # as the Hub's transfer library says it
+
+    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", breaks)
+    with pytest.raises(Failure, match="us/ada") as failure:
+        push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
+    assert failure.value.reason is Reason.HUB_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (401, Reason.HUB_DENIED),
+        (403, Reason.HUB_DENIED),
+        (400, Reason.HUB_DENIED),
+        (500, Reason.HUB_UNREACHABLE),
+        (503, Reason.HUB_UNREACHABLE),
+    ],
+)
+def test_what_the_hub_answers_becomes_a_reason(hub: Hub, folder: Path, status: int, reason: Reason) -> None:
+    hub.refusal = status
+    with pytest.raises(Failure, match="us/ada") as failure:
+        push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
+    assert failure.value.reason is reason
+    assert "hf_secret" not in str(failure.value)
+
+
+def test_a_hub_out_of_reach_is_told_in_seconds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    began = time.monotonic()
+    with pytest.raises(Failure) as failure:
+        push(folder, HubRepository(secret_ref=SECRET), ["ada"], "1")
+    assert failure.value.reason is Reason.HUB_UNREACHABLE
+    assert time.monotonic() - began < 20
+
+
+def test_without_a_token_nobody_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(Failure, match=r"publish\.huggingFace\.secretRef") as failure:
+        push(folder, HubRepository(secret_ref=SECRET), ["ada"], "1")
+    assert failure.value.reason is Reason.HUB_DENIED
+
+
+@pytest.mark.parametrize(
+    "handles", [["ada"], ["_ada_", "__"], [f"{'x' * 13}{n:02d}" for n in range(16)], ["B", "a"]], ids=len
+)
+def test_the_name_is_one_that_the_hub_takes(handles: list[str]) -> None:
+    name = repository_name(handles)
+    validate_repo_id(name)
+    assert len(name) <= LONGEST
+    assert name == repository_name(handles[::-1])
+
+
+def test_long_names_that_begin_alike_stay_apart() -> None:
+    many = [f"{'x' * 13}{n:02d}" for n in range(15)]
+    assert repository_name([*many, "y1"]) != repository_name([*many, "y2"])

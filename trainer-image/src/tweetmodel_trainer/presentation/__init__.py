@@ -1,0 +1,1 @@
+"""Model card, web page and preview image."""
