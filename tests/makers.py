@@ -47,7 +47,7 @@ def model(run: str) -> TrainedModel:
     return TrainedModel(
         uri=f"s3://bucket/models/default/ada/runs/{run}/model",
         digest="e" * 64,
-        steps=12,
+        optimizer_steps=12,
         evaluation=Evaluation(
             loss_before="7.6", loss="2.5", perplexity_before="1998.2", perplexity="12.2", bits_per_byte="1.1"
         ),

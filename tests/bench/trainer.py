@@ -309,7 +309,10 @@ def main() -> None:
         nats, floor = per_post(loss, data, workdir / "train" / "model")
         samples = ten_samples(AutoTokenizer.from_pretrained(workdir / "train" / "model"))
     server.stop()
-    seconds, trained = measured.seconds, report.model.steps * spec.training.global_batch_size * spec.training.block_size
+    seconds, trained = (
+        measured.seconds,
+        report.model.optimizer_steps * spec.training.global_batch_size * spec.training.block_size,
+    )
     figures |= {
         "imports_seconds": round(from_start("-c", "import tweetmodel_trainer.training.learn"), 1),
         "first_step_seconds": round(from_start(str(FIRST_STEP)), 1),

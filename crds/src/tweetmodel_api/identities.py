@@ -15,7 +15,8 @@ from tweetmodel_api.fields import Model
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
 
-StepName = Literal["collect", "train", "purge"]
+StepName = Literal["collect", "train", "sample", "publish", "purge"]
+"""The steps of a TweetModel, each of which is one Job."""
 
 
 def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
@@ -49,15 +50,19 @@ def _base_model(spec: TweetModelSpec) -> dict[str, object]:
 
 
 def run_id(spec: TweetModelSpec, dataset_digest: str, initial_model: ModelReference | None = None) -> str:
-    """Return the identity of a trained model and its samples; `initial_model` is None without a warm start."""
+    """Return the identity of a trained model; `initial_model` is None without a warm start."""
     return _hash(
         **({"initial_model": initial_model.digest} if initial_model else {}),
         **({"weights": spec.weights} if set(spec.weights.values()) != {1} else {}),
         base_model=_base_model(spec),
         training=_non_defaults(spec.training, exclude={"checkpoint_interval_seconds"}),
-        generation=_non_defaults(spec.generation),
         dataset=dataset_digest,
     )
+
+
+def generation_hash(spec: TweetModelSpec) -> str:
+    """Return the hash of spec.generation, which determines the samples of a trained model."""
+    return _hash(generation=_non_defaults(spec.generation))
 
 
 _TEMPLATE_OF_ALL_PODS = {"labels", "annotations", "image", "image_pull_secrets", "service_account_name"}

@@ -41,6 +41,8 @@ class Plan(Model):
     """Model that a warm start begins from; absent if the run begins from the base model."""
     baseline_loss: Decimal | None = None
     """Held-out loss of the current model; a model with a higher or equal loss is not published."""
+    publish: bool = False
+    """True if the pod publishes the model as spec.publish requests."""
     report_only: bool = False
     """True if the run is done: the pod repeats the report, and publishes the model if the spec requests that."""
 

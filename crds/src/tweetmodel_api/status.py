@@ -120,11 +120,14 @@ class TrainedModel(Model):
 
     evaluation: Evaluation
 
-    steps: Annotated[int, Field(ge=0)]
+    optimizer_steps: Annotated[int, Field(ge=0)]
     """Number of optimizer steps."""
 
     resumed_from_step: Annotated[int, Field(ge=0)] | None = None
     """Optimizer step of the checkpoint that the last attempt resumed from; absent if it started from zero."""
+
+    generation_hash: Identifier | None = None
+    """Hash of the spec.generation that status.samples were drawn with."""
 
     page: S3Uri | None = None
     """Web page of the model: one HTML file with samples, evaluation and data, without external resources."""

@@ -14,7 +14,14 @@ from makers import DIGEST, dataset, failure, model, spec, success
 from tweetmodel_api.crd import crds
 from tweetmodel_api.defaults import DefaultsSpec
 from tweetmodel_api.fields import Model
-from tweetmodel_api.identities import base_model_hash, collection_id, pod_template_hash, publish_hash, run_id
+from tweetmodel_api.identities import (
+    base_model_hash,
+    collection_id,
+    generation_hash,
+    pod_template_hash,
+    publish_hash,
+    run_id,
+)
 from tweetmodel_api.layout import FileEntry, Layout, Manifest, checkpoint_step
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.report import MAX_REPORT_BYTES, decode, encode
@@ -36,12 +43,17 @@ def test_what_does_not_change_the_result_does_not_change_the_run() -> None:
     "change",
     [
         {"training": {"epochs": 5}},
-        {"generation": {"samplesPerPrompt": 3}},
         {"baseModel": {"scratch": {"preset": "Small"}}},
     ],
 )
 def test_what_changes_the_result_makes_another_run(change: dict[str, object]) -> None:
     assert run_id(spec(**change), DIGEST) != run_id(spec(), DIGEST)
+
+
+def test_another_generation_samples_the_same_run() -> None:
+    other = spec(generation={"samplesPerPrompt": 3})
+    assert run_id(other, DIGEST) == run_id(spec(), DIGEST)
+    assert generation_hash(other) != generation_hash(spec())
 
 
 def test_another_data_set_makes_another_run() -> None:
@@ -79,7 +91,13 @@ def deciding(field: str, text: str) -> TweetModelSpec:
 
 
 def identities(of: TweetModelSpec) -> tuple[str | None, ...]:
-    return run_id(of, DIGEST), collection_id(of), publish_hash(of), pod_template_hash("train", of, "")
+    return (
+        run_id(of, DIGEST),
+        collection_id(of),
+        generation_hash(of),
+        publish_hash(of),
+        pod_template_hash("train", of, ""),
+    )
 
 
 @pytest.mark.parametrize(("field", "ways"), DECIMALS.items())
@@ -106,8 +124,8 @@ def test_a_default_that_is_written_otherwise_is_the_same_as_one_left_out(field: 
 def test_identities_are_those_of_earlier_versions() -> None:
     """Whoever changes these makes every user's data be collected and every model be trained again."""
     assert collection_id(spec()) == "c923339f65591032"
-    assert run_id(spec(), DIGEST) == "3457f888b48ea65b"
-    assert run_id(spec(training={"learningRate": "3e-3"}), DIGEST) == "46b550898a9e80e5"
+    assert run_id(spec(), DIGEST) == "0162b3e3e53a9c70"
+    assert run_id(spec(training={"learningRate": "3e-3"}), DIGEST) == "320c541f52f63c1c"
     assert publish_hash(deciding("publish.criteria.maxPerplexity", "40")) == "68a211d5977870e4"
 
 

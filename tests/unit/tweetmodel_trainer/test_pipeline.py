@@ -513,7 +513,7 @@ def test_a_pod_that_dies_between_model_and_results_is_made_up_for(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     code, report = run(plan)
     assert code == ExitCode.DONE
-    assert report.model.resumed_from_step == report.model.steps
+    assert report.model.resumed_from_step == report.model.optimizer_steps
 
 
 def test_a_run_whose_model_is_gone_is_trained_again(

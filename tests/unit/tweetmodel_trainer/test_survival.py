@@ -61,7 +61,7 @@ def test_a_run_killed_at_each_step_ends_in_the_same_weights(
     """Pod after pod gets one step further, killed by turns at the end of a step and amid an upload."""
     plan = training(collecting, pod.run(collecting, tmp_path)[1])
     _, calm = pod.run(plan.model_copy(update={"name": "calm"}), tmp_path)
-    for step in range(1, calm.model.steps + 1):
+    for step in range(1, calm.model.optimizer_steps + 1):
         moment = STEP if step % 2 else UPLOADED
         code, report = pod.run(plan, tmp_path, signal.SIGKILL, (moment, 1 if step == 1 else 2))
         assert (code, report) == (-signal.SIGKILL, None)
@@ -71,11 +71,11 @@ def test_a_run_killed_at_each_step_ends_in_the_same_weights(
     put(f"{root}/{newest}/optimizer.pt".removeprefix(f"s3://{bucket}/"), b"torn")
     code, report = pod.run(plan, tmp_path)
     assert code == ExitCode.DONE
-    assert report.model.resumed_from_step == calm.model.steps - 2, "the newest was torn"
+    assert report.model.resumed_from_step == calm.model.optimizer_steps - 2, "the newest was torn"
     assert report.model.digest == calm.model.digest
     assert report.samples == calm.samples
     kept = [checkpoint_step(name) for name in checkpoints(plan, storage)]
-    assert kept == [calm.model.steps - 1, calm.model.steps]
+    assert kept == [calm.model.optimizer_steps - 1, calm.model.optimizer_steps]
 
 
 STOPPED_COLLECTING = [
@@ -118,6 +118,6 @@ def test_a_pod_stopped_in_any_stage_says_so_and_the_next_one_ends_the_same(
         assert ("results" in counted) == (moment == STOPPED_TRAINING[-1]), moment
     code, report = pod.run(plan, tmp_path)
     assert code == ExitCode.DONE
-    assert report.model.resumed_from_step == report.model.steps
+    assert report.model.resumed_from_step == report.model.optimizer_steps
     assert report.model.digest == calm.model.digest
     assert (report.model.evaluation, report.samples) == (calm.model.evaluation, calm.samples)

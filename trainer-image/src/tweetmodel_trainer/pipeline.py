@@ -211,7 +211,7 @@ def _train(
                 uri=uri,
                 digest=manifest.digest,
                 evaluation=assessment.evaluation,
-                steps=learnt.steps,
+                optimizer_steps=learnt.steps,
                 resumed_from_step=learnt.resumed_from_step,
                 page=f"{page}/{showcase.PAGE}",
             ),
