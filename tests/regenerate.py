@@ -9,7 +9,8 @@ import yaml
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "unit" / "tweetmodel_operator")]
 
-from test_manifests import FULL, GOLDEN, made  # noqa: E402
+from test_manifests import FULL, GOLDEN  # noqa: E402
+from test_manifests import built as made  # noqa: E402
 
 from tweetmodel_api.crd import crds  # noqa: E402
 from tweetmodel_api.reasons import REASONS, ReasonInfo  # noqa: E402

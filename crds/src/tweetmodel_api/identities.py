@@ -66,31 +66,44 @@ def generation_hash(spec: TweetModelSpec) -> str:
 
 
 _TEMPLATE_OF_ALL_PODS = {"labels", "annotations", "image", "image_pull_secrets", "service_account_name"}
-"""Fields of podTemplate that apply to all pods; the others apply to the training pod only."""
+"""Fields of podTemplate that apply to all pods; the others apply to pods that use GPUs."""
 
 
-def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, report_only: bool = False) -> str:
-    """Return the hash of the fields of the spec that change a Job but not its result. A change replaces the Job.
+def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, publish: bool = False) -> str:
+    """Return the hash of the fields of the spec that a Job depends on besides its id. A change replaces the Job.
 
     Args:
         step: step of the Job.
         spec: the spec.
         retry: value of the annotation by which a person requested another attempt.
-        report_only: as in the plan.
+        publish: True if the pod publishes the model.
     """
-    train, hub = step == "train", spec.base_model.hub
-    template: dict[str, Any] = {"storage": True, "pod_template": True if train else _TEMPLATE_OF_ALL_PODS}
+    train, uses_gpu = step == "train", step in ("train", "sample")
+    template: dict[str, Any] = {"storage": True, "pod_template": _TEMPLATE_OF_ALL_PODS}
+    if uses_gpu:
+        template |= {"pod_template": True, "gpus": True, "resources": True, "queue_name": True}
+    parts: dict[str, object] = {
+        "step": step,
+        "template": {name: value for name, value in _non_defaults(spec, include=template).items() if value != {}},
+        "retry": retry,
+    }
+    if uses_gpu:
+        parts["generation"] = generation_hash(spec)
+    if publish:
+        parts["publish"] = publish_hash(spec)
     if train:
-        template |= {"gpus": True, "resources": True, "queue_name": True}
-    return _hash(
-        template={name: value for name, value in _non_defaults(spec, include=template).items() if value != {}},
-        checkpoint_interval_seconds=spec.training.checkpoint_interval_seconds if train else None,
-        **({"publish": publish_hash(spec)} if train and spec.publish else {}),
-        **({"report_only": True} if report_only else {}),
-        **({"report_to": _non_defaults(spec.report_to)} if train and spec.report_to else {}),
-        **({"base_token": hub.secret_ref.name} if train and hub and hub.secret_ref else {}),
-        retry=retry,
-    )
+        parts |= _of_training_pod(spec)
+    return _hash(**parts)
+
+
+def _of_training_pod(spec: TweetModelSpec) -> dict[str, object]:
+    parts: dict[str, object] = {"checkpoint_interval_seconds": spec.training.checkpoint_interval_seconds}
+    hub = spec.base_model.hub
+    if spec.report_to:
+        parts["report_to"] = _non_defaults(spec.report_to)
+    if hub and hub.secret_ref:
+        parts["base_model_secret"] = hub.secret_ref.name
+    return parts
 
 
 def publish_hash(spec: TweetModelSpec) -> str | None:

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     PENDING = "Pending"
     COLLECTING = "Collecting"
     TRAINING = "Training"
+    SAMPLING = "Sampling"
+    PUBLISHING = "Publishing"
     QUEUED = "Queued"
     SUSPENDED = "Suspended"
     PURGING = "Purging"
@@ -96,7 +98,7 @@ class ReasonInfo:
 
     def advice_for(self, step: str) -> str:
         """Return the remedy for a step."""
-        if self.cpu_advice and step != "train":
+        if self.cpu_advice and step not in ("train", "sample"):
             return self.cpu_advice
         return self.advice
 
@@ -107,6 +109,8 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.PENDING: ReasonInfo("The pod has not started yet.", _NO_ACTION),
     Reason.COLLECTING: ReasonInfo("The posts are being collected and cleaned, without a GPU.", _NO_ACTION),
     Reason.TRAINING: ReasonInfo("The model is being fine-tuned, evaluated and sampled.", _NO_ACTION),
+    Reason.SAMPLING: ReasonInfo("New samples are being drawn from the finished model.", _NO_ACTION),
+    Reason.PUBLISHING: ReasonInfo("The finished model is being reported and published, without a GPU.", _NO_ACTION),
     Reason.QUEUED: ReasonInfo(
         "Another controller, such as Kueue, keeps the Job suspended until there is quota.",
         "`kubectl describe workloads` shows the cause. If there is no Workload, correct spec.queueName or "

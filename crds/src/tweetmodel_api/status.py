@@ -161,17 +161,17 @@ class Progress(Model):
     """Time at which the operator received the progress."""
 
 
-class Attempt(Model):
-    """A Job of a step. A step gets another attempt when its Job is lost or its pod template changes."""
+class StepStatus(Model):
+    """The last Job of a step. A step gets another attempt when its Job is lost or its pod template changes."""
 
-    step: Literal["collect", "train", "purge"]
-    """Step of the Job."""
+    name: Literal["collect", "train", "sample", "publish", "purge"]
+    """Name of the step."""
 
     id: Identifier
-    """Collection or run of the Job."""
+    """Collection or run of the step."""
 
-    number: Annotated[int, Field(ge=1)]
-    """Number of the attempt, from 1, for this step of this collection or run."""
+    attempt: Annotated[int, Field(ge=1)]
+    """Number of the attempt, from 1, at steps with this id."""
 
     pod_template_hash: Identifier
     """Hash of the fields of the spec that determine the pod template."""
@@ -180,7 +180,7 @@ class Attempt(Model):
     """Name of the Job."""
 
     outcome: Literal["Active", "Succeeded", "Failed"]
-    """Outcome of the Job; a failed attempt is repeated only if its pod template changes or on request."""
+    """Outcome of the step; a failed step is repeated only if its pod template changes or on request."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)] | None = None
     """Reason of the failure in one word; absent without a failure."""
@@ -233,8 +233,11 @@ class Run(Model):
     completion_time: Time | None = None
     """Time at which the operator observed the end of the run."""
 
-    failure: Attempt | None = None
-    """Last attempt of the run, if it failed."""
+    generation_hash: Identifier | None = None
+    """Hash of the spec.generation that the last samples of the model were drawn with."""
+
+    failure: StepStatus | None = None
+    """Failed step of the run; absent if the last step succeeded."""
 
     evaluation: Evaluation | None = None
 
@@ -304,8 +307,8 @@ class TweetModelStatus(Model):
     run: Identifier | None = None
     """Run of the present spec; `model` may still be the model of an earlier run."""
 
-    attempt: Attempt | None = None
-    """Last Job created for the present spec. The record distinguishes a deleted Job from one that never existed."""
+    steps: Annotated[tuple[StepStatus, ...], Field(max_length=5, json_schema_extra=list_type_map("name"))] = ()
+    """Steps of the present spec that had a Job. The record distinguishes a deleted Job from one that never existed."""
 
     progress: Progress | None = None
 

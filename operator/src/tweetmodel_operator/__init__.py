@@ -1,3 +1,3 @@
-"""The operator: observe a TweetModel, decide what should be, apply the difference (see reconcile.py)."""
+"""The operator: observes a TweetModel, decides about the next writes, applies them (see reconcile.py)."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`python -m tweetmodel_operator` runs the operator against the cluster it is in, or the kubeconfig's."""
+"""`python -m tweetmodel_operator` runs the operator in its cluster, or against the cluster of the kubeconfig."""
 
 import sys
 

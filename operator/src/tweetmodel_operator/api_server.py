@@ -1,13 +1,12 @@
-"""The one door to the Kubernetes API: JSON in, JSON out, every request counted, every refusal an ApiError.
+"""The client of the Kubernetes API: JSON in, JSON out. Every request is counted, and every error is an ApiError.
 
-The official client's asyncio half does authentication and TLS; its typed models are left aside, because
-the operator reads a handful of fields of three kinds and must hold thousands of them cheaply.
+The asynchronous official client provides authentication and TLS. Its typed models are not used: the operator reads a
+dozen fields of three kinds, and must hold thousands of objects in little memory.
 """
 
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -16,21 +15,20 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from tweetmodel_api import API_VERSION, DEFAULTS_PLURAL, PLURAL
 from tweetmodel_operator import metrics
-
-JsonObject = dict[str, Any]
+from tweetmodel_operator.parse import JsonObject
 
 JSON = "application/json"
-METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-"""Of a list's objects their metadata alone: a fraction of the size."""
+METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Accept header for lists whose items contain only metadata."""
 APPLY = "application/apply-patch+yaml; charset=utf-8"
 MERGE = "application/merge-patch+json"
 TIMEOUT_SECONDS = 30
-PAGE = 500
-"""Objects of a list that are read at once."""
+PAGE_SIZE = 500
+"""Items in a page of a list."""
 
 
 class ApiError(Exception):
-    """The API server refused a request, or, with code 0, did not answer."""
+    """The API server rejected a request (HTTP status `code`), or is unreachable (`code` 0)."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -39,23 +37,23 @@ class ApiError(Exception):
 
 
 class ApiServer:
-    """A connection to the API server of the kubeconfig or of the pod's service account."""
+    """A connection to the API server of the kubeconfig or of the pod's ServiceAccount."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
-        self.written: Callable[[JsonObject], None] = lambda _: None
-        """Hears what was answered to each write."""
+        self.on_write: Callable[[JsonObject], None] = lambda _: None
+        """Called with the response to each write."""
 
     @classmethod
     async def connect(cls) -> "ApiServer":
-        """Connects with the pod's service account, else with KUBECONFIG or ~/.kube/config.
+        """Connect with the pod's ServiceAccount, else with KUBECONFIG or ~/.kube/config.
 
         Raises:
-            kubernetes.aio.config.ConfigException: neither is there.
+            kubernetes.aio.config.ConfigException: there is neither a ServiceAccount nor a kubeconfig.
         """
         configuration = Configuration()
-        # Else aiohttp looks for a proxy and a .netrc in a thread, request by request: a fifth of the operator's time.
-        # kopf's watches don't ask the environment either; a kubeconfig's proxy-url counts.
+        # Otherwise aiohttp looks up a proxy and a .netrc in a thread for each request: a fifth of the operator's time.
+        # kopf's watches ignore the environment too. The proxy-url of a kubeconfig is still used.
         configuration.client_session_kwargs = {"trust_env": False}
         try:
             config.load_incluster_config(client_configuration=configuration)
@@ -64,18 +62,19 @@ class ApiServer:
         return cls(ApiClient(configuration))
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         await self._client.close()
 
     async def get(self, path: str, accept: str = JSON, **query: str) -> JsonObject:
-        """Reads an object or a list."""
+        """Return an object or a list."""
         return await self._request("GET", path, query=query, accept=accept)
 
     async def items(self, path: str, accept: str = JSON, **query: str) -> AsyncIterator[JsonObject]:
-        """The objects of a collection, page by page."""
+        """Yield the objects of a collection, page by page."""
         token = ""
         while True:
-            page = await self.get(path, accept, limit=str(PAGE), **query, **({"continue": token} if token else {}))
+            more = {"continue": token} if token else {}
+            page = await self.get(path, accept, limit=str(PAGE_SIZE), **query, **more)
             for item in page["items"]:
                 yield item
             token = page["metadata"].get("continue", "")
@@ -83,19 +82,19 @@ class ApiServer:
                 return
 
     async def create(self, path: str, body: JsonObject) -> JsonObject:
-        """Creates an object in the collection `path`."""
+        """Create an object in the collection `path`."""
         return await self._request("POST", path, body)
 
     async def apply(self, path: str, body: JsonObject, manager: str) -> JsonObject:
-        """Server-side apply: `manager` owns exactly the fields of `body` afterwards."""
+        """Apply an object (server-side apply): afterwards `manager` owns exactly the fields of `body`."""
         return await self._request("PATCH", path, as_yaml(body), APPLY, {"fieldManager": manager, "force": "true"})
 
     async def merge(self, path: str, body: JsonObject) -> JsonObject:
-        """JSON merge patch."""
+        """Apply a JSON merge patch."""
         return await self._request("PATCH", path, body, MERGE)
 
     async def delete(self, path: str) -> JsonObject:
-        """Deletes an object; it stays visible until what it owns is gone."""
+        """Delete an object in the foreground: the object remains until its dependents are deleted."""
         return await self._request("DELETE", path, {"propagationPolicy": "Foreground"})
 
     async def _request(
@@ -113,24 +112,27 @@ class ApiServer:
         try:
             with metrics.API_REQUEST_SECONDS.labels(method).time():
                 response = await self._client.call_api(method, url, headers, body, _request_timeout=TIMEOUT_SECONDS)
-                data = _object(await response.read())
+                data = _parse_object(await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             metrics.API_REQUESTS.labels(method, "none").inc()
-            raise ApiError(0, "Unreachable", f"{method} {path}: no usable answer ({error!r})") from error
+            raise ApiError(0, "Unreachable", f"{method} {path}: no usable response ({error!r})") from error
         metrics.API_REQUESTS.labels(method, str(response.status)).inc()
         if response.status >= 400:
-            told = data or {}  # a kind that nobody has defined is a 404 in plain text
-            message = told.get("message") or f"{method} {path} was answered with {response.status}"
-            raise ApiError(response.status, told.get("reason", ""), message)
+            raise _rejection(response.status, data or {}, f"{method} {path}")
         if data is None:
-            raise ApiError(0, "Unreachable", f"{method} {path}: no usable answer (no JSON object)")
+            raise ApiError(0, "Unreachable", f"{method} {path}: no usable response (not a JSON object)")
         if method != "GET":
-            self.written(data)
+            self.on_write(data)
         return data
 
 
-def _object(body: bytes) -> JsonObject | None:
-    """A JSON object; None where it is none."""
+def _rejection(code: int, status: JsonObject, request: str) -> ApiError:
+    message = status.get("message") or f"{request} was rejected with code {code}"
+    return ApiError(code, status.get("reason", ""), message)
+
+
+def _parse_object(body: bytes) -> JsonObject | None:
+    """Return a JSON object, or None: the API server rejects an unknown kind with 404 in plain text."""
     try:
         data = json.loads(body or b"{}")
     except ValueError:
@@ -139,39 +141,30 @@ def _object(body: bytes) -> JsonObject | None:
 
 
 def as_yaml(body: JsonObject) -> bytes:
-    """JSON that YAML reads as the same, as server-side apply wants it.
+    """Return JSON that YAML parses to the same value, as required by server-side apply.
 
-    Almost all JSON is YAML, but a character above U+FFFF, such as an emoji, must not be written as two escapes, and
-    what YAML takes for a line break, or for no text, must be (yaml.org/spec/1.2.2, section 5.1 and 5.7).
+    Almost all JSON is YAML. But a character above U+FFFF, such as an emoji, must not be written as two escapes, and
+    characters that YAML treats as line breaks or does not allow must be escaped (yaml.org/spec/1.2.2, sections 5.1 and
+    5.7).
     """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _LONE.sub("\ufffd", text)).encode()
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _LONE_SURROGATE.sub("\ufffd", text)).encode()
 
 
-_LONE = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def tweetmodels_path(namespace: str = "") -> str:
-    """Path of a namespace's TweetModels, or of all."""
+    """Return the path of the TweetModels of a namespace, or of all namespaces."""
     return f"/apis/{API_VERSION}" + (f"/namespaces/{namespace}" if namespace else "") + f"/{PLURAL}"
 
 
 def tweetmodel_path(namespace: str, name: str) -> str:
-    """Path of a TweetModel."""
+    """Return the path of a TweetModel."""
     return f"{tweetmodels_path(namespace)}/{name}"
 
 
 def defaults_path(namespace: str, name: str) -> str:
-    """Path of a namespace's TweetModelDefaults."""
+    """Return the path of a TweetModelDefaults."""
     return f"/apis/{API_VERSION}/namespaces/{namespace}/{DEFAULTS_PLURAL}/{name}"
-
-
-def jobs_path(namespace: str, name: str = "") -> str:
-    """Path of a namespace's Jobs, of all, or of one."""
-    return "/apis/batch/v1" + (f"/namespaces/{namespace}" if namespace else "") + "/jobs" + (f"/{name}" if name else "")
-
-
-def pods_path(namespace: str, name: str = "") -> str:
-    """Path of a namespace's pods, of all, or of one."""
-    return "/api/v1" + (f"/namespaces/{namespace}" if namespace else "") + "/pods" + (f"/{name}" if name else "")

@@ -1,9 +1,9 @@
-"""`Decision` -> API server: deletes, suspensions, creations, then the status, then events, then TTLs.
+"""Applies a decision: deletions, suspensions, creations, then the status, then events, then TTLs.
 
-A finalizer is set before all that and taken away after it.
+A finalizer is added before all other writes and removed after them.
 
-The order carries the guarantees: the status is written after the Jobs it speaks of, events only after the
-status was, and a Job gets its TTL only in a later pass that finds its outcome in the status.
+The order provides guarantees: the status is written after the Jobs that the status refers to, events only after the
+status, and a Job gets its TTL only in a later reconcile that finds the outcome in the status.
 """
 
 import logging
@@ -16,65 +16,72 @@ from tweetmodel_api import API_VERSION, GROUP, KIND
 from tweetmodel_api.identities import short_hash
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TweetModelStatus
-from tweetmodel_operator import manifests, metrics, names
-from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject, jobs_path, tweetmodel_path
-from tweetmodel_operator.decide.stages import UNANSWERED, UNDER_WAY
+from tweetmodel_operator import metrics, names
+from tweetmodel_operator.api_server import ApiError, ApiServer, tweetmodel_path
+from tweetmodel_operator.children import JOB
+from tweetmodel_operator.decision import ChildRequest, Decision
+from tweetmodel_operator.manifests import BUILDERS
+from tweetmodel_operator.observed import Observed
+from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.state import Decision, Observed
+from tweetmodel_operator.step_kinds import ACTIVE_REASONS
 
 logger = logging.getLogger(__name__)
 
-MOST_NOTE_BYTES = 1024
-MOST_INSTANCE = 128
-REFUSALS = (400, 403, 422)
-"""What the API server answers to a Job that policy, quota or validation forbids: asking again changes nothing."""
+MAX_NOTE_BYTES = 1024
+MAX_INSTANCE_LENGTH = 128
+REJECTED_CODES = (400, 403, 422)
+"""Codes of the API server for a Job that policy, quota or validation forbids: another attempt changes nothing."""
+WEBHOOK_UNREACHABLE = "failed calling webhook"
+"""Part of the message for a Job whose admission webhook is unreachable, with code 500."""
 
 
-class JobRefused(Exception):
-    """The cluster does not allow the Job; the text is the API server's sentence."""
+class JobRejected(Exception):
+    """The cluster rejects a Job; the text is the message of the API server."""
 
 
 async def apply(api: ApiServer, observed: Observed, decision: Decision, settings: Settings, progress_ca: str) -> None:
-    """Brings the API server to what was decided; writes nothing where nothing differs.
+    """Write the decision to the API server; without differences nothing is written.
 
     Raises:
-        JobRefused: a Job is not allowed; the status is not written.
-        ApiError: the API server refused; what came before stands, and the next reconcile goes on from it.
+        JobRejected: the cluster rejects a Job; the status is not written.
+        ApiError: the API server rejected a request, or is unreachable; the next reconcile continues from there.
     """
     namespace = observed.key.namespace
-    if decision.hold:
-        observed = await _hold(api, observed, True)
+    if decision.set_finalizer:
+        observed = await _set_finalizer(api, observed, True)
     for name in decision.delete:
-        await _ignoring(404, api.delete(jobs_path(namespace, name)))
+        await _ignoring(404, api.delete(JOB.path(namespace, name)))
     for name, suspend in decision.suspend:
-        mark = {"annotations": {names.SUSPENDED: "true" if suspend else None}}
-        await _ignoring(404, api.merge(jobs_path(namespace, name), {"metadata": mark, "spec": {"suspend": suspend}}))
+        await _ignoring(404, api.merge(JOB.path(namespace, name), _suspend_patch(suspend)))
     for request in decision.create:
-        await _create(api, namespace, manifests.job(request, settings, progress_ca))
-    if decision.status and decision.status != observed.status:
+        await _create(api, namespace, request, settings, progress_ca)
+    if decision.status and decision.status != observed.recorded_status:
         await write_status(api, observed, decision.status, settings)
-    for name in decision.expire:
+    for name in decision.set_ttl:
         ttl = {"spec": {"ttlSecondsAfterFinished": settings.ttl_seconds}}
-        await _ignoring(404, api.merge(jobs_path(namespace, name), ttl))
-    if decision.farewell:
-        metrics.TRANSITIONS.labels(Reason.PURGE_FAILED).inc()
-        logger.warning("%s: %s", observed.key, decision.farewell)
-        run = observed.before.run
-        await _event(api, observed, settings, _Told("Warning", Reason.PURGE_FAILED, decision.farewell, run))
-    if decision.hold is False:
-        await _ignoring(404, _hold(api, observed, False))
+        await _ignoring(404, api.merge(JOB.path(namespace, name), ttl))
+    if decision.orphan_warning:
+        await _warn_about_orphan(api, observed, decision.orphan_warning, settings)
+    if decision.set_finalizer is False:
+        await _ignoring(404, _set_finalizer(api, observed, False))
 
 
-async def _hold(api: ApiServer, observed: Observed, held: bool) -> Observed:
-    """Sets or takes away our finalizer, and nobody else's."""
+def _suspend_patch(suspend: bool) -> JsonObject:
+    annotations = {names.SUSPENDED: "true" if suspend else None}
+    return {"metadata": {"annotations": annotations}, "spec": {"suspend": suspend}}
+
+
+async def _set_finalizer(api: ApiServer, observed: Observed, is_set: bool) -> Observed:
+    """Add or remove the operator's finalizer, without a change of other finalizers."""
     body = _head(observed)
-    body["metadata"]["finalizers"] = [names.FINALIZER] if held else []
+    body["metadata"]["finalizers"] = [names.FINALIZER] if is_set else []
     changed = await api.apply(tweetmodel_path(observed.key.namespace, observed.key.name), body, names.FINALIZER_MANAGER)
     return replace(observed, resource_version=changed["metadata"]["resourceVersion"])
 
 
 def _head(observed: Observed) -> JsonObject:
-    """What an apply begins with: with the version, so that what another has written since is not overwritten."""
+    """Return the head of an apply request. The version prevents that later writes of others are overwritten."""
     key = observed.key
     return {
         "apiVersion": API_VERSION,
@@ -89,7 +96,7 @@ def _head(observed: Observed) -> JsonObject:
 
 
 async def _ignoring(code: int, request: Awaitable[object]) -> None:
-    """Awaits a request that another process may have got ahead of: what it asks for is then already so."""
+    """Await a request, and ignore a code that means that another process has made the same write."""
     try:
         await request
     except ApiError as error:
@@ -97,76 +104,84 @@ async def _ignoring(code: int, request: Awaitable[object]) -> None:
             raise
 
 
-async def _create(api: ApiServer, namespace: str, job: JsonObject) -> None:
+async def _create(api: ApiServer, namespace: str, request: ChildRequest, settings: Settings, progress_ca: str) -> None:
+    """Create a child object; an existing object of the same name counts as success."""
+    builder = BUILDERS[type(request)]
     try:
-        await _ignoring(409, api.create(jobs_path(namespace), job))
+        await _ignoring(409, api.create(builder.child.path(namespace), builder.build(request, settings, progress_ca)))
     except ApiError as error:
-        if error.code in REFUSALS or UNANSWERED in str(error):  # the latter with code 500
-            raise JobRefused(str(error)) from error
+        if error.code in REJECTED_CODES or WEBHOOK_UNREACHABLE in str(error):
+            raise JobRejected(str(error)) from error
         raise
 
 
 async def write_status(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:
-    """Writes the whole status, then tells of a change of Ready's reason by an event."""
+    """Write the complete status, then emit an event if the reason of Ready has changed."""
     key = observed.key
     body = _head(observed) | {"status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
     await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
-    metrics.runs_ended(observed.status, status)
-    await _tell(api, observed, status, settings)
+    metrics.count_ended_runs(observed.recorded_status, status)
+    await _emit_transition(api, observed, status, settings)
 
 
-async def _tell(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:
-    """An event on a change of Ready's reason, and when a person must act, for `kubectl describe` and `events`.
+async def _emit_transition(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:
+    """Emit an event if the reason of Ready changes, or if a person must act, for `kubectl describe` and `events`.
 
-    What was told of a Job and a generation already is not told again as long as that event is kept. None for a stage
-    that begins or goes on as it should: its Job's own events say so.
+    The start and the progress of a step emit no event, since the events of the Job show them.
     """
-    before = observed.status
+    before = observed.recorded_status
     old, ready = before.condition("Ready") if before else None, status.condition("Ready")
-    assert ready
-    same = old is not None and (old.reason, old.observed_generation) == (ready.reason, ready.observed_generation)
-    stalled = status.is_true("Stalled")
-    if same and not (stalled and before and not before.is_true("Stalled")):
+    assert ready is not None  # every status has the condition Ready
+    is_stalled = status.is_true("Stalled")
+    was_stalled = before is not None and before.is_true("Stalled")
+    is_same = old is not None and (old.reason, old.observed_generation) == (ready.reason, ready.observed_generation)
+    if is_same and (was_stalled or not is_stalled):
         return
-    if not same:
+    if not is_same:
         metrics.TRANSITIONS.labels(ready.reason).inc()
     logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
-    if ready.reason in UNDER_WAY.values() and (old is None or old.status != "False"):
+    was_not_ready = old is not None and old.status == "False"
+    if ready.reason in ACTIVE_REASONS and not was_not_ready:
         return
-    job = status.attempt.job if status.attempt else ""
-    told = _Told("Warning" if stalled else "Normal", ready.reason, ready.message, status.run, job)
-    await _event(api, observed, settings, told)
+    job = status.steps[-1].job if status.steps else ""
+    event = _Event("Warning" if is_stalled else "Normal", ready.reason, ready.message, status.run, job)
+    await _emit(api, observed, settings, event)
 
 
-class _Told(NamedTuple):
-    """What an event says of a TweetModel."""
+async def _warn_about_orphan(api: ApiServer, observed: Observed, warning: str, settings: Settings) -> None:
+    metrics.TRANSITIONS.labels(Reason.PURGE_FAILED).inc()
+    logger.warning("%s: %s", observed.key, warning)
+    await _emit(api, observed, settings, _Event("Warning", Reason.PURGE_FAILED, warning, observed.status.run))
 
-    kind: Literal["Normal", "Warning"]
+
+class _Event(NamedTuple):
+    """An event about a TweetModel."""
+
+    type: Literal["Normal", "Warning"]
     reason: str
     note: str
     run: str | None
     job: str = ""
 
 
-async def _event(api: ApiServer, observed: Observed, settings: Settings, told: _Told) -> None:
-    """Tells of a Job and a generation what was not told of them before: the same event has the same name."""
+async def _emit(api: ApiServer, observed: Observed, settings: Settings, event: _Event) -> None:
+    """Emit an event once for each Job, generation and reason: the same event has the same name."""
     key = observed.key
-    now = datetime.now(UTC)
-    event = {
+    unique = short_hash(observed.uid, observed.generation, event.job, event.type, event.reason)
+    metadata: JsonObject = {"namespace": key.namespace, "name": f"{key.name}.{unique}"}
+    if event.run:
+        metadata["annotations"] = {names.RUN: event.run}
+    body = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {
-            "namespace": key.namespace,
-            "name": f"{key.name}.{short_hash(observed.uid, observed.generation, told.job, told.kind, told.reason)}",
-            **({"annotations": {names.RUN: told.run}} if told.run else {}),
-        },
-        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "type": told.kind,
-        "reason": told.reason,
+        "metadata": metadata,
+        "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "type": event.type,
+        "reason": event.reason,
         "action": "Reconcile",
-        "note": told.note.encode()[:MOST_NOTE_BYTES].decode(errors="ignore"),
+        "note": event.note.encode()[:MAX_NOTE_BYTES].decode(errors="ignore"),
         "reportingController": f"{GROUP}/operator",
-        "reportingInstance": settings.instance[:MOST_INSTANCE],
+        "reportingInstance": settings.instance[:MAX_INSTANCE_LENGTH],
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -176,6 +191,6 @@ async def _event(api: ApiServer, observed: Observed, settings: Settings, told: _
         },
     }
     try:
-        await _ignoring(409, api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", event))
-    except ApiError as error:  # an event is a courtesy: the status already says it
-        logger.warning("%s: the event %s was not written: %s", key, told.reason, error)
+        await _ignoring(409, api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", body))
+    except ApiError as error:  # the status contains the same message
+        logger.warning("%s: can't write the event %s: %s", key, event.reason, error)

@@ -1,7 +1,8 @@
-"""Which TweetModel a log line is about: fields of their own in JSON, by which a log store filters.
+"""Adds the TweetModel that a log line refers to, as fields in JSON logs, so that log stores can filter by TweetModel.
 
-Whoever works on a TweetModel says so once (`about`), and as more becomes known (`known`); every line that is logged
-meanwhile has the fields, whoever logs it. Plain logs name the TweetModel in their text alone.
+A reconcile sets the subject once (`about`) and adds details as they become known (`add_subject`). All log lines in
+between contain the fields, whichever module logs them. Plain logs contain the name of the TweetModel in their text
+only.
 """
 
 import logging
@@ -12,17 +13,17 @@ from contextvars import ContextVar
 from pythonjsonlogger.core import BaseJsonFormatter
 
 from tweetmodel_api import KIND
-from tweetmodel_operator.state import Key
+from tweetmodel_operator.observed import Key
 
 _subject: ContextVar[Mapping[str, str | None] | None] = ContextVar("subject", default=None)
 
 _RENAMED = {"tweetmodel": "name"}
-"""`name` is the logger's in a log record, which JSON does not show."""
+"""`name` in a log record is the name of the logger, which the JSON logs omit."""
 
 
 @contextmanager
 def about(key: Key) -> Iterator[None]:
-    """Marks the lines logged meanwhile as this TweetModel's."""
+    """Add a TweetModel to all log lines in the context."""
     token = _subject.set({"namespace": key.namespace, "tweetmodel": key.name, "run": None})
     try:
         yield
@@ -30,27 +31,27 @@ def about(key: Key) -> Iterator[None]:
         _subject.reset(token)
 
 
-def known(run: str | None, job: str | None) -> None:
-    """Marks the lines that follow, while `about` lasts, with the run and the Job at work for it."""
+def add_subject(run: str | None, job: str | None) -> None:
+    """Add the run and the active Job to the following log lines in the context of `about`."""
     _subject.set({**(_subject.get() or {}), "run": run, **({"job": job} if job else {})})
 
 
 def install() -> None:
-    """Has the handlers that kopf has set up show the fields."""
+    """Add the fields to the log handlers of kopf."""
     for handler in logging.getLogger().handlers:
-        handler.addFilter(_mark)
+        handler.addFilter(_add_fields)
         if isinstance(handler.formatter, BaseJsonFormatter):
             handler.formatter.rename_fields = _RENAMED
 
 
-def _mark(record: logging.LogRecord) -> bool:
+def _add_fields(record: logging.LogRecord) -> bool:
     vars(record).update(_subject.get() or _subject_of_kopf(record))
     return True
 
 
 def _subject_of_kopf(record: logging.LogRecord) -> Mapping[str, str | None]:
-    """What kopf says its line is about, where that is a TweetModel."""
-    seen = getattr(record, "k8s_ref", {})
-    if seen.get("kind") != KIND:
+    """Return the TweetModel that a log line of kopf refers to."""
+    reference = getattr(record, "k8s_ref", {})
+    if reference.get("kind") != KIND:
         return {}
-    return {"namespace": seen["namespace"], "tweetmodel": seen["name"], "run": None}
+    return {"namespace": reference["namespace"], "tweetmodel": reference["name"], "run": None}

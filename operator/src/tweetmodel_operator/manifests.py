@@ -1,97 +1,113 @@
-"""What a Job looks like: a pure function of the request and the administrator's settings.
+"""Builds the manifests of child objects: pure functions of the request and the administrator's settings.
 
-The plan rides in an annotation of the pod template, which the kubelet mounts as /plan/plan.json: one
-object and one write per stage, nothing to leave behind, and no right on ConfigMaps.
+The plan is an annotation of the pod template, which the kubelet mounts as /plan/plan.json. A step thus takes one object
+and one write, leaves nothing behind, and needs no permission on ConfigMaps.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from tweetmodel_api import API_VERSION, KIND, credentials
-from tweetmodel_api.credentials import Credential, SecretKeys
+from tweetmodel_api import API_VERSION, KIND
+from tweetmodel_api.credentials import Credential
 from tweetmodel_api.plan import Plan
-from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, ExitCode
 from tweetmodel_operator import names
-from tweetmodel_operator.decide.deletion import PURGE_SECONDS
-from tweetmodel_operator.policy import is_of_a_device
+from tweetmodel_operator.children import JOB, ChildKind
+from tweetmodel_operator.decision import ChildRequest, JobRequest
+from tweetmodel_operator.limits import MAX_PURGE_SECONDS
+from tweetmodel_operator.parse import JsonObject
+from tweetmodel_operator.pod_credentials import pod_credentials
+from tweetmodel_operator.policy import is_device
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.state import JobRequest
+from tweetmodel_operator.step_kinds import STEP_KINDS
 
-JsonObject = dict[str, Any]
+USER_ID = 65532
+"""User and group of the trainer image, without root privileges."""
 
-USER = 65532
-"""Uid and gid of the trainer image's user: no root, no name needed."""
-
-
-CACHE = "/cache"
+CACHE_PATH = "/cache"
 
 PURGE_TTL_SECONDS = 3600
-"""Of the one Job that nobody owns."""
+"""TTL of the purge Job, which has no owner that would delete it."""
 
 
-def job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonObject:
-    """The Job for one attempt at one stage.
+def build_job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonObject:
+    """Return the Job for one attempt of a step.
 
     Args:
-        request: what it is for.
-        settings: the administrator's.
-        progress_ca: certificate, PEM, by which pods know the progress server; empty: no live progress.
+        request: purpose of the Job.
+        settings: settings of the administrator.
+        progress_ca: CA certificate (PEM) of the progress server; empty without live progress.
     """
-    plan, chosen = request.plan, request.plan.spec.pod_template or PodTemplate()
-    purge = plan.step == "purge"
-    queue = {names.QUEUE: plan.spec.queue_name} if _trains(plan) and plan.spec.queue_name else {}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": request.name,
-            "namespace": plan.namespace,
-            "labels": _labels(request, chosen) | queue,
-            "annotations": (chosen.annotations or {}) | {names.POD_TEMPLATE_HASH: request.inputs},
-            # A purge without: whoever deletes the TweetModel in the foreground would delete its Jobs first.
-            **({} if purge else {"ownerReferences": [_owner(request)]}),
-        },
-        "spec": {
-            **({"suspend": True} if queue else {}),  # until Kueue has room
-            **({"ttlSecondsAfterFinished": PURGE_TTL_SECONDS} if purge else {}),
-            "backoffLimit": settings.backoff_limit,
-            "activeDeadlineSeconds": PURGE_SECONDS if purge else settings.active_deadline_seconds,
-            # The default starts the next pod while the last one still uploads: two writers.
-            "podReplacementPolicy": "Failed",
-            "podFailurePolicy": pod_failure_policy(),
-            "template": _pod_template(request, chosen, settings, progress_ca),
-        },
+    plan = request.plan
+    is_purge = plan.step == "purge"
+    queue = {names.QUEUE: plan.spec.queue_name} if _uses_gpu(plan) and plan.spec.queue_name else {}
+    metadata: JsonObject = {
+        "name": request.name,
+        "namespace": plan.namespace,
+        "labels": _labels(request) | queue,
+        "annotations": (request.pod_template.annotations or {}) | {names.POD_TEMPLATE_HASH: request.pod_template_hash},
     }
+    if not is_purge:  # a foreground deletion of the TweetModel would delete an owned purge Job first
+        metadata["ownerReferences"] = [_owner_reference(request)]
+    spec: JsonObject = {
+        "backoffLimit": settings.backoff_limit,
+        "activeDeadlineSeconds": MAX_PURGE_SECONDS if is_purge else settings.active_deadline_seconds,
+        # The default starts the next pod while the last pod still uploads: two writers.
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": pod_failure_policy(),
+        "template": _build_pod_template(request, settings, progress_ca),
+    }
+    if queue:
+        spec["suspend"] = True  # until Kueue admits the Job
+    if is_purge:
+        spec["ttlSecondsAfterFinished"] = PURGE_TTL_SECONDS
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def _labels(request: JobRequest, chosen: PodTemplate) -> dict[str, str]:
-    """Of a Job and its pods."""
-    ours = names.job_labels(request.plan.name, request.plan.step, request.id, request.attempt)
-    return (chosen.labels or {}) | ours
+class Builder(NamedTuple):
+    """Builder of the objects for a type of requests."""
+
+    child: ChildKind
+    build: Callable[[JobRequest, Settings, str], JsonObject]
 
 
-def _trains(plan: Plan) -> bool:
-    return plan.step == "train" and not plan.report_only
+BUILDERS: dict[type[ChildRequest], Builder] = {JobRequest: Builder(JOB, build_job)}
+
+
+def _labels(request: JobRequest) -> dict[str, str]:
+    plan = request.plan
+    own = names.job_labels(plan.name, plan.step, request.step_id, request.attempt)
+    return (request.pod_template.labels or {}) | own
+
+
+def _uses_gpu(plan: Plan) -> bool:
+    return STEP_KINDS[plan.step].uses_gpu
 
 
 def _shares_memory(plan: Plan) -> bool:
-    """Whether GPUs exchange gradients: NCCL does so by /dev/shm, where a container has 64 MiB."""
-    return _trains(plan) and plan.spec.gpus > 1
+    """Return whether GPUs exchange gradients: NCCL uses /dev/shm, which has only 64 MiB by default."""
+    return STEP_KINDS[plan.step].trains and plan.spec.gpus > 1
 
 
-def _fetches_base(plan: Plan) -> bool:
-    return _trains(plan) and plan.initial_model is None and plan.spec.base_model.scratch is None
+def _loads_base_model(plan: Plan) -> bool:
+    return STEP_KINDS[plan.step].trains and plan.initial_model is None and plan.spec.base_model.scratch is None
 
 
-def _cache_claim(plan: Plan) -> str | None:
-    """The claim that the pod's cache is in: only one that fetches a base model waits for a volume."""
-    template = plan.spec.pod_template
-    return template.cache_claim_name if template and _fetches_base(plan) else None
+def _cache_claim(request: JobRequest) -> str | None:
+    """Return the claim for the cache, which only a pod that loads a base model mounts."""
+    return request.pod_template.cache_claim_name if _loads_base_model(request.plan) else None
 
 
-def _owner(request: JobRequest) -> JsonObject:
+def _gpus(plan: Plan) -> int:
+    """Return the number of GPUs of the pod; samples are drawn on one GPU."""
+    kind = STEP_KINDS[plan.step]
+    if not kind.uses_gpu:
+        return 0
+    return plan.spec.gpus if kind.trains else min(plan.spec.gpus, 1)
+
+
+def _owner_reference(request: JobRequest) -> JsonObject:
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -103,9 +119,10 @@ def _owner(request: JobRequest) -> JsonObject:
 
 
 def pod_failure_policy() -> JsonObject:
-    """First match wins: permanent errors end the Job, a stop that was asked for costs no retry, the rest counts.
+    """Return the podFailurePolicy: permanent errors fail the Job, a requested termination costs no retry.
 
-    A pod that is deleted carries no DisruptionTarget (kubernetes 1.34), hence the rule for its exit code.
+    The first matching rule applies; other failures count against backoffLimit. A deleted pod has no DisruptionTarget
+    condition (kubernetes 1.34), hence the rule for its exit code.
     """
     return {
         "rules": [
@@ -130,69 +147,58 @@ def pod_failure_policy() -> JsonObject:
     }
 
 
-def _told(plan: Plan, settings: Settings) -> Plan:
-    """What a pod is told: all but podTemplate, whose annotations would count twice against the 256 KiB for all."""
-    barred = settings.barred if plan.step == "collect" else ()
-    return plan.model_copy(
-        update={"excluded_accounts": barred, "spec": plan.spec.model_copy(update={"pod_template": None})}
-    )
+def _plan_of_pod(plan: Plan, settings: Settings) -> Plan:
+    """Return the plan for the pod, without podTemplate, whose annotations would count twice against 256 KiB."""
+    excluded = settings.excluded_handles if STEP_KINDS[plan.step].reads_sources else ()
+    spec = plan.spec.model_copy(update={"pod_template": None})
+    return plan.model_copy(update={"excluded_accounts": excluded, "spec": spec})
 
 
-def _pod_template(request: JobRequest, chosen: PodTemplate, settings: Settings, progress_ca: str) -> JsonObject:
-    plan = request.plan
-    live = bool(settings.progress_url and progress_ca)
-    annotations = {
-        **(chosen.annotations or {}),
-        names.PLAN: json.dumps(_told(plan, settings).to_json_object(), ensure_ascii=False, separators=(",", ":")),
-    }
-    if live:
+def _build_pod_template(request: JobRequest, settings: Settings, progress_ca: str) -> JsonObject:
+    plan, template = request.plan, request.pod_template
+    has_progress = bool(settings.progress_url and progress_ca)
+    plan_json = json.dumps(_plan_of_pod(plan, settings).to_json_object(), ensure_ascii=False, separators=(",", ":"))
+    annotations = {**(template.annotations or {}), names.PLAN: plan_json}
+    if has_progress:
         annotations[names.PROGRESS_CA] = progress_ca
+    placement = _placement(request, settings) if _uses_gpu(plan) else settings.collect_placement
     spec: JsonObject = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": settings.termination_grace_seconds,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            # The default goes through all files of a volume each time a pod starts.
-            **({"fsGroupChangePolicy": "OnRootMismatch"} if _cache_claim(plan) else {}),
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(request, settings, live)],
-        "volumes": _volumes(plan, live),
-        **_identity(chosen, settings),
-        **(_placement(chosen, settings) if _trains(plan) else settings.collect_placement),
+        "securityContext": _pod_security_context(request),
+        "containers": [_container(request, settings, has_progress)],
+        "volumes": _volumes(request, has_progress),
+        **_identity(request, settings),
+        **placement,
     }
-    return {
-        "metadata": {"labels": _labels(request, chosen), "annotations": annotations},
-        "spec": spec,
-    }
+    return {"metadata": {"labels": _labels(request), "annotations": annotations}, "spec": spec}
 
 
-def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObject:
+def _pod_security_context(request: JobRequest) -> JsonObject:
+    context: JsonObject = {
+        "runAsNonRoot": True,
+        "runAsUser": USER_ID,
+        "runAsGroup": USER_ID,
+        "fsGroup": USER_ID,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if _cache_claim(request):  # the default changes the owner of all files of the volume at each start of a pod
+        context["fsGroupChangePolicy"] = "OnRootMismatch"
+    return context
+
+
+def _container(request: JobRequest, settings: Settings, has_progress: bool) -> JsonObject:
     plan = request.plan
-    mounts = [
-        {"name": "plan", "mountPath": "/plan", "readOnly": True},
-        {"name": "work", "mountPath": "/work"},
-        {"name": "tmp", "mountPath": "/tmp"},
-    ]
-    if _shares_memory(plan):
-        mounts.append({"name": "shm", "mountPath": "/dev/shm"})
-    if _cache_claim(plan):
-        mounts.append({"name": "cache", "mountPath": CACHE})
-    if live:
-        mounts.append({"name": "progress", "mountPath": "/var/run/tweetmodel", "readOnly": True})
+    args = [plan.step, "--plan", "/plan/plan.json", "--workdir", "/work"]
+    if _cache_claim(request):
+        args += ["--cache", CACHE_PATH]
     return {
         "name": names.CONTAINER,
-        "image": (plan.spec.pod_template and plan.spec.pod_template.image) or settings.trainer_image,
+        "image": request.pod_template.image or settings.trainer_image,
         "imagePullPolicy": settings.trainer_image_pull_policy,
-        "args": [
-            *(plan.step, "--plan", "/plan/plan.json", "--workdir", "/work"),
-            *(("--cache", CACHE) if _cache_claim(plan) else ()),
-        ],
-        "env": _environment(request, settings, live),
+        "args": args,
+        "env": _environment(request, settings, has_progress),
         "resources": _resources(plan, settings),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -200,21 +206,38 @@ def _container(request: JobRequest, settings: Settings, live: bool) -> JsonObjec
             "capabilities": {"drop": ["ALL"]},
         },
         "terminationMessagePolicy": "File",
-        "volumeMounts": mounts,
+        "volumeMounts": _volume_mounts(request, has_progress),
     }
 
 
-def _environment(request: JobRequest, settings: Settings, live: bool) -> list[JsonObject]:
+def _volume_mounts(request: JobRequest, has_progress: bool) -> list[JsonObject]:
+    mounts: list[JsonObject] = [
+        {"name": "plan", "mountPath": "/plan", "readOnly": True},
+        {"name": "work", "mountPath": "/work"},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    if _shares_memory(request.plan):
+        mounts.append({"name": "shm", "mountPath": "/dev/shm"})
+    if _cache_claim(request):
+        mounts.append({"name": "cache", "mountPath": CACHE_PATH})
+    if has_progress:
+        mounts.append({"name": "progress", "mountPath": "/var/run/tweetmodel", "readOnly": True})
+    return mounts
+
+
+def _environment(request: JobRequest, settings: Settings, has_progress: bool) -> list[JsonObject]:
     plan = request.plan
     env: list[JsonObject] = [
         {"name": "HOME", "value": "/work"},
         {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
-        # A GPU that a runtime shows to every pod is not its own.
-        *([] if _has_a_device(plan, settings) else [{"name": "CUDA_VISIBLE_DEVICES", "value": ""}]),
-        *map(dict, settings.trainer_env),
     ]
-    env += [_key(credential, secret) for credential, secret in _credentials(plan)]
-    if live:  # the names that Kubeflow Trainer's progress protocol has for them
+    if not any(map(is_device, _resources(plan, settings).get("limits", {}))):
+        # Some container runtimes expose all GPUs of the node to every pod.
+        env.append({"name": "CUDA_VISIBLE_DEVICES", "value": ""})
+    env += map(dict, settings.trainer_env)
+    credentials = pod_credentials(plan.step, plan.spec, publish=plan.publish, loads_base_model=_loads_base_model(plan))
+    env += [_secret_variable(credential, secret) for credential, secret in credentials]
+    if has_progress:  # variable names of Kubeflow Trainer's progress protocol
         path = f"/namespaces/{plan.namespace}/tweetmodels/{plan.name}/status"
         env += [
             {"name": "KUBEFLOW_TRAINER_SERVER_URL", "value": settings.progress_url.rstrip("/") + path},
@@ -224,76 +247,57 @@ def _environment(request: JobRequest, settings: Settings, live: bool) -> list[Js
     return env
 
 
-def _credentials(plan: Plan) -> SecretKeys:
-    """What a pod may read and write with: no key but those it needs."""
-    spec = plan.spec
-    if spec.storage.secret_ref:
-        yield from ((credential, spec.storage.secret_ref.name) for credential in credentials.STORAGE)
-    if plan.step == "train" and spec.publish:
-        yield credentials.PUBLISH, spec.publish.hugging_face.secret_ref.name
-    if _fetches_base(plan) and spec.base_model.hub and spec.base_model.hub.secret_ref:
-        yield credentials.BASE_MODEL, spec.base_model.hub.secret_ref.name
-    if _trains(plan) and spec.report_to:
-        yield from credentials.of_trackers(spec.report_to)
-    if plan.step == "collect":
-        for source in spec.sources:
-            yield from credentials.of_source(source)
-
-
-def _key(credential: Credential, secret: str) -> JsonObject:
-    """A credential as a container has it."""
+def _secret_variable(credential: Credential, secret: str) -> JsonObject:
     optional = {"optional": True} if credential.optional else {}
     reference = {"name": secret, "key": credential.key, **optional}
     return {"name": credential.variable, "valueFrom": {"secretKeyRef": reference}}
 
 
-def _volumes(plan: Plan, live: bool) -> list[JsonObject]:
+def _volumes(request: JobRequest, has_progress: bool) -> list[JsonObject]:
     volumes: list[JsonObject] = [
-        {"name": "plan", "downwardAPI": {"items": [_from_annotation("plan.json", names.PLAN)]}},
+        {"name": "plan", "downwardAPI": {"items": [_file_from_annotation("plan.json", names.PLAN)]}},
         {"name": "work", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
     ]
-    if _shares_memory(plan):
+    if _shares_memory(request.plan):
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}})
-    if claim := _cache_claim(plan):
+    if claim := _cache_claim(request):
         volumes.append({"name": "cache", "persistentVolumeClaim": {"claimName": claim}})
-    if live:
+    if has_progress:
         token = {"audience": names.AUDIENCE, "expirationSeconds": 3600, "path": "token"}
-        ca = {"items": [_from_annotation("ca.crt", names.PROGRESS_CA)]}
+        ca = {"items": [_file_from_annotation("ca.crt", names.PROGRESS_CA)]}
         sources = [{"serviceAccountToken": token}, {"downwardAPI": ca}]
         volumes.append({"name": "progress", "projected": {"sources": sources}})
     return volumes
 
 
-def _from_annotation(path: str, annotation: str) -> JsonObject:
+def _file_from_annotation(path: str, annotation: str) -> JsonObject:
     return {"path": path, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
 
 
 def _resources(plan: Plan, settings: Settings) -> JsonObject:
     spec = plan.spec
-    if not _trains(plan):
-        return _plain(settings.collect_resources)
+    if not _uses_gpu(plan):
+        return _with_text_quantities(settings.collect_resources)
     chosen = spec.resources.model_dump(exclude_none=True) if spec.resources else settings.train_resources
-    resources = _plain(chosen)
-    if spec.gpus:  # an extended resource is asked for by its limit; requests then equal it
-        resources.setdefault("limits", {})[settings.gpu_resource] = str(spec.gpus)
+    resources = _with_text_quantities(chosen)
+    if gpus := _gpus(plan):  # for an extended resource the limit is sufficient: the request equals the limit
+        resources.setdefault("limits", {})[settings.gpu_resource] = str(gpus)
     return resources
 
 
-def _has_a_device(plan: Plan, settings: Settings) -> bool:
-    return any(map(is_of_a_device, _resources(plan, settings).get("limits", {})))
-
-
-def _plain(resources: Mapping[str, Mapping[str, object]]) -> JsonObject:
+def _with_text_quantities(resources: Mapping[str, Mapping[str, object]]) -> JsonObject:
     return {kind: {name: str(quantity) for name, quantity in amounts.items()} for kind, amounts in resources.items()}
 
 
-def _identity(chosen: PodTemplate, settings: Settings) -> JsonObject:
-    """As whom a pod of either stage runs, and as whom its image is pulled."""
-    secrets = dict.fromkeys([*settings.trainer_image_pull_secrets, *(s.name for s in chosen.image_pull_secrets or ())])
+def _identity(request: JobRequest, settings: Settings) -> JsonObject:
+    """Return ServiceAccount and image pull Secrets of the pod."""
+    template = request.pod_template
+    own_secrets = (reference.name for reference in template.image_pull_secrets or ())
+    secrets = dict.fromkeys([*settings.trainer_image_pull_secrets, *own_secrets])
     identity: JsonObject = {}
-    if chosen.service_account_name:
-        identity["serviceAccountName"] = chosen.service_account_name
+    if template.service_account_name:
+        identity["serviceAccountName"] = template.service_account_name
     if secrets:
         identity["imagePullSecrets"] = [{"name": name} for name in secrets]
     return identity
@@ -310,7 +314,7 @@ _PLACEMENT = {
 }
 
 
-def _placement(chosen: PodTemplate, settings: Settings) -> JsonObject:
-    """Where a training pod runs: what the TweetModel says, else what the administrator does."""
-    said = chosen.model_dump(mode="json", by_alias=True, exclude_none=True, include=_PLACEMENT)
-    return {**settings.train_placement, **said}
+def _placement(request: JobRequest, settings: Settings) -> JsonObject:
+    """Return the placement of a pod that uses GPUs: fields of the TweetModel replace those of the administrator."""
+    own = request.pod_template.model_dump(mode="json", by_alias=True, exclude_none=True, include=_PLACEMENT)
+    return {**settings.train_placement, **own}

@@ -1,5 +1,7 @@
-"""Names of what the operator makes. They are pure functions of what they stand for, so creating what
-exists already is success: a crash between two writes is harmless, and so is a second operator.
+"""Names of labels, annotations and objects of the operator.
+
+Names are pure functions of the objects' purpose. Creating an existing object therefore counts as success, and neither a
+crash between two writes nor a second operator does harm.
 """
 
 from tweetmodel_api import GROUP
@@ -29,23 +31,23 @@ AUDIENCE = f"{GROUP}/progress"
 SELECTOR = f"{MANAGED_BY}={OPERATOR}"
 
 
-def job_name(owner: str, uid: str, stage: StepName, identity: str, attempt: int) -> str:
-    """Readable first, unique by its hash; fits the 63 characters of a label."""
-    return f"{owner}-{stage}-{short_hash(uid, stage, identity, attempt)}"
+def job_name(owner: str, uid: str, step: StepName, step_id: str, attempt: int) -> str:
+    """Return the name of a Job: readable, unique by its hash, and short enough for a label value."""
+    return f"{owner}-{step}-{short_hash(uid, step, step_id, attempt)}"
 
 
 def purge_id(uid: str) -> str:
-    """What a TweetModel's purge is known by."""
+    """Return the id of the purge step of a TweetModel."""
     return short_hash(uid, "purge")
 
 
-def job_labels(owner: str, stage: StepName, identity: str, attempt: int) -> dict[str, str]:
-    """Labels of a Job and its pods, by which they are found again."""
+def job_labels(owner: str, step: StepName, step_id: str, attempt: int) -> dict[str, str]:
+    """Return the labels of a Job and its pods, by which the operator selects them."""
     return {
         "app.kubernetes.io/name": "tweetmodel",
         MANAGED_BY: OPERATOR,
         NAME: owner,
-        STEP: stage,
-        STEP_ID: identity,
+        STEP: step,
+        STEP_ID: step_id,
         ATTEMPT: str(attempt),
     }

@@ -1,8 +1,8 @@
-"""/metrics, /healthz and /readyz over plain HTTP.
+"""Serves /metrics, /healthz and /readyz over plain HTTP.
 
-kopf's own liveness endpoint stays green when a watch has died (nolar/kopf#1276), so ours asks for the
-watches themselves: one that is missing once it has been there, or does not come up, as when the CRD is installed
-only later, means that the process must restart. So does a part of our own that has died.
+kopf's own liveness endpoint stays green after a watch has died (nolar/kopf#1276), so these probes check the watch tasks
+themselves. A watch that has died, or that never starts because the CRD was installed later, requires a restart of the
+process. So does a task of the controller that has ended.
 """
 
 import asyncio
@@ -14,29 +14,33 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from tweetmodel_operator.metrics import KINDS
+from tweetmodel_operator.metrics import WATCHED_KINDS
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 60.0
-"""How long a watch may take to come up."""
+WATCH_START_SECONDS = 60.0
+"""Maximum time for the start of a watch."""
+
+
+def _no_error() -> str:
+    return ""
 
 
 @dataclass
 class Probes:
-    """Answers for the kubelet and Prometheus."""
+    """Responds to the kubelet and to Prometheus."""
 
     tasks: Sequence[asyncio.Task[None]] = ()
-    """What must run as long as the operator does."""
+    """Tasks that must run as long as the operator."""
+    list_error: Callable[[], str] = _no_error
+    """Returns why the operator can't list a kind; empty if all kinds can be listed."""
     clock: Callable[[], float] = time.monotonic
-    blind: str = ""
-    """Why what is to be served can't be seen; empty where it can."""
-    _seen: set[str] = field(default_factory=set)
-    _absent: dict[str, float] = field(default_factory=dict)
-    """Since when a kind has had no watch."""
+    _known_watches: set[str] = field(default_factory=set)
+    _missing_since: dict[str, float] = field(default_factory=dict)
+    """Times since which kinds have had no watch."""
 
     def application(self) -> web.Application:
-        """The aiohttp application."""
+        """Return the aiohttp application."""
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._healthz)
@@ -47,26 +51,30 @@ class Probes:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        alive = watchers(asyncio.all_tasks())
-        self._seen |= alive
-        dead = self._seen - alive
+        running = running_watches(asyncio.all_tasks())
+        self._known_watches |= running
+        dead = self._known_watches - running
         if dead:
             return web.Response(status=500, text=f"the watch of {', '.join(sorted(dead))} has died")
         for task in self.tasks:
             if task.done():
-                logger.error("a part of the operator has died", exc_info=None if task.cancelled() else task.exception())
-                return web.Response(status=500, text="a part of the operator has died: its log says why")
+                logger.error(
+                    "a task of the operator has ended", exc_info=None if task.cancelled() else task.exception()
+                )
+                return web.Response(status=500, text="a task of the operator has ended: see the log")
         now = self.clock()
-        self._absent = {kind: self._absent.get(kind, now) for kind in unwatched(alive)}
-        late = [kind for kind, since in self._absent.items() if now - since > PATIENCE_SECONDS]
-        return web.Response(status=500, text=f"{', '.join(late)} can't be watched") if late else _ok()
+        self._missing_since = {kind: self._missing_since.get(kind, now) for kind in unwatched_kinds(running)}
+        late = [kind for kind, since in self._missing_since.items() if now - since > WATCH_START_SECONDS]
+        if late:
+            return web.Response(status=500, text=f"can't watch {', '.join(late)}")
+        return _ok()
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        missing = unwatched(watchers(asyncio.all_tasks()))
+        missing = unwatched_kinds(running_watches(asyncio.all_tasks()))
         if missing:
-            return web.Response(status=503, text=f"{', '.join(sorted(missing))} are not watched yet")
-        if self.blind:
-            return web.Response(status=503, text=self.blind)
+            return web.Response(status=503, text=f"not watching {', '.join(sorted(missing))} yet")
+        if error := self.list_error():
+            return web.Response(status=503, text=error)
         return _ok()
 
 
@@ -74,11 +82,11 @@ def _ok() -> web.Response:
     return web.Response(text="ok")
 
 
-def unwatched(alive: set[str]) -> set[str]:
-    """The kinds that no watch task is there for."""
-    return {kind for kind in KINDS if not any(kind in watcher for watcher in alive)}
+def unwatched_kinds(running: set[str]) -> set[str]:
+    """Return the kinds without a running watch."""
+    return {kind for kind in WATCHED_KINDS if not any(kind in watch for watch in running)}
 
 
-def watchers(tasks: set[asyncio.Task[object]]) -> set[str]:
-    """Names of kopf's watch tasks that still run ("watcher for jobs.v1.batch@default")."""
+def running_watches(tasks: set[asyncio.Task[object]]) -> set[str]:
+    """Return the names of kopf's running watch tasks ("watcher for jobs.v1.batch@default")."""
     return {task.get_name() for task in tasks if task.get_name().startswith("watcher for ") and not task.done()}

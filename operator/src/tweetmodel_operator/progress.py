@@ -1,8 +1,8 @@
-"""Where pods tell how far they are: the progress protocol of Kubeflow Trainer, over TLS.
+"""The progress server: receives the progress of pods by the progress protocol of Kubeflow Trainer, over TLS.
 
-transformers' own KubeflowCallback speaks it, so any Hugging Face trainer image can report. A post counts
-when its token is a pod's, made for our audience, and that pod belongs to the Job at work for the
-TweetModel in the path. Posts are kept in memory and coalesced: the reconcile that they wake writes them.
+KubeflowCallback of transformers implements the protocol, so any Hugging Face trainer image can report progress. A
+report is accepted if its token is the token of a pod, issued for this server, and the pod belongs to the active Job of
+the TweetModel in the path. The reports are kept in memory; the reconcile that they cause writes the last one.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -21,127 +22,156 @@ from pydantic.alias_generators import to_camel
 
 from tweetmodel_api.status import Metric, Progress
 from tweetmodel_operator import metrics, names
-from tweetmodel_operator.api_server import ApiError, ApiServer, pods_path
-from tweetmodel_operator.state import Key
+from tweetmodel_operator.api_server import ApiError, ApiServer
+from tweetmodel_operator.children import POD
+from tweetmodel_operator.observed import Key
+from tweetmodel_operator.parse import JsonObject
+from tweetmodel_operator.times import format_time
 
 logger = logging.getLogger(__name__)
 
 ROUTE = "/namespaces/{namespace}/tweetmodels/{name}/status"
-MOST_BYTES = 64 * 1024
-TRUST_SECONDS = 60.0
-MISTRUST_SECONDS = 10.0
-REVIEWS = 8
-"""TokenReviews at a time: whoever sends tokens that are no good must not keep the API server busy."""
-MOST_TRUSTED = 4096
-SHOWN_METRICS = 32
+MAX_BODY_BYTES = 64 * 1024
+ACCEPTED_SECONDS = 60.0
+"""Lifetime of an accepted token in the cache."""
+REJECTED_SECONDS = 10.0
+"""Lifetime of a rejected token in the cache."""
+MAX_CONCURRENT_REVIEWS = 8
+"""Limit of TokenReviews, so that invalid tokens don't keep the API server busy."""
+MAX_CACHED_TOKENS = 4096
+MAX_METRICS = 32
 
 
-class _Wire(BaseModel):
-    """The protocol's body; fields it may grow are ignored."""
+class _WireModel(BaseModel):
+    """A part of the protocol; unknown fields are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore")
 
 
-class _Metric(_Wire):
+class _Metric(_WireModel):
     name: str = Field(max_length=64)
     value: str = Field(max_length=32)
 
 
-class _TrainerStatus(_Wire):
+class _TrainerStatus(_WireModel):
     progress_percentage: int | None = Field(default=None, ge=0, le=100)
     estimated_remaining_seconds: int | None = Field(default=None, ge=0, le=10**9)
     metrics: list[_Metric] = Field(default=[], max_length=256)
 
 
-class _Post(_Wire):
+class _Body(_WireModel):
     trainer_status: _TrainerStatus
 
 
-class Refused(Exception):
-    """The post does not count; `code` is the HTTP status, the text says why."""
+class RequestRejected(Exception):
+    """A progress report is rejected; `code` is the HTTP status, the text is the cause."""
 
-    def __init__(self, code: int, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, code: int, cause: str) -> None:
+        super().__init__(cause)
         self.code = code
 
 
 @dataclass
 class ProgressServer:
-    """Takes posts for `jobs`, keeps the last of each in `posted` and calls `wake`."""
+    """Receives progress for `active_jobs`, keeps the last report of each Job in `progress` and calls `wake`."""
 
     api: ApiServer
-    jobs: dict[Key, str]
-    posted: dict[str, Progress]
+    active_jobs: dict[Key, str]
+    progress: dict[str, Progress]
     wake: Callable[[Key], None]
-    now: Callable[[], str]
+    now: Callable[[], datetime]
     clock: Callable[[], float] = time.monotonic
-    _trusted: dict[str, tuple[float, str | Refused]] = field(default_factory=dict)
-    """Hash of a token -> until when it is trusted, and the Job of its pod; or why it is not, for a shorter while."""
-    _reviews: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REVIEWS))
+    _tokens: dict[str, tuple[float, str | RequestRejected]] = field(default_factory=dict)
+    """By hash of the token: the end of its lifetime, and the Job of its pod or the cause of the rejection."""
+    _reviews: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_REVIEWS))
 
     def application(self) -> web.Application:
-        """The aiohttp application that serves the protocol."""
-        application = web.Application(client_max_size=MOST_BYTES)
+        """Return the aiohttp application."""
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
         application.router.add_post(ROUTE, self._handle)
         return application
 
     async def _handle(self, request: web.Request) -> web.Response:
         key = Key(request.match_info["namespace"], request.match_info["name"])
         try:
-            await self._take(key, request)
-            code, message = 200, "taken"
-        except Refused as refusal:
-            code, message = refusal.code, str(refusal)
+            await self._receive(key, request)
+            code, message = 200, "accepted"
+        except RequestRejected as rejection:
+            code, message = rejection.code, str(rejection)
         except ApiError as error:
             code, message = 503, f"the token could not be reviewed: {error}"
         metrics.PROGRESS_POSTS.labels(str(code)).inc()
         body = {"kind": "Status", "apiVersion": "v1", "code": code, "message": message}
         return web.json_response(body | {"status": "Success" if code == 200 else "Failure"}, status=code)
 
-    async def _take(self, key: Key, request: web.Request) -> None:
-        job = self.jobs.get(key)
+    async def _receive(self, key: Key, request: web.Request) -> None:
+        job = self.active_jobs.get(key)
         if job is None:
-            raise Refused(404, f"no Job is at work for {key}")
+            raise RequestRejected(404, f"{key} has no active Job")
         await self._authorize(key, job, request.headers.get("Authorization", ""))
+        self.progress[job] = self._parse(await request.read())
+        self.wake(key)
+
+    def _parse(self, body: bytes) -> Progress:
         try:
-            post = _Post.model_validate_json(await request.read()).trainer_status
-            progress = Progress(
-                progress_percentage=post.progress_percentage,
-                estimated_remaining_seconds=post.estimated_remaining_seconds,
-                metrics=tuple(Metric(name=m.name, value=m.value) for m in post.metrics[:SHOWN_METRICS]),
-                last_updated_time=self.now(),  # ours: the pod's clock may differ
+            status = _Body.model_validate_json(body).trainer_status
+            return Progress(
+                progress_percentage=status.progress_percentage,
+                estimated_remaining_seconds=status.estimated_remaining_seconds,
+                metrics=tuple(Metric(name=m.name, value=m.value) for m in status.metrics[:MAX_METRICS]),
+                last_updated_time=format_time(self.now()),  # the clock of the pod may differ
             )
         except ValidationError as error:
-            raise Refused(400, f"not a trainerStatus: {error.errors()[0]['msg']}") from None
-        self.posted[job] = progress
-        self.wake(key)
+            raise RequestRejected(400, f"not a trainerStatus: {error.errors()[0]['msg']}") from None
 
     async def _authorize(self, key: Key, job: str, authorization: str) -> None:
         scheme, _, token = authorization.partition(" ")
         if scheme != "Bearer" or not token:
-            raise Refused(401, "a bearer token is needed")
-        fingerprint = hashlib.sha256(token.encode()).hexdigest()
-        until, trusted_job = self._trusted.get(fingerprint, (-math.inf, ""))
-        if until < self.clock():
-            async with self._reviews:
-                trusted_job = await self._reviewed(key, token)
-            if len(self._trusted) >= MOST_TRUSTED:
-                self._trusted.clear()
-            keep = MISTRUST_SECONDS if isinstance(trusted_job, Refused) else TRUST_SECONDS
-            self._trusted[fingerprint] = (self.clock() + keep, trusted_job)
-        if isinstance(trusted_job, Refused):
-            raise Refused(trusted_job.code, str(trusted_job))
-        if trusted_job != f"{key.namespace}/{job}":
-            raise Refused(403, f"the pod does not belong to Job {job}")
+            raise RequestRejected(401, "a bearer token is required")
+        reviewed = await self._review_cached(key, token)
+        if isinstance(reviewed, RequestRejected):
+            raise RequestRejected(reviewed.code, str(reviewed))
+        if reviewed != f"{key.namespace}/{job}":
+            raise RequestRejected(403, f"the pod does not belong to Job {job}")
 
-    async def _reviewed(self, key: Key, token: str) -> str | Refused:
+    async def _review_cached(self, key: Key, token: str) -> str | RequestRejected:
+        token_hash = hashlib.sha256(token.encode()).hexdigest()
+        valid_until, reviewed = self._tokens.get(token_hash, (-math.inf, ""))
+        if valid_until >= self.clock():
+            return reviewed
+        async with self._reviews:
+            reviewed = await self._review(key, token)
+        if len(self._tokens) >= MAX_CACHED_TOKENS:
+            self._tokens.clear()
+        lifetime = REJECTED_SECONDS if isinstance(reviewed, RequestRejected) else ACCEPTED_SECONDS
+        self._tokens[token_hash] = (self.clock() + lifetime, reviewed)
+        return reviewed
+
+    async def _review(self, key: Key, token: str) -> str | RequestRejected:
         try:
-            return await self._job_of(key, token)
-        except Refused as refusal:
-            return refusal
+            return await self._job_of_token(key, token)
+        except RequestRejected as rejection:
+            return rejection
 
-    async def _job_of(self, key: Key, token: str) -> str:
-        """Namespace and name of the Job whose pod holds the token."""
+    async def _job_of_token(self, key: Key, token: str) -> str:
+        """Return namespace and name of the Job whose pod has the token."""
+        user = await self._user_of_token(token)
+        extra = user.get("extra", {})
+        pod_name = next(iter(extra.get("authentication.kubernetes.io/pod-name", [])), "")
+        pod_uid = next(iter(extra.get("authentication.kubernetes.io/pod-uid", [])), "")
+        if not pod_name or not user["username"].startswith(f"system:serviceaccount:{key.namespace}:"):
+            raise RequestRejected(403, "the token does not belong to a pod in this namespace")
+        try:
+            pod = await self.api.get(POD.path(key.namespace, pod_name))
+        except ApiError as error:
+            raise RequestRejected(403, f"the pod of the token can't be read: {error}") from None
+        if pod["metadata"]["uid"] != pod_uid:
+            raise RequestRejected(403, "the pod of the token was deleted")
+        owners = pod["metadata"].get("ownerReferences", [])
+        owner = next((o["name"] for o in owners if o.get("controller") and o["kind"] == "Job"), "")
+        return f"{key.namespace}/{owner}"
+
+    async def _user_of_token(self, token: str) -> JsonObject:
         review = await self.api.create(
             "/apis/authentication.k8s.io/v1/tokenreviews",
             {
@@ -152,26 +182,13 @@ class ProgressServer:
         )
         status = review.get("status", {})
         if not status.get("authenticated") or names.AUDIENCE not in status.get("audiences", []):
-            raise Refused(401, "the token is not valid for this server")
-        user = status["user"]
-        extra = user.get("extra", {})
-        pod_name = next(iter(extra.get("authentication.kubernetes.io/pod-name", [])), "")
-        pod_uid = next(iter(extra.get("authentication.kubernetes.io/pod-uid", [])), "")
-        if not pod_name or not user["username"].startswith(f"system:serviceaccount:{key.namespace}:"):
-            raise Refused(403, "the token is not of a pod in this namespace")
-        try:
-            pod = await self.api.get(pods_path(key.namespace, pod_name))
-        except ApiError as error:
-            raise Refused(403, f"the token's pod can't be read: {error}") from None
-        owners = pod["metadata"].get("ownerReferences", [])
-        if pod["metadata"]["uid"] != pod_uid:
-            raise Refused(403, "the token's pod is gone")
-        owner = next((o["name"] for o in owners if o.get("controller") and o["kind"] == "Job"), "")
-        return f"{key.namespace}/{owner}"
+            raise RequestRejected(401, "the token is not valid for this server")
+        user: JsonObject = status["user"]
+        return user
 
 
-def tls(directory: Path) -> ssl.SSLContext:
-    """The server's TLS context from tls.crt and tls.key in a folder.
+def create_tls_context(directory: Path) -> ssl.SSLContext:
+    """Return the TLS context of the server from tls.crt and tls.key in a folder.
 
     Raises:
         OSError: a file is missing or unreadable.
@@ -182,7 +199,11 @@ def tls(directory: Path) -> ssl.SSLContext:
 
 
 def certificate_authority(directory: Path | None) -> str:
-    """The certificate, PEM, that pods are to trust; empty where there is no progress server."""
+    """Return the CA certificate (PEM) for pods; empty without a progress server.
+
+    Raises:
+        OSError: the file is missing or unreadable.
+    """
     if directory is None:
         return ""
     return (directory / "ca.crt").read_text()

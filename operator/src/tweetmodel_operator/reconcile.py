@@ -1,174 +1,175 @@
-"""The whole operator in three steps: observe what is, decide what should be, apply the difference.
+"""Reconciles a TweetModel in three steps: observe the actual state, decide about the next writes, apply them.
 
-Level-triggered: it looks at the present state alone and never at the event that woke it, so a missed, a
-repeated and a late event all end the same.
+The reconcile is level-triggered: it depends on the state only and never on the event that woke the key, so missed,
+repeated and late events all lead to the same result.
 
-The state is what the watches said last (`view.py`), which may lag behind. So a pass on its word does only what is
-harmless then: it makes the first Job of the first collection or of a new run, whose name says what it is for, and
-writes the status with the version that it saw. Before anything else - another attempt, a deletion, the outcome of a
-Job whose pods have not been seen to end - the key is read afresh and decided anew.
+The state is read from the cache, which may be stale. A decision based on the cache may therefore only do harmless
+writes: create the first Job of the first collection or of a new run, whose name identifies its purpose, and write the
+status at the observed version. Before other writes - another attempt, a deletion, the outcome of a Job whose pods were
+not seen to terminate - the TweetModel is read live and decided again (`Decision.requires_live_read`).
 """
 
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import Progress, TweetModelStatus
-from tweetmodel_operator import logs, metrics, policy
-from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject
-from tweetmodel_operator.apply import JobRefused, apply
-from tweetmodel_operator.decide import decide, refused
-from tweetmodel_operator.decide.stages import is_podless, judge
-from tweetmodel_operator.fill import fill
-from tweetmodel_operator.observe import assemble, borrowed, read, refusal
+from tweetmodel_operator import logs, metrics
+from tweetmodel_operator.api_server import ApiError, ApiServer
+from tweetmodel_operator.apply import JobRejected, apply
+from tweetmodel_operator.apply_defaults import apply_defaults
+from tweetmodel_operator.cache import Cache
+from tweetmodel_operator.decide import Inputs, decide, has_missing_pod, rejected
+from tweetmodel_operator.decision import Decision
+from tweetmodel_operator.observe import assemble, pod_creation_error, read, upstream_datasets
+from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, PolicyResult
+from tweetmodel_operator.policy import check_policy
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.state import Decision, Key, Observed, ObservedJob
-from tweetmodel_operator.view import View
 
 logger = logging.getLogger(__name__)
 
-LONG_SECONDS = 300.0
-"""What is looked at again only after this long is worth three reads then, and no memory until then."""
+EVICT_SECONDS = 300.0
+"""A TweetModel without work for this long is evicted from the cache; the next reconcile then costs three reads."""
 
 
-UNFIT = (400, 422)
-"""What the API server answers to a spec that the CRD does not take."""
+INVALID_CODES = (400, 422)
+"""Codes of the API server for a spec that the CRD does not allow."""
 
 
 @dataclass
 class Reconciler:
-    """Holds what reconciles share; `posted` and `jobs` are hints that may be lost without harm."""
+    """The state that reconciles share; `progress` and `active_jobs` are hints that may be lost without harm."""
 
     api: ApiServer
     settings: Settings
-    now: Callable[[], str]
+    now: Callable[[], datetime]
     progress_ca: str = ""
-    view: View = field(default_factory=View)
-    posted: dict[str, Progress] = field(default_factory=dict)
-    """What the progress server heard last, by Job."""
-    jobs: dict[Key, str] = field(default_factory=dict)
-    """The Job at work for each TweetModel: the progress server listens to its pods alone."""
+    cache: Cache = field(default_factory=Cache)
+    progress: dict[str, Progress] = field(default_factory=dict)
+    """Last progress that the progress server received, by Job."""
+    active_jobs: dict[Key, str] = field(default_factory=dict)
+    """Active Job of each TweetModel: the progress server accepts progress of its pods only."""
 
     def __post_init__(self) -> None:
-        self.api.written = self.view.answered
+        self.api.on_write = self.cache.record_write
 
     async def reconcile(self, key: Key) -> float | None:
-        """Brings one TweetModel a step on; returns the seconds after which to look again, if any.
+        """Make the next writes for a TweetModel, and return the seconds until the next reconcile, if one is due.
 
         Raises:
-            ApiError: the API server refused or does not answer: the queue tries again later.
+            ApiError: the API server rejected a request, or is unreachable; the work queue retries.
         """
         started = time.perf_counter()
         result = "error"
         with logs.about(key):
             try:
-                again = await self._step(key)
+                requeue_after = await self._reconcile(key)
                 result = "success"
-                return again
+                return requeue_after
             except ApiError as error:
-                self.view.doubt(key)
-                logger.warning("%s: the API server answered %s (%s): it is tried again", key, error.code, error)
+                self.cache.invalidate(key)
+                level = logging.INFO if error.code == 409 else logging.WARNING  # a conflict is resolved by the retry
+                logger.log(level, "%s: retrying after an error of the API server (%s): %s", key, error.code, error)
                 raise
             except Exception:
-                self.view.doubt(key)
+                self.cache.invalidate(key)
                 logger.exception("%s: reconcile failed", key)
                 raise
             finally:
                 metrics.RECONCILES.labels(result).inc()
                 metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
 
-    async def _step(self, key: Key) -> float | None:
+    async def _reconcile(self, key: Key) -> float | None:
         observed = await self._observe(key)
         if observed is None:
-            self._forget(key)
+            self._remove(key)
             return None
-        _log(observed.status)
+        _log_subject(observed.recorded_status)
         try:
-            if await fill(self.api, observed, self.settings):
+            if await apply_defaults(self.api, observed, self.settings):
                 return 0.0
         except ApiError as error:
-            if error.code not in UNFIT:
+            if error.code not in INVALID_CODES:
                 raise
-            observed = replace(observed, spec=None, spec_error=f"the administrator's defaults don't fit it: {error}")
-        observed = replace(
-            observed, borrowed=await borrowed(self.api, observed), jobs=await self._with_refusals(observed)
-        )
-        decision = decide(observed, self.now(), self.settings.progress_interval_seconds)
-        if not observed.proven and decision.needs_proof(observed):
-            self.view.doubt(key)
+            message = f"the spec is invalid after applying the administrator's defaults: {error}"
+            observed = replace(observed, spec=None, spec_error=message)
+        inputs = await self._inputs(observed)
+        decision = decide(inputs)
+        if decision.requires_live_read(observed):
+            self.cache.invalidate(key)
             return 0.0
-        _log(decision.status)
-        try:
-            await apply(self.api, observed, decision, self.settings, self.progress_ca)
-        except JobRefused as refusal:
-            decision = refused(observed, decision, str(refusal), self.now())
-            await apply(self.api, observed, decision, self.settings, self.progress_ca)
-        self._remember(key, observed, decision)
-        if decision.changes(observed):
-            return 0.0  # what follows from it, such as a TTL once the status holds the outcome
-        again = decision.requeue_after
-        if not observed.at_work and (again is None or again > LONG_SECONDS):
-            self.view.rest(key)
-        return again
+        _log_subject(decision.status)
+        decision = await self._apply(inputs, decision)
+        self._track(key, decision)
+        if decision.has_writes(observed):
+            return 0.0  # for example a TTL, once the status contains the outcome
+        requeue_after = decision.requeue_after
+        if not observed.has_pending_jobs and (requeue_after is None or requeue_after > EVICT_SECONDS):
+            self.cache.evict(key)
+        return requeue_after
 
     async def _observe(self, key: Key) -> Observed | None:
-        seen = self.view.read(key)
-        if seen:
-            return replace(self._ruled(self._assemble(key, *seen)), hearsay=self.view.is_hearsay(key))
-        found = await read(self.api, key)
-        if found is None:
+        snapshot = self.cache.get(key)
+        if snapshot:
+            return assemble(key, snapshot, self.progress, self.cache.freshness(key))
+        live = await read(self.api, key)
+        if live is None:
             return None
-        self.view.renew(key, *found)
-        tweetmodel, jobs, pods = found
-        return replace(self._ruled(self._assemble(key, tweetmodel, jobs["items"], pods["items"])), proven=True)
+        self.cache.replace(key, live)
+        return assemble(key, live.snapshot, self.progress, Freshness.LIVE)
 
-    async def _with_refusals(self, observed: Observed) -> tuple[ObservedJob, ...]:
-        """The Jobs, with the reason for which one that should have a pod by now has none."""
+    async def _inputs(self, observed: Observed) -> Inputs:
+        policy = check_policy(observed.spec, self.settings) if observed.spec else PolicyResult()
+        now = self.now()
+        return Inputs(
+            observed=replace(observed, jobs=await self._with_pod_creation_errors(observed, now)),
+            policy=policy,
+            upstreams=await upstream_datasets(self.api, observed),
+            now=now,
+            progress_interval=self.settings.progress_interval_seconds,
+        )
+
+    async def _with_pod_creation_errors(self, observed: Observed, now: datetime) -> tuple[ObservedJob, ...]:
         jobs = list(observed.jobs)
-        for place, job in enumerate(jobs):
-            if is_podless(job, self.now()):
-                jobs[place] = replace(job, refusal=await refusal(self.api, observed.key.namespace, job))
+        for index, job in enumerate(jobs):
+            if has_missing_pod(job, now):
+                error = await pod_creation_error(self.api, observed.key.namespace, job)
+                jobs[index] = replace(job, pod_creation_error=error)
         return tuple(jobs)
 
-    def _assemble(self, key: Key, tweetmodel: JsonObject, jobs: list[JsonObject], pods: list[JsonObject]) -> Observed:
-        return assemble(key, tweetmodel, jobs, pods, self.posted, self.settings.gpu_resource)
+    async def _apply(self, inputs: Inputs, decision: Decision) -> Decision:
+        """Apply the decision, or the decision after a rejected Job; return the applied decision."""
+        try:
+            await apply(self.api, inputs.observed, decision, self.settings, self.progress_ca)
+        except JobRejected as rejection:
+            decision = rejected(inputs, decision, str(rejection))
+            await apply(self.api, inputs.observed, decision, self.settings, self.progress_ca)
+        return decision
 
-    def _ruled(self, observed: Observed) -> Observed:
-        if observed.spec is None:
-            return observed
-        asked = observed.spec, self.settings
-        return replace(observed, forbidden=policy.forbidden(*asked), forbidden_pods=policy.forbidden_pods(*asked))
-
-    def _remember(self, key: Key, observed: Observed, decision: Decision) -> None:
-        attempt = decision.status.attempt if decision.status else None
-        old = self.jobs.get(key)
-        if attempt and attempt.outcome == "Active":
-            self.jobs[key] = attempt.job
-        else:
-            self.jobs.pop(key, None)
-        if old and old != self.jobs.get(key):
-            self.posted.pop(old, None)
-        purged = observed.deleting and decision.hold is False
-        for job in observed.jobs:
-            if job.name in decision.expire or (purged and job.step == "purge" and job.finished):
-                verdict = judge(job, self.now())
-                outcome, reason = (verdict.outcome, verdict.reason) if verdict else ("Failed", Reason.INTERNAL_ERROR)
-                metrics.job_ended(job, outcome, reason)
-            elif job.name in decision.delete:
-                metrics.job_ended(replace(job, ended=self.now()), "Deleted", "Deleted")
+    def _track(self, key: Key, decision: Decision) -> None:
+        """Track the active Job and count the outcomes of Jobs."""
+        steps = decision.status.steps if decision.status else ()
+        job = next((step.job for step in steps if step.outcome == "Active"), None)
+        old = self.active_jobs.pop(key, None)
+        if job:
+            self.active_jobs[key] = job
+        if old and old != job:
+            self.progress.pop(old, None)
+        for outcome in decision.job_outcomes:
+            metrics.count_job(outcome, self.settings.gpu_resource)
         ready = decision.status.condition("Ready") if decision.status else None
         if ready:
-            metrics.STATES.put(str(key), ready.reason)
+            metrics.MODEL_STATES.set(str(key), ready.reason)
 
-    def _forget(self, key: Key) -> None:
-        self.view.forget(key)
-        self.posted.pop(self.jobs.pop(key, ""), None)
-        metrics.STATES.drop(str(key))
+    def _remove(self, key: Key) -> None:
+        self.cache.remove_tweetmodel(key)
+        self.progress.pop(self.active_jobs.pop(key, ""), None)
+        metrics.MODEL_STATES.remove(str(key))
 
 
-def _log(status: TweetModelStatus | None) -> None:
-    """Has the lines that follow tell the run and the Job that a status speaks of."""
+def _log_subject(status: TweetModelStatus | None) -> None:
+    """Add the run and the Job of a status to the following log lines."""
     if status:
-        logs.known(status.run, status.attempt.job if status.attempt else None)
+        logs.add_subject(status.run, status.steps[-1].job if status.steps else None)

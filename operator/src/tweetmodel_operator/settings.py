@@ -1,4 +1,4 @@
-"""What the cluster's administrator sets. Read once from the environment; nothing else reads it."""
+"""Settings of the cluster's administrator, read once from the environment; no other module reads the environment."""
 
 import json
 from collections.abc import Mapping
@@ -17,55 +17,55 @@ Resources = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Settings:
-    """One frozen value, handed down from main."""
+    """Settings of the operator."""
 
     trainer_image: str = "tweetmodel-trainer:latest"
-    """Image of the collect and train pods."""
+    """Image of all pods."""
 
     trainer_image_pull_policy: str = "IfNotPresent"
     """Always, IfNotPresent or Never."""
 
     trainer_env: tuple[JsonObject, ...] = ()
-    """More environment variables of the collect and train pods, as a container has them."""
+    """Additional environment variables of all pods, as in a container."""
 
     trainer_image_pull_secrets: tuple[str, ...] = ()
-    """Names of Secrets, in each TweetModel's namespace, by which the pods' image is pulled."""
+    """Names of image pull Secrets in the namespace of each TweetModel."""
 
     allowed_images: tuple[str, ...] = ()
-    """Images that podTemplate.image may name besides `trainer_image`; * stands for anything."""
+    """Images allowed in podTemplate.image besides `trainer_image`, with * as wildcard."""
 
     allowed_service_accounts: tuple[str, ...] = ("default",)
-    """ServiceAccounts that podTemplate.serviceAccountName may name; * stands for anything."""
+    """ServiceAccounts allowed in podTemplate.serviceAccountName, with * as wildcard."""
 
     allowed_base_models: tuple[str, ...] = ("*",)
-    """Models of the Hugging Face Hub that baseModel.hub may name; * stands for anything, and none are for none."""
+    """Models of the Hugging Face Hub allowed in baseModel.hub, with * as wildcard; empty allows none."""
 
     allowed_gpus: int = 8
-    """The most GPUs that a TweetModel may ask for."""
+    """Maximum number of GPUs of a TweetModel."""
 
     allowed_epochs: int = 1000
-    """The most epochs that it may train for."""
+    """Maximum number of epochs of a TweetModel."""
 
     excluded_accounts: tuple[str, ...] = ()
-    """Handles of accounts that nobody may learn from, such as of people who asked for it; an @ may precede them."""
+    """Handles of accounts that no model may be trained on, optionally with an @."""
 
     x_api_enabled: bool = False
-    """Whether sources may read the X API; its developer agreement is the administrator's to judge."""
+    """True allows sources that read the X API. The administrator must check X's developer agreement."""
 
     defaults: JsonObject = field(default_factory=dict)
-    """What TweetModels of the whole cluster are given where they leave it out, as in a TweetModelDefaults."""
+    """Defaults for all TweetModels of the cluster, with the fields of a TweetModelDefaults."""
 
     gpu_resource: str = "nvidia.com/gpu"
-    """The extended resource that spec.gpus asks for."""
+    """Extended resource that spec.gpus requests."""
 
     progress_url: str = ""
-    """Where pods reach the progress server, https://host:port; empty: no live progress."""
+    """URL of the progress server for pods, https://host:port; empty disables live progress."""
 
     tls_directory: Path | None = None
-    """Folder with tls.crt, tls.key and ca.crt of the progress server; None: no live progress."""
+    """Folder with tls.crt, tls.key and ca.crt of the progress server; None disables live progress."""
 
     watch_namespaces: tuple[str, ...] = ()
-    """Namespaces to serve; empty: the whole cluster."""
+    """Namespaces to watch; empty watches all namespaces."""
 
     collect_resources: Resources = field(
         default_factory=lambda: {
@@ -73,7 +73,7 @@ class Settings:
             "limits": {"memory": "2Gi"},
         }
     )
-    """Compute resources of collect pods."""
+    """Compute resources of pods without a GPU: collect, publish and purge."""
 
     train_resources: Resources = field(
         default_factory=lambda: {
@@ -81,34 +81,34 @@ class Settings:
             "limits": {"memory": "12Gi"},
         }
     )
-    """Compute resources of train pods whose TweetModel names none."""
+    """Default compute resources of train and sample pods."""
 
     collect_placement: JsonObject = field(default_factory=dict)
-    """nodeSelector, tolerations and the like of collect pods, as a pod's spec has them."""
+    """Placement (nodeSelector, tolerations, …) of pods without a GPU, with the fields of a pod's spec."""
 
     train_placement: JsonObject = field(default_factory=dict)
-    """The same of train pods; what a TweetModel's podTemplate says takes the place of it."""
+    """Default placement of train and sample pods; fields of a TweetModel's podTemplate replace these."""
 
     active_deadline_seconds: int = 86_400
-    """A Job that takes longer fails. Kubernetes restarts this clock when a suspended Job resumes."""
+    """Maximum duration of a Job. Kubernetes restarts the clock when a suspended Job resumes."""
 
     backoff_limit: int = 3
-    """Attempts that a temporary failure is worth; Kubernetes' own default of 6 is dear on a GPU."""
+    """Retries after temporary failures; the default of Kubernetes, 6, is expensive on a GPU."""
 
     ttl_seconds: int = 86_400
-    """A finished Job is deleted after this long; its outcome stays in the status."""
+    """Time after which Kubernetes deletes a finished Job; the status keeps the outcome."""
 
     termination_grace_seconds: int = 120
-    """Time a pod has to save: the longest step and the upload of a checkpoint (GPT-2: 1.5 GB)."""
+    """Time for a pod to save its work: the longest optimizer step and the upload of a checkpoint (GPT-2: 1.5 GB)."""
 
     progress_interval_seconds: int = 10
-    """A TweetModel's status follows its progress at most this often; pods post every two seconds."""
+    """Minimum interval between progress updates of a TweetModel's status; pods report progress every two seconds."""
 
     workers: int = 8
-    """TweetModels that are reconciled at the same time."""
+    """Number of concurrent reconciles."""
 
     resync_seconds: int = 60
-    """Everything is listed this often, for what no watch has told of; less often where that takes long."""
+    """Interval of lists that find missed watch events; longer if the lists take long."""
 
     metrics_port: int = 8080
     """Port of /metrics, /healthz and /readyz."""
@@ -117,22 +117,22 @@ class Settings:
     """Port of the progress server."""
 
     instance: str = "tweetmodel-operator"
-    """Name of the operator's pod: events say who wrote them."""
+    """Name of the operator's pod, for events."""
 
     log_format: str = "plain"
     """plain or json."""
 
-    @cached_property  # each look asks
-    def barred(self) -> tuple[str, ...]:
-        """Handles of `excluded_accounts`, as they are compared: in lower case, without an @."""
+    @cached_property  # every reconcile needs the handles
+    def excluded_handles(self) -> tuple[str, ...]:
+        """Handles of `excluded_accounts` in lower case, without an @, for comparisons."""
         return tuple(sorted({handle.lower().removeprefix("@") for handle in self.excluded_accounts}))
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
-    """Settings from TWEETMODEL_* variables, defaults for absent and empty ones.
+    """Return the settings in TWEETMODEL_* variables, with defaults for absent and empty variables.
 
     Raises:
-        ValueError: a variable's value can't be read; the message names it.
+        ValueError: a value is invalid; the message names the variable.
     """
     values: dict[str, object] = {}
     for name, default in vars(Settings()).items():
@@ -141,7 +141,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
             try:
                 values[name] = _parse(name, text, default)
             except ValueError as error:
-                raise ValueError(f"{PREFIX}{name.upper()}={text!r} can't be read: {error}") from None
+                raise ValueError(f"{PREFIX}{name.upper()}={text!r} is invalid: {error}") from None
     return Settings(**values)  # type: ignore[arg-type]  # each value was parsed by its field's default
 
 

@@ -1,28 +1,29 @@
-"""A queue of keys: each is worked on by one worker at a time, however often it is woken.
+"""A work queue of keys: one worker at a time processes a key, however often the key is woken.
 
-kopf never retries event handlers, so retries stand here: a key whose reconcile raised comes back after
-1, 2, 4 … 60 s, a key that asked for it after the time it named. The shape is client-go's workqueue.
+kopf never retries event handlers, so this queue does: a key whose reconcile raised is processed again after
+1, 2, 4 … 60 s, and a key that requested another reconcile after the requested time. The design follows client-go's
+workqueue.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-FIRST_BACKOFF = 1.0
-LONGEST_BACKOFF = 60.0
+MIN_BACKOFF_SECONDS = 1.0
+MAX_BACKOFF_SECONDS = 60.0
 
 K = TypeVar("K")
 
 
 class WorkQueue(Generic[K]):
-    """Wakes `reconcile(key)`, which returns the seconds until it wants to look again, or None."""
+    """Calls `reconcile(key)`, which returns the seconds until the next reconcile of the key, or None."""
 
     def __init__(self, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
         self._reconcile = reconcile
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._waiting: set[K] = set()
-        self._working: set[K] = set()
-        self._woken: set[K] = set()
+        self._processing: set[K] = set()
+        self._woken_meanwhile: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
 
@@ -30,18 +31,18 @@ class WorkQueue(Generic[K]):
         return len(self._waiting)
 
     def wake(self, key: K) -> None:
-        """Has the key looked at soon: once, however often this is called before that."""
+        """Schedule a reconcile now; repeated calls before the reconcile have no effect."""
         timer = self._timers.pop(key, None)
         if timer:
             timer.cancel()
-        if key in self._working:
-            self._woken.add(key)
+        if key in self._processing:
+            self._woken_meanwhile.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
             self._ready.put_nowait(key)
 
     def wake_after(self, key: K, seconds: float) -> None:
-        """Has the key looked at after this long, unless it is woken before, or asked to be earlier."""
+        """Schedule a reconcile after a delay, unless an earlier one is scheduled."""
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
         if timer:
@@ -50,33 +51,36 @@ class WorkQueue(Generic[K]):
             timer.cancel()
         self._timers[key] = loop.call_later(seconds, self.wake, key)
 
-    def hint(self, key: K, seconds: float, at_latest: float) -> None:
-        """As `wake_after`, but for a key that comes back by `at_latest` seconds anyway, or after it has failed."""
+    def wake_soon(self, key: K, seconds: float, unless_within: float) -> None:
+        """Schedule a reconcile after a delay, unless one is due within `unless_within` seconds or after a failure."""
         timer = self._timers.get(key)
-        soon = timer is not None and timer.when() <= asyncio.get_running_loop().time() + at_latest
-        if not soon and key not in self._failures:
+        is_soon = timer is not None and timer.when() <= asyncio.get_running_loop().time() + unless_within
+        if not is_soon and key not in self._failures:
             self.wake_after(key, seconds)
 
     async def work(self) -> None:
-        """One worker: runs until cancelled."""
+        """Process keys until canceled."""
         while True:
-            await self._work_once(await self._ready.get())
-            await asyncio.sleep(0)  # many reconciles wait for nothing, and others have a turn between them
+            await self._process(await self._ready.get())
+            await asyncio.sleep(0)  # many reconciles never wait, so other tasks get a turn here
 
-    async def _work_once(self, key: K) -> None:
+    async def _process(self, key: K) -> None:
         self._waiting.discard(key)
-        self._working.add(key)
-        again: float | None
+        self._processing.add(key)
+        requeue_after: float | None
         try:
-            again = await self._reconcile(key)
+            requeue_after = await self._reconcile(key)
             self._failures.pop(key, None)
-        except Exception:  # logged where it is raised; whatever it was, the key comes back
-            count = self._failures[key] = self._failures.get(key, 0) + 1
-            again = min(FIRST_BACKOFF * 2.0 ** min(count - 1, 30), LONGEST_BACKOFF)
+        except Exception:  # logged by the reconciler
+            requeue_after = self._next_backoff(key)
         finally:
-            self._working.discard(key)
-        if key in self._woken:
-            self._woken.discard(key)
+            self._processing.discard(key)
+        if key in self._woken_meanwhile:
+            self._woken_meanwhile.discard(key)
             self.wake(key)
-        elif again is not None:
-            self.wake_after(key, again)
+        elif requeue_after is not None:
+            self.wake_after(key, requeue_after)
+
+    def _next_backoff(self, key: K) -> float:
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        return min(MIN_BACKOFF_SECONDS * 2.0 ** min(count - 1, 30), MAX_BACKOFF_SECONDS)

@@ -15,6 +15,7 @@ import yaml
 
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_operator import names
+from tweetmodel_operator.children import CHILD_KINDS
 from tweetmodel_operator.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[3]
@@ -112,6 +113,20 @@ def labels_in(node):
             if key in ("labels", "matchLabels", "selector") and isinstance(value, dict):
                 yield from (label for label in value.values() if isinstance(label, str))
             yield from labels_in(value)
+
+
+def test_the_role_has_exactly_the_verbs_of_the_child_kinds():
+    operators, *_ = of_kind("ClusterRole", render())
+    granted = {
+        (group, resource): set(rule["verbs"])
+        for rule in operators["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    children = {(child.group, child.plural): set(child.verbs) for child in CHILD_KINDS}
+    assert {kind: granted.get(kind) for kind in children} == children
+    own = {"tweetmodels", "tweetmodels/status", "tweetmodels/finalizers", "tweetmodeldefaults", "events"}
+    assert {kind for kind in granted if kind[1] not in own} == set(children)
 
 
 @pytest.mark.parametrize("release", ["voices-production-eu-central-1-cluster-two", "x" * 53])

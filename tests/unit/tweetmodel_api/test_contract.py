@@ -204,7 +204,8 @@ def test_publishing_trains_nothing_and_asks_for_another_pod() -> None:
         spec(publish={"huggingFace": {"private": private, "secretRef": {"name": "hub"}}}) for private in (False, True)
     )
     assert run_id(public, DIGEST) == run_id(private, DIGEST) == run_id(spec(), DIGEST)
-    assert len({pod_template_hash("train", of, "") for of in (spec(), public, private)}) == 3
+    hashes = {pod_template_hash("train", of, "", publish=of.publish is not None) for of in (spec(), public, private)}
+    assert len(hashes) == 3
     assert publish_hash(spec()) is None
     assert publish_hash(public) != publish_hash(private)
 

@@ -1,4 +1,4 @@
-"""What goes over the wire."""
+"""Requests and responses of the API client."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from makers import KEY, observed
 from tweetmodel_operator.api_server import ApiError, ApiServer, as_yaml
-from tweetmodel_operator.fill import fill
+from tweetmodel_operator.apply_defaults import apply_defaults
 from tweetmodel_operator.settings import Settings
 
 
@@ -48,22 +48,22 @@ async def answering(status: int, text: str) -> AsyncIterator[ApiServer]:
 
 
 @pytest.mark.parametrize("text", ["404 page not found", '"not found"', "", "\xff"])
-async def test_a_refusal_keeps_its_code_whatever_it_is_written_in(text: str) -> None:
+async def test_an_error_keeps_its_code_whatever_its_body(text: str) -> None:
     async with answering(404, text) as api:
-        with pytest.raises(ApiError, match="GET /apis was answered with 404") as refusal:
+        with pytest.raises(ApiError, match="GET /apis was rejected with code 404") as rejection:
             await api.get("/apis")
-    assert refusal.value.code == 404
+    assert rejection.value.code == 404
 
 
-async def test_an_answer_that_is_no_object_is_none() -> None:
+async def test_a_response_that_is_no_json_object_is_an_error() -> None:
     async with answering(200, "<html>a proxy's page of welcome</html>") as api:
-        with pytest.raises(ApiError, match="no usable answer") as refusal:
+        with pytest.raises(ApiError, match="no usable response") as rejection:
             await api.get("/apis")
-    assert refusal.value.code == 0
+    assert rejection.value.code == 0
 
 
-async def test_without_the_crd_of_tweetmodeldefaults_the_clusters_defaults_are_filled_in() -> None:
+async def test_without_the_crd_of_tweetmodeldefaults_the_clusters_defaults_apply() -> None:
     async with answering(404, "404 page not found") as api:
-        assert await fill(api, observed(absent=("queueName",)), Settings()) is False
-        with pytest.raises(ApiError, match=f"/tweetmodels/{KEY.name} was answered"):
-            await fill(api, observed(absent=("queueName",)), Settings(defaults={"queueName": "gpus"}))
+        assert await apply_defaults(api, observed(omitted_fields=("queueName",)), Settings()) is False
+        with pytest.raises(ApiError, match=f"/tweetmodels/{KEY.name} was rejected"):
+            await apply_defaults(api, observed(omitted_fields=("queueName",)), Settings(defaults={"queueName": "gpus"}))

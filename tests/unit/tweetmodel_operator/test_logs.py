@@ -1,4 +1,4 @@
-"""What a log store can filter by."""
+"""Fields of JSON logs, by which a log store can filter."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ JOB = "ada-train-1234"
 
 
 @pytest.fixture(autouse=True)
-def _kopfs_handler_is_taken_off_again() -> Iterator[None]:
+def _remove_kopfs_handler() -> Iterator[None]:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     yield
@@ -37,22 +37,22 @@ def fields(line: str) -> dict[str, Any]:
     return {name: value for name, value in json.loads(line).items() if name in ("namespace", "name", "run", "job")}
 
 
-def test_each_json_line_about_a_tweetmodel_says_which_and_its_run_and_job(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_contain_tweetmodel_run_and_job(capsys: pytest.CaptureFixture[str]) -> None:
     line = lines(capsys, kopf.LogFormat.JSON)
     next(line)
     with logs.about(KEY):
-        logger.info("begun")
+        logger.info("started")
         assert fields(next(line)) == {"namespace": "default", "name": "ada", "run": None}
-        logs.known("abcd", JOB)
+        logs.add_subject("abcd", JOB)
         logger.warning("%s: %s", KEY, "Training")
         written = next(line)
         assert fields(written) == {"namespace": "default", "name": "ada", "run": "abcd", "job": JOB}
         assert json.loads(written)["message"] == "default/ada: Training"
-    logger.info("of nobody")
+    logger.info("about nothing")
     assert fields(next(line)) == {}
 
 
-def test_kopfs_own_lines_say_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_of_kopf_contain_the_tweetmodel(capsys: pytest.CaptureFixture[str]) -> None:
     line = lines(capsys, kopf.LogFormat.JSON)
     next(line)
     reference = {"kind": "TweetModel", "namespace": "default", "name": "ada"}
@@ -60,10 +60,10 @@ def test_kopfs_own_lines_say_it_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert fields(next(line)) == {"namespace": "default", "name": "ada", "run": None}
 
 
-def test_plain_lines_read_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_lines_are_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     line = lines(capsys, kopf.LogFormat.PLAIN)
     next(line)
     with logs.about(KEY):
-        logs.known("abcd", JOB)
+        logs.add_subject("abcd", JOB)
         logger.info("%s: %s", KEY, "Training")
     assert next(line) == "default/ada: Training"

@@ -8,12 +8,13 @@ import yaml
 from makers import DIGEST, KEY, UID, spec
 from tweetmodel_api.identities import collection_id, pod_template_hash, run_id
 from tweetmodel_api.plan import DatasetReference, Plan
+from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import PERMANENT, REASONS, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
 from tweetmodel_operator import manifests, names
+from tweetmodel_operator.decision import JobRequest
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.state import JobRequest
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 POD_TEMPLATE = {
@@ -49,68 +50,77 @@ FULL = spec(
 SETTINGS = Settings(trainer_image="registry/trainer:1", progress_url="https://operator.system.svc:8443")
 
 
-def request(stage: str, of: TweetModelSpec) -> JobRequest:
-    training = stage == "train"
-    identity = run_id(of, DIGEST) if training else collection_id(of)
-    plan = Plan(
-        step=stage,
-        namespace=KEY.namespace,
-        name=KEY.name,
-        spec=of,
-        run=identity if training else None,
-        dataset=DatasetReference(uri="s3://bucket/models/default/ada/datasets/dd", digest=DIGEST) if training else None,
+def request(step: str, of: TweetModelSpec, **plan: Any) -> JobRequest:
+    """The request for the first Job of a step; `plan` changes fields of the plan."""
+    is_run_step = step in ("train", "sample", "publish")
+    step_id = run_id(of, DIGEST) if is_run_step else collection_id(of)
+    dataset = DatasetReference(uri="s3://bucket/models/default/ada/datasets/dd", digest=DIGEST)
+    publish = is_run_step and of.publish is not None
+    facts = {"run": step_id, "dataset": dataset, "publish": publish} if is_run_step else {}
+    return JobRequest(
+        name=names.job_name(KEY.name, UID, step, step_id, 1),
+        uid=UID,
+        step_id=step_id,
+        attempt=1,
+        pod_template_hash=pod_template_hash(step, of, "", publish=publish),
+        plan=Plan(step=step, namespace=KEY.namespace, name=KEY.name, spec=of).model_copy(update=facts | plan),
+        pod_template=of.pod_template or PodTemplate(),
     )
-    name = names.job_name(KEY.name, UID, plan.step, identity, 1)
-    return JobRequest(name=name, uid=UID, id=identity, attempt=1, inputs=pod_template_hash(stage, of, ""), plan=plan)
 
 
-def made(stage: str, of: TweetModelSpec | None = None, settings: Settings = SETTINGS, ca: str = "CA") -> dict[str, Any]:
-    return manifests.job(request(stage, of or spec()), settings, ca)
+def built(step: str, of: TweetModelSpec | None = None, settings: Settings = SETTINGS, ca: str = "CA") -> dict[str, Any]:
+    return manifests.build_job(request(step, of or spec()), settings, ca)
 
 
-@pytest.mark.parametrize("stage", ["collect", "train"])
-def test_the_job_is_as_its_golden_file_says(stage: str) -> None:
+@pytest.mark.parametrize("step", ["collect", "train"])
+def test_the_job_is_as_its_golden_file_says(step: str) -> None:
     """`make generate` writes the golden files anew; the diff is the review."""
-    golden = yaml.safe_load((GOLDEN / f"job-{stage}.yaml").read_text())
-    assert made(stage, FULL) == golden
+    golden = yaml.safe_load((GOLDEN / f"job-{step}.yaml").read_text())
+    assert built(step, FULL) == golden
 
 
 def test_only_the_train_pod_asks_for_a_gpu() -> None:
-    def limits(stage: str) -> dict[str, str]:
-        container = made(stage)["spec"]["template"]["spec"]["containers"][0]
+    def limits(step: str) -> dict[str, str]:
+        container = built(step)["spec"]["template"]["spec"]["containers"][0]
         return container["resources"].get("limits", {})
 
     assert limits("train")["nvidia.com/gpu"] == "1"
     assert "nvidia.com/gpu" not in limits("collect")
 
 
-def test_a_pod_that_repeats_a_report_asks_for_no_gpu_and_waits_in_no_queue() -> None:
-    wanted = request("train", spec(queueName="gpus", podTemplate=POD_TEMPLATE))
-    repeated = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"report_only": True})), SETTINGS)
-    assert repeated["spec"]["template"]["spec"]["containers"][0]["resources"] == SETTINGS.collect_resources
-    assert names.QUEUE not in repeated["metadata"]["labels"]
-    assert "nodeSelector" not in repeated["spec"]["template"]["spec"]
-
-
-def test_a_pod_that_only_pushes_a_model_runs_where_posts_are_collected() -> None:
+def test_a_publish_pod_needs_no_gpu_and_no_queue() -> None:
     hub = {"huggingFace": {"secretRef": {"name": "hub"}}}
-    wanted = request("train", spec(queueName="gpus", publish=hub, podTemplate=POD_TEMPLATE))
-    pushing = manifests.job(replace(wanted, plan=wanted.plan.model_copy(update={"report_only": True})), SETTINGS)
-    container = pushing["spec"]["template"]["spec"]["containers"][0]
+    job = built("publish", spec(queueName="gpus", publish=hub, podTemplate=POD_TEMPLATE))
+    container = job["spec"]["template"]["spec"]["containers"][0]
     assert container["resources"] == SETTINGS.collect_resources
-    assert "nodeSelector" not in pushing["spec"]["template"]["spec"]
     assert "HF_TOKEN" in {variable["name"] for variable in container["env"]}
-    assert names.QUEUE not in pushing["metadata"]["labels"]
+    assert "nodeSelector" not in job["spec"]["template"]["spec"]
+    assert names.QUEUE not in job["metadata"]["labels"]
+
+
+def test_a_publish_pod_that_only_reports_gets_no_token_of_the_hub() -> None:
+    pinned = request("publish", spec(publish={"huggingFace": {"secretRef": {"name": "hub"}}}), publish=False)
+    container = manifests.build_job(pinned, SETTINGS)["spec"]["template"]["spec"]["containers"][0]
+    assert "HF_TOKEN" not in {variable["name"] for variable in container["env"]}
+
+
+def test_a_sample_pod_waits_in_the_queue_for_one_gpu() -> None:
+    of = spec(queueName="gpus", gpus=4, training={"globalBatchSize": 4}, podTemplate=POD_TEMPLATE)
+    job = built("sample", of)
+    pod = job["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert (pod["nodeSelector"], job["metadata"]["labels"][names.QUEUE]) == ({"gpu": "h200"}, "gpus")
+    assert "/dev/shm" not in [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
 
 
 def test_a_spec_without_gpus_asks_for_none() -> None:
-    container = made("train", spec(gpus=0))["spec"]["template"]["spec"]["containers"][0]
+    container = built("train", spec(gpus=0))["spec"]["template"]["spec"]["containers"][0]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
 
 
 def test_gpus_that_exchange_gradients_have_room_in_shared_memory() -> None:
     def mounts(**changes: Any) -> list[str]:
-        pod = made("train", spec(**changes))["spec"]["template"]["spec"]
+        pod = built("train", spec(**changes))["spec"]["template"]["spec"]
         assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in pod["containers"][0]["volumeMounts"]}
         return [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
 
@@ -119,29 +129,26 @@ def test_gpus_that_exchange_gradients_have_room_in_shared_memory() -> None:
 
 
 def test_the_cache_is_there_for_a_pod_that_fetches_a_base_model_and_for_no_other() -> None:
-    def mounted(wanted: JobRequest) -> bool:
-        pod = manifests.job(wanted, SETTINGS)["spec"]["template"]["spec"]
+    def is_mounted(of: JobRequest) -> bool:
+        pod = manifests.build_job(of, SETTINGS)["spec"]["template"]["spec"]
         claims = [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
         (container,) = pod["containers"]
         paths = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "cache"]
         assert paths == container["args"][6:] == ["/cache"] * len(claims)
         return bool(claims)
 
-    def but(**changes: Any) -> JobRequest:
-        train = request("train", FULL)
-        return replace(train, plan=train.plan.model_copy(update=changes))
-
-    assert mounted(but())
-    assert not mounted(request("collect", FULL))
-    assert not mounted(but(report_only=True))
-    assert not mounted(but(initial_model=ModelReference(uri="s3://bucket/model", digest="e" * 64)))
-    assert not mounted(but(spec=spec(podTemplate=POD_TEMPLATE)))
-    assert not mounted(but(spec=FULL.model_copy(update={"pod_template": None})))
+    assert is_mounted(request("train", FULL))
+    for step in ("collect", "sample", "publish"):
+        assert not is_mounted(request(step, FULL))
+    warm = ModelReference(uri="s3://bucket/model", digest="e" * 64)
+    assert not is_mounted(request("train", FULL, initial_model=warm))
+    assert not is_mounted(request("train", spec(podTemplate=POD_TEMPLATE)))
+    assert not is_mounted(request("train", FULL.model_copy(update={"pod_template": None})))
 
 
 def test_a_gpu_that_was_not_asked_for_is_left_alone() -> None:
     def hidden(**changes: Any) -> bool:
-        env = made("train", spec(**changes))["spec"]["template"]["spec"]["containers"][0]["env"]
+        env = built("train", spec(**changes))["spec"]["template"]["spec"]["containers"][0]["env"]
         return {"name": "CUDA_VISIBLE_DEVICES", "value": ""} in env
 
     assert not hidden(gpus=1)
@@ -150,14 +157,14 @@ def test_a_gpu_that_was_not_asked_for_is_left_alone() -> None:
 
 
 def test_the_users_resources_replace_the_administrators() -> None:
-    container = made("train", spec(resources={"requests": {"cpu": 2}}, gpus=0))["spec"]["template"]["spec"][
+    container = built("train", spec(resources={"requests": {"cpu": 2}}, gpus=0))["spec"]["template"]["spec"][
         "containers"
     ][0]
     assert container["resources"] == {"requests": {"cpu": "2"}}
 
 
 def test_collecting_does_not_go_where_training_is_sent() -> None:
-    pods = {stage: made(stage, spec(podTemplate=POD_TEMPLATE))["spec"]["template"] for stage in ("collect", "train")}
+    pods = {step: built(step, spec(podTemplate=POD_TEMPLATE))["spec"]["template"] for step in ("collect", "train")}
     scheduling = {"nodeSelector", "tolerations", "affinity", "priorityClassName", "schedulerName", "runtimeClassName"}
     scheduling.add("topologySpreadConstraints")
     assert scheduling <= pods["train"]["spec"].keys()
@@ -175,7 +182,7 @@ def test_what_the_tweetmodel_says_of_placement_replaces_what_the_administrator_s
         train_placement={"nodeSelector": {"pool": "gpu"}, "schedulerName": "bin-packer"},
     )
     of = spec(podTemplate={"nodeSelector": {"gpu": "h200"}})
-    train, collect = (made(stage, of, settings)["spec"]["template"]["spec"] for stage in ("train", "collect"))
+    train, collect = (built(step, of, settings)["spec"]["template"]["spec"] for step in ("train", "collect"))
     assert (train["nodeSelector"], train["schedulerName"]) == ({"gpu": "h200"}, "bin-packer")
     assert collect["nodeSelector"] == {"pool": "cpu"}
 
@@ -183,17 +190,17 @@ def test_what_the_tweetmodel_says_of_placement_replaces_what_the_administrator_s
 def test_every_pod_gets_the_administrators_environment_and_pull_secrets() -> None:
     proxy = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
     settings = replace(SETTINGS, trainer_env=(proxy,), trainer_image_pull_secrets=("company", "registry"))
-    for stage in ("collect", "train"):
-        pod = made(stage, spec(podTemplate={"imagePullSecrets": [{"name": "registry"}]}), settings)["spec"]["template"]
+    for step in ("collect", "train"):
+        pod = built(step, spec(podTemplate={"imagePullSecrets": [{"name": "registry"}]}), settings)["spec"]["template"]
         assert proxy in pod["spec"]["containers"][0]["env"]
         assert pod["spec"]["imagePullSecrets"] == [{"name": "company"}, {"name": "registry"}]
 
 
-@pytest.mark.parametrize("stage", ["collect", "train"])
-def test_a_job_has_the_labels_and_annotations_of_its_pods(stage: str) -> None:
+@pytest.mark.parametrize("step", ["collect", "train"])
+def test_a_job_has_the_labels_and_annotations_of_its_pods(step: str) -> None:
     """Kueue reads kueue.x-k8s.io/priority-class on the Job."""
     more = {"kueue.x-k8s.io/priority-class": "low"}
-    job = made(stage, spec(podTemplate={"labels": more, "annotations": {"who": "ada"}}))
+    job = built(step, spec(podTemplate={"labels": more, "annotations": {"who": "ada"}}))
     for metadata in (job["metadata"], job["spec"]["template"]["metadata"]):
         assert more.items() <= metadata["labels"].items()
         assert metadata["annotations"]["who"] == "ada"
@@ -204,7 +211,7 @@ def test_the_labels_and_annotations_by_which_jobs_and_pods_are_found_stay() -> N
         "labels": {names.NAME: "other", names.STEP: "collect", names.QUEUE: "other"},
         "annotations": {names.POD_TEMPLATE_HASH: "other", names.PLAN: "other"},
     }
-    plain, job = (made("train", spec(queueName="gpus", **more)) for more in ({}, {"podTemplate": theirs}))
+    plain, job = (built("train", spec(queueName="gpus", **more)) for more in ({}, {"podTemplate": theirs}))
     template = job["spec"]["template"]["metadata"]
     assert job["metadata"]["labels"] == plain["metadata"]["labels"]
     assert job["metadata"]["annotations"][names.POD_TEMPLATE_HASH] != "other"
@@ -213,16 +220,16 @@ def test_the_labels_and_annotations_by_which_jobs_and_pods_are_found_stay() -> N
 
 
 def test_a_queue_holds_the_training_job_alone() -> None:
-    collect, train = (made(stage, spec(queueName="gpus")) for stage in ("collect", "train"))
+    collect, train = (built(step, spec(queueName="gpus")) for step in ("collect", "train"))
     assert train["metadata"]["labels"][names.QUEUE] == "gpus"
     assert train["spec"]["suspend"] is True
     assert names.QUEUE not in collect["metadata"]["labels"]
     assert "suspend" not in collect["spec"]
 
 
-@pytest.mark.parametrize("stage", ["collect", "train"])
-def test_the_pod_keeps_to_the_restricted_pod_security_standard(stage: str) -> None:
-    pod = made(stage)["spec"]["template"]["spec"]
+@pytest.mark.parametrize("step", ["collect", "train"])
+def test_the_pod_keeps_to_the_restricted_pod_security_standard(step: str) -> None:
+    pod = built(step)["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     (container,) = pod["containers"]
@@ -235,9 +242,9 @@ def test_the_pod_keeps_to_the_restricted_pod_security_standard(stage: str) -> No
     }
 
 
-@pytest.mark.parametrize("stage", ["collect", "train"])
-def test_the_pod_gets_no_token_for_the_api_server(stage: str) -> None:
-    pod = made(stage)["spec"]["template"]["spec"]
+@pytest.mark.parametrize("step", ["collect", "train"])
+def test_the_pod_gets_no_token_for_the_api_server(step: str) -> None:
+    pod = built(step)["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
     audiences = [
         source["serviceAccountToken"]["audience"]
@@ -249,25 +256,25 @@ def test_the_pod_gets_no_token_for_the_api_server(stage: str) -> None:
 
 
 def test_without_a_progress_server_the_pod_gets_no_token_at_all() -> None:
-    pod = made("train", settings=replace(SETTINGS, progress_url=""))["spec"]["template"]["spec"]
+    pod = built("train", settings=replace(SETTINGS, progress_url=""))["spec"]["template"]["spec"]
     assert not any("projected" in volume for volume in pod["volumes"])
     assert not any(e["name"].startswith("KUBEFLOW") for e in pod["containers"][0]["env"])
 
 
 def test_the_plan_can_be_read_back_by_the_trainer() -> None:
-    annotations = made("train")["spec"]["template"]["metadata"]["annotations"]
+    annotations = built("train")["spec"]["template"]["metadata"]["annotations"]
     assert Plan.model_validate_json(annotations[names.PLAN]) == request("train", spec()).plan
 
 
 def test_as_many_annotations_as_the_crd_takes_leave_room_for_the_plan() -> None:
     most = {f"team.example/{number}": "x" * 4096 for number in range(32)}
-    annotations = made("train", spec(podTemplate={"annotations": most}))["spec"]["template"]["metadata"]["annotations"]
+    annotations = built("train", spec(podTemplate={"annotations": most}))["spec"]["template"]["metadata"]["annotations"]
     assert most.items() <= annotations.items()
     assert sum(len(key) + len(value) for key, value in annotations.items()) < 256 * 1024
 
 
 def test_credentials_are_mounted_by_name_and_never_read() -> None:
-    env = {e["name"]: e for e in made("train")["spec"]["template"]["spec"]["containers"][0]["env"]}
+    env = {e["name"]: e for e in built("train")["spec"]["template"]["spec"]["containers"][0]["env"]}
     reference = {"secretKeyRef": {"name": "s3", "key": "accessKeyID"}}
     assert env["AWS_ACCESS_KEY_ID"]["valueFrom"] == reference
 
@@ -275,8 +282,8 @@ def test_credentials_are_mounted_by_name_and_never_read() -> None:
 def test_the_train_pod_alone_gets_the_token_of_the_hub() -> None:
     publishing = spec(publish={"huggingFace": {"secretRef": {"name": "hub"}}})
 
-    def token(stage: str) -> list[dict[str, Any]]:
-        env = made(stage, publishing)["spec"]["template"]["spec"]["containers"][0]["env"]
+    def token(step: str) -> list[dict[str, Any]]:
+        env = built(step, publishing)["spec"]["template"]["spec"]["containers"][0]["env"]
         return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "HF_TOKEN"]
 
     assert token("train") == [{"name": "hub", "key": "token"}]
@@ -286,14 +293,14 @@ def test_the_train_pod_alone_gets_the_token_of_the_hub() -> None:
 def test_the_pod_that_fetches_the_base_model_alone_gets_its_token() -> None:
     gated = spec(baseModel={"hub": {"name": "ada/gated", "secretRef": {"name": "them"}}})
 
-    def token(stage: str, **plan: Any) -> list[dict[str, Any]]:
-        asked = request(stage, gated)
-        asked = replace(asked, plan=asked.plan.model_copy(update=plan))
-        env = manifests.job(asked, SETTINGS)["spec"]["template"]["spec"]["containers"][0]["env"]
+    def token(step: str, **plan: Any) -> list[dict[str, Any]]:
+        env = manifests.build_job(request(step, gated, **plan), SETTINGS)["spec"]["template"]["spec"]["containers"][0][
+            "env"
+        ]
         return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "BASE_MODEL_TOKEN"]
 
     assert token("train") == [{"name": "them", "key": "token"}]
-    assert token("collect") == token("train", report_only=True) == []
+    assert token("collect") == token("publish") == token("sample") == []
 
 
 def test_the_train_pod_alone_gets_the_keys_of_trackers() -> None:
@@ -305,8 +312,8 @@ def test_the_train_pod_alone_gets_the_keys_of_trackers() -> None:
         "tensorBoard": {},
     }
 
-    def keys(stage: str) -> dict[str, Any]:
-        env = made(stage, spec(reportTo=to))["spec"]["template"]["spec"]["containers"][0]["env"]
+    def keys(step: str) -> dict[str, Any]:
+        env = built(step, spec(reportTo=to))["spec"]["template"]["spec"]["containers"][0]["env"]
         references = {e["name"]: e["valueFrom"].get("secretKeyRef") for e in env if "valueFrom" in e}
         return {name: reference for name, reference in references.items() if reference and reference["name"] == "them"}
 
@@ -328,9 +335,9 @@ def test_the_train_pod_alone_gets_the_keys_of_trackers() -> None:
     ],
 )
 def test_the_collect_pod_alone_gets_the_token_of_a_source(source: dict[str, Any], key: str) -> None:
-    def token(stage: str) -> list[dict[str, Any]]:
+    def token(step: str) -> list[dict[str, Any]]:
         of = spec(sources=[{"handle": "ada", **source}])
-        env = made(stage, of)["spec"]["template"]["spec"]["containers"][0]["env"]
+        env = built(step, of)["spec"]["template"]["spec"]["containers"][0]["env"]
         return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "SOURCE_TOKEN_ada"]
 
     assert token("collect") == [{"name": "them", "key": key}]
@@ -354,8 +361,8 @@ def test_names_fit_a_label() -> None:
 def test_who_the_administrator_bars_is_told_to_the_pod_that_collects() -> None:
     settings = replace(SETTINGS, excluded_accounts=("@Bob", "eve"))
 
-    def told(stage: str) -> Plan:
-        annotations = made(stage, settings=settings)["spec"]["template"]["metadata"]["annotations"]
+    def told(step: str) -> Plan:
+        annotations = built(step, settings=settings)["spec"]["template"]["metadata"]["annotations"]
         return Plan.model_validate_json(annotations[names.PLAN])
 
     assert told("collect").excluded_accounts == ("bob", "eve")

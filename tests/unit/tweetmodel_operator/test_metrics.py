@@ -1,36 +1,47 @@
-"""What Prometheus is told of Jobs and runs."""
+"""Metrics of Jobs and runs."""
 
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from makers import job
-from tweetmodel_api.status import Attempt, Run, TweetModelStatus
+from makers import job, time
+from tweetmodel_api.status import Run, StepStatus, TweetModelStatus
 from tweetmodel_operator import metrics
-from tweetmodel_operator.state import ObservedJob, ObservedPod
+from tweetmodel_operator.decision import JobOutcome
+from tweetmodel_operator.observed import ObservedJob, ObservedPod
 
 
-def told(name: str, **labels: str) -> float:
+def sample(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"tweetmodel_{name}", labels) or 0.0
 
 
 @pytest.fixture
 def before() -> dict[str, float]:
     names = ("job_queue_seconds_sum", "job_wait_seconds_sum", "job_seconds_sum")
-    return {name: told(name, step="train") for name in names} | {"gpu_seconds_total": told("gpu_seconds_total")}
+    return {name: sample(name, step="train") for name in names} | {"gpu_seconds_total": sample("gpu_seconds_total")}
 
 
-def ended(**changes: object) -> ObservedJob:
-    """Made at 12:00, started at 12:10, its container running at 12:11, over at 12:20."""
-    ran = ObservedPod(name="pod", created="2026-11-23T12:10:05Z", started="2026-11-23T12:11:00Z", exit_code=0)
-    times = {"started": "2026-11-23T12:10:00Z", "ended": "2026-11-23T12:20:00Z"}
-    return replace(job("train").obj(), **{"pods": (ran,), **times, **changes})
+def at(minute: int, second: int = 0) -> datetime:
+    return time(f"2026-11-23T12:{minute:02d}:{second:02d}Z")
 
 
-def test_the_time_in_a_queue_is_told_apart_from_what_follows_it(before: dict[str, float]) -> None:
-    metrics.job_ended(ended(gpus=2), "Succeeded", "Succeeded")
-    after = {name: told(name, **({} if name.startswith("gpu") else {"step": "train"})) for name in before}
+def ended(**changes: Any) -> ObservedJob:
+    """A Job that was created at 12:00 and started at 12:10, with a container from 12:11 to 12:20."""
+    pod = ObservedPod(name="pod", created_at=at(10, 5), started_at=at(11), exit_code=0)
+    facts = {"pods": (pod,), "started_at": at(10), "ended_at": at(20), "limits": {"nvidia.com/gpu": "2"}}
+    return replace(job("train").obj(), **facts | changes)
+
+
+def count(job: ObservedJob, outcome: str = "Succeeded") -> None:
+    metrics.count_job(JobOutcome(job, outcome, outcome), "nvidia.com/gpu")
+
+
+def test_queue_time_and_duration_are_counted_apart(before: dict[str, float]) -> None:
+    count(ended())
+    after = {name: sample(name, **({} if name.startswith("gpu") else {"step": "train"})) for name in before}
     assert {name: after[name] - before[name] for name in before} == {
         "job_queue_seconds_sum": 600,
         "job_wait_seconds_sum": 660,
@@ -40,14 +51,14 @@ def test_the_time_in_a_queue_is_told_apart_from_what_follows_it(before: dict[str
 
 
 def test_a_job_that_was_resumed_waited_until_its_first_pod(before: dict[str, float]) -> None:
-    metrics.job_ended(ended(started="2026-11-23T12:15:00Z"), "Succeeded", "Succeeded")
-    assert told("job_queue_seconds_sum", step="train") - before["job_queue_seconds_sum"] == 605
+    count(ended(started_at=at(15)))
+    assert sample("job_queue_seconds_sum", step="train") - before["job_queue_seconds_sum"] == 605
 
 
 def test_a_job_that_never_started_has_no_times(before: dict[str, float]) -> None:
-    metrics.job_ended(ended(started="", pods=(), gpus=2), "Deleted", "Deleted")
-    assert told("job_queue_seconds_sum", step="train") == before["job_queue_seconds_sum"]
-    assert told("gpu_seconds_total") == before["gpu_seconds_total"]
+    count(ended(started_at=None, pods=()), "Deleted")
+    assert sample("job_queue_seconds_sum", step="train") == before["job_queue_seconds_sum"]
+    assert sample("gpu_seconds_total") == before["gpu_seconds_total"]
 
 
 def run(identity: str, outcome: str) -> Run:
@@ -55,22 +66,21 @@ def run(identity: str, outcome: str) -> Run:
 
 
 def test_a_run_is_counted_once_by_how_it_ended() -> None:
-    failed = Attempt(
-        step="train", id="c" * 16, number=1, pod_template_hash="e" * 16, job="j", outcome="Failed", reason="Diverged"
+    failed = StepStatus(
+        name="train", id="c" * 16, attempt=1, pod_template_hash="e" * 16, job="j", outcome="Failed", reason="Diverged"
     )
+    failed_run = run("c", "Failed").model_copy(update={"failure": failed})
     one = TweetModelStatus(observed_generation=1, runs=(run("a", "Active"), run("b", "Succeeded")))
-    two = TweetModelStatus(
-        observed_generation=1, attempt=failed, runs=(run("c", "Failed"), run("a", "Superseded"), run("b", "Succeeded"))
-    )
+    two = TweetModelStatus(observed_generation=1, runs=(failed_run, run("a", "Superseded"), run("b", "Succeeded")))
     cases = ({"outcome": "Failed", "reason": "Diverged"}, {"outcome": "Superseded", "reason": "Superseded"})
-    before = [told("runs_total", **case) for case in cases]
+    before = [sample("runs_total", **case) for case in cases]
     for earlier in (one, two):
-        metrics.runs_ended(earlier, two)
-    assert [told("runs_total", **case) - count for case, count in zip(cases, before, strict=True)] == [1, 1]
+        metrics.count_ended_runs(earlier, two)
+    assert [sample("runs_total", **case) - count for case, count in zip(cases, before, strict=True)] == [1, 1]
 
 
-def test_what_can_be_counted_is_there_before_it_happens() -> None:
-    """The first increase of a counter that comes with it is lost on Prometheus."""
+def test_all_series_exist_before_the_first_event() -> None:
+    """Prometheus sees no increase in the first sample of a series."""
     for name, labels in (
         ("reconciles_total", {"result": "error"}),
         ("reconciles_total", {"result": "success"}),
@@ -88,13 +98,13 @@ def test_what_can_be_counted_is_there_before_it_happens() -> None:
         assert REGISTRY.get_sample_value(f"tweetmodel_{name}", labels) is not None, (name, labels)
 
 
-def test_no_label_has_a_name_in_it() -> None:
-    """Each has a closed set of values: a TweetModel, a namespace or a Job is never one."""
+def test_no_label_contains_a_name() -> None:
+    """Every label has a closed set of values, without names of TweetModels, namespaces and Jobs."""
     labels = {
         label
         for family in REGISTRY.collect()
         if family.name.startswith("tweetmodel_")
-        for sample in family.samples
-        for label in sample.labels
+        for one in family.samples
+        for label in one.labels
     }
     assert labels <= {"reason", "step", "outcome", "result", "verb", "code", "kind", "le", "version"}

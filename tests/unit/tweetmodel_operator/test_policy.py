@@ -1,9 +1,12 @@
+"""The policy of the administrator."""
+
 from dataclasses import replace
 
 import pytest
 
 from makers import spec
-from tweetmodel_operator.policy import forbidden
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_operator.policy import check_policy
 from tweetmodel_operator.settings import Settings
 
 SETTINGS = Settings(
@@ -11,6 +14,10 @@ SETTINGS = Settings(
     allowed_images=("registry/team/*",),
     allowed_service_accounts=("default", "trainer-*"),
 )
+
+
+def violation(of: TweetModelSpec, settings: Settings) -> str:
+    return check_policy(of, settings).violation
 
 
 @pytest.mark.parametrize(
@@ -23,14 +30,14 @@ SETTINGS = Settings(
         {"serviceAccountName": "trainer-eu"},
     ],
 )
-def test_what_the_administrator_allows_may_be_asked_for(template: object) -> None:
-    assert forbidden(spec(podTemplate=template), SETTINGS) == ""
+def test_allowed_pod_templates_are_no_violation(template: object) -> None:
+    assert violation(spec(podTemplate=template), SETTINGS) == ""
 
 
-def test_the_x_api_is_read_only_where_it_is_switched_on() -> None:
+def test_the_x_api_must_be_enabled() -> None:
     timeline = spec(sources=[{"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "5"}}])
-    assert "reads the X API" in forbidden(timeline, SETTINGS)
-    assert forbidden(timeline, replace(SETTINGS, x_api_enabled=True)) == ""
+    assert "reads the X API" in violation(timeline, SETTINGS)
+    assert violation(timeline, replace(SETTINGS, x_api_enabled=True)) == ""
 
 
 @pytest.mark.parametrize(
@@ -41,21 +48,21 @@ def test_the_x_api_is_read_only_where_it_is_switched_on() -> None:
         ({"serviceAccountName": "admin"}, "spec.podTemplate.serviceAccountName admin is not one"),
     ],
 )
-def test_anything_else_is_refused_by_name(template: object, sentence: str) -> None:
-    assert sentence in forbidden(spec(podTemplate=template), SETTINGS)
+def test_other_pod_templates_are_violations(template: object, sentence: str) -> None:
+    assert sentence in violation(spec(podTemplate=template), SETTINGS)
 
 
-def test_nobody_learns_from_an_account_that_has_opted_out() -> None:
+def test_an_excluded_account_can_not_be_a_source() -> None:
     settings = replace(SETTINGS, excluded_accounts=("@Ada", "bob"))
-    assert "@ada, an account that this cluster never learns from" in forbidden(spec(), settings)
-    assert forbidden(spec(sources=[{"handle": "eve", "s3": {"uri": "s3://bucket/eve"}}]), settings) == ""
+    assert "@ada, an account that this cluster excludes" in violation(spec(), settings)
+    assert violation(spec(sources=[{"handle": "eve", "s3": {"uri": "s3://bucket/eve"}}]), settings) == ""
 
 
 LIMITED = replace(SETTINGS, allowed_base_models=("openai-community/*",), allowed_gpus=2, allowed_epochs=10)
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [
         {"gpus": 2, "training": {"epochs": 10, "globalBatchSize": 2}},
         {"baseModel": {"hub": {"name": "openai-community/gpt2"}}},
@@ -63,12 +70,12 @@ LIMITED = replace(SETTINGS, allowed_base_models=("openai-community/*",), allowed
         {"resources": {"limits": {"nvidia.com/gpu": 2, "memory": "64Gi", "ephemeral-storage": "9Gi"}}},
     ],
 )
-def test_what_keeps_within_the_limits_may_be_asked_for(asked: dict[str, object]) -> None:
-    assert forbidden(spec(**asked), LIMITED) == ""
+def test_specs_within_the_limits_are_no_violation(requested: dict[str, object]) -> None:
+    assert violation(spec(**requested), LIMITED) == ""
 
 
 @pytest.mark.parametrize(
-    ("asked", "sentence"),
+    ("requested", "sentence"),
     [
         ({"gpus": 4, "training": {"globalBatchSize": 4}}, "spec.gpus 4 is more than the 2 that this cluster allows"),
         ({"training": {"epochs": 11}}, "spec.training.epochs 11 is more than the 10 that this cluster allows"),
@@ -88,10 +95,10 @@ def test_what_keeps_within_the_limits_may_be_asked_for(asked: dict[str, object])
         ),
     ],
 )
-def test_what_goes_beyond_them_is_refused_with_what_is_allowed(asked: dict[str, object], sentence: str) -> None:
-    assert forbidden(spec(**asked), LIMITED).startswith(sentence)
+def test_specs_beyond_the_limits_are_violations(requested: dict[str, object], sentence: str) -> None:
+    assert violation(spec(**requested), LIMITED).startswith(sentence)
 
 
-def test_a_cluster_without_the_hub_allows_none_of_its_models() -> None:
-    asked = spec(baseModel={"hub": {"name": "openai-community/gpt2"}})
-    assert "is not one of the base models" in forbidden(asked, replace(SETTINGS, allowed_base_models=()))
+def test_without_allowed_base_models_no_hub_model_is_allowed() -> None:
+    requested = spec(baseModel={"hub": {"name": "openai-community/gpt2"}})
+    assert "is not one of the base models" in violation(requested, replace(SETTINGS, allowed_base_models=()))

@@ -1,4 +1,4 @@
-"""Whether the kubelet hears of a watch that is not there."""
+"""Probes: missing watches, ended tasks and missing permissions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from tweetmodel_operator.metrics import KINDS
-from tweetmodel_operator.probes import PATIENCE_SECONDS, Probes
+from tweetmodel_operator.metrics import WATCHED_KINDS
+from tweetmodel_operator.probes import WATCH_START_SECONDS, Probes
 
 
 @dataclass
-class Asked:
+class ProbeClient:
     client: TestClient
     time: list[float]
 
@@ -23,10 +23,10 @@ class Asked:
 
 
 @pytest.fixture
-async def probes() -> AsyncIterator[Asked]:
+async def probes() -> AsyncIterator[ProbeClient]:
     time = [0.0]
     async with TestClient(TestServer(Probes(clock=lambda: time[0]).application())) as client:
-        yield Asked(client, time)
+        yield ProbeClient(client, time)
 
 
 @contextmanager
@@ -39,19 +39,19 @@ def watching(*kinds: str) -> Iterator[None]:
             task.cancel()
 
 
-async def test_it_is_ready_once_everything_is_watched(probes: Asked) -> None:
+async def test_ready_once_all_kinds_are_watched(probes: ProbeClient) -> None:
     assert await probes.code("/readyz") == 503
-    with watching(*KINDS):
+    with watching(*WATCHED_KINDS):
         assert [await probes.code(path) for path in ("/readyz", "/healthz")] == [200, 200]
 
 
-async def test_a_part_of_the_operator_that_has_died_restarts_it(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_ended_task_fails_the_liveness_probe(caplog: pytest.LogCaptureFixture) -> None:
     async def works(seconds: float) -> None:
         await asyncio.sleep(seconds)
         raise RuntimeError("out of paper")
 
     tasks = [asyncio.create_task(works(60)), asyncio.create_task(works(0))]
-    with watching(*KINDS):
+    with watching(*WATCHED_KINDS):
         async with TestClient(TestServer(Probes(tasks).application())) as client:
             await asyncio.wait(tasks[1:])
             assert (await client.get("/healthz")).status == 500
@@ -59,29 +59,30 @@ async def test_a_part_of_the_operator_that_has_died_restarts_it(caplog: pytest.L
     tasks[0].cancel()
 
 
-async def test_it_is_not_ready_while_it_may_not_list_what_it_watches() -> None:
-    blind = Probes(blind="/api/v1/pods can't be listed: forbidden")
-    async with TestClient(TestServer(blind.application())) as client:
-        with watching(*KINDS):
+async def test_not_ready_without_permission_to_list() -> None:
+    error = "can't list /api/v1/pods: forbidden"
+    forbidden = Probes(list_error=lambda: error)
+    async with TestClient(TestServer(forbidden.application())) as client:
+        with watching(*WATCHED_KINDS):
             async with client.get("/readyz") as response:
-                assert (response.status, await response.text()) == (503, "/api/v1/pods can't be listed: forbidden")
+                assert (response.status, await response.text()) == (503, error)
             async with client.get("/healthz") as response:
                 assert response.status == 200
 
 
-async def test_a_watch_that_has_died_fails_at_once(probes: Asked) -> None:
-    with watching(*KINDS):
+async def test_a_dead_watch_fails_the_liveness_probe_at_once(probes: ProbeClient) -> None:
+    with watching(*WATCHED_KINDS):
         assert await probes.code("/healthz") == 200
     await asyncio.sleep(0)
     assert await probes.code("/healthz") == 500
 
 
-async def test_a_watch_that_never_comes_up_fails_after_a_while(probes: Asked) -> None:
+async def test_a_watch_that_never_starts_fails_the_liveness_probe_later(probes: ProbeClient) -> None:
     with watching("jobs", "pods"):
         assert await probes.code("/healthz") == 200
-        probes.time[0] = PATIENCE_SECONDS + 1
+        probes.time[0] = WATCH_START_SECONDS + 1
         assert await probes.code("/healthz") == 500
 
 
-async def test_metrics_are_there(probes: Asked) -> None:
+async def test_metrics_are_served(probes: ProbeClient) -> None:
     assert await probes.code("/metrics") == 200

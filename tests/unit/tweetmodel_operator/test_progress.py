@@ -9,11 +9,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from makers import KEY, NOW
+from makers import time as moment
 from tweetmodel_api.status import Metric, Progress
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError
-from tweetmodel_operator.progress import MOST_BYTES, ProgressServer
-from tweetmodel_operator.state import Key
+from tweetmodel_operator.observed import Key
+from tweetmodel_operator.progress import MAX_BODY_BYTES, ProgressServer
 
 BODY = {
     "trainerStatus": {
@@ -69,7 +70,7 @@ class Running:
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     cluster, woken, time = Cluster(), [], [0.0]
-    server = ProgressServer(cluster, {KEY: "ada-train-1"}, {}, woken.append, lambda: NOW, lambda: time[0])
+    server = ProgressServer(cluster, {KEY: "ada-train-1"}, {}, woken.append, lambda: moment(NOW), lambda: time[0])
     async with TestClient(TestServer(server.application())) as client:
         yield Running(cluster, server, client, woken, time)
 
@@ -82,7 +83,7 @@ async def test_a_post_of_the_jobs_pod_is_kept_and_wakes_the_tweetmodel(running: 
         metrics=(Metric(name="loss", value="3.2"),),
         last_updated_time=NOW,
     )
-    assert running.server.posted == {"ada-train-1": kept}
+    assert running.server.progress == {"ada-train-1": kept}
     assert running.woken == [KEY]
 
 
@@ -102,7 +103,7 @@ async def test_a_token_that_is_not_of_the_jobs_pod_is_refused(
     for name, value in change.items():
         setattr(running.cluster, name, value)
     assert await running.post() == code
-    assert running.server.posted == {}
+    assert running.server.progress == {}
     assert running.woken == []
 
 
@@ -128,11 +129,11 @@ BAD_BODIES: list[object] = [
 @pytest.mark.parametrize("body", BAD_BODIES)
 async def test_a_body_that_is_no_trainer_status_is_refused(running: Running, body: object) -> None:
     assert await running.post(body=body) == 400
-    assert running.server.posted == {}
+    assert running.server.progress == {}
 
 
 async def test_a_body_that_is_too_long_is_refused(running: Running) -> None:
-    assert await running.post(body={"trainerStatus": {"x": "y" * MOST_BYTES}}) == 413
+    assert await running.post(body={"trainerStatus": {"x": "y" * MAX_BODY_BYTES}}) == 413
 
 
 async def test_a_token_is_reviewed_once_a_minute(running: Running) -> None:
@@ -154,10 +155,10 @@ async def test_a_token_that_is_no_good_is_not_reviewed_at_every_post(running: Ru
 
 async def test_a_pod_of_an_earlier_attempt_is_no_longer_heard(running: Running) -> None:
     assert await running.post() == 200
-    running.server.jobs[KEY] = "ada-train-2"
+    running.server.active_jobs[KEY] = "ada-train-2"
     assert await running.post() == 403
 
 
 async def test_many_posts_at_once_leave_one_progress(running: Running) -> None:
     assert set(await asyncio.gather(*(running.post() for _ in range(50)))) == {200}
-    assert len(running.server.posted) == 1
+    assert len(running.server.progress) == 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from makers import KEY, NOW, UID, dataset, failure, spec, success
+from makers import KEY, NOW, UID, dataset, failure, spec, success, time
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report, encode
@@ -46,7 +46,7 @@ class Cluster:
     """The Job controller's events."""
     reads: int = 0
     version: int = 0
-    written: Callable[[dict[str, Any]], None] = lambda _: None
+    on_write: Callable[[dict[str, Any]], None] = lambda _: None
 
     def _write(self, kind: str, change: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         self.writes += 1
@@ -58,7 +58,7 @@ class Cluster:
         if dying:
             raise Crash
         answer = copy.deepcopy(changed) | {"kind": kind}
-        self.written(answer)
+        self.on_write(answer)
         return answer
 
     def _next_version(self) -> str:
@@ -150,7 +150,7 @@ class Cluster:
         }
 
     @property
-    def held(self) -> bool:
+    def has_finalizer(self) -> bool:
         return names.FINALIZER in (self.tweetmodel or {})["metadata"].get("finalizers", [])
 
     def conditions(self) -> dict[str, tuple[str, str]]:
@@ -173,7 +173,7 @@ def with_its_folder() -> dict[str, Any]:
 
 
 def operator(cluster: Cluster) -> Reconciler:
-    return Reconciler(cluster, Settings(), lambda: NOW)
+    return Reconciler(cluster, Settings(), lambda: time(NOW))
 
 
 def trained(cluster: Cluster) -> Report:
@@ -222,7 +222,7 @@ async def test_an_event_tells_its_run_and_the_pod_of_the_operator_that_wrote_it(
     cluster = Cluster(tweetmodel())
     await settle(cluster)
     cluster.finish("collect", failure(Reason.NOT_ENOUGH_TWEETS), code=65)
-    await settle(cluster, Reconciler(cluster, Settings(instance="operator-0"), lambda: NOW))
+    await settle(cluster, Reconciler(cluster, Settings(instance="operator-0"), lambda: time(NOW)))
     [before_any_run] = cluster.events
     assert before_any_run["reportingInstance"] == "operator-0"
     assert "annotations" not in before_any_run["metadata"]
@@ -264,9 +264,7 @@ async def test_a_failure_is_told_once_by_an_event_and_stays() -> None:
     await settle(cluster)
     assert cluster.conditions()["Stalled"] == ("True", "NotEnoughTweets")
     told = [e for e in cluster.events if e["reason"] == "NotEnoughTweets"]
-    assert [(e["type"], e["note"]) for e in told] == [
-        ("Warning", "Too few: add a source. To try again as it is, set the annotation tweetmodel.dev/retry.")
-    ]
+    assert [(e["type"], e["note"]) for e in told] == [("Warning", "Too few: add a source.")]
     assert len(cluster.created) == 1
 
 
@@ -300,7 +298,7 @@ async def test_a_purge_that_a_full_quota_refuses_is_tried_again() -> None:
     await settle(cluster)
     cluster.finish("purge", success())
     await settle(cluster)
-    assert not cluster.held
+    assert not cluster.has_finalizer
     assert all(e["type"] == "Normal" for e in cluster.events)
 
 
@@ -339,7 +337,7 @@ LATE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "messa
         (BEGUN, None, "PodRefused", "False", "`kubectl describe job"),
         ({"spec": {"suspend": True}}, None, "Queued", "False", "until there is quota"),
         ({}, NOWHERE | {"status": {"conditions": [NO_ROOM]}}, "Unschedulable", "False", "0/1 nodes are available."),
-        ({}, NOWHERE, "Pending", "False", "No scheduler has looked for a node"),
+        ({}, NOWHERE, "Pending", "False", "No scheduler has assigned pod"),
         ({}, pod(**waits("ContainerCreating")), "Pending", "False", "Node n1 is still pulling the image"),
         ({}, pod(**waits("ContainerCreating"), conditions=[UNPREPARED]), "Pending", "False", "network, volumes"),
         ({}, pod(**waits("ErrImagePull", "timeout")), "ImagePullFailed", "False", "timeout"),
@@ -374,7 +372,7 @@ LATE = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "messa
             "Node n1 has not read the Secrets of pod pod yet (failed to sync secret cache: timed out)",
         ),
         ({}, pod(**waits("RunContainerError", "no such device")), "PodRefused", "True", "no such device"),
-        ({}, pod(**RUNS, phase="Running", conditions=[UNREADY]), "NodeLost", "False", "Node n1 does not answer"),
+        ({}, pod(**RUNS, phase="Running", conditions=[UNREADY]), "NodeLost", "False", "Node n1 is unreachable"),
         (
             {},
             pod(phase="Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage. "),
@@ -481,7 +479,10 @@ async def test_a_job_whose_time_is_over_while_it_waited_says_for_what(worked: bo
         await settle(cluster)
     assert cluster.conditions()["Stalled"] == ("True", "DeadlineExceeded")
     message = cluster.tweetmodel["status"]["conditions"][0]["message"]
-    assert ("It waited all the while: " in message, "0/1 nodes are available" in message) == (not worked, not worked)
+    assert ("The Job never started to work: " in message, "0/1 nodes are available" in message) == (
+        not worked,
+        not worked,
+    )
 
 
 async def test_taking_the_retry_annotation_away_changes_nothing() -> None:
@@ -525,12 +526,12 @@ async def test_a_failure_that_repeats_is_told_by_one_event_and_stays_until_a_pod
             metadata["creationTimestamp"] = f"2026-11-23T11:59:{number}0Z"
             status = {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
             cluster.pods[number:] = [{"metadata": metadata, "status": status}]
-            reconciler.view.doubt(KEY)
+            reconciler.cache.invalidate(KEY)
             await settle(cluster, reconciler)
             shown.append(cluster.conditions()["Ready"][1])
             if number == 2 and "running" in state:
                 posted = Progress(progress_percentage=5, last_updated_time="2026-11-23T11:59:25Z")
-                reconciler.posted[made["metadata"]["name"]] = posted
+                reconciler.progress[made["metadata"]["name"]] = posted
                 await settle(cluster, reconciler)
                 assert cluster.conditions()["Ready"][1] == "Collecting"
     assert shown == ["Collecting", *["OutOfMemory"] * 7]
@@ -541,11 +542,11 @@ async def test_a_tweetmodel_that_is_gone_is_forgotten() -> None:
     cluster = Cluster(tweetmodel())
     reconciler = operator(cluster)
     await reconciler.reconcile(KEY)
-    assert reconciler.jobs
-    reconciler.view.drop("TweetModel", cluster.tweetmodel)
+    assert reconciler.active_jobs
+    reconciler.cache.remove("TweetModel", cluster.tweetmodel)
     cluster.tweetmodel = None
     assert await reconciler.reconcile(KEY) is None
-    assert not reconciler.jobs
+    assert not reconciler.active_jobs
 
 
 def short() -> dict[str, Any]:
@@ -561,7 +562,7 @@ async def test_defaults_that_the_crd_does_not_take_are_told_and_tried_again() ->
     assert cluster.tweetmodel
     assert cluster.conditions()["Stalled"] == ("True", "InvalidSpec")
     message = cluster.tweetmodel["status"]["conditions"][0]["message"]
-    assert "the administrator's defaults don't fit it: podTemplate.labels can't set" in message
+    assert "the spec is invalid after applying the administrator's defaults: podTemplate.labels can't set" in message
     cluster.refuse_defaults = None
     await settle(cluster)
     assert len(cluster.created) == 1
@@ -570,7 +571,7 @@ async def test_defaults_that_the_crd_does_not_take_are_told_and_tried_again() ->
 async def test_a_short_tweetmodel_is_filled_from_its_namespace_then_from_the_cluster() -> None:
     cluster = Cluster(short(), defaults={"storage": spec().to_json_object()["storage"], "gpus": 0})
     settings = Settings(defaults={"gpus": 1, "baseModel": {"scratch": {"preset": "Small"}}})
-    await settle(cluster, Reconciler(cluster, settings, lambda: NOW))
+    await settle(cluster, Reconciler(cluster, settings, lambda: time(NOW)))
     assert cluster.tweetmodel
     assert cluster.tweetmodel["spec"]["storage"]["uri"] == "s3://bucket/models"
     assert cluster.tweetmodel["spec"]["gpus"] == 0
@@ -591,11 +592,11 @@ async def test_a_default_that_comes_after_a_look_that_found_nothing_new_trains_n
     cluster.tweetmodel["spec"] |= {"schedule": {"cron": "0 18 * * *"}}
     del cluster.tweetmodel["spec"]["baseModel"]
     reconciler = await finished(cluster)
-    reconciler.now = lambda: "2026-11-23T18:00:00Z"
-    reconciler.view.doubt(KEY)
+    reconciler.now = lambda: time("2026-11-23T18:00:00Z")
+    reconciler.cache.invalidate(KEY)
     await settle(cluster, reconciler)
     cluster.finish("collect", success(dataset=dataset(new_posts=0)))
-    reconciler.view.doubt(KEY)
+    reconciler.cache.invalidate(KEY)
     await settle(cluster, reconciler)
     assert len(cluster.created) == 3
     cluster.defaults = {"baseModel": {"scratch": {"preset": "Small"}}}
@@ -619,7 +620,7 @@ async def test_without_storage_anywhere_it_says_so_and_begins_once_there_is_a_de
 async def kept_until_purged() -> Cluster:
     """A finished TweetModel whose folder goes with it, on its way out."""
     cluster = await live(Cluster(with_its_folder()))
-    assert cluster.held
+    assert cluster.has_finalizer
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     await settle(cluster)
     return cluster
@@ -632,10 +633,10 @@ async def test_a_tweetmodel_that_takes_its_folder_along_goes_once_it_is_purged()
     assert "ownerReferences" not in purge["metadata"]
     assert purge["spec"]["activeDeadlineSeconds"] == 1800
     assert purge["spec"]["ttlSecondsAfterFinished"]
-    assert cluster.held
+    assert cluster.has_finalizer
     cluster.finish("purge", success())
     await settle(cluster)
-    assert not cluster.held
+    assert not cluster.has_finalizer
     assert len(cluster.created) == 3
 
 
@@ -643,7 +644,7 @@ async def test_a_tweetmodel_whose_purge_fails_goes_and_says_what_is_left() -> No
     cluster = await kept_until_purged()
     cluster.finish("purge", failure(Reason.ACCESS_DENIED, "AWS refuses: correct the keys."), code=77)
     await settle(cluster)
-    assert not cluster.held
+    assert not cluster.has_finalizer
     told = cluster.events[-1]
     assert (told["type"], told["reason"]) == ("Warning", "PurgeFailed")
     assert "s3://bucket/models/default/ada was not deleted (AWS refuses: correct the keys)." in told["note"]
@@ -651,12 +652,12 @@ async def test_a_tweetmodel_whose_purge_fails_goes_and_says_what_is_left() -> No
 
 async def test_a_dead_bucket_holds_it_for_half_an_hour_at_most() -> None:
     cluster = await kept_until_purged()
-    later = Reconciler(cluster, Settings(), lambda: "2026-11-23T12:29:00Z")
+    later = Reconciler(cluster, Settings(), lambda: time("2026-11-23T12:29:00Z"))
     assert await settle(cluster, later)
-    assert cluster.held
-    later = Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z")
+    assert cluster.has_finalizer
+    later = Reconciler(cluster, Settings(), lambda: time("2026-11-23T12:31:00Z"))
     await settle(cluster, later)
-    assert not cluster.held
+    assert not cluster.has_finalizer
     assert cluster.events[-1]["reason"] == "PurgeFailed"
 
 
@@ -664,11 +665,11 @@ async def test_an_operator_that_was_away_for_long_purges_nevertheless() -> None:
     cluster = await live(Cluster(with_its_folder()))
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = "2026-11-23T09:00:00Z"
     await settle(cluster)
-    assert cluster.held
+    assert cluster.has_finalizer
     assert cluster.conditions()["Ready"] == ("Unknown", "Purging")
     cluster.finish("purge", success())
     await settle(cluster)
-    assert not cluster.held
+    assert not cluster.has_finalizer
     assert not any(event["reason"] == "PurgeFailed" for event in cluster.events)
 
 
@@ -678,11 +679,11 @@ async def test_a_purge_that_has_just_begun_is_not_ended_for_a_refusal_long_after
     purge["metadata"]["creationTimestamp"] = "2026-11-23T12:30:00Z"
     purge["status"] |= {"startTime": "2026-11-23T12:30:00Z"}
     cluster.complaints = [complaint("pods are forbidden: exceeded quota: small", "2026-11-23T12:30:01Z")]
-    late = Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z")
+    late = Reconciler(cluster, Settings(), lambda: time("2026-11-23T12:31:00Z"))
     await settle(cluster, late)
     assert cluster.conditions()["Ready"] == ("Unknown", "PodRefused")
-    await settle(cluster, Reconciler(cluster, Settings(), lambda: "2026-11-23T12:32:00Z"))
-    assert cluster.held
+    await settle(cluster, Reconciler(cluster, Settings(), lambda: time("2026-11-23T12:32:00Z")))
+    assert cluster.has_finalizer
 
 
 async def test_a_purge_whose_secret_is_corrected_is_made_anew() -> None:
@@ -699,7 +700,7 @@ async def test_a_folder_that_is_to_stay_after_all_is_not_purged() -> None:
     purge = cluster.created[-1]
     cluster.tweetmodel["spec"]["deletionPolicy"] = "Retain"
     await settle(cluster)
-    assert not cluster.held
+    assert not cluster.has_finalizer
     assert purge not in cluster.jobs
     assert not any(event["reason"] == "PurgeFailed" for event in cluster.events)
 
@@ -709,16 +710,16 @@ async def test_a_quota_that_stays_full_holds_it_for_half_an_hour_at_most() -> No
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     cluster.refuse = ApiError(403, "Forbidden", "exceeded quota: jobs")
     await settle(cluster)
-    assert cluster.held
-    await settle(cluster, Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z"))
-    assert not cluster.held
+    assert cluster.has_finalizer
+    await settle(cluster, Reconciler(cluster, Settings(), lambda: time("2026-11-23T12:31:00Z")))
+    assert not cluster.has_finalizer
     assert cluster.events[-1]["reason"] == "PurgeFailed"
 
 
 async def test_a_purge_that_is_given_up_does_not_outlive_its_tweetmodel() -> None:
     cluster = await kept_until_purged()
     assert cluster.created[-1] in cluster.jobs
-    await Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z").reconcile(KEY)
+    await Reconciler(cluster, Settings(), lambda: time("2026-11-23T12:31:00Z")).reconcile(KEY)
     assert cluster.created[-1] not in cluster.jobs  # or it would delete what the next one of this name writes
 
 
@@ -737,7 +738,7 @@ async def test_a_namespace_that_takes_no_job_any_more_holds_nothing() -> None:
     cluster.tweetmodel["metadata"]["deletionTimestamp"] = NOW
     cluster.refuse = ApiError(403, "Forbidden", "namespace default is being terminated")
     await settle(cluster)
-    assert not cluster.held
+    assert not cluster.has_finalizer
     assert "is being terminated" in cluster.events[-1]["note"]
 
 
@@ -760,9 +761,9 @@ async def test_a_job_on_a_lost_node_that_never_ends_holds_nothing_for_ever() -> 
     [collect] = cluster.jobs
     cluster.jobs[collect]["metadata"]["deletionTimestamp"] = NOW
     assert await operator(cluster).reconcile(KEY) is not None
-    assert cluster.held
-    await Reconciler(cluster, Settings(), lambda: "2026-11-23T12:31:00Z").reconcile(KEY)
-    assert not cluster.held
+    assert cluster.has_finalizer
+    await Reconciler(cluster, Settings(), lambda: time("2026-11-23T12:31:00Z")).reconcile(KEY)
+    assert not cluster.has_finalizer
     assert f"Job {collect} does not end" in cluster.events[-1]["note"]
 
 
@@ -770,13 +771,13 @@ async def test_a_policy_that_is_taken_back_holds_it_no_longer() -> None:
     cluster = await live(Cluster(with_its_folder()))
     cluster.tweetmodel["spec"]["deletionPolicy"] = "Retain"
     await settle(cluster)
-    assert not cluster.held
+    assert not cluster.has_finalizer
 
 
 async def test_with_its_watches_a_tweetmodel_is_never_read_while_it_begins() -> None:
     cluster = Cluster(tweetmodel())
     reconciler = operator(cluster)
-    reconciler.view.put("TweetModel", copy.deepcopy(cluster.tweetmodel))
+    reconciler.cache.update("TweetModel", copy.deepcopy(cluster.tweetmodel))
     await settle(cluster, reconciler)
     assert len(cluster.created) == 1
     assert cluster.reads == 1, "the defaults of its namespace"
@@ -789,7 +790,7 @@ async def test_a_list_from_the_past_does_not_bring_back_a_job_that_was_done_and_
     cluster.jobs.clear()
     cluster.pods.clear()
     restarted = operator(cluster)
-    restarted.view.put("TweetModel", as_it_was, listed=True)
+    restarted.cache.update("TweetModel", as_it_was, from_list=True)
     await settle(cluster, restarted)
     assert not cluster.jobs
     assert cluster.conditions()["Ready"] == ("True", "Succeeded")
@@ -803,9 +804,9 @@ async def test_a_suspension_is_read_afresh_before_it_is_followed() -> None:
     stale["spec"]["suspend"] = True
     stale["metadata"]["resourceVersion"] = str(cluster.version + 100)
     restarted = operator(cluster)
-    restarted.view.put("TweetModel", stale, listed=True)
+    restarted.cache.update("TweetModel", stale, from_list=True)
     [job] = cluster.jobs.values()
-    restarted.view.put("Job", copy.deepcopy(job) | {"kind": "Job"})
+    restarted.cache.update("Job", copy.deepcopy(job) | {"kind": "Job"})
     assert await restarted.reconcile(KEY) == 0.0
     assert not job["spec"].get("suspend"), "the list was of the past"
 
@@ -815,7 +816,7 @@ async def test_a_job_that_only_the_view_has_lost_is_not_made_again() -> None:
     reconciler = operator(cluster)
     await settle(cluster, reconciler)
     [job] = cluster.jobs.values()
-    reconciler.view.drop("Job", job)
+    reconciler.cache.remove("Job", job)
     await settle(cluster, reconciler)
     assert len(cluster.created) == 1
 
@@ -828,13 +829,13 @@ async def test_going_back_to_what_failed_says_so_at_once_while_its_job_is_there(
 
     async def ends(stage: str, report: Report, code: int = 0) -> None:
         cluster.finish(stage, report, code)
-        reconciler.view.doubt(KEY)
+        reconciler.cache.invalidate(KEY)
         await settle(cluster, reconciler)
 
     async def edited(**spec: Any) -> None:
         cluster.tweetmodel["spec"] |= spec
         cluster.tweetmodel["metadata"] |= {"resourceVersion": cluster._next_version()}
-        reconciler.view.put("TweetModel", copy.deepcopy(cluster.tweetmodel))
+        reconciler.cache.update("TweetModel", copy.deepcopy(cluster.tweetmodel))
         await settle(cluster, reconciler)
 
     await settle(cluster, reconciler)
@@ -849,7 +850,7 @@ async def test_going_back_to_what_failed_says_so_at_once_while_its_job_is_there(
     made, seen, write = len(cluster.created), [], cluster.apply
 
     async def noted(path: str, body: dict[str, Any], manager: str) -> dict[str, Any]:
-        seen.append(body["status"]["attempt"]["outcome"])
+        seen.append(body["status"]["steps"][-1]["outcome"])
         return await write(path, body, manager)
 
     cluster.apply = noted
@@ -865,7 +866,7 @@ async def test_a_complete_job_whose_pods_have_not_been_seen_is_not_run_again() -
     await settle(cluster, reconciler)
     cluster.finish("collect", success(dataset=dataset()))
     [job] = cluster.jobs.values()
-    reconciler.view.put("Job", copy.deepcopy(job))
+    reconciler.cache.update("Job", copy.deepcopy(job))
     await settle(cluster, reconciler)
     assert [j["metadata"]["labels"][names.STEP] for j in cluster.jobs.values()] == ["collect", "train"]
 
@@ -876,7 +877,7 @@ async def finished(cluster: Cluster) -> Reconciler:
     for stage, report in (("", None), ("collect", success(dataset=dataset())), ("train", None)):
         if stage:
             cluster.finish(stage, report or trained(cluster))
-            reconciler.view.doubt(KEY)
+            reconciler.cache.invalidate(KEY)
         await settle(cluster, reconciler)
     return reconciler
 
@@ -886,10 +887,10 @@ async def test_a_scheduled_tweetmodel_rests_until_it_is_due() -> None:
     life["spec"]["schedule"] = {"cron": "0 18 * * *"}
     cluster = Cluster(life)
     reconciler = await finished(cluster)
-    assert reconciler.view.read(KEY) is None
+    assert reconciler.cache.get(KEY) is None
     assert await reconciler.reconcile(KEY) == 6 * 3600
-    assert reconciler.view.read(KEY) is None
-    reconciler.now = lambda: "2026-11-23T18:00:00Z"
+    assert reconciler.cache.get(KEY) is None
+    reconciler.now = lambda: time("2026-11-23T18:00:00Z")
     await settle(cluster, reconciler)
     assert len(cluster.created) == 3
 
@@ -897,9 +898,9 @@ async def test_a_scheduled_tweetmodel_rests_until_it_is_due() -> None:
 async def test_a_finished_tweetmodel_is_at_rest_and_a_retry_wakes_it() -> None:
     cluster = Cluster(tweetmodel())
     reconciler = await finished(cluster)
-    assert reconciler.view.read(KEY) is None
+    assert reconciler.cache.get(KEY) is None
     cluster.tweetmodel["metadata"] |= {"annotations": {names.RETRY: "now"}, "resourceVersion": cluster._next_version()}
-    assert reconciler.view.put("TweetModel", copy.deepcopy(cluster.tweetmodel))
+    assert reconciler.cache.update("TweetModel", copy.deepcopy(cluster.tweetmodel))
     await settle(cluster, reconciler)
     assert len(cluster.created) == 3
 
@@ -935,7 +936,7 @@ async def test_a_run_and_a_job_that_are_cut_short_are_counted_with_their_gpus() 
     await settle(cluster)
     cluster.jobs[cluster.created[-1]]["status"]["startTime"] = NOW
     cluster.tweetmodel["spec"]["training"] = {"epochs": 9}
-    await settle(cluster, Reconciler(cluster, Settings(), lambda: "2026-11-23T12:01:00Z"))
+    await settle(cluster, Reconciler(cluster, Settings(), lambda: time("2026-11-23T12:01:00Z")))
     after = told("jobs_total", **cut_short), told("runs_total", **superseded), told("gpu_seconds_total")
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 60]
 
@@ -950,10 +951,10 @@ async def test_a_source_that_is_another_tweetmodel_is_waited_for_and_its_data_se
     assert "TweetModel bob, which does not exist" in mix["status"]["conditions"][0]["message"]
     mix["spec"]["cleaning"] = {"erase": ["17"]}
     await settle(cluster)
-    assert "So does what cleaning.erase names anew" in mix["status"]["conditions"][0]["message"]
+    assert "New entries of cleaning.erase take effect afterwards" in mix["status"]["conditions"][0]["message"]
     cluster.lent = {}
     await settle(cluster)
-    assert "TweetModel bob, which has none yet" in mix["status"]["conditions"][0]["message"]
+    assert "TweetModel bob, which has no data set yet" in mix["status"]["conditions"][0]["message"]
     cluster.lent = dataset().to_json_object()
     await settle(cluster)
     [collect] = cluster.jobs.values()

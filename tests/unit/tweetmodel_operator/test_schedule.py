@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from makers import KEY, UID, JobMaker, dataset, failure, model, spec, success
+from makers import KEY, UID, JobMaker, dataset, decided, failure, model, spec, success, time
 from tweetmodel_api.identities import publish_hash
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Publication, Run, TweetModelStatus
-from tweetmodel_operator.decide import decide
-from tweetmodel_operator.decide.schedule import is_due_time, next_time, problem
-from tweetmodel_operator.state import Decision, Observed, ObservedJob
+from tweetmodel_operator.decide.schedule import find_error, is_due_time, next_time
+from tweetmodel_operator.decision import Decision
+from tweetmodel_operator.observed import Freshness, Observed, ObservedJob, PolicyResult
 
 DAILY = {"cron": "0 6 * * *"}
 MONDAY, TUESDAY, WEDNESDAY = (f"2026-11-{day}T06:00:00Z" for day in (23, 24, 25))
@@ -25,26 +25,33 @@ class Days:
         self.spec: TweetModelSpec = spec(**changes)
         self.status: TweetModelStatus | None = None
         self.jobs: list[ObservedJob] = []
-        self.forbidden = self.retry = ""
+        self.violation = self.retry = ""
 
     def look(self, now: str) -> Decision:
-        """What the operator decides now; Jobs are made and deleted as it says."""
+        """Decide now; Jobs are created and deleted accordingly."""
         observed = Observed(
             key=KEY,
             uid=UID,
             generation=1,
             spec=self.spec,
-            forbidden=self.forbidden,
             retry=self.retry,
-            status=self.status,
+            recorded_status=self.status,
             jobs=tuple(self.jobs),
+            freshness=Freshness.LIVE,
         )
-        decision = decide(observed, now, 5)
+        decision = decided(observed, now, PolicyResult(violation=self.violation), progress_interval=5)
         self.status = decision.status or self.status
         self.jobs = [job for job in self.jobs if job.name not in decision.delete]
         self.jobs += [
-            ObservedJob(name=r.name, step=r.plan.step, id=r.id, attempt=r.attempt, inputs=r.inputs, created=now)
-            for r in decision.create
+            ObservedJob(
+                name=request.name,
+                step=request.plan.step,
+                step_id=request.step_id,
+                attempt=request.attempt,
+                pod_template_hash=request.pod_template_hash,
+                created_at=time(now),
+            )
+            for request in decision.create
         ]
         return decision
 
@@ -53,15 +60,15 @@ class Days:
         return self._end("collect", now, dataset=dataset(digest=digest * 64, kept=kept, new_posts=new))
 
     def train(self, now: str, loss: str, before: str = "7.6") -> Decision:
-        """The train Job ends with a model of this loss."""
-        run = self.jobs[-1].id
-        made = model(run)
+        """The train or publish Job ends with a model of this loss."""
+        job = self.jobs[-1]
+        made = model(job.step_id, self.spec)
         asked = publish_hash(self.spec) if not self.spec.pinned_run else None
         known = {
             "evaluation": made.evaluation.model_copy(update={"loss": loss, "loss_before": before}),
             "publication": Publication(spec_hash=asked, url="https://hub/ada") if asked else None,
         }
-        return self._end("train", now, model=made.model_copy(update=known))
+        return self._end(job.step, now, model=made.model_copy(update=known))
 
     def fail(self, now: str, reason: Reason, **report: Any) -> Decision:
         """The newest Job fails by this reason."""
@@ -74,9 +81,9 @@ class Days:
         """The collect Job ends with this report."""
         return self._end("collect", now, **report)
 
-    def _end(self, stage: str, now: str, **report: Any) -> Decision:
+    def _end(self, step: str, now: str, **report: Any) -> Decision:
         job = self.jobs[-1]
-        assert job.step == stage
+        assert job.step == step
         self.jobs[-1] = JobMaker(job).complete(success(**report)).obj()
         return self.look(now)
 
@@ -135,7 +142,7 @@ def test_it_trains_once_enough_is_new() -> None:
     days.look(MONDAY)
     assert not days.collect(MONDAY, "b", 1000, new=30).create
     assert days.ready
-    assert days.message == "30 posts are new since a model was trained: the next one is trained at 50."
+    assert days.message == "30 posts are new since the last training; the next run needs 50."
     assert not days.look(MONDAY).create
     days.look(TUESDAY)
     assert stages(days.collect(TUESDAY, "c", 1000, new=50)) == ["train"]
@@ -208,7 +215,7 @@ def test_a_model_that_is_no_better_leaves_the_older_one_in_its_place() -> None:
     days.train(MONDAY, "3.0")
     assert days.ready
     assert days.current == before
-    assert days.message == "The new model is no better (held-out loss 3.0, and 3.0 before), so the older one stays."
+    assert days.message == "Kept the current model: its held-out loss is 3.0, the new one's is 3.0."
     assert days.status
     assert [run.outcome for run in days.status.runs] == ["NotImproved", "Succeeded"]
     days.jobs = []
@@ -313,9 +320,9 @@ def test_nothing_is_due_while_it_is_suspended() -> None:
 def test_nothing_is_due_while_it_is_not_allowed() -> None:
     days = Days(schedule=DAILY)
     days.first()
-    days.forbidden = "spec.gpus 8 is more than the 1 that this cluster allows"
+    days.violation = "spec.gpus 8 is more than the 1 that this cluster allows"
     assert not days.look(TUESDAY).create
-    days.forbidden = ""
+    days.violation = ""
     assert stages(days.look(TUESDAY)) == ["collect"]
 
 
@@ -360,7 +367,7 @@ def test_it_says_when_it_looks_again() -> None:
     days = Days(schedule=DAILY)
     days.first()
     assert days.status
-    assert days.status.conditions[0].message.endswith(f" It looks for new posts at {MONDAY}.")
+    assert days.status.conditions[0].message.endswith(f" The next collection is due at {MONDAY}.")
     assert "looks for" not in days.message
 
 
@@ -414,7 +421,7 @@ def test_cron_is_read_as_cronjob_reads_it(written: str, meant: str) -> None:
     wanted, same = (spec(schedule={"cron": cron}).schedule for cron in (written, meant))
     assert wanted
     assert same
-    moment = NIGHT
+    moment = time(NIGHT)
     for _ in range(20):
         following = next_time(wanted, moment)
         assert following == next_time(same, moment)
@@ -427,7 +434,7 @@ def test_no_due_time_is_lost_when_clocks_change(cron: str) -> None:
     plan = spec(schedule={"cron": cron, "timeZone": "Europe/Berlin"}).schedule
     assert plan
     for day in ("2026-03-28T12:00:00Z", "2026-10-24T12:00:00Z"):
-        moment = next_time(plan, day)
+        moment = next_time(plan, time(day))
         for _ in range(120):
             assert moment
             assert is_due_time(plan, moment)
@@ -437,8 +444,8 @@ def test_no_due_time_is_lost_when_clocks_change(cron: str) -> None:
 def test_a_time_zone_is_followed_over_its_clock_change() -> None:
     berlin = spec(schedule=DAILY | {"timeZone": "Europe/Berlin"}).schedule
     assert berlin
-    assert next_time(berlin, "2026-10-24T12:00:00Z") == "2026-10-25T05:00:00Z"
-    assert next_time(berlin, "2026-10-23T12:00:00Z") == "2026-10-24T04:00:00Z"
+    assert next_time(berlin, time("2026-10-24T12:00:00Z")) == time("2026-10-25T05:00:00Z")
+    assert next_time(berlin, time("2026-10-23T12:00:00Z")) == time("2026-10-24T04:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -446,7 +453,7 @@ def test_a_time_zone_is_followed_over_its_clock_change() -> None:
     [
         ({"cron": "61 * * * *"}, "is not a valid cron expression"),
         ({"cron": "0 6 */0 * *"}, "is not a valid cron expression"),
-        (DAILY | {"timeZone": "Mars/Olympus"}, "is not known"),
+        (DAILY | {"timeZone": "Mars/Olympus"}, "is unknown"),
     ],
 )
 def test_a_schedule_that_cannot_be_followed_is_told_at_once(schedule: dict[str, str], said: str) -> None:
@@ -455,7 +462,7 @@ def test_a_schedule_that_cannot_be_followed_is_told_at_once(schedule: dict[str, 
     assert not decision.create
     assert decision.status
     assert said in decision.status.conditions[0].message
-    assert problem(spec().schedule, NIGHT) == ""
+    assert find_error(spec().schedule, time(NIGHT)) == ""
 
 
 def two_runs() -> Days:
@@ -474,7 +481,7 @@ def test_a_pinned_run_is_put_back_by_a_pod_without_a_gpu_that_repeats_its_report
     newer, older = days.status.runs
     days.spec = spec(training={"epochs": 9}, pinnedRun=older.id)
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.report_only) == (older.id, True)
+    assert (request.plan.run, request.plan.step) == (older.id, "publish")
     days.train(MONDAY, "3.0")
     assert days.ready
     assert days.current == older.model_uri
@@ -483,7 +490,7 @@ def test_a_pinned_run_is_put_back_by_a_pod_without_a_gpu_that_repeats_its_report
     days.jobs = []
     days.spec = spec(training={"epochs": 9})
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.report_only) == (newer.id, True)
+    assert (request.plan.run, request.plan.step) == (newer.id, "publish")
 
 
 def test_going_back_to_an_older_spec_puts_its_model_back_without_a_gpu() -> None:
@@ -492,7 +499,7 @@ def test_going_back_to_an_older_spec_puts_its_model_back_without_a_gpu() -> None
     older = days.status.runs[1]
     days.spec = spec()
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.report_only) == (older.id, True)
+    assert (request.plan.run, request.plan.step) == (older.id, "publish")
     days.train(MONDAY, "3.0")
     assert (days.ready, days.current) == (True, older.model_uri)
 
@@ -559,7 +566,7 @@ def test_going_back_to_a_spec_whose_last_run_was_outdone_brings_back_its_better_
     days.jobs = []
     days.spec = spec(schedule=DAILY)
     (request,) = days.look(MONDAY).create
-    assert request.plan.report_only
+    assert request.plan.step == "publish"
     days.train(MONDAY, "3.0")
     assert days.current == better
     days.jobs = []
@@ -591,8 +598,8 @@ def test_publishing_is_asked_for_of_the_model_that_stays_however_its_last_look_e
         (request,) = days.look(MONDAY).create
         assert request.plan.run in stays
         assert request.plan.dataset
-        assert (request.plan.dataset.digest, request.plan.report_only) == ("a" * 64, True)
-        assert request.plan.spec.publish
+        assert (request.plan.dataset.digest, request.plan.step) == ("a" * 64, "publish")
+        assert request.plan.publish
         days.train(MONDAY, "3.0")
         assert (days.ready, days.current) == (True, stays)
         days.jobs = []
@@ -604,15 +611,15 @@ def test_what_is_put_back_is_published_too() -> None:
     assert days.status
     newer, older = days.status.runs
     days.spec = spec(training={"epochs": 9}, pinnedRun=older.id, **PUBLISHED)
-    assert days.look(MONDAY).create[0].plan.spec.publish is None
+    assert not days.look(MONDAY).create[0].plan.publish
     days.train(MONDAY, "3.0")
     days.spec = spec(training={"epochs": 9}, pinnedRun=newer.id, **PUBLISHED)
     days.look(MONDAY)
     days.train(MONDAY, "2.0")
     days.spec = spec(training={"epochs": 9}, **PUBLISHED)
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.report_only) == (newer.id, True)
-    assert request.plan.spec.publish
+    assert (request.plan.run, request.plan.step) == (newer.id, "publish")
+    assert request.plan.publish
 
 
 def refused_by_the_hub() -> Days:
@@ -620,7 +627,7 @@ def refused_by_the_hub() -> Days:
     days = Days(**PUBLISHED)
     days.look(NIGHT)
     days.collect(NIGHT, "a", 1000)
-    days.fail(NIGHT, Reason.HUB_DENIED, model=model(days.jobs[-1].id))
+    days.fail(NIGHT, Reason.HUB_DENIED, model=model(days.jobs[-1].step_id))
     assert not days.look(NIGHT).create
     days.jobs, days.retry = [], "now"
     days.look(MONDAY)
@@ -635,21 +642,18 @@ def test_a_model_that_the_hub_refused_is_pushed_again_without_a_gpu() -> None:
     assert (run.outcome, run.model_uri, bool(run.evaluation)) == ("Active", model(run.id).uri, True)
     days.jobs.pop()
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.report_only) == (run.id, True)
+    assert (request.plan.run, request.plan.step) == (run.id, "publish")
     days.train(MONDAY, "3.0")
     assert (days.ready, days.current) == (True, run.model_uri)
     days.jobs = []
     assert not days.look(MONDAY).create
 
 
-def test_a_model_that_the_hub_refused_and_that_is_gone_since_is_trained_when_it_is_asked_for_again() -> None:
+def test_a_model_that_the_hub_refused_and_that_is_gone_since_is_trained_again() -> None:
     days = refused_by_the_hub()
     days.fail(MONDAY, Reason.RUN_MISSING)
-    assert not days.look(MONDAY).create, "a person must act"
-    days.jobs, days.retry = [], "then"
-    days.look(TUESDAY)
-    (request,) = days.collect(TUESDAY, "a", 1000).create
-    assert not request.plan.report_only
+    (request,) = days.look(MONDAY).create
+    assert request.plan.step == "train"
 
 
 def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_one_afterwards() -> None:
@@ -662,7 +666,7 @@ def test_a_pinned_run_that_was_outdone_stays_so_and_makes_room_for_the_better_on
     assert not days.look(MONDAY).create
     days.spec = spec(schedule=DAILY)
     (request,) = days.look(MONDAY).create
-    assert request.plan.report_only
+    assert request.plan.step == "publish"
     days.train(MONDAY, "3.0")
     assert days.current == better.model_uri
 
@@ -673,7 +677,7 @@ def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_tr
     assert days.status
     days.spec = spec(schedule=DAILY, **publish)
     (request,) = days.look(MONDAY).create
-    assert (request.plan.run, request.plan.report_only) == (better.id, True)
+    assert (request.plan.run, request.plan.step) == (better.id, "publish")
     days.fail(MONDAY, Reason.RUN_MISSING)
     assert [run.outcome for run in days.status.runs] == ["NotImproved", "Succeeded"], "what it made, it made"
     for request in days.look(MONDAY).create:
@@ -685,7 +689,7 @@ def test_a_better_model_that_is_gone_from_the_bucket_is_passed_over_after_one_tr
     for now, digest, loss in ((TUESDAY, "c", "3.2"), (WEDNESDAY, "d", "3.4")):
         days.look(now)
         (request,) = days.collect(now, digest, 1000, new=5).create
-        assert (request.plan.report_only, request.plan.baseline_loss) == (False, "3.5" if now == TUESDAY else "3.2")
+        assert (request.plan.step, request.plan.baseline_loss) == ("train", "3.5" if now == TUESDAY else "3.2")
         days.train(now, loss)
     assert [run.outcome for run in days.status.runs] == ["NotImproved", "Succeeded", "Succeeded", "Succeeded"]
 
@@ -699,7 +703,7 @@ def test_the_run_of_the_present_posts_is_trained_again_where_it_is_gone_from_the
     days.collect(TUESDAY, "a", 1000, new=0)
     days.fail(TUESDAY, Reason.RUN_MISSING)
     (request,) = days.look(TUESDAY).create
-    assert (request.plan.run, request.plan.report_only) == (better.id, False)
+    assert (request.plan.run, request.plan.step) == (better.id, "train")
     days.train(TUESDAY, "3.0")
     assert (days.ready, days.current) == (True, better.model_uri)
 
@@ -729,7 +733,7 @@ def test_a_present_model_that_is_gone_from_the_bucket_is_the_present_one_no_more
     assert (days.status.model, days.status.samples, days.ready) == (None, (), False)
     days.look(TUESDAY)
     (request,) = days.collect(TUESDAY, "c", 1000, new=31).create
-    assert (request.plan.report_only, request.plan.baseline_loss) == (False, None)
+    assert (request.plan.step, request.plan.baseline_loss) == ("train", None)
 
 
 @pytest.mark.parametrize(("digest", "new"), [("a", 0), ("c", 5)])
@@ -749,10 +753,9 @@ def test_a_new_model_must_beat_the_better_one_and_not_what_was_pinned() -> None:
     days.spec = spec(schedule=DAILY)
     days.look(TUESDAY)
     days.collect(TUESDAY, "c", 1000, new=5)
-    days.train(TUESDAY, "3.0")
-    assert days.jobs[-1].step == "train"
-    (request,) = days.look(TUESDAY).create
-    assert (request.plan.baseline_loss, request.plan.report_only) == ("3.0", False)
+    assert days.jobs[-1].step == "publish"
+    (request,) = days.train(TUESDAY, "3.0").create
+    assert (request.plan.baseline_loss, request.plan.step) == ("3.0", "train")
 
 
 def test_a_pinned_run_is_not_disturbed_by_the_schedule() -> None:
@@ -769,12 +772,12 @@ def test_a_pin_says_that_what_is_to_be_forgotten_waits_for_its_end() -> None:
     pinned = days.status.runs[0].id
     days.spec = replace_spec(days.spec, pinned_run=pinned)
     days.look(MONDAY)
-    assert "forget" not in str(days.status.conditions)
+    assert "erase" not in str(days.status.conditions)
     days.spec = replace_spec(days.spec, cleaning=spec(cleaning={"erase": ["17"]}).cleaning)
     assert not days.look(MONDAY).create
     ready = days.status.condition("Ready")
     assert ready
-    assert "What cleaning.erase names anew waits until none is." in ready.message
+    assert "New entries of cleaning.erase take effect after the pin is removed." in ready.message
 
 
 def test_a_run_that_nobody_knows_cannot_be_pinned() -> None:
@@ -783,7 +786,10 @@ def test_a_run_that_nobody_knows_cannot_be_pinned() -> None:
     decision = days.look(MONDAY)
     assert not decision.create
     assert decision.status
-    assert "spec.pinnedRun abababababababab is no run in status.runs" in decision.status.conditions[0].message
+    assert (
+        "spec.pinnedRun abababababababab is not a run with a model in status.runs"
+        in decision.status.conditions[0].message
+    )
 
 
 def replace_spec(of: TweetModelSpec, **changes: Any) -> TweetModelSpec:

@@ -29,7 +29,7 @@ def test_a_list_may_be_empty_and_hold_anything() -> None:
 
 
 def test_a_value_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(ValueError, match="TWEETMODEL_BACKOFF_LIMIT='many' can't be read"):
+    with pytest.raises(ValueError, match="TWEETMODEL_BACKOFF_LIMIT='many' is invalid"):
         from_environment({"TWEETMODEL_BACKOFF_LIMIT": "many"})
 
 

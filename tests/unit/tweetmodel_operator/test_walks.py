@@ -1,7 +1,7 @@
-"""Random lives: whatever users, clusters and clocks do in whatever order, the operator never loses its head.
+"""Random walks: in whatever order users, clusters and clocks act, the operator keeps its invariants.
 
-Many walks are drawn at random, and some by hypothesis, which is slower and makes the shortest one of those that fail.
-`WALKS=10 pytest …` walks ten times as far.
+Most walks are drawn at random. Hypothesis draws some more, which is slower, but finds the shortest failing walk.
+`WALKS=10 pytest …` multiplies the number of walks.
 """
 
 import os
@@ -14,17 +14,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from life import EVENTS, Event, Life
+from simulation import ACTIONS, Action, Simulation
 
-FAR = int(os.environ.get("WALKS", "1"))
+FACTOR = int(os.environ.get("WALKS", "1"))
 STEPS = 40
-REST = 8
-"""After how many steps a random walk sees whether all comes to rest, which takes as long as four steps."""
+IDLE_CHECK_STEPS = 8
+"""Actions between two checks that the operator becomes idle; a check takes as long as four actions."""
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_walks_drawn_at_random(part: int) -> None:
-    for number in range(600 * FAR):
+def test_random_walks(part: int) -> None:
+    for number in range(600 * FACTOR):
         seed = f"{part}-{number}"
         try:
             walk(Random(seed))
@@ -34,52 +34,52 @@ def test_walks_drawn_at_random(part: int) -> None:
 
 
 def walk(random: Random) -> None:
-    """A life in which some kinds of events happen, and others never do; half of them begin with a finished model."""
-    life = Life(random.choice)
+    """Walk with a random subset of the actions; half of the walks begin with a finished model."""
+    simulation = Simulation(random.choice)
     if random.choice((False, True)):
-        life.all_goes_well()
-    kinds = random.sample(EVENTS, random.randint(3, len(EVENTS)))
+        simulation.finish_everything()
+    actions = random.sample(ACTIONS, random.randint(3, len(ACTIONS)))
     for step in range(STEPS):
-        possible = [event for event in kinds if event.may_happen(life)]
+        possible = [action for action in actions if action.is_possible(simulation)]
         if possible:
-            life.happen(random.choice(possible))
-        if step % REST == 0:
-            life.comes_to_rest()
-    life.ends_well()
+            simulation.take(random.choice(possible))
+        if step % IDLE_CHECK_STEPS == 0:
+            simulation.check_idle()
+    simulation.check_good_end()
 
 
 class Walk(RuleBasedStateMachine):
-    """Its rules are the events."""
+    """A state machine whose rules are the actions."""
 
-    life: Life
+    simulation: Simulation
 
     @initialize(data=st.data())
     def begin(self, data: st.DataObject) -> None:
-        self.life = Life(chosen_by(data))
+        self.simulation = Simulation(chooser(data))
 
     @invariant()
-    def comes_to_rest(self) -> None:
-        self.life.comes_to_rest()
+    def becomes_idle(self) -> None:
+        self.simulation.check_idle()
 
     def teardown(self) -> None:
-        self.life.ends_well()
+        self.simulation.check_good_end()
 
 
-def chosen_by(data: st.DataObject) -> Callable[..., Any]:
-    return lambda among: data.draw(st.sampled_from(among))
+def chooser(data: st.DataObject) -> Callable[..., Any]:
+    return lambda options: data.draw(st.sampled_from(options))
 
 
-def a_rule(event: Event) -> Any:
-    def happens(self: Walk, data: st.DataObject) -> None:
-        self.life.choose = chosen_by(data)
-        self.life.happen(event)
+def as_rule(action: Action) -> Any:
+    def take(self: Walk, data: st.DataObject) -> None:
+        self.simulation.choose = chooser(data)
+        self.simulation.take(action)
 
-    happens.__name__ = event.happens.__name__
-    return precondition(lambda self: event.may_happen(self.life))(rule(data=st.data())(happens))
+    take.__name__ = action.run.__name__
+    return precondition(lambda self: action.is_possible(self.simulation))(rule(data=st.data())(take))
 
 
-for each in EVENTS:
-    setattr(Walk, each.happens.__name__, a_rule(each))
+for each in ACTIONS:
+    setattr(Walk, each.run.__name__, as_rule(each))
 
 TestWalk = Walk.TestCase
-TestWalk.settings = settings(max_examples=60 * FAR, stateful_step_count=STEPS)
+TestWalk.settings = settings(max_examples=60 * FACTOR, stateful_step_count=STEPS)

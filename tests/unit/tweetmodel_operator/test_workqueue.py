@@ -61,7 +61,7 @@ async def test_a_key_is_worked_on_by_one_worker_at_a_time_and_once_more_when_wok
 
 
 async def test_a_reconcile_that_raises_comes_back_later_each_time(monkeypatch: object) -> None:
-    monkeypatch.setattr(workqueue, "FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr(workqueue, "MIN_BACKOFF_SECONDS", 0.01)
     times: list[float] = []
 
     async def fail() -> None:
@@ -94,19 +94,19 @@ async def test_many_wishes_for_later_are_one_look_at_the_earliest() -> None:
     await run(queue, lambda: len(seen) == 1)
 
 
-async def test_a_hint_gives_way_to_a_look_that_is_near_enough() -> None:
+async def test_wake_soon_gives_way_to_a_near_reconcile() -> None:
     seen: list[str] = []
     queue = WorkQueue(recorder(seen, nothing))
     queue.wake_after("near", 0.05)
-    queue.hint("near", 0.0, at_latest=10.0)
+    queue.wake_soon("near", 0.0, unless_within=10.0)
     queue.wake_after("far", 60.0)
-    queue.hint("far", 0.01, at_latest=10.0)
+    queue.wake_soon("far", 0.01, unless_within=10.0)
     await run(queue, lambda: len(seen) == 2)
     assert seen == ["far", "near"]
 
 
-async def test_hints_don_t_bring_a_key_back_sooner_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workqueue, "FIRST_BACKOFF", 60.0)
+async def test_wake_soon_does_not_shorten_a_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workqueue, "MIN_BACKOFF_SECONDS", 60.0)
     seen: list[str] = []
 
     async def fail() -> float | None:
@@ -117,8 +117,8 @@ async def test_hints_don_t_bring_a_key_back_sooner_that_fails(monkeypatch: pytes
     queue = WorkQueue(recorder(seen, fail))
     queue.wake("a")
     await run(queue, lambda: len(seen) == 1)
-    queue.hint("a", 0.0, at_latest=10.0)
-    queue.hint("b", 0.01, at_latest=10.0)
+    queue.wake_soon("a", 0.0, unless_within=10.0)
+    queue.wake_soon("b", 0.01, unless_within=10.0)
     await run(queue, lambda: len(seen) == 2)
     assert seen == ["a", "b"]
 

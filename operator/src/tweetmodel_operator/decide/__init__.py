@@ -1,160 +1,239 @@
-"""What should be, given what is: pure functions over frozen values, without clock, network or environment.
+"""Decides the next writes for a TweetModel: pure functions over frozen values, without clock, network and environment.
 
-`decide` asks the questions in order: can the spec be followed; is the data set there, else which collect Job;
-is this run's model there, else which train Job; which Jobs are left over; what does the status say of all
-that. `stages` reads a Job, `schedule` the clock, `runs` says which run is wanted and keeps the history,
-`conditions` writes the status, `deletion` ends it all.
+`decide` plans the steps that the spec calls for (`plan_steps`), reconciles the first incomplete one with its Jobs
+(`attempts`, `diagnosis`), records the result (`record`, `history`) and plans again until a step is incomplete or all
+are complete. Then it writes the status (`status`), and suspends or deletes Jobs that no step needs. `schedule` decides
+about due times, `deletion` about a TweetModel that is being deleted.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from tweetmodel_api.identities import collection_id, pod_template_hash
-from tweetmodel_api.reasons import Reason
+from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset
-from tweetmodel_operator.decide import conditions, deletion, runs, schedule
-from tweetmodel_operator.decide.requests import request
-from tweetmodel_operator.decide.stages import Goal, Pursuit, Verdict, pursue, settled
-from tweetmodel_operator.state import Decision, Observed, ObservedJob
+from tweetmodel_api.status import ScheduleStatus, TweetModelStatus
+from tweetmodel_operator.decide import deletion, schedule, status
+from tweetmodel_operator.decide.attempts import must_delete, reconcile_step
+from tweetmodel_operator.decide.diagnosis import has_missing_pod
+from tweetmodel_operator.decide.outcomes import with_job_outcomes
+from tweetmodel_operator.decide.plan_steps import Request, plan_steps
+from tweetmodel_operator.decide.record import record_result
+from tweetmodel_operator.decide.requests import request_job
+from tweetmodel_operator.decide.selection import pin_error
+from tweetmodel_operator.decide.steps import Hold, Step, StepResult, StepState, hold_for
+from tweetmodel_operator.decision import Decision
+from tweetmodel_operator.observed import Observed, ObservedJob, PolicyResult, Upstreams
+from tweetmodel_operator.times import parse_time
 
-REFUSED_SECONDS = 60.0
-BORROW_SECONDS = 15.0
+__all__ = ["Inputs", "decide", "has_missing_pod", "rejected"]
+
+REJECTED_SECONDS = 60.0
+"""Time until the next attempt to create a rejected Job, or to apply defaults to an invalid spec."""
+UPSTREAM_SECONDS = 15.0
+"""Time until the next look at an upstream TweetModel without a data set."""
 
 
-def decide(observed: Observed, now: str, progress_interval: int) -> Decision:
-    """Everything that should happen now.
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that a decision depends on."""
 
-    Args:
-        observed: the TweetModel and its Jobs.
-        now: the time, RFC 3339 in UTC.
-        progress_interval: seconds; progress alone is written once what is shown is that old.
-    """
-    if observed.deleting:
-        return deletion.decide(observed, now)
+    observed: Observed
+    policy: PolicyResult
+    upstreams: Upstreams
+    now: datetime
+    progress_interval: int
+    """Seconds; a change of progress alone is written once the shown progress is this old."""
+
+
+def decide(inputs: Inputs) -> Decision:
+    """Return the next writes for a TweetModel."""
+    return with_job_outcomes(_decide(inputs), inputs.observed, inputs.now)
+
+
+def _decide(inputs: Inputs) -> Decision:
+    observed, now = inputs.observed, inputs.now
+    if observed.is_deleting:
+        return deletion.decide(observed, inputs.policy, now)
     if observed.spec is None:
-        status = conditions.stalled(observed.before, observed, Reason.INVALID_SPEC, observed.spec_error, now)
-        return Decision(status=status, requeue_after=REFUSED_SECONDS if observed.unfilled else None)
+        stalled = status.stalled(observed.status, observed, Reason.INVALID_SPEC, observed.spec_error, now)
+        requeue_after = REJECTED_SECONDS if observed.defaultable_fields else None
+        return Decision(status=stalled, requeue_after=requeue_after)
     spec = observed.spec
-    if problem := schedule.problem(spec.schedule, now) or runs.problem(spec, observed.before):
-        return _left_alone(observed, spec, problem, now)
-    if observed.forbidden:  # as if it were suspended, but for its Jobs, which go
-        spec = spec.model_copy(update={"suspend": True})
-        observed = replace(observed, spec=spec)
-    return _followed(observed, spec, now, progress_interval)
+    error = schedule.find_error(spec.schedule, now) or pin_error(spec, observed.status)
+    if error:
+        return _decide_invalid(inputs, spec, error)
+    return _decide_valid(inputs, spec)
 
 
-def _left_alone(observed: Observed, spec: TweetModelSpec, problem: str, now: str) -> Decision:
-    """What happens where a mistake in the spec keeps it from being followed: nothing begins, and no Job is lost to it.
+def _decide_invalid(inputs: Inputs, spec: TweetModelSpec, error: str) -> Decision:
+    """Return the decision about a spec with an error: no Job is created or lost because of the error.
 
-    What has nothing to do with the mistake counts nevertheless: a suspension, the finalizer, what is not allowed.
+    Unrelated fields still take effect: a suspension, the finalizer, the policy.
     """
-    reason, told = (Reason.NOT_ALLOWED, observed.forbidden) if observed.forbidden else (Reason.INVALID_SPEC, problem)
-    ending = tuple(job.name for job in observed.jobs if observed.must_end(job) and not job.deleting)
+    observed, violation = inputs.observed, inputs.policy.violation
+    hold = hold_for(spec, inputs.policy)
+    reason, message = (Reason.NOT_ALLOWED, violation) if violation else (Reason.INVALID_SPEC, error)
+    delete = tuple(job.name for job in observed.jobs if must_delete(job, hold) and not job.is_deleting)
     return Decision(
-        delete=ending,
-        suspend=_suspensions(spec, observed.jobs, ending),
-        status=conditions.stalled(observed.before, observed, reason, told, now),
-        hold=deletion.hold(observed, spec),
+        delete=delete,
+        suspend=_suspensions(hold, observed.jobs, delete),
+        status=status.stalled(observed.status, observed, reason, message, inputs.now),
+        set_finalizer=deletion.finalizer_change(observed, spec),
     )
 
 
-def _followed(observed: Observed, spec: TweetModelSpec, now: str, progress_interval: int) -> Decision:
-    turned = schedule.turn(spec, observed.before, now)
-    due = (turned and turned.last_time) or ""
-    pursuits, dataset = _pursue_in_order(observed, spec, due, now)
-    status = conditions.status(observed, pursuits, dataset, turned, now)
-    if observed.forbidden:
-        status = conditions.stalled(status, observed, Reason.NOT_ALLOWED, observed.forbidden, now)
-    status, requeue_after = conditions.throttle(observed.before, status, progress_interval, now)
-    moments = [
-        requeue_after,
-        schedule.wake_after(spec, status, now),
-        *(pursuit.verdict.look_again for pursuit in pursuits),
-    ]
-    wanted = {pursuit.goal for pursuit in pursuits if not pursuit.settled}
-    ending = _superseded(observed, wanted) + tuple(name for p in pursuits for name in p.delete)
-    decision = Decision(
-        delete=ending,
-        suspend=_suspensions(spec, observed.jobs, ending),
-        create=tuple(request(observed, spec, p, dataset) for p in pursuits if p.create is not None),
-        status=status,
-        requeue_after=min((moment for moment in moments if moment is not None), default=None),
-        hold=deletion.hold(observed, spec),
+def _decide_valid(inputs: Inputs, spec: TweetModelSpec) -> Decision:
+    observed, now = inputs.observed, inputs.now
+    hold = hold_for(spec, inputs.policy)
+    schedule_status = schedule.advance(spec, observed.status, bool(hold), now)
+    outcome = _run_plan(inputs, spec, hold, schedule_status)
+    new_status = status.build(observed, outcome.progress, schedule_status, hold, now)
+    if inputs.policy.violation:
+        new_status = status.stalled(new_status, observed, Reason.NOT_ALLOWED, inputs.policy.violation, now)
+    new_status, progress_due = status.throttle_progress(observed.status, new_status, inputs.progress_interval, now)
+    delete = (*_superseded_jobs(observed, outcome.active_ids), *outcome.deletions)
+    set_ttl = _expirable_jobs(observed) if new_status == observed.recorded_status else ()
+    wake_ups = [progress_due, schedule.seconds_until_due(spec, new_status, bool(hold), now), *outcome.wake_ups]
+    return Decision(
+        delete=delete,
+        suspend=_suspensions(hold, observed.jobs, delete),
+        create=tuple(request_job(observed, spec, result, inputs.upstreams) for result in outcome.creations),
+        status=new_status,
+        requeue_after=min((seconds for seconds in wake_ups if seconds is not None), default=None),
+        set_finalizer=deletion.finalizer_change(observed, spec),
+        set_ttl=set_ttl,
     )
-    return replace(decision, expire=_expirable(observed)) if status == observed.status else decision
 
 
-def refused(observed: Observed, decision: Decision, message: str, now: str) -> Decision:
-    """What follows when the cluster did not allow a Job of `decision`: the status says why, and it is tried again."""
-    if observed.deleting:
-        return deletion.refused(observed, message, now)
-    decided = (decision.status or observed.before).model_copy(update={"attempt": observed.before.attempt})
-    status = conditions.refused(decided, observed, message, now)
-    return Decision(status=status, requeue_after=REFUSED_SECONDS)
+@dataclass(frozen=True)
+class _PlanOutcome:
+    progress: status.PlanProgress
+    results: tuple[StepResult, ...]
+
+    @property
+    def active_ids(self) -> set[str]:
+        """Ids of the steps whose Jobs may stay."""
+        return {result.step.id for result in self.results}
+
+    @property
+    def deletions(self) -> tuple[str, ...]:
+        return tuple(name for result in self.results for name in result.delete)
+
+    @property
+    def creations(self) -> list[StepResult]:
+        return [result for result in self.results if result.create_attempt is not None]
+
+    @property
+    def wake_ups(self) -> list[float | None]:
+        return [result.state.requeue_after for result in self.results]
 
 
-def _pursue_in_order(
-    observed: Observed, spec: TweetModelSpec, due: str, now: str
-) -> tuple[tuple[Pursuit, ...], Dataset | None]:
-    """The collect stage, and once its data set is known the train stage."""
-    before = observed.before
-    collection = collection_id(spec, observed.retry, due)
-    known = runs.known_dataset(spec, before)
-    goal = Goal("collect", collection, pod_template_hash("collect", spec, observed.retry), known=known)
-    if spec.pinned_run:
-        told = f"Run {spec.pinned_run} is pinned by spec.pinnedRun."
-        if spec.cleaning.erase:
-            told += " What cleaning.erase names anew waits until none is."
-        collect = settled(replace(goal, id=before.collection or collection), f"{told} Nothing is collected.")
-        goal = runs.pinned(spec, observed.retry)
-        train = settled(goal, told) if runs.is_settled(spec, before, goal) else pursue(goal, observed, now)
-        return (collect, train), before.dataset
-    if before.collection == collection and before.dataset:
-        collect, dataset = settled(goal, conditions.sentence_of_dataset(before)), before.dataset
-    else:
-        collect = _lent(pursue(goal, observed, now), observed)
-        report = collect.verdict.report
-        if not (collect.verdict.succeeded and report and report.dataset):
-            return (collect,), None
-        dataset = report.dataset
-    goal, told = runs.wanted(spec, before, dataset, observed.retry)
-    if runs.is_settled(spec, before, goal):
-        return (collect, settled(goal, told or conditions.sentence_of_model(before, goal.id))), dataset
-    return (collect, runs.compared(pursue(replace(goal, due=due), observed, now), before.model)), dataset
+def _run_plan(
+    inputs: Inputs, spec: TweetModelSpec, hold: Hold | None, schedule_status: ScheduleStatus | None
+) -> _PlanOutcome:
+    """Reconcile the first incomplete step and plan again, until a step stays incomplete or all are complete."""
+    observed, now = inputs.observed, inputs.now
+    due_time = parse_time(schedule_status.last_time) if schedule_status else None
+    request = Request(observed.key, observed.retry, due_time)
+    current, results = observed.status, []
+    steps = plan_steps(spec, current, request)
+    while not steps[-1].is_complete:
+        result = _reconcile(steps[-1], inputs, hold)
+        current, result = record_result(current, result, spec, now)
+        replanned = plan_steps(spec, current, request)
+        if result.state.is_complete and _is_same_step(result.step, replanned[-1]):
+            result = _with_wrong_report(result)
+        elif result.state.outcome == "Failed" and _has_only_to_publish(result.step, replanned[-1]):
+            current, result = _record_failed_publication(current, result, replanned[-1])
+            steps = replanned
+        results.append(result)
+        if not result.state.is_complete:
+            break
+        steps = replanned
+    progress = status.PlanProgress(current, steps, tuple(results))
+    return _PlanOutcome(progress, tuple(results))
 
 
-def _lent(collect: Pursuit, observed: Observed) -> Pursuit:
-    """The pursuit of a collection, whose Job is not made before the TweetModels that sources name have their posts."""
-    missing = [f"{name}, which {why}" for name, why in observed.borrowed.items() if isinstance(why, str)]
-    if collect.create is None or not missing:
+def _is_same_step(step: Step, planned: Step) -> bool:
+    return not planned.is_complete and (step.name, step.id) == (planned.name, planned.id)
+
+
+def _has_only_to_publish(failed: Step, planned: Step) -> bool:
+    """Return whether a step failed after the model or the samples were finished, so that only publishing remains."""
+    return failed.name != "publish" and planned.name == "publish" and planned.id == failed.id
+
+
+def _with_wrong_report(result: StepResult) -> StepResult:
+    """Return the failure of a step whose report lacks the requested result, as from a trainer of another version."""
+    message = (
+        f"The report of step {result.step.name} lacks the requested result. {REASONS[Reason.INTERNAL_ERROR].advice}"
+    )
+    state = StepState("Failed", Reason.INTERNAL_ERROR, message, requires_action=True)
+    return replace(result, state=state)
+
+
+def _record_failed_publication(
+    current: TweetModelStatus, result: StepResult, publish: Step
+) -> tuple[TweetModelStatus, StepResult]:
+    """Return status and result after a Job finished its model and failed to publish the model.
+
+    The failed attempt counts as one of the publish step, so that the publication is not retried without a request.
+    """
+    assert result.status is not None  # a failed step had a Job
+    changes = {"name": "publish", "pod_template_hash": publish.pod_template_hash}
+    failure = result.status.model_copy(update=changes)
+    runs = tuple(
+        run.model_copy(update={"failure": failure}) if run.id == publish.id and run.failure else run
+        for run in current.runs
+    )
+    return current.model_copy(update={"runs": runs}), replace(result, status=failure)
+
+
+def _reconcile(step: Step, inputs: Inputs, hold: Hold | None) -> StepResult:
+    result = reconcile_step(step, inputs.observed, hold, inputs.now)
+    if step.name == "collect" and result.create_attempt is not None:
+        return _await_upstreams(result, inputs)
+    return result
+
+
+def _await_upstreams(collect: StepResult, inputs: Inputs) -> StepResult:
+    """Return the result of the collect step, without a Job while an upstream TweetModel has no data set."""
+    missing = [f"{name}, which {problem}" for name, problem in inputs.upstreams.items() if isinstance(problem, str)]
+    if not missing:
         return collect
-    told = f"Collecting waits for the data set of TweetModel {'; and of '.join(missing)}."
-    if observed.spec and observed.spec.cleaning.erase:
-        told += " So does what cleaning.erase names anew: without that source it goes on."
-    return Pursuit(collect.goal, Verdict("Active", Reason.PENDING, told, look_again=BORROW_SECONDS))
+    message = f"Collecting waits for the data set of TweetModel {'; and of '.join(missing)}."
+    if inputs.observed.spec and inputs.observed.spec.cleaning.erase:
+        message += " New entries of cleaning.erase take effect afterwards, or once the source is removed."
+    state = StepState("Active", Reason.PENDING, message, requeue_after=UPSTREAM_SECONDS)
+    return StepResult(collect.step, state)
 
 
-def _superseded(observed: Observed, wanted: set[Goal]) -> tuple[str, ...]:
-    """Unfinished Jobs that no present goal wants: their checkpoints stay in storage."""
-    identities = {(goal.step, goal.id) for goal in wanted}
-    return tuple(
-        job.name
-        for job in observed.jobs
-        if not job.finished and not job.deleting and (job.step, job.id) not in identities
-    )
+def rejected(inputs: Inputs, decision: Decision, message: str) -> Decision:
+    """Return the decision after the cluster rejected a Job of `decision`: the status shows why, and a retry follows."""
+    observed = inputs.observed
+    if observed.is_deleting:
+        return with_job_outcomes(deletion.rejected(observed, message, inputs.now), observed, inputs.now)
+    decided = (decision.status or observed.status).model_copy(update={"steps": observed.status.steps})
+    new_status = status.rejected(decided, observed, message, inputs.now)
+    return Decision(status=new_status, requeue_after=REJECTED_SECONDS)
+
+
+def _superseded_jobs(observed: Observed, active_ids: set[str]) -> tuple[str, ...]:
+    """Return active Jobs that no planned step needs; their checkpoints stay in storage."""
+    return tuple(job.name for job in observed.jobs if job.is_active and job.step_id not in active_ids)
 
 
 def _suspensions(
-    spec: TweetModelSpec, jobs: Iterable[ObservedJob], ending: tuple[str, ...]
+    hold: Hold | None, jobs: Iterable[ObservedJob], deleted: tuple[str, ...]
 ) -> tuple[tuple[str, bool], ...]:
-    """Follows spec.suspend; a Job that another manager suspends and resumes (Kueue) is left to that manager."""
-    staying = [job for job in jobs if not (job.finished or job.deleting or job.name in ending)]
-    if spec.suspend:
-        return tuple((job.name, True) for job in staying if not (job.suspended or job.queued))
-    return tuple((job.name, False) for job in staying if job.suspended and job.suspended_by_us)
+    """Return suspensions that follow the hold; Jobs that another controller suspends and resumes are left alone."""
+    remaining = [job for job in jobs if job.is_active and job.name not in deleted]
+    if hold:
+        return tuple((job.name, True) for job in remaining if not (job.is_suspended or job.is_queued))
+    return tuple((job.name, False) for job in remaining if job.is_suspended and job.has_suspend_mark)
 
 
-def _expirable(observed: Observed) -> tuple[str, ...]:
-    """Finished Jobs; asked for only when the status on the server already holds their outcome."""
-    return tuple(job.name for job in observed.jobs if job.finished and not job.has_ttl and not job.deleting)
+def _expirable_jobs(observed: Observed) -> tuple[str, ...]:
+    """Return finished Jobs without a TTL; the recorded status must already contain their outcome."""
+    return tuple(job.name for job in observed.jobs if job.is_finished and not (job.has_ttl or job.is_deleting))

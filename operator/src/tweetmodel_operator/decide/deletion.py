@@ -1,101 +1,140 @@
-"""The end of a TweetModel whose deletionPolicy is Delete: a finalizer holds it until a Job has purged its folder.
+"""Decides about a TweetModel that is being deleted with deletionPolicy Delete.
 
-It is never held for ever: where a Job does not end or purges for longer than PURGE_SECONDS, or the cluster allows no
-Job (a namespace that is being deleted itself), it goes, and a warning names what is left in the bucket.
+A finalizer keeps the TweetModel until a Job has purged its folder in the bucket. The finalizer is always removed in
+the end: if a Job does not end, if the purge takes longer than MAX_PURGE_SECONDS, or if the cluster rejects the purge
+Job (as in a namespace that is being deleted), a warning names the data that remains in the bucket.
 """
 
-from dataclasses import replace
+from datetime import datetime
 
 from tweetmodel_api.identities import pod_template_hash
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_operator import names
-from tweetmodel_operator.decide import conditions
-from tweetmodel_operator.decide.requests import request
-from tweetmodel_operator.decide.stages import Goal, Verdict, may_pass, pursue, waited_for
-from tweetmodel_operator.state import Decision, Observed, seconds_between
+from tweetmodel_operator.decide import status
+from tweetmodel_operator.decide.attempts import reconcile_step
+from tweetmodel_operator.decide.diagnosis import check_node, is_transient_rejection
+from tweetmodel_operator.decide.requests import request_job
+from tweetmodel_operator.decide.steps import Step, StepResult, StepState
+from tweetmodel_operator.decision import Decision
+from tweetmodel_operator.limits import MAX_PURGE_SECONDS
+from tweetmodel_operator.observed import Observed, ObservedJob, PolicyResult
+from tweetmodel_operator.times import parse_time, seconds_between
 
-PURGE_SECONDS = 1800
-LOOK_AGAIN_SECONDS = 60.0
-
-
-def hold(observed: Observed, spec: TweetModelSpec) -> bool | None:
-    """Whether the finalizer is to be set (True) or taken away (False); None where it is as it should be."""
-    wanted = spec.deletion_policy == "Delete"
-    return None if wanted == observed.held else wanted
+REQUEUE_SECONDS = 60.0
 
 
-def decide(observed: Observed, now: str) -> Decision:
-    """What happens now to a TweetModel that is being deleted."""
-    if not observed.held:
+def finalizer_change(observed: Observed, spec: TweetModelSpec) -> bool | None:
+    """Return True to add the finalizer, False to remove the finalizer, or None if nothing changes."""
+    is_wanted = spec.deletion_policy == "Delete"
+    return None if is_wanted == observed.has_finalizer else is_wanted
+
+
+def decide(observed: Observed, policy: PolicyResult, now: datetime) -> Decision:
+    """Return the next writes for a TweetModel that is being deleted."""
+    if not observed.has_finalizer:
         return Decision()
     if observed.spec is None:
-        return given_up(observed, observed.spec_error)
-    if hold(observed, observed.spec) is False:  # it was deleted first, and then its folder was to stay
-        return Decision(delete=_purges(observed), hold=False)
-    working = [job for job in observed.jobs if job.step != "purge" and not job.finished]
-    long = (job for job in working if job.deleting and _is_long(max(job.deleted, observed.deleted), now))
-    if stuck := next(long, None):
-        return given_up(observed, f"Job {stuck.name} does not end")  # a lost node never says that its pod has ended
-    if working:  # their pods still write
-        verdict = Verdict("Active", Reason.PURGING, "Its Jobs are stopped before its folder is deleted.")
-        status = conditions.purging(observed, waited_for(working[0], now, verdict), now)
-        left = tuple(job.name for job in working if not job.deleting)
-        return Decision(delete=left, status=status, requeue_after=LOOK_AGAIN_SECONDS)
-    # An image or account that is not allowed gets no keys: the administrator's own purges then.
-    pods = {"pod_template": None} if observed.forbidden_pods else {}
-    spec = observed.spec.model_copy(update={"suspend": False} | pods)
-    goal = Goal("purge", names.purge_id(observed.uid), pod_template_hash("purge", spec, observed.retry))
-    pursuit = pursue(goal, replace(observed, spec=spec, forbidden=""), now)
-    if pursuit.verdict.succeeded:
-        return Decision(hold=False)
-    since, told = _tried_since(observed, pursuit.verdict.message)
-    late = bool(since) and _is_long(since, now)
-    if late or pursuit.verdict.outcome == "Failed":
-        waited = f"after {PURGE_SECONDS // 60} minutes: " if late else ""
-        return given_up(observed, waited + told.rstrip("."))
+        return _give_up(observed, observed.spec_error)
+    if finalizer_change(observed, observed.spec) is False:  # deletionPolicy became Retain after the deletion
+        return Decision(delete=_active_purges(observed), set_finalizer=False)
+    active = [job for job in observed.jobs if job.step != "purge" and not job.is_finished]
+    if active:
+        return _stop_jobs(observed, active, now)
+    return _purge(observed, observed.spec, policy, now)
+
+
+def _stop_jobs(observed: Observed, active: list[ObservedJob], now: datetime) -> Decision:
+    """Stop the Jobs whose pods still write into the folder; give up if a Job of a lost node never ends."""
+    for job in active:
+        if _is_stuck(job, observed, now):
+            return _give_up(observed, f"Job {job.name} does not end")
+    state = StepState("Active", Reason.PURGING, "The Jobs are stopped before the folder is deleted.")
+    delete = tuple(job.name for job in active if not job.is_deleting)
     return Decision(
-        delete=pursuit.delete,
-        create=(request(observed, spec, pursuit, None),) if pursuit.create is not None else (),
-        status=conditions.purging(observed, pursuit.verdict, now, pursuit.attempt),
-        requeue_after=LOOK_AGAIN_SECONDS,
+        delete=delete,
+        status=status.purging(observed, check_node(active[0], now, state), now),
+        requeue_after=REQUEUE_SECONDS,
     )
 
 
-def _tried_since(observed: Observed, told: str) -> tuple[str, str]:
-    """Since when a purge has been tried, and what there is to say of it: the operator may have come late itself."""
-    if purges := [job.created for job in observed.jobs if job.step == "purge"]:
-        return min(purges), told
-    ready = observed.before.condition("Ready")
-    if ready and ready.reason == Reason.POD_REFUSED and ready.observed_generation == observed.generation:
-        return max(observed.deleted, ready.last_transition_time), ready.message
-    return "", told
+def _is_stuck(job: ObservedJob, observed: Observed, now: datetime) -> bool:
+    if job.deleted_at is None or observed.deleted_at is None:
+        return False
+    return _is_too_long(max(job.deleted_at, observed.deleted_at), now)
 
 
-def _is_long(since: str, now: str) -> bool:
-    return seconds_between(since, now) > PURGE_SECONDS
+def _purge(observed: Observed, spec: TweetModelSpec, policy: PolicyResult, now: datetime) -> Decision:
+    # Pods that the policy forbids receive no keys: the purge then uses the administrator's own image and account.
+    pod_template = None if policy.forbids_pods else spec.pod_template
+    step = Step(
+        "purge",
+        names.purge_id(observed.uid),
+        pod_template_hash("purge", spec.model_copy(update={"pod_template": pod_template}), observed.retry),
+        pod_template=pod_template,
+    )
+    result = reconcile_step(step, observed, None, now)
+    if result.state.is_complete:
+        return Decision(set_finalizer=False)
+    started_at, message = _first_attempt(observed, result.state.message)
+    is_late = started_at is not None and _is_too_long(started_at, now)
+    if is_late or result.state.outcome == "Failed":
+        duration = f"after {MAX_PURGE_SECONDS // 60} minutes: " if is_late else ""
+        return _give_up(observed, duration + message.rstrip("."))
+    return _continue_purge(observed, spec, result, now)
 
 
-def _purges(observed: Observed) -> tuple[str, ...]:
-    return tuple(job.name for job in observed.jobs if job.step == "purge" and not (job.finished or job.deleting))
+def _continue_purge(observed: Observed, spec: TweetModelSpec, result: StepResult, now: datetime) -> Decision:
+    steps = (result.status,) if result.status else ()
+    return Decision(
+        delete=result.delete,
+        create=(request_job(observed, spec, result, {}),) if result.create_attempt is not None else (),
+        status=status.purging(observed, result.state, now, steps),
+        requeue_after=REQUEUE_SECONDS,
+    )
 
 
-def refused(observed: Observed, message: str, now: str) -> Decision:
-    """What follows when the cluster does not allow the Job that purges: where that may pass, it is tried again."""
-    if not may_pass(message):
-        return given_up(observed, message)
-    verdict = Verdict("Active", Reason.POD_REFUSED, f"Its folder can't be deleted yet: {message}.")
-    status = conditions.purging(observed, verdict, now, observed.before.attempt)
-    return Decision(status=status, requeue_after=LOOK_AGAIN_SECONDS)
+def _first_attempt(observed: Observed, message: str) -> tuple[datetime | None, str]:
+    """Return the time of the first attempt to purge, and the message about the purge.
 
-
-def given_up(observed: Observed, why: str) -> Decision:
-    """Lets it go although its folder may still be there, and says so.
-
-    A purge that still tries is ended: nobody owns it, and it would delete what the next one of this name writes.
+    The operator may have been down since the deletion, so the time of the deletion does not count.
     """
-    layout = Layout(observed.spec.storage.uri, observed.key.namespace, observed.key.name) if observed.spec else None
-    left = f"{layout.root} was not deleted" if layout else "its folder in the bucket was not deleted"
-    farewell = f"{left} ({why}). {REASONS[Reason.PURGE_FAILED].advice}"
-    return Decision(delete=_purges(observed), hold=False, farewell=farewell)
+    purges = [job.created_at for job in observed.jobs if job.step == "purge"]
+    if purges:
+        return min(purges), message
+    ready = observed.status.condition("Ready")
+    if ready is None or ready.reason != Reason.POD_REFUSED or ready.observed_generation != observed.generation:
+        return None, message
+    rejected_at = parse_time(ready.last_transition_time)
+    times = [time for time in (observed.deleted_at, rejected_at) if time]
+    return max(times, default=None), ready.message
+
+
+def _is_too_long(since: datetime, now: datetime) -> bool:
+    return seconds_between(since, now) > MAX_PURGE_SECONDS
+
+
+def _active_purges(observed: Observed) -> tuple[str, ...]:
+    return tuple(job.name for job in observed.jobs if job.step == "purge" and job.is_active)
+
+
+def rejected(observed: Observed, message: str, now: datetime) -> Decision:
+    """Return the decision after the cluster rejected the purge Job: retry a transient rejection, or give up."""
+    if not is_transient_rejection(message):
+        return _give_up(observed, message)
+    state = StepState("Active", Reason.POD_REFUSED, f"The folder can't be deleted yet: {message}.")
+    purging = status.purging(observed, state, now, observed.status.steps)
+    return Decision(status=purging, requeue_after=REQUEUE_SECONDS)
+
+
+def _give_up(observed: Observed, cause: str) -> Decision:
+    """Remove the finalizer although the folder may remain, with a warning.
+
+    An active purge is deleted, since it would also delete the data of the next TweetModel of this name.
+    """
+    folder = "the TweetModel's folder in the bucket"
+    if observed.spec:
+        folder = Layout(observed.spec.storage.uri, observed.key.namespace, observed.key.name).root
+    warning = f"{folder} was not deleted ({cause}). {REASONS[Reason.PURGE_FAILED].advice}"
+    return Decision(delete=_active_purges(observed), set_finalizer=False, orphan_warning=warning)

@@ -1,46 +1,49 @@
-"""The Job that a pursuit asks for, with the plan that its pod follows."""
+"""Builds the request for the Job of a step, with the plan for its pod."""
 
-from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import DatasetReference, Plan
+from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset
-from tweetmodel_operator.decide.stages import Pursuit
-from tweetmodel_operator.state import JobRequest, Observed
+from tweetmodel_operator import names
+from tweetmodel_operator.decide.steps import Step, StepResult
+from tweetmodel_operator.decision import JobRequest
+from tweetmodel_operator.observed import Observed, Upstreams
+from tweetmodel_operator.step_kinds import STEP_KINDS
 
 
-def request(observed: Observed, spec: TweetModelSpec, pursuit: Pursuit, dataset: Dataset | None) -> JobRequest:
-    """The request of a pursuit that creates one."""
-    goal, number = pursuit.goal, pursuit.create
-    assert number is not None  # only pursuits that create come here
-    training, collecting = goal.step == "train", goal.step == "collect"
-    runs = observed.before.runs
-    if goal.publish is None:  # a pinned run is put back, and pushed nowhere
-        spec = spec.model_copy(update={"publish": None})
-    layout = Layout(spec.storage.uri, observed.key.namespace, observed.key.name)
-    trained_on = DatasetReference(uri=dataset.uri, digest=dataset.digest) if training and dataset else None
-    if goal.dataset:
-        trained_on = DatasetReference(uri=layout.dataset(goal.dataset), digest=goal.dataset)
+def request_job(observed: Observed, spec: TweetModelSpec, result: StepResult, upstreams: Upstreams) -> JobRequest:
+    """Return the request for the Job that a result creates."""
+    step, attempt = result.step, result.create_attempt
+    assert attempt is not None  # the caller selects results that create a Job
     return JobRequest(
-        name=goal.job_name(observed, number),
+        name=names.job_name(observed.key.name, observed.uid, step.name, step.id, attempt),
         uid=observed.uid,
-        id=goal.id,
-        attempt=number,
-        inputs=goal.inputs,
-        plan=Plan(
-            step=goal.step,
-            namespace=observed.key.namespace,
-            name=observed.key.name,
-            spec=spec,
-            run=goal.id if training else None,
-            dataset=trained_on,
-            baseline_dataset=goal.known,
-            trained_datasets=tuple(sorted({run.dataset_digest for run in runs})) if collecting else (),
-            retry=observed.retry if collecting else "",
-            upstream_datasets={
-                n: found for n, found in observed.borrowed.items() if isinstance(found, DatasetReference)
-            },
-            initial_model=goal.start,
-            baseline_loss=goal.beat,
-            report_only=goal.repeat,
-        ),
+        step_id=step.id,
+        attempt=attempt,
+        pod_template_hash=step.pod_template_hash,
+        plan=_build_plan(observed, spec, step, upstreams),
+        pod_template=step.pod_template or PodTemplate(),
     )
+
+
+def _build_plan(observed: Observed, spec: TweetModelSpec, step: Step, upstreams: Upstreams) -> Plan:
+    kind = STEP_KINDS[step.name]
+    plan = Plan(step=step.name, namespace=observed.key.namespace, name=observed.key.name, spec=spec)
+    if kind.reads_sources:
+        available = {name: found for name, found in upstreams.items() if isinstance(found, DatasetReference)}
+        changes: dict[str, object] = {
+            "baseline_dataset": step.baseline_dataset,
+            "trained_datasets": tuple(sorted({run.dataset_digest for run in observed.status.runs})),
+            "retry": observed.retry,
+            "upstream_datasets": available,
+        }
+    elif step.name == "purge":
+        changes = {}
+    else:
+        changes = {
+            "run": step.id,
+            "dataset": step.dataset,
+            "initial_model": step.initial_model,
+            "baseline_loss": step.baseline_loss,
+            "publish": step.publish_hash is not None,
+        }
+    return plan.model_copy(update=changes)

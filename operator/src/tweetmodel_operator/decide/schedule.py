@@ -1,7 +1,7 @@
-"""When a TweetModel looks at its sources again: spec.schedule, with the meaning that CronJob gives its fields.
+"""Decides about due times of spec.schedule, whose fields mean the same as in a CronJob.
 
-The status says when it is due next, and that stays there until the time is taken or passed over. A due time that is
-taken names a collection; from there on all is as ever: equal posts are the same data set, which trains nothing.
+The status contains the next due time until that time is taken or skipped. A taken due time is part of the identity of a
+collection; the rest follows as for any other collection: the same posts are the same data set, which trains nothing.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,13 +12,13 @@ from cronsim import CronSim, CronSimError
 from tweetmodel_api.cron import five_fields
 from tweetmodel_api.spec import Schedule, TweetModelSpec
 from tweetmodel_api.status import ScheduleStatus, TweetModelStatus
-from tweetmodel_operator.state import seconds_between
+from tweetmodel_operator.times import format_time, parse_time, seconds_between
 
 SECOND = timedelta(seconds=1)
 
 
-def problem(schedule: Schedule | None, now: str) -> str:
-    """Why a schedule can't be followed, as a sentence without its end; empty where it can."""
+def find_error(schedule: Schedule | None, now: datetime) -> str:
+    """Return why a schedule is invalid, as a sentence without a full stop; empty if valid."""
     if schedule is None:
         return ""
     try:
@@ -26,64 +26,72 @@ def problem(schedule: Schedule | None, now: str) -> str:
     except CronSimError as error:
         return f"spec.schedule.cron {schedule.cron!r} is not a valid cron expression ({error})"
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return f"spec.schedule.timeZone {schedule.time_zone!r} is not known"
+        return f"spec.schedule.timeZone {schedule.time_zone!r} is unknown"
     return ""
 
 
-def turn(spec: TweetModelSpec, before: TweetModelStatus, now: str) -> ScheduleStatus | None:
-    """Where the schedule stands now: a due time that has come is taken, unless something holds it up.
+def advance(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool, now: datetime) -> ScheduleStatus | None:
+    """Return the status of the schedule now: a due time that has come is taken, unless it is delayed.
 
-    Of several that were missed the last one counts, unless it is too long ago. Nothing was due before the schedule.
+    Of several missed due times only the last one is taken, unless it is past the deadline. Times before the schedule
+    was set are never due.
     """
-    old, schedule = before.schedule or ScheduleStatus(), spec.schedule
-    if schedule is None:  # what was collected stays known by its due time
-        return ScheduleStatus(last_time=old.last_time) if old.last_time else None
-    due = old.next_time if old.next_time and is_due_time(schedule, old.next_time) else None
-    if due is None or due > now:
-        after = max(now, old.last_time or now)  # a clock that is set back brings no due time back
-        return ScheduleStatus(last_time=old.last_time, next_time=next_time(schedule, after))
-    if is_held_up(spec, before):
+    old, schedule = status.schedule or ScheduleStatus(), spec.schedule
+    last_time = parse_time(old.last_time)
+    if schedule is None:  # the last due time is part of the identity of the data set
+        return ScheduleStatus(last_time=old.last_time) if last_time else None
+    due_time = parse_time(old.next_time)
+    if due_time is None or not is_due_time(schedule, due_time) or due_time > now:
+        after = max(now, last_time or now)  # a clock that is set back must not repeat a due time
+        return _schedule_status(last_time, next_time(schedule, after))
+    if is_delayed(spec, status, is_held):
         return old
-    latest = max(due, _latest_time(schedule, now) or due)
+    latest = max(due_time, _latest_time(schedule, now) or due_time)
     deadline = schedule.starting_deadline_seconds
-    missed = deadline is not None and seconds_between(latest, now) > deadline
-    return ScheduleStatus(last_time=old.last_time if missed else latest, next_time=next_time(schedule, now))
+    is_missed = deadline is not None and seconds_between(latest, now) > deadline
+    return _schedule_status(last_time if is_missed else latest, next_time(schedule, now))
 
 
-def is_held_up(spec: TweetModelSpec, status: TweetModelStatus) -> bool:
-    """Whether a due time would wait: for a person, or with Forbid for the Job at work."""
-    working = status.attempt is not None and status.attempt.outcome == "Active"
+def _schedule_status(last_time: datetime | None, next_due_time: datetime | None) -> ScheduleStatus:
+    return ScheduleStatus(
+        last_time=format_time(last_time) if last_time else None,
+        next_time=format_time(next_due_time) if next_due_time else None,
+    )
+
+
+def is_delayed(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool) -> bool:
+    """Return whether a due time must wait: for a person, or with Forbid for the active Job."""
+    if is_held or spec.pinned_run is not None:
+        return True
     forbids = spec.schedule is not None and spec.schedule.concurrency_policy == "Forbid"
-    return spec.suspend or spec.pinned_run is not None or (working and forbids)
+    return forbids and any(step.outcome == "Active" for step in status.steps)
 
 
-def wake_after(spec: TweetModelSpec, status: TweetModelStatus, now: str) -> float | None:
-    """Seconds until a due time is to be taken; None where nothing is due, or the end of what holds it up wakes it."""
-    following = status.schedule.next_time if status.schedule else None
-    return max(1.0, seconds_between(now, following)) if following and not is_held_up(spec, status) else None
+def seconds_until_due(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool, now: datetime) -> float | None:
+    """Return the seconds until the next due time, or None without one, or if an event ends the delay."""
+    due_time = parse_time(status.schedule.next_time) if status.schedule else None
+    if due_time is None or is_delayed(spec, status, is_held):
+        return None
+    return max(1.0, seconds_between(now, due_time))
 
 
-def next_time(schedule: Schedule, now: str) -> str | None:
-    """The next due time, RFC 3339 in UTC; None where there is none."""
-    return _nearest(schedule, _parse(now))
+def next_time(schedule: Schedule, now: datetime) -> datetime | None:
+    """Return the next due time, or None if there is none."""
+    return _nearest(schedule, now)
 
 
-def is_due_time(schedule: Schedule, moment: str) -> bool:
-    """Whether the schedule has this due time."""
-    return _nearest(schedule, _parse(moment) - SECOND) == moment
+def is_due_time(schedule: Schedule, moment: datetime) -> bool:
+    """Return whether a time is a due time of the schedule."""
+    return _nearest(schedule, moment - SECOND) == moment
 
 
-def _latest_time(schedule: Schedule, now: str) -> str | None:
-    """The last due time that has come."""
-    return _nearest(schedule, _parse(now) + SECOND, before=True)
+def _latest_time(schedule: Schedule, now: datetime) -> datetime | None:
+    """Return the last due time that has come."""
+    return _nearest(schedule, now + SECOND, before=True)
 
 
-def _nearest(schedule: Schedule, moment: datetime, before: bool = False) -> str | None:
-    """The first due time after a moment, or the last one before it."""
+def _nearest(schedule: Schedule, moment: datetime, before: bool = False) -> datetime | None:
+    """Return the first due time after a moment, or the last one before."""
     local = moment.astimezone(ZoneInfo(schedule.time_zone))
     found = next(CronSim(five_fields(schedule.cron), local, reverse=before), None)
-    return found.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if found else None
-
-
-def _parse(moment: str) -> datetime:
-    return datetime.fromisoformat(moment)
+    return found.astimezone(UTC) if found else None

@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from tweetmodel_operator import names, release
+from tweetmodel_operator import names, uninstall
 from tweetmodel_operator.api_server import ApiError
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/system/deployments/operator"
 
 
 class Cluster:
-    """An API server whose operator takes `seconds` to end."""
+    """An API server whose operator takes `seconds` to stop."""
 
     def __init__(self, seconds: int, *tweetmodels: dict[str, Any]) -> None:
         self.seconds = seconds
@@ -23,7 +23,7 @@ class Cluster:
             raise ApiError(404, "NotFound", "gone")
 
     async def items(self, path: str) -> Any:
-        assert self.seconds < 0, "the operator would set its finalizers again"
+        assert self.seconds < 0, "the operator would add its finalizers again"
         for tweetmodel in self.tweetmodels:
             yield tweetmodel
 
@@ -31,7 +31,7 @@ class Cluster:
         self.patched[path] = body["metadata"]["finalizers"]
 
 
-def held(name: str, *finalizers: str) -> dict[str, Any]:
+def with_finalizers(name: str, *finalizers: str) -> dict[str, Any]:
     metadata = {"name": name, "namespace": "default", "uid": "u", "resourceVersion": "7"}
     return {"metadata": metadata | ({"finalizers": list(finalizers)} if finalizers else {})}
 
@@ -44,24 +44,29 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asyncio.sleep", at_once)
 
 
-async def test_the_operator_ends_before_its_finalizers_are_taken_off() -> None:
-    cluster = Cluster(3, held("free"), held("ours", names.FINALIZER), held("both", names.FINALIZER, "other/one"))
-    await release.release(cluster, DEPLOYMENT, ())
+async def test_the_operator_stops_before_its_finalizers_are_removed() -> None:
+    cluster = Cluster(
+        3,
+        with_finalizers("free"),
+        with_finalizers("ours", names.FINALIZER),
+        with_finalizers("both", names.FINALIZER, "other/one"),
+    )
+    await uninstall.prepare_uninstall(cluster, DEPLOYMENT, ())
     assert cluster.patched == {
         "/apis/tweetmodel.dev/v1alpha1/namespaces/default/tweetmodels/ours": [],
         "/apis/tweetmodel.dev/v1alpha1/namespaces/default/tweetmodels/both": ["other/one"],
     }
 
 
-async def test_without_a_crd_there_is_nothing_to_let_go_of() -> None:
+async def test_without_the_crd_there_are_no_finalizers_to_remove() -> None:
     class Bare(Cluster):
         async def items(self, path: str) -> Any:
             raise ApiError(404, "NotFound", "404 page not found")
             yield
 
-    await release.release(Bare(1), DEPLOYMENT, ())
+    await uninstall.prepare_uninstall(Bare(1), DEPLOYMENT, ())
 
 
-async def test_an_operator_that_does_not_end_is_told() -> None:
-    with pytest.raises(TimeoutError, match="does not end"):
-        await release.release(Cluster(10_000), DEPLOYMENT, ())
+async def test_an_operator_that_does_not_stop_is_an_error() -> None:
+    with pytest.raises(TimeoutError, match="does not stop"):
+        await uninstall.prepare_uninstall(Cluster(10_000), DEPLOYMENT, ())

@@ -1,4 +1,4 @@
-"""How kopf comes to its session, and what that counts."""
+"""kopf's login: the session counts requests, and rejected credentials are not reused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,12 +11,12 @@ from aiohttp.test_utils import TestServer
 from kopf._cogs.structs.credentials import LoginError, Vault, VaultKey
 from prometheus_client import REGISTRY
 
-from tweetmodel_operator.login import Logins
+from tweetmodel_operator.kopf_login import Sessions
 
 KEY = VaultKey("log_in")
 
 
-def told(name: str, **labels: str) -> float:
+def sample(name: str, **labels: str) -> float:
     value = REGISTRY.get_sample_value(f"tweetmodel_{name}", labels)
     assert value is not None
     return value
@@ -28,7 +28,7 @@ def info(token: str = "one", server: str = "http://localhost") -> kopf.Connectio
 
 @pytest.fixture
 async def server() -> AsyncIterator[TestServer]:
-    """Takes the token `one`."""
+    """A server that accepts the token `one`."""
 
     async def answer(request: web.Request) -> web.Response:
         return web.Response(status=200 if request.headers["Authorization"] == "Bearer one" else 401)
@@ -40,33 +40,35 @@ async def server() -> AsyncIterator[TestServer]:
 
 
 @pytest.mark.parametrize(
-    ("token", "code", "asked"),
+    ("token", "code", "query"),
     [("one", "200", "?watch=true"), ("one", "200", "?limit=1"), ("two", "401", "?watch=true")],
 )
-async def test_what_kopf_asks_for_is_counted_and_a_watch_that_is_opened_is_heard(
-    server: TestServer, token: str, code: str, asked: str
+async def test_requests_of_kopf_and_started_watches_are_counted(
+    server: TestServer, token: str, code: str, query: str
 ) -> None:
-    before, heard = (
-        told("api_requests_total", verb="GET", code=code),
-        told("watch_last_event_timestamp_seconds", kind="Pod"),
+    before, last_event = (
+        sample("api_requests_total", verb="GET", code=code),
+        sample("watch_last_event_timestamp_seconds", kind="Pod"),
     )
-    async with Logins().session(info(token, str(server.make_url("")))).aiohttp_session as session:
-        await session.request(method="get", url=server.make_url(f"/api/v1/pods{asked}"))
-    assert told("api_requests_total", verb="GET", code=code) == before + 1
-    assert (told("watch_last_event_timestamp_seconds", kind="Pod") > heard) == ((code, asked) == ("200", "?watch=true"))
+    async with Sessions().session(info(token, str(server.make_url("")))).aiohttp_session as session:
+        await session.request(method="get", url=server.make_url(f"/api/v1/pods{query}"))
+    assert sample("api_requests_total", verb="GET", code=code) == before + 1
+    assert (sample("watch_last_event_timestamp_seconds", kind="Pod") > last_event) == (
+        (code, query) == ("200", "?watch=true")
+    )
 
 
-async def test_what_is_not_answered_is_counted() -> None:
-    before = told("api_requests_total", verb="GET", code="none")
-    async with Logins().session(info()).aiohttp_session as session:
+async def test_requests_without_a_response_are_counted() -> None:
+    before = sample("api_requests_total", verb="GET", code="none")
+    async with Sessions().session(info()).aiohttp_session as session:
         with pytest.raises(aiohttp.ClientConnectionError):
             await session.get("http://localhost:1/api/v1/pods")
-    assert told("api_requests_total", verb="GET", code="none") == before + 1
+    assert sample("api_requests_total", verb="GET", code="none") == before + 1
 
 
-async def test_credentials_that_were_refused_are_not_tried_again_and_new_ones_are() -> None:
-    logins, vault = Logins(), Vault()
-    refused, same, new = (logins.session(info(token)) for token in ("one", "one", "two"))
+async def test_rejected_credentials_are_not_reused_and_new_ones_are() -> None:
+    sessions, vault = Sessions(), Vault()
+    refused, same, new = (sessions.session(info(token)) for token in ("one", "one", "two"))
     await vault.populate({KEY: refused})
     await asyncio.gather(vault.invalidate(KEY, refused), vault.populate({KEY: same}))
     with pytest.raises(LoginError):

@@ -1,0 +1,98 @@
+"""The controller: workers, resync, probes and progress server, from start-up to shutdown."""
+
+import asyncio
+import logging
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aiohttp import web
+
+from tweetmodel_operator import metrics
+from tweetmodel_operator.api_server import ApiServer
+from tweetmodel_operator.observed import Key
+from tweetmodel_operator.probes import Probes
+from tweetmodel_operator.progress import ProgressServer, certificate_authority, create_tls_context
+from tweetmodel_operator.reconcile import Reconciler
+from tweetmodel_operator.resync import Resync
+from tweetmodel_operator.settings import Settings
+from tweetmodel_operator.workqueue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+CERTIFICATE_SECONDS = 60.0
+"""Interval of reloads of the TLS certificate."""
+SHUTDOWN_SECONDS = 5.0
+PROGRESS_DELAY_SECONDS = 1.0
+"""Delay from a progress report to the reconcile: reports without a pause cause one reconcile in that time."""
+
+
+class Controller:
+    """Everything that runs beside kopf's watches."""
+
+    def __init__(self, api: ApiServer, settings: Settings) -> None:
+        """Create the controller.
+
+        Raises:
+            OSError: the CA certificate of the progress server can't be read.
+        """
+        self.settings = settings
+        self.reconciler = Reconciler(api, settings, _now, certificate_authority(settings.tls_directory))
+        self.queue: WorkQueue[Key] = WorkQueue(self.reconciler.reconcile)
+        namespaces = settings.watch_namespaces or ("",)
+        self.resync = Resync(api, self.reconciler.cache, namespaces, settings.resync_seconds, self.queue.wake)
+        self._api = api
+        self._tasks: list[asyncio.Task[None]] = []
+        self._probes = Probes(self._tasks, lambda: self.resync.list_error)
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self) -> None:
+        """Start the workers, the resync, the probes and, with TLS, the progress server."""
+        self._tasks += [asyncio.create_task(self.queue.work()) for _ in range(self.settings.workers)]
+        self._tasks += [asyncio.create_task(task) for task in (self.resync.run(), self.resync.check_access())]
+        metrics.QUEUE_DEPTH.set_function(lambda: len(self.queue))
+        metrics.ACTIVE_MODELS.set_function(lambda: len(self.reconciler.active_jobs))
+        await self._serve(self._probes.application(), self.settings.metrics_port)
+        if self.settings.tls_directory:
+            await self._start_progress_server(self.settings.tls_directory)
+
+    async def _start_progress_server(self, tls_directory: Path) -> None:
+        reconciler = self.reconciler
+        server = ProgressServer(self._api, reconciler.active_jobs, reconciler.progress, self._on_progress, _now)
+        context = create_tls_context(tls_directory)
+        self._tasks.append(asyncio.create_task(self._reload_certificate(tls_directory, context)))
+        await self._serve(server.application(), self.settings.progress_port, context)
+
+    async def stop(self) -> None:
+        """Stop everything; the next operator repeats unfinished reconciles."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:  # aiohttp may lose a cancellation that coincides with one of its timeouts
+            await asyncio.wait(self._tasks, timeout=SHUTDOWN_SECONDS)
+        for runner in self._runners:
+            await runner.cleanup()
+        await self._api.close()
+
+    def _on_progress(self, key: Key) -> None:
+        """Schedule a reconcile after a progress report, unless one is due before the progress must be written."""
+        self.queue.wake_soon(key, PROGRESS_DELAY_SECONDS, unless_within=self.settings.progress_interval_seconds)
+
+    async def _reload_certificate(self, directory: Path, context: ssl.SSLContext) -> None:
+        """Reload the mounted certificate, which cert-manager and others renew."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            try:
+                context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
+                self.reconciler.progress_ca = certificate_authority(directory)
+            except OSError as error:  # a renewal in progress: the next reload succeeds
+                logger.warning("can't read the certificate in %s: %s", directory, error)
+
+    async def _serve(self, application: web.Application, port: int, context: ssl.SSLContext | None = None) -> None:
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, port=port, ssl_context=context).start()
+        self._runners.append(runner)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

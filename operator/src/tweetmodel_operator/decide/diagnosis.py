@@ -1,0 +1,342 @@
+"""Diagnoses a Job: turns the facts about the Job and its pods into a state with a reason and a message.
+
+Success requires the Complete condition of the Job *and* the report of a pod: phases of pods are unreliable after a
+restart of the kubelet or an eviction. The rules for a pod are an ordered table; the first match applies.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tweetmodel_api.identities import StepName
+from tweetmodel_api.reasons import PERMANENT, REASONS, Reason
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_operator.decide.steps import StepState, active
+from tweetmodel_operator.observed import ObservedJob, ObservedPod, SuspendOwner
+from tweetmodel_operator.pod_credentials import pod_credentials
+from tweetmodel_operator.step_kinds import STEP_KINDS
+from tweetmodel_operator.times import seconds_between
+
+MISSING_POD_SECONDS = 5.0
+"""Time without a pod after which the status mentions a rejection. Quotas and policies reject pods, not Jobs, and the
+Job controller retries after 1, 2, 4 … s, so a busy API server gets two more chances."""
+MAX_BACK_OFF_SECONDS = 600.0
+"""Longest back-off of the Job controller after failed or evicted pods."""
+SLOW_START_SECONDS = 60.0
+"""Time for scheduling, and again for starting, after which the status mentions the cause of the delay."""
+RECOVERED_SECONDS = 600.0
+"""Running time without progress reports after which a pod has got past the failure of the pod before."""
+NODE_LOST_SECONDS = 30.0
+"""Time after the deletion deadline after which a node counts as lost: a responsive kubelet kills the pod by then."""
+
+WAITING_REASONS: dict[str, Reason] = {
+    "ErrImagePull": Reason.IMAGE_PULL_FAILED,
+    "ImagePullBackOff": Reason.IMAGE_PULL_FAILED,
+    "InvalidImageName": Reason.IMAGE_PULL_FAILED,
+    "ErrImageNeverPull": Reason.IMAGE_PULL_FAILED,
+    "CreateContainerConfigError": Reason.SECRET_INVALID,
+    "CreateContainerError": Reason.POD_REFUSED,
+    "RunContainerError": Reason.POD_REFUSED,
+}
+"""Reasons of the kubelet for a container that has not started."""
+TRANSIENT_WAITING_REASONS = {"ErrImagePull"}
+"""Of these, reasons that a short outage of the registry causes too."""
+WEBHOOK_UNREACHABLE = "failed calling webhook"
+TRANSIENT_REJECTIONS = (WEBHOOK_UNREACHABLE, "exceeded quota", "status unknown for quota")
+"""Parts of messages by which the API server rejects an object that it may accept later."""
+REJECTIONS = ("forbidden", "denied the request", "not found", "invalid")
+"""Parts of messages by which the API server rejects an object; without them, the API server was overloaded."""
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """A Job, and the facts that its diagnosis depends on."""
+
+    job: ObservedJob
+    spec: TweetModelSpec
+    namespace: str
+    now: datetime
+
+
+def is_transient_rejection(message: str) -> bool:
+    """Return whether the API server may accept a rejected object later."""
+    return any(part in message for part in TRANSIENT_REJECTIONS)
+
+
+def diagnose_job(context: JobContext) -> StepState | None:
+    """Return the state of a Job's step, or None for a complete Job without a report."""
+    job = context.job
+    if job.is_finished:
+        return diagnose_finished(job)
+    if job.is_suspended:
+        return _diagnose_suspended(job)
+    if not job.pods:
+        return diagnose_missing_pod(job, context.now)
+    return check_node(job, context.now, _diagnose_pod(context, job.pods[-1]))
+
+
+def diagnose_finished(job: ObservedJob) -> StepState | None:
+    """Return the state of a finished Job's step, or None for a complete Job without a report."""
+    if not job.is_complete:
+        return _diagnose_failed(job)
+    for pod in reversed(job.pods):
+        if pod.report and pod.report.outcome == "Succeeded":
+            return StepState("Succeeded", Reason.SUCCEEDED, pod.report.message, pod.report)
+    return None
+
+
+def _diagnose_suspended(job: ObservedJob) -> StepState:
+    owner = job.suspend_owner
+    reason = Reason.SUSPENDED if owner is SuspendOwner.OPERATOR else Reason.QUEUED
+    message = f"Job {job.name} is suspended. {REASONS[reason].meaning}"
+    if owner is SuspendOwner.KUEUE:
+        message += f" {REASONS[reason].advice}"
+    return StepState("Active", reason, message)
+
+
+def _diagnose_failed(job: ObservedJob) -> StepState:
+    # A train step that failed in its publication still has a finished model.
+    report = next((pod.report for pod in reversed(job.pods) if pod.report and pod.report.model), None)
+    failed_pod = next((pod for pod in reversed(job.pods) if pod.exit_code or pod.node_failure), None)
+    if job.failure_reason == "DeadlineExceeded":
+        reason, message = Reason.DEADLINE_EXCEEDED, f"{job.failure_message}. {_advice(Reason.DEADLINE_EXCEEDED)}"
+    elif failed_pod is None:
+        reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failure_message}"
+    else:
+        reason, message = explain_pod_failure(failed_pod, job.step)
+    return StepState("Failed", reason, message, report, requires_action=True)
+
+
+def has_missing_pod(job: ObservedJob, now: datetime) -> bool:
+    """Return whether an active Job should have a pod by now and has none."""
+    if job.is_suspended or not job.is_active or job.pods or job.no_pods_since is None:
+        return False
+    return seconds_between(job.no_pods_since, now) >= MISSING_POD_SECONDS
+
+
+def diagnose_missing_pod(job: ObservedJob, now: datetime) -> StepState:
+    """Return the state of a Job without a pod: about to create one, in back-off, or rejected.
+
+    No watch event reports the next attempt of the Job controller, so the state is checked again after as long as the
+    Job has had no pod.
+    """
+    if job.no_pods_since is None:
+        return active(job.step)
+    idle_seconds = seconds_between(job.no_pods_since, now)
+    if not has_missing_pod(job, now):
+        return replace(active(job.step), requeue_after=MISSING_POD_SECONDS - idle_seconds)
+    meaning = REASONS[Reason.POD_REFUSED].meaning
+    if job.pod_creation_error:
+        message = f"{meaning} {job.pod_creation_error}"
+        is_final = _is_final_rejection(job.pod_creation_error)
+        return StepState("Active", Reason.POD_REFUSED, message, requires_action=is_final, requeue_after=idle_seconds)
+    if job.had_pods and idle_seconds < MAX_BACK_OFF_SECONDS:
+        message = (
+            f"Job {job.name} lost its pod; the Job controller creates another one after a back-off. "
+            f"`kubectl describe job {job.name}` shows the events."
+        )
+        return StepState("Active", Reason.PENDING, message, requeue_after=MAX_BACK_OFF_SECONDS - idle_seconds)
+    message = f"{meaning} `kubectl describe job {job.name}` shows the cause."
+    return StepState("Active", Reason.POD_REFUSED, message, requeue_after=idle_seconds)
+
+
+def _is_final_rejection(message: str) -> bool:
+    return any(part in message for part in REJECTIONS) and not is_transient_rejection(message)
+
+
+def check_node(job: ObservedJob, now: datetime, state: StepState) -> StepState:
+    """Return the state of an active Job, or NodeLost if the node of its pod does not respond.
+
+    Kubernetes deletes a pod five minutes after the last contact to its node. The pod object remains until the node
+    confirms the end, and podReplacementPolicy Failed makes the Job wait until then (see KEP-6757 of Kueue).
+    """
+    pod = job.pods[-1] if job.pods else None
+    if pod is None or not (pod.node_unreachable or pod.deletion_deadline):
+        return state
+    remaining = None
+    if pod.deletion_deadline:
+        remaining = NODE_LOST_SECONDS - seconds_between(pod.deletion_deadline, now)
+    is_overdue = remaining is not None and remaining <= 0
+    if pod.node_unreachable or is_overdue:
+        message = (
+            f"Node {pod.node} is unreachable and pod {pod.name} may still be running, so no replacement is started "
+            f"until the pod has terminated. {_advice(Reason.NODE_LOST)}"
+        )
+        state = StepState("Active", Reason.NODE_LOST, message, requires_action=is_overdue)
+    if is_overdue or remaining is None:
+        return state
+    return replace(state, requeue_after=remaining)
+
+
+PodRule = Callable[[JobContext, ObservedPod], StepState | None]
+
+
+def _diagnose_pod(context: JobContext, pod: ObservedPod) -> StepState:
+    states = (rule(context, pod) for rule in POD_RULES)
+    state = next(filter(None, states), None)
+    return state or active(context.job.step)
+
+
+def _diagnose_unschedulable(context: JobContext, pod: ObservedPod) -> StepState | None:
+    if not pod.unschedulable_message:
+        return None
+    message = _explain(Reason.UNSCHEDULABLE, pod.unschedulable_message, context.job.step)
+    return StepState("Active", Reason.UNSCHEDULABLE, message)
+
+
+def _diagnose_waiting(context: JobContext, pod: ObservedPod) -> StepState | None:
+    reason = WAITING_REASONS.get(pod.waiting_reason or "")
+    if reason is None or _is_secret_read_pending(pod):
+        return None
+    if reason is Reason.SECRET_INVALID:
+        return _diagnose_config_error(context, pod)
+    message = _explain(reason, pod.waiting_message, context.job.step)
+    return StepState("Active", reason, message, requires_action=pod.waiting_reason not in TRANSIENT_WAITING_REASONS)
+
+
+def _diagnose_config_error(context: JobContext, pod: ObservedPod) -> StepState:
+    """Return the state of a pod whose environment names a missing Secret, or a missing ConfigMap of trainer.env."""
+    if "secret" not in pod.waiting_message.lower():
+        message = _explain(Reason.POD_REFUSED, pod.waiting_message, context.job.step)
+        return StepState("Active", Reason.POD_REFUSED, message, requires_action=True)
+    meaning, cause = REASONS[Reason.SECRET_INVALID].meaning, pod.waiting_message.rstrip(". ")
+    message = f"{meaning} {cause}. {_secret_advice(context, pod)}"
+    return StepState("Active", Reason.SECRET_INVALID, message, requires_action=True)
+
+
+def _secret_advice(context: JobContext, pod: ObservedPod) -> str:
+    """Return the command that creates the missing Secret, or the missing key."""
+    missing_key = re.search(r"couldn't find key (\S+) in Secret (?:\S+/)?(\S+)", pod.waiting_message)
+    if missing_key:
+        return f"Add the key {missing_key[1]} to the Secret {missing_key[2]}; the pod then starts by itself."
+    missing_secret = re.search(r'secrets? "([^"]+)" (?:not found|is forbidden)', pod.waiting_message)
+    keys = _keys_of(context, missing_secret[1]) if missing_secret else []
+    if not missing_secret or not keys:
+        return _advice(Reason.SECRET_INVALID)
+    literals = " ".join(f"--from-literal={key}=…" for key in keys)
+    command = f"kubectl create secret generic {missing_secret[1]} -n {context.namespace} {literals}"
+    return f"Create the Secret with `{command}`; the pod then starts by itself."
+
+
+def _keys_of(context: JobContext, secret: str) -> list[str]:
+    credentials = pod_credentials(context.job.step, context.spec, publish=True, loads_base_model=True)
+    return list(dict.fromkeys(c.key for c, name in credentials if name == secret and not c.optional))
+
+
+def _diagnose_retry(context: JobContext, pod: ObservedPod) -> StepState | None:
+    """Return the state of a pod that failed while its Job retries."""
+    return _retry_state(pod, context.job.step)
+
+
+def _retry_state(pod: ObservedPod, step: StepName) -> StepState | None:
+    if pod.exit_code == 0 or not (pod.exit_code or pod.node_failure):
+        return None
+    if pod.exit_code in PERMANENT:
+        return None  # the Job is about to fail
+    reason, message = explain_pod_failure(pod, step)
+    if reason is Reason.INTERRUPTED:
+        return StepState("Active", STEP_KINDS[step].active_reason, f"{message} The next pod resumes from there.")
+    return StepState("Active", reason, f"{message} The Job retries.")
+
+
+def _diagnose_earlier_failure(context: JobContext, pod: ObservedPod) -> StepState | None:
+    """Return the failure of the pod before, until this pod has got further."""
+    job, now = context.job, context.now
+    earlier = _retry_state(job.pods[-2], job.step) if len(job.pods) > 1 else None
+    if earlier is None or earlier.reason is STEP_KINDS[job.step].active_reason:
+        return None
+    remaining = RECOVERED_SECONDS
+    if pod.started_at:
+        remaining -= seconds_between(pod.started_at, now)
+        if job.progress_reported_at and job.progress_reported_at > pod.started_at:
+            return None
+    if remaining <= 0:
+        return None
+    start = _diagnose_slow_start(context, pod)
+    if start is None:
+        return replace(earlier, requeue_after=remaining)
+    delay = f" {start.message}" if start.reason is Reason.PENDING else ""
+    return replace(
+        earlier, message=earlier.message + delay, requeue_after=min(remaining, start.requeue_after or remaining)
+    )
+
+
+def _diagnose_slow_start(context: JobContext, pod: ObservedPod) -> StepState | None:
+    """Return the state of a pod on its way to its start; only a slow start is worth a message, and a write."""
+    if pod.is_running or pod.exit_code is not None:
+        return None
+    step = context.job.step
+    remaining = SLOW_START_SECONDS - seconds_between(pod.scheduled_at or pod.created_at, context.now)
+    if remaining > 0:
+        return replace(active(step), requeue_after=remaining)
+    message = f"{_start_delay(pod)} `kubectl describe pod {pod.name}` shows the events."
+    return StepState("Active", Reason.PENDING, message)
+
+
+def _start_delay(pod: ObservedPod) -> str:
+    if not pod.node:
+        return f"No scheduler has assigned pod {pod.name} to a node yet."
+    if not pod.sandbox_ready:
+        return f"Node {pod.node} has not set up network, volumes and runtime class of pod {pod.name} yet."
+    if _is_secret_read_pending(pod):
+        return f"Node {pod.node} has not read the Secrets of pod {pod.name} yet ({pod.waiting_message})."
+    return f"Node {pod.node} is still pulling the image of pod {pod.name}."
+
+
+POD_RULES: tuple[PodRule, ...] = (
+    _diagnose_unschedulable,
+    _diagnose_waiting,
+    _diagnose_retry,
+    _diagnose_earlier_failure,
+    _diagnose_slow_start,
+)
+"""Ordered rules; a pod without a match makes progress."""
+
+
+def _is_secret_read_pending(pod: ObservedPod) -> bool:
+    """Return whether the kubelet timed out when it read a Secret or ConfigMap, and retries.
+
+    The kubelet reports a missing object or key in other words (kubernetes/kubernetes#117972).
+    """
+    return pod.waiting_message.startswith("failed to sync ")
+
+
+def explain_pod_failure(pod: ObservedPod, step: StepName) -> tuple[Reason, str]:
+    """Return reason and message for a pod that failed, or that its node rejected."""
+    if pod.report:
+        return pod.report.reason, pod.report.message
+    if pod.node_failure:
+        reason = _reason_of_node_failure(pod.node_failure)
+        message = f"Node {pod.node} terminated pod {pod.name}: {pod.node_failure.rstrip('. ')}."
+        if reason is not Reason.INTERRUPTED:
+            message += f" {REASONS[reason].advice_for(step)}"
+        return reason, message
+    if pod.exit_reason == "OOMKilled":
+        limit = f"its memory limit of {pod.memory_limit}" if pod.memory_limit else "the memory of its node"
+        advice = REASONS[Reason.OUT_OF_MEMORY].advice_for(step)
+        return Reason.OUT_OF_MEMORY, f"Pod {pod.name} exceeded {limit}. {advice}"
+    message = f"Pod {pod.name} exited with code {pod.exit_code} and without a report."
+    return Reason.INTERNAL_ERROR, f"{message} {_advice(Reason.INTERNAL_ERROR)}"
+
+
+def _reason_of_node_failure(message: str) -> Reason:
+    """Return the reason for the kubelet's message about an evicted, rejected or preempted pod."""
+    words = message.lower()
+    if "memory" in words:
+        return Reason.OUT_OF_MEMORY
+    if "ephemeral" in words or "disk" in words:
+        return Reason.DISK_FULL
+    if "shutdown" in words or "preempt" in words:
+        return Reason.INTERRUPTED
+    return Reason.POD_REFUSED
+
+
+def _explain(reason: Reason, cause: str, step: StepName) -> str:
+    info = REASONS[reason]
+    sentences = [info.meaning, f"{cause.rstrip('. ')}." if cause else "", info.advice_for(step)]
+    return " ".join(filter(None, sentences))
+
+
+def _advice(reason: Reason) -> str:
+    return REASONS[reason].advice

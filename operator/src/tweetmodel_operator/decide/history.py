@@ -1,0 +1,127 @@
+"""The history of runs, with named transitions such as started, superseded, succeeded and failed.
+
+A run enters the history with its first Job. Its identity contains the initial model, so a known run keeps its initial
+model, and only a new run starts from the current model; otherwise every warm start would cause the next one.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tweetmodel_api.identities import base_model_hash, collection_id, run_id
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import MAX_RUNS, Run, StepStatus, TrainedModel
+from tweetmodel_operator.times import format_time
+
+FINISHED = ("Succeeded", "NotImproved")
+"""Outcomes of runs that trained a model."""
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """The last runs, newest first."""
+
+    runs: tuple[Run, ...] = ()
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+    def get(self, run: str | None) -> Run | None:
+        """Return the run with an id, or None."""
+        return next((r for r in self.runs if r.id == run), None)
+
+    def current(self, model: TrainedModel | None) -> Run | None:
+        """Return the run of the current model, or None."""
+        if model is None:
+            return None
+        return next((run for run in self.runs if run.model_uri == model.uri), None)
+
+    def started(self, run: Run) -> "RunHistory":
+        """Return the history with a new run, whose first Job was created."""
+        return RunHistory((run, *self.runs))
+
+    def resumed(self, run: str) -> "RunHistory":
+        """Return the history with a run that is active again, unless the run has already trained its model."""
+        entry = self.get(run)
+        if entry and entry.outcome in FINISHED:
+            return self
+        return self._update(run, {"outcome": "Active", "completion_time": None, "failure": None})
+
+    def superseded(self, active_run: str | None, now: datetime) -> "RunHistory":
+        """Return the history in which active runs, except one, are superseded."""
+        changes: dict[str, object] = {"outcome": "Superseded", "completion_time": format_time(now)}
+        return self._update_all(lambda run: run.outcome == "Active" and run.id != active_run, changes)
+
+    def succeeded(self, run: str, model: TrainedModel, now: datetime) -> "RunHistory":
+        """Return the history with a run whose model became the current model."""
+        return self._finished(run, "Succeeded", model, now)
+
+    def not_improved(self, run: str, model: TrainedModel, now: datetime) -> "RunHistory":
+        """Return the history with a run whose model is no better than the current model."""
+        return self._finished(run, "NotImproved", model, now)
+
+    def _finished(self, run: str, outcome: str, model: TrainedModel, now: datetime) -> "RunHistory":
+        entry = self.get(run)
+        completion_time = entry.completion_time if entry and entry.completion_time else format_time(now)
+        changes = {"outcome": outcome, "completion_time": completion_time, "failure": None}
+        return self._update(run, changes | _facts_of(model))
+
+    def failed(self, run: str, failure: StepStatus, model: TrainedModel | None, now: datetime) -> "RunHistory":
+        """Return the history with a failed run. A run that already trained a model keeps its outcome.
+
+        Args:
+            run: id of the run.
+            failure: the failed step.
+            model: model of the run, if only the publication failed.
+            now: the time.
+        """
+        facts = _facts_of(model) if model else {}
+        entry = self.get(run)
+        if entry and entry.outcome in FINISHED:
+            return self._update(run, facts)
+        completion_time = entry.completion_time if entry and entry.completion_time else format_time(now)
+        changes = {"outcome": "Failed", "completion_time": completion_time, "failure": failure}
+        return self._update(run, changes | facts)
+
+    def model_missing(self, missing: Collection[str]) -> "RunHistory":
+        """Return the history without the models of these run ids and model URIs, which are no longer in storage."""
+        return self._update_all(lambda run: run.id in missing or run.model_uri in missing, {"model_uri": None})
+
+    def erased(self, datasets: Collection[str]) -> "RunHistory":
+        """Return the history in which runs with these data sets, by prefix of the digest, contain erased posts."""
+        return self._update_all(lambda run: run.dataset_digest[:16] in datasets, {"contains_erased_posts": True})
+
+    def promoted(self, run: str) -> "RunHistory":
+        """Return the history with a run that is the best one left, although its model was not an improvement."""
+        return self._update(run, {"outcome": "Succeeded"})
+
+    def capped(self, model: TrainedModel | None) -> "RunHistory":
+        """Return the last runs; the run of the current model is always among them."""
+        kept, dropped = self.runs[:MAX_RUNS], self.runs[MAX_RUNS:]
+        current = RunHistory(dropped).current(model)
+        return RunHistory((*kept[:-1], current) if current else kept)
+
+    def _update(self, run: str, changes: dict[str, object]) -> "RunHistory":
+        return self._update_all(lambda r: r.id == run, changes)
+
+    def _update_all(self, matches: Callable[[Run], bool], changes: dict[str, object]) -> "RunHistory":
+        return replace(self, runs=tuple(run.model_copy(update=changes) if matches(run) else run for run in self.runs))
+
+
+def _facts_of(model: TrainedModel) -> dict[str, object]:
+    return {"evaluation": model.evaluation, "model_uri": model.uri, "generation_hash": model.generation_hash}
+
+
+def has_recipe(run: Run, spec: TweetModelSpec) -> bool:
+    """Return whether a run differs from the spec only by its posts and initial model, so that models are comparable."""
+    return run.collection_hash == collection_id(spec) and is_run_of(run, spec, run.dataset_digest)
+
+
+def is_run_of(run: Run, spec: TweetModelSpec, dataset_digest: str) -> bool:
+    """Return whether a run is the one of this spec and data set, with the initial model of the run."""
+    return run.dataset_digest == dataset_digest and run.id == run_id(spec, dataset_digest, run.initial_model)
+
+
+def can_start_from(run: Run, spec: TweetModelSpec) -> bool:
+    """Return whether a warm start can begin from the model of a run."""
+    return run.base_model_hash == base_model_hash(spec) and not run.contains_erased_posts

@@ -1,0 +1,169 @@
+"""Plans the steps that a spec calls for, given the recorded status: collect, train, sample, publish.
+
+Each step is either complete, because the status already contains its result, or needs a Job. The plan ends with the
+first incomplete step, since later steps depend on its result. Another step is one more planner in `PLANNERS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from tweetmodel_api.identities import StepName, collection_id, generation_hash, pod_template_hash, publish_hash
+from tweetmodel_api.layout import Layout
+from tweetmodel_api.plan import DatasetReference
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Dataset, TweetModelStatus
+from tweetmodel_operator.decide.history import RunHistory
+from tweetmodel_operator.decide.selection import DesiredRun, baseline_dataset, pinned_run, select_run
+from tweetmodel_operator.decide.steps import Step, is_published
+from tweetmodel_operator.observed import Key
+from tweetmodel_operator.times import format_time
+
+
+@dataclass(frozen=True)
+class Request:
+    """The parts of a request besides the spec."""
+
+    key: Key
+    retry: str = ""
+    """Last requested retry."""
+    due_time: datetime | None = None
+    """Last due time of the schedule."""
+
+
+def plan_steps(spec: TweetModelSpec, status: TweetModelStatus, request: Request) -> tuple[Step, ...]:
+    """Return the steps up to the first incomplete one."""
+    planning = _Planning(spec, status, request)
+    steps: list[Step] = []
+    for planner in PLANNERS:
+        step = planner(planning)
+        if step:
+            steps.append(step)
+        if step and not step.is_complete:
+            break
+    return tuple(steps)
+
+
+@dataclass(frozen=True)
+class _Planning:
+    spec: TweetModelSpec
+    status: TweetModelStatus
+    request: Request
+
+    @cached_property
+    def run(self) -> DesiredRun:
+        """The pinned run, else the run that spec and data set call for."""
+        pinned = pinned_run(self.spec, self.status)
+        if pinned:
+            return pinned
+        assert self.status.dataset is not None  # runs are planned after a complete collect step
+        return select_run(self.spec, self.status, self.status.dataset)
+
+    @cached_property
+    def publish_hash(self) -> str | None:
+        """Hash of the due publication; a pinned run is not published."""
+        return None if self.spec.pinned_run else publish_hash(self.spec)
+
+    def template_hash(self, name: StepName) -> str:
+        publish = name in ("train", "sample", "publish") and self.publish_hash is not None
+        return pod_template_hash(name, self.spec, self.request.retry, publish=publish)
+
+
+def _plan_collect(planning: _Planning) -> Step:
+    spec, status, request = planning.spec, planning.status, planning.request
+    due_time = format_time(request.due_time) if request.due_time else ""
+    collection = collection_id(spec, request.retry, due_time)
+    message = None
+    if spec.pinned_run:
+        collection = status.collection or collection
+        message = f"{planning.run.message} Nothing is collected."
+    elif status.collection == collection and status.dataset:
+        message = _dataset_message(status, status.dataset)
+    return Step(
+        "collect",
+        collection,
+        planning.template_hash("collect"),
+        complete_message=message,
+        baseline_dataset=baseline_dataset(spec, status),
+        pod_template=spec.pod_template,
+    )
+
+
+def _plan_train(planning: _Planning) -> Step:
+    run = planning.run
+    is_complete = run.has_model or planning.spec.pinned_run is not None
+    return _run_step(planning, "train", run, _model_message(planning.status, run) if is_complete else None)
+
+
+def _plan_sample(planning: _Planning) -> Step:
+    """Plan new samples if the samples of the run were drawn with another spec.generation."""
+    run, wanted = planning.run, generation_hash(planning.spec)
+    drawn = run.known.generation_hash if run.known else None
+    return _run_step(planning, "sample", run, _model_message(planning.status, run) if drawn == wanted else None)
+
+
+def _plan_publish(planning: _Planning) -> Step:
+    """Plan the report of a run that the status does not contain, and the publication of an unpublished model."""
+    run, status = planning.run, planning.status
+    current, model = RunHistory(status.runs).current(status.model), status.model
+    is_reported = current is not None and current.id == run.id
+    if model is None or model.generation_hash != generation_hash(planning.spec):
+        is_reported = False
+    is_complete = is_reported and model is not None and is_published(model, planning.publish_hash)
+    return _run_step(planning, "publish", run, _model_message(status, run) if is_complete else None)
+
+
+Planner = Callable[[_Planning], Step | None]
+
+PLANNERS: tuple[Planner, ...] = (_plan_collect, _plan_train, _plan_sample, _plan_publish)
+"""Planners of the steps, in order."""
+
+
+def _run_step(planning: _Planning, name: StepName, run: DesiredRun, complete_message: str | None) -> Step:
+    spec = planning.spec
+    return Step(
+        name,
+        run.id,
+        planning.template_hash(name),
+        complete_message=complete_message,
+        dataset=_dataset_of(planning, run),
+        initial_model=run.initial_model,
+        baseline_loss=run.baseline_loss,
+        generation_hash=generation_hash(spec),
+        publish_hash=planning.publish_hash,
+        due_time=planning.request.due_time,
+        pod_template=spec.pod_template,
+    )
+
+
+def _dataset_of(planning: _Planning, run: DesiredRun) -> DatasetReference | None:
+    """Return the data set of a run: that of a known run, which need not be the present one, or the present data set."""
+    if run.known:
+        key = planning.request.key
+        layout = Layout(planning.spec.storage.uri, key.namespace, key.name)
+        digest = run.known.dataset_digest
+        return DatasetReference(uri=layout.dataset(digest), digest=digest) if digest else None
+    dataset = planning.status.dataset
+    return DatasetReference(uri=dataset.uri, digest=dataset.digest) if dataset else None
+
+
+def _dataset_message(status: TweetModelStatus, dataset: Dataset) -> str:
+    """Return the message about the present data set: the last message of DataReady, else a new one."""
+    condition = status.condition("DataReady")
+    if condition and condition.status == "True" and condition.message:
+        return condition.message
+    return f"{dataset.kept:,} of {dataset.downloaded:,} posts kept, {dataset.characters:,} characters."
+
+
+def _model_message(status: TweetModelStatus, run: DesiredRun) -> str:
+    """Return the message about the model of a run: the last message of Trained about the run, else a new one."""
+    if run.message:
+        return run.message
+    condition = status.condition("Trained")
+    if condition and condition.status == "True" and condition.message and status.run == run.id:
+        return condition.message
+    evaluation = run.known.evaluation if run.known else None
+    if evaluation is None:
+        return f"The model of run {run.id} is ready."
+    return f"Perplexity on held-out posts went from {evaluation.perplexity_before} to {evaluation.perplexity}."

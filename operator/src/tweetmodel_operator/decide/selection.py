@@ -1,0 +1,134 @@
+"""Selects the run that a spec and a data set call for: a new run, a known one, the best one, or the pinned one."""
+
+from dataclasses import dataclass
+
+from tweetmodel_api.identities import run_id
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import Dataset, ModelReference, Run, TweetModelStatus
+from tweetmodel_operator.decide.history import FINISHED, RunHistory, can_start_from, has_recipe, is_run_of
+
+
+@dataclass(frozen=True)
+class DesiredRun:
+    """The run whose model should be the current model, unless another model is better."""
+
+    id: str
+    known: Run | None = None
+    """Entry in the history."""
+    initial_model: ModelReference | None = None
+    """Model that a warm start begins from."""
+    baseline_loss: str | None = None
+    """Held-out loss of the current model, which a new model must improve."""
+    message: str = ""
+    """Why this run was selected instead of a new one; empty if no explanation is needed."""
+
+    @property
+    def has_model(self) -> bool:
+        """True if the run has a finished model in storage."""
+        return self.known is not None and self.known.model_uri is not None
+
+
+def select_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> DesiredRun:
+    """Return the run to have for a spec and a data set, according to the recorded history."""
+    history = RunHistory(status.runs)
+    known = _known_run(spec, status, dataset)
+    current = _comparable_run(spec, status)
+    best = _best_run(spec, history) or current
+    if best and _is_not_improved(known):
+        return _reuse(best)
+    if best and best != current and _is_not_improved(current):
+        return _reuse(best)  # the model that a new one must improve
+    initial_model = known.initial_model if known else _warm_start(spec, status, dataset)
+    run = run_id(spec, dataset.digest, initial_model)
+    baseline = current if spec.schedule else None
+    if baseline and not history.get(run) and (message := _too_few_new_posts(spec, dataset)):
+        return _reuse(baseline, message)
+    baseline_loss = None
+    if baseline and baseline.id != run and baseline.evaluation:
+        baseline_loss = baseline.evaluation.loss
+    return DesiredRun(run, known, initial_model, baseline_loss)
+
+
+def pinned_run(spec: TweetModelSpec, status: TweetModelStatus) -> DesiredRun | None:
+    """Return the run that spec.pinnedRun names, or None without a pin."""
+    if spec.pinned_run is None:
+        return None
+    message = f"Run {spec.pinned_run} is pinned by spec.pinnedRun."
+    if spec.cleaning.erase:
+        message += " New entries of cleaning.erase take effect after the pin is removed."
+    run = RunHistory(status.runs).get(spec.pinned_run)
+    return DesiredRun(spec.pinned_run, run, message=message)
+
+
+def pin_error(spec: TweetModelSpec, status: TweetModelStatus) -> str:
+    """Return why spec.pinnedRun is invalid, as a sentence without a full stop; empty if valid."""
+    with_model = [run.id for run in status.runs if run.outcome in FINISHED or run.model_uri]
+    if spec.pinned_run is None or spec.pinned_run in with_model:
+        return ""
+    choice = f"runs with a model: {', '.join(with_model)}" if with_model else "no run has a model yet"
+    return f"spec.pinnedRun {spec.pinned_run} is not a run with a model in status.runs ({choice})"
+
+
+def baseline_dataset(spec: TweetModelSpec, status: TweetModelStatus) -> str | None:
+    """Return the digest of the data set that new posts are counted against: that of the last trained model."""
+    if spec.schedule is None or _comparable_run(spec, status) is None:
+        return None
+    finished = (run for run in status.runs if run.outcome in FINISHED and has_recipe(run, spec))
+    return next(run.dataset_digest for run in finished)
+
+
+def _known_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> Run | None:
+    for run in status.runs:
+        if is_run_of(run, spec, dataset.digest) and not _has_lost_parent(run, status):
+            return run
+    return None
+
+
+def _has_lost_parent(run: Run, status: TweetModelStatus) -> bool:
+    """Return whether a run without a model can't be trained, since its initial model is missing."""
+    if run.initial_model is None or run.model_uri or run.outcome == "Active":
+        return False
+    if run.outcome == "Failed" and status.model is None:
+        return True
+    missing = (r for r in status.runs if r.outcome in FINISHED and r.model_uri is None)
+    return any(f"/{r.id}/" in run.initial_model.uri for r in missing)
+
+
+def _comparable_run(spec: TweetModelSpec, status: TweetModelStatus) -> Run | None:
+    """Return the run of the current model if its recipe is the one of the spec."""
+    current = RunHistory(status.runs).current(status.model)
+    return current if current and has_recipe(current, spec) else None
+
+
+def _best_run(spec: TweetModelSpec, history: RunHistory) -> Run | None:
+    """Return the last run of the recipe that improved the model and whose model exists."""
+    for run in history:
+        if run.outcome == "Succeeded" and run.model_uri and has_recipe(run, spec):
+            return run
+    return None
+
+
+def _is_not_improved(run: Run | None) -> bool:
+    return run is not None and run.outcome == "NotImproved"
+
+
+def _reuse(run: Run, message: str = "") -> DesiredRun:
+    return DesiredRun(run.id, run, run.initial_model, message=message)
+
+
+def _warm_start(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> ModelReference | None:
+    """Return the current model if a new run can start from it."""
+    current = RunHistory(status.runs).current(status.model)
+    if not spec.training.warm_start or status.model is None or current is None:
+        return None
+    if not can_start_from(current, spec) or current.dataset_digest[:16] in dataset.erased_from:
+        return None  # erased posts would live on in the new model
+    return ModelReference(uri=status.model.uri, digest=status.model.digest)
+
+
+def _too_few_new_posts(spec: TweetModelSpec, dataset: Dataset) -> str:
+    """Return why a scheduled run waits for more posts; empty if there are enough."""
+    needed = spec.schedule.min_new_posts if spec.schedule else 0
+    if dataset.new_posts is None or dataset.new_posts >= needed:
+        return ""
+    return f"{dataset.new_posts:,} posts are new since the last training; the next run needs {needed:,}."

@@ -1,0 +1,294 @@
+"""Builds the status: one builder for each section.
+
+Conditions follow kstatus (sigs.k8s.io/cli-utils): Reconciling while work is in progress, Stalled when a person must
+act, Ready when the model of this spec exists. Times of unchanged conditions are kept, so that the same state gives the
+same status and no write.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from tweetmodel_api.fields import MAX_MESSAGE_LENGTH
+from tweetmodel_api.reasons import REASONS, Reason
+from tweetmodel_api.status import (
+    Condition,
+    ConditionType,
+    Progress,
+    ScheduleStatus,
+    StepStatus,
+    Summary,
+    TweetModelStatus,
+)
+from tweetmodel_operator.decide.diagnosis import is_transient_rejection
+from tweetmodel_operator.decide.history import RunHistory
+from tweetmodel_operator.decide.schedule import is_delayed
+from tweetmodel_operator.decide.steps import Hold, Step, StepResult, StepState
+from tweetmodel_operator.observed import Observed
+from tweetmodel_operator.times import format_time, parse_time, seconds_between
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+_STATUS_OF_OUTCOME: dict[str, ConditionStatus] = {"Succeeded": "True", "Failed": "False", "Active": "Unknown"}
+
+
+@dataclass(frozen=True)
+class PlanProgress:
+    """The plan after this reconcile."""
+
+    recorded: TweetModelStatus
+    """Status with data set, model and runs up to date."""
+    steps: tuple[Step, ...]
+    """Planned steps; at most the last one is incomplete."""
+    results: tuple[StepResult, ...]
+    """Results of the steps that were reconciled; at most the last one is incomplete."""
+
+    @property
+    def is_complete(self) -> bool:
+        """True if all steps are complete."""
+        return self.steps[-1].is_complete
+
+    @property
+    def collect_state(self) -> StepState:
+        """State of the collect step."""
+        collected = next((result.state for result in self.results if result.step.name == "collect"), None)
+        return collected or _complete(self.steps[0])
+
+    @property
+    def train_state(self) -> StepState:
+        """State of the training: complete once the run has a model, even if its publication failed."""
+        if len(self.steps) == 1:
+            return StepState("Active", Reason.PENDING, "Training waits for its data set.")
+        if not self.steps[1].is_complete:
+            return self.results[-1].state
+        states = [result.state for result in self.results if result.step.name != "collect"]
+        complete = [state for state in states if state.is_complete]
+        return complete[-1] if complete else _complete(self.steps[1])
+
+    @property
+    def overall_state(self) -> StepState:
+        """State of the TweetModel."""
+        return self.train_state if self.is_complete else self.results[-1].state
+
+
+def _complete(step: Step) -> StepState:
+    return StepState("Succeeded", Reason.SUCCEEDED, step.complete_message or "")
+
+
+def build(
+    observed: Observed, plan: PlanProgress, schedule: ScheduleStatus | None, hold: Hold | None, now: datetime
+) -> TweetModelStatus:
+    """Return the complete status after the steps were reconciled.
+
+    Args:
+        observed: the TweetModel.
+        plan: the steps and their results.
+        schedule: status of the schedule.
+        hold: why no Job may run, or None.
+        now: the time.
+    """
+    steps = _build_steps(observed.status, plan)
+    status = plan.recorded.model_copy(
+        update={
+            "observed_generation": observed.generation,
+            "observed_retry": observed.retry or None,
+            "run": plan.steps[1].id if len(plan.steps) > 1 else None,
+            "steps": steps,
+            "progress": _build_progress(observed, plan, steps, hold),
+            "schedule": schedule,
+            "runs": _build_runs(observed, plan, now).runs,
+        }
+    )
+    suffix = _schedule_suffix(observed, status, plan, hold)
+    status = status.model_copy(update={"conditions": _build_conditions(observed, plan, suffix, now)})
+    return status.model_copy(update={"summary": _build_summary(observed, status, plan.overall_state)})
+
+
+def _build_steps(before: TweetModelStatus, plan: PlanProgress) -> tuple[StepStatus, ...]:
+    """Return the last attempt of each planned step: of this reconcile, else the recorded one if it succeeded."""
+    planned = {step.name for step in plan.steps}
+    entries = {entry.name: entry for entry in before.steps if entry.name in planned and entry.outcome == "Succeeded"}
+    entries |= {result.status.name: result.status for result in plan.results if result.status}
+    return tuple(entries.values())
+
+
+def _build_progress(
+    observed: Observed, plan: PlanProgress, steps: tuple[StepStatus, ...], hold: Hold | None
+) -> Progress | None:
+    """Return the progress of the active step, unless its Job is new or held."""
+    before = observed.active_step()
+    active = next((step for step in steps if step.outcome == "Active"), None)
+    if hold or before is None or active is None or before.job != active.job:
+        return None
+    return observed.progress or observed.status.progress
+
+
+def _build_runs(observed: Observed, plan: PlanProgress, now: datetime) -> RunHistory:
+    active_run = plan.steps[1].id if len(plan.steps) > 1 else None
+    history = RunHistory(plan.recorded.runs).superseded(active_run, now)
+    model = plan.recorded.model
+    current = history.current(model)
+    is_pinned = observed.spec is not None and observed.spec.pinned_run is not None
+    if plan.is_complete and current and current.outcome == "NotImproved" and not is_pinned:
+        history = history.promoted(current.id)  # the better model is gone
+    return history.capped(model)
+
+
+def _schedule_suffix(observed: Observed, status: TweetModelStatus, plan: PlanProgress, hold: Hold | None) -> str:
+    """Return a sentence about the next due time of an idle TweetModel."""
+    assert observed.spec is not None  # a status is built for a readable spec only
+    if plan.overall_state.outcome == "Active" or status.schedule is None or status.schedule.next_time is None:
+        return ""
+    if is_delayed(observed.spec, status, bool(hold)):
+        return ""
+    return f" The next collection is due at {status.schedule.next_time}."
+
+
+def _build_conditions(observed: Observed, plan: PlanProgress, suffix: str, now: datetime) -> tuple[Condition, ...]:
+    overall = plan.overall_state
+    overall = replace(overall, message=overall.message[: MAX_MESSAGE_LENGTH - len(suffix)] + suffix)
+    writer = _ConditionWriter(observed.status, observed.generation, now)
+    return (
+        *writer.overall(overall, is_ready=plan.is_complete),
+        writer.write("DataReady", _STATUS_OF_OUTCOME[plan.collect_state.outcome], plan.collect_state),
+        writer.write("Trained", _STATUS_OF_OUTCOME[plan.train_state.outcome], plan.train_state),
+    )
+
+
+@dataclass(frozen=True)
+class _ConditionWriter:
+    before: TweetModelStatus
+    generation: int
+    now: datetime
+
+    def overall(self, state: StepState, is_ready: bool = False) -> tuple[Condition, ...]:
+        """Return Ready, Reconciling and Stalled."""
+        is_stalled = state.requires_action
+        is_suspended = state.reason is Reason.SUSPENDED
+        is_reconciling = not (is_ready or is_stalled or is_suspended)
+        ready: ConditionStatus = "Unknown"
+        if is_ready:
+            ready = "True"
+        elif is_stalled or is_suspended:
+            ready = "False"
+        return (
+            self.write("Ready", ready, state),
+            self._write_flag("Reconciling", is_reconciling, state),
+            self._write_flag("Stalled", is_stalled, state),
+        )
+
+    def _write_flag(self, kind: ConditionType, is_true: bool, state: StepState) -> Condition:
+        """Return a condition that has a message only while its status is True."""
+        if is_true:
+            return self.write(kind, "True", state)
+        return self.write(kind, "False", replace(state, message=""))
+
+    def write(self, kind: ConditionType, status: ConditionStatus, state: StepState) -> Condition:
+        """Return a condition, with the time of its last transition."""
+        old = self.before.condition(kind)
+        is_same_status = old is not None and old.status == status
+        transition_time = old.last_transition_time if old and is_same_status else format_time(self.now)
+        condition = Condition(
+            type=kind,
+            status=status,
+            reason=state.reason,
+            message=state.message[:MAX_MESSAGE_LENGTH],
+            last_transition_time=transition_time,
+            observed_generation=self.generation,
+        )
+        return old if old == condition else condition
+
+
+def _build_summary(observed: Observed, status: TweetModelStatus, state: StepState) -> Summary:
+    assert observed.spec is not None  # a status is built for a readable spec only
+    progress = status.progress
+    metrics = {metric.name: metric.value for metric in progress.metrics} if progress else {}
+    percentage = progress.progress_percentage if progress else None
+    if state.is_complete:
+        percentage = 100
+        evaluation = status.model.evaluation if status.model else None
+        metrics = {"loss": evaluation.loss, "perplexity": evaluation.perplexity} if evaluation else {}
+    return Summary(
+        handles=", ".join(source.handle for source in observed.spec.sources),
+        progress=f"{percentage}%" if percentage is not None else None,
+        eta=_format_duration(progress.estimated_remaining_seconds if progress else None),
+        loss=metrics.get("loss"),
+        perplexity=metrics.get("perplexity"),
+        tweets=status.dataset.kept if status.dataset else None,
+    )
+
+
+def _format_duration(seconds: int | None) -> str | None:
+    if seconds is None:
+        return None
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    if hours:
+        return f"{hours}h{minutes}m"
+    return f"{minutes}m{seconds % 60}s" if minutes else f"{seconds}s"
+
+
+def purging(observed: Observed, state: StepState, now: datetime, steps: Iterable[StepStatus] = ()) -> TweetModelStatus:
+    """Return the status of a TweetModel that is being deleted."""
+    overall = _ConditionWriter(observed.status, observed.generation, now).overall(state)
+    changes = {
+        "observed_generation": observed.generation,
+        "steps": tuple(steps),
+        "progress": None,
+        "conditions": _with_step_conditions(observed.status, overall),
+    }
+    return observed.status.model_copy(update=changes)
+
+
+def rejected(decided: TweetModelStatus, observed: Observed, message: str, now: datetime) -> TweetModelStatus:
+    """Return the status `decided` after the cluster rejected a Job."""
+    requires_action = not is_transient_rejection(message)
+    return stalled(decided, observed, Reason.POD_REFUSED, message, now, requires_action=requires_action)
+
+
+def stalled(
+    decided: TweetModelStatus,
+    observed: Observed,
+    reason: Reason,
+    message: str,
+    now: datetime,
+    requires_action: bool = True,
+) -> TweetModelStatus:
+    """Return the status `decided` with a problem that prevents all work: an invalid, forbidden or rejected spec."""
+    state = StepState(
+        "Failed", reason, f"{message.rstrip('.')}. {REASONS[reason].advice}", requires_action=requires_action
+    )
+    overall = _ConditionWriter(observed.status, observed.generation, now).overall(state)
+    summary = decided.summary and decided.summary.model_copy(update={"progress": None, "eta": None})
+    changes = {
+        "observed_generation": observed.generation,
+        "progress": None,
+        "conditions": _with_step_conditions(decided, overall),
+        "summary": summary,
+    }
+    return decided.model_copy(update=changes)
+
+
+def _with_step_conditions(status: TweetModelStatus, overall: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    types = {condition.type for condition in overall}
+    return (*overall, *(condition for condition in status.conditions if condition.type not in types))
+
+
+def throttle_progress(
+    before: TweetModelStatus, after: TweetModelStatus, interval: int, now: datetime
+) -> tuple[TweetModelStatus, float | None]:
+    """Hold back a change of progress alone until the shown progress is `interval` seconds old.
+
+    Returns:
+        The status to write, and the seconds until the held back progress is due.
+    """
+    old, new = before.progress, after.progress
+    if old is None or new is None or old == new:
+        return after, None
+    shown_at = parse_time(old.last_updated_time)
+    if shown_at is None or after.model_copy(update={"progress": old, "summary": before.summary}) != before:
+        return after, None
+    age = seconds_between(shown_at, now)
+    if 0 <= age < interval:  # a negative age means that the clock was set back
+        return before, interval - age
+    return after, None

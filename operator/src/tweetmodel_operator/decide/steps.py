@@ -1,0 +1,130 @@
+"""Values that flow through a decision: a step, its state, and the result of reconciling it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from tweetmodel_api.identities import StepName
+from tweetmodel_api.plan import DatasetReference
+from tweetmodel_api.pod_template import PodTemplate
+from tweetmodel_api.reasons import REASONS, Reason
+from tweetmodel_api.report import Report
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.status import ModelReference, StepStatus, TrainedModel
+from tweetmodel_operator.observed import PolicyResult
+from tweetmodel_operator.step_kinds import STEP_KINDS
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why no Job may run: the TweetModel is suspended, or not allowed."""
+
+    reason: Reason
+    message: str
+    """A sentence without a full stop."""
+    deletes_jobs: bool = False
+    """True if active Jobs are deleted instead of suspended."""
+
+
+def hold_for(spec: TweetModelSpec, policy: PolicyResult) -> Hold | None:
+    """Return the hold on the Jobs of a TweetModel, or None."""
+    if policy.violation:
+        return Hold(Reason.NOT_ALLOWED, policy.violation, deletes_jobs=True)
+    if spec.suspend:
+        return Hold(Reason.SUSPENDED, REASONS[Reason.SUSPENDED].meaning.rstrip("."))
+    return None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that the spec calls for, with everything that its Job depends on besides the spec."""
+
+    name: StepName
+    id: str
+    """Collection, run or purge."""
+    pod_template_hash: str
+    complete_message: str | None = None
+    """Message if the status already contains the result; None if the step needs a Job."""
+    dataset: DatasetReference | None = None
+    """Data set of a run."""
+    baseline_dataset: str | None = None
+    """Digest of the data set that new posts are counted against."""
+    initial_model: ModelReference | None = None
+    """Model that a warm start begins from."""
+    baseline_loss: str | None = None
+    """Held-out loss that the model must be below to become the current model."""
+    generation_hash: str | None = None
+    """Hash of the spec.generation that the samples must have been drawn with; None if any will do."""
+    publish_hash: str | None = None
+    """Hash of the publication that is due; None if nothing is to be published."""
+    due_time: datetime | None = None
+    """Due time of the schedule; a failure by an outage before that time is retried."""
+    pod_template: PodTemplate | None = None
+    """podTemplate of the spec, if the policy allows it."""
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the status already contains the result."""
+        return self.complete_message is not None
+
+    def is_answered_by(self, model: TrainedModel | None) -> bool:
+        """Return whether a model satisfies the step: trained, sampled or published as the step requires."""
+        if model is None:
+            return False
+        if self.name == "sample":
+            return model.generation_hash == self.generation_hash
+        if self.name == "publish":
+            return is_published(model, self.publish_hash)
+        return True
+
+
+def is_published(model: TrainedModel, publish_hash: str | None) -> bool:
+    """Return whether a model has the due publication, or the result that its criteria prevent the publication."""
+    if publish_hash is None:
+        return True
+    return model.publication is not None and model.publication.spec_hash == publish_hash
+
+
+Outcome = Literal["Active", "Succeeded", "Failed"]
+
+
+@dataclass(frozen=True)
+class StepState:
+    """State of a step, as a reason for programs and a message for people."""
+
+    outcome: Outcome
+    reason: Reason
+    message: str
+    report: Report | None = None
+    requires_action: bool = False
+    """True if the step continues only after a person acts."""
+    requeue_after: float | None = None
+    """Seconds after which the state may change without an event."""
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the step succeeded."""
+        return self.outcome == "Succeeded"
+
+
+def active(name: StepName) -> StepState:
+    """Return the state of a step that makes progress.
+
+    The message is the same from the creation of the Job on, so that the start of the pod costs no write.
+    """
+    reason = STEP_KINDS[name].active_reason
+    return StepState("Active", reason, REASONS[reason].meaning)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """State of a step, and the next writes for the step."""
+
+    step: Step
+    state: StepState
+    status: StepStatus | None = None
+    """Last attempt, for status.steps; None if the step never had a Job."""
+    create_attempt: int | None = None
+    """Number of the attempt whose Job is to be created."""
+    delete: tuple[str, ...] = ()
+    """Jobs to delete."""

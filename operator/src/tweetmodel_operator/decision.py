@@ -1,0 +1,97 @@
+"""The decision about a TweetModel: everything that the operator writes next."""
+
+from dataclasses import dataclass
+
+from tweetmodel_api.plan import Plan
+from tweetmodel_api.pod_template import PodTemplate
+from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_operator.observed import Freshness, Observed, ObservedJob
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A Job to create; `manifests.BUILDERS` builds the object."""
+
+    name: str
+    uid: str
+    """UID of the TweetModel."""
+    step_id: str
+    attempt: int
+    pod_template_hash: str
+    plan: Plan
+    pod_template: PodTemplate
+    """Metadata, placement and identity of the pods."""
+
+
+ChildRequest = JobRequest
+"""A child object to create. Another kind of child is another member of a union here, and a builder in `manifests`."""
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """The end of a Job, for the metrics."""
+
+    job: ObservedJob
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Writes in the order of the fields, except that a finalizer is removed last."""
+
+    set_finalizer: bool | None = None
+    """True adds the operator's finalizer, False removes the finalizer, None leaves it unchanged."""
+    delete: tuple[str, ...] = ()
+    """Jobs to delete, with their pods."""
+    suspend: tuple[tuple[str, bool], ...] = ()
+    """Jobs to suspend (True) or resume (False)."""
+    create: tuple[ChildRequest, ...] = ()
+    """Children to create."""
+    status: TweetModelStatus | None = None
+    """Complete status to write; None leaves the status unchanged."""
+    set_ttl: tuple[str, ...] = ()
+    """Finished Jobs whose outcome is already in the recorded status, and which can expire."""
+    orphan_warning: str = ""
+    """Warning about data that remains in the bucket after the TweetModel is deleted."""
+    requeue_after: float | None = None
+    """Seconds until the next reconcile without an event."""
+    job_outcomes: tuple[JobOutcome, ...] = ()
+    """Jobs that end with this decision, for the metrics."""
+
+    def has_writes(self, observed: Observed) -> bool:
+        """Return whether the decision writes anything."""
+        if self.set_finalizer is not None or self.orphan_warning:
+            return True
+        if self.delete or self.suspend or self.create or self.set_ttl:
+            return True
+        return self.status is not None and self.status != observed.recorded_status
+
+    def requires_live_read(self, observed: Observed) -> bool:
+        """Return whether a stale observation could do harm, so that the decision must be based on a live read.
+
+        A stale cache is sufficient for the first Job of the first collection or of a new run, since the name of the Job
+        identifies its purpose, and for the outcome of a Job all of whose pods were seen to terminate: both are final.
+        Another Job of the same step requires a live read, since the cache evicts finished Jobs. So does any Job of a
+        TweetModel that is known only from a list: in a list from the past, the Job may have been created, finished and
+        deleted since.
+        """
+        if observed.freshness is Freshness.LIVE:
+            return False
+        if self.delete or self.suspend or self.orphan_warning or self.set_finalizer is not None:
+            return True
+        if observed.is_deleting or any(map(_may_miss_reports, observed.jobs)):
+            return True
+        if self.create and observed.freshness is Freshness.LIST_ONLY:
+            return True
+        return any(
+            request.attempt > 1 or observed.may_have_had_job(request.plan.step, request.step_id)
+            for request in self.create
+        )
+
+
+def _may_miss_reports(job: ObservedJob) -> bool:
+    """Return whether a finished Job may have terminated pods that the cache has not seen yet."""
+    if not job.is_finished or job.has_ttl:
+        return False
+    return sum(pod.exit_code is not None for pod in job.pods) < max(1, job.ended_pods)

@@ -1,0 +1,30 @@
+"""The Secret keys that the pod of a step receives: no keys besides those that the step needs."""
+
+from tweetmodel_api import credentials
+from tweetmodel_api.credentials import SecretKeys
+from tweetmodel_api.identities import StepName
+from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_operator.step_kinds import STEP_KINDS
+
+
+def pod_credentials(step: StepName, spec: TweetModelSpec, *, publish: bool, loads_base_model: bool) -> SecretKeys:
+    """Yield the credentials of a pod, each with the name of its Secret.
+
+    Args:
+        step: step of the pod.
+        spec: the spec.
+        publish: True if the pod publishes the model.
+        loads_base_model: True if the pod downloads the base model.
+    """
+    kind, hub = STEP_KINDS[step], spec.base_model.hub
+    if spec.storage.secret_ref:
+        yield from ((credential, spec.storage.secret_ref.name) for credential in credentials.STORAGE)
+    if publish and spec.publish:
+        yield credentials.PUBLISH, spec.publish.hugging_face.secret_ref.name
+    if loads_base_model and hub and hub.secret_ref:
+        yield credentials.BASE_MODEL, hub.secret_ref.name
+    if kind.trains and spec.report_to:
+        yield from credentials.of_trackers(spec.report_to)
+    if kind.reads_sources:
+        for source in spec.sources:
+            yield from credentials.of_source(source)
