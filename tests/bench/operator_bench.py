@@ -29,7 +29,8 @@ from played_trainers import Trainers, certificate
 
 from makers import failure
 from tweetmodel_api.reasons import Reason
-from tweetmodel_operator.api_server import JsonObject, jobs_path, tweetmodel_path
+from tweetmodel_operator.api_server import JsonObject, tweetmodel_path
+from tweetmodel_operator.children import JOB
 
 RESULTS = Path(__file__).parent / "results" / "operator.json"
 LOG = Path("build/bench-operator.log")
@@ -194,7 +195,7 @@ async def settle(namespace: Namespace, status: JsonObject, many: int) -> None:
 
     await in_parallel(one, range(many))
     await namespace.until(lambda: len(namespace.ready) >= many)
-    await namespace.api.empty(jobs_path(namespace.name))
+    await namespace.api.empty(JOB.path(namespace.name))
 
 
 async def looked_over(running: Operator) -> None:

@@ -18,7 +18,8 @@ from tweetmodel_api import API_VERSION, PLURAL
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.report import Report, encode
 from tweetmodel_operator import names
-from tweetmodel_operator.api_server import ApiError, JsonObject, jobs_path, pods_path, tweetmodel_path
+from tweetmodel_operator.api_server import ApiError, JsonObject, tweetmodel_path
+from tweetmodel_operator.children import JOB, POD
 
 AT_ONCE = 8
 """Requests of a client at a time; the operator has as many workers."""
@@ -65,7 +66,7 @@ class Namespace:
     async def empty(self) -> None:
         """Deletes what is in it: no garbage collector runs."""
         events_path = f"/apis/events.k8s.io/v1/namespaces/{self.name}/events"
-        for path in (tweetmodels_path(self.name), jobs_path(self.name), pods_path(self.name), events_path):
+        for path in (tweetmodels_path(self.name), JOB.path(self.name), POD.path(self.name), events_path):
             await self.api.empty(path)
 
     async def watch_tweetmodels(self) -> None:
@@ -86,7 +87,7 @@ class Namespace:
             self.changed.set()
 
     async def watch_jobs(self) -> None:
-        async for event in self.api.watch(jobs_path(self.name)):
+        async for event in self.api.watch(JOB.path(self.name)):
             if event["type"] != "ADDED":
                 continue
             job = event["object"]
@@ -126,7 +127,7 @@ class Namespace:
             },
             "spec": template["spec"],
         }
-        return await self.api.create(pods_path(self.name), pod)
+        return await self.api.create(POD.path(self.name), pod)
 
     async def run_pod(self, job: JsonObject) -> JsonObject:
         """A pod of the Job, which runs."""
@@ -137,7 +138,7 @@ class Namespace:
     async def _say(self, pod: JsonObject, phase: str, state: JsonObject) -> None:
         container = {"name": names.CONTAINER, "image": "none", "imageID": "", "ready": False, "restartCount": 0}
         status = {"phase": phase, "containerStatuses": [container | {"state": state}]}
-        await self.api.merge(f"{pods_path(self.name, pod['metadata']['name'])}/status", {"status": status})
+        await self.api.merge(f"{POD.path(self.name, pod['metadata']['name'])}/status", {"status": status})
 
     async def end_pod(self, job: JsonObject, report: Report, code: int = 0) -> None:
         """A pod of the Job has run and ended, as the kubelet would say it; then the Job has, as its controller does."""
@@ -156,7 +157,7 @@ class Namespace:
         }
         if not code:
             status["completionTime"] = now
-        await self.api.merge(f"{jobs_path(self.name, metadata['name'])}/status", {"status": status})
+        await self.api.merge(f"{JOB.path(self.name, metadata['name'])}/status", {"status": status})
 
     async def finish(self, job: JsonObject) -> None:
         """The stage succeeds, with a report as long as a trainer's."""
@@ -166,7 +167,7 @@ class Namespace:
             return
         assert plan.run
         samples = [f"{number} " + "a tweet as people write them, " * 5 for number in range(10)]
-        await self.end_pod(job, success(model=model(plan.run), samples=samples))
+        await self.end_pod(job, success(model=model(plan.run, plan.spec), samples=samples))
 
     async def finish_some(self, chosen: set[str]) -> None:
         """Finishes each Job of these TweetModels that is there and each that comes, until cancelled."""
@@ -197,7 +198,7 @@ class Written:
     async def read(cls, namespace: Namespace, name: str) -> "Written":
         api = namespace.api
         return cls(
-            await api.get(jobs_path(namespace.name, namespace.jobs[name]["metadata"]["name"])),
+            await api.get(JOB.path(namespace.name, namespace.jobs[name]["metadata"]["name"])),
             (await api.get(tweetmodel_path(namespace.name, name)))["status"],
         )
 
@@ -217,7 +218,7 @@ class Written:
         labels = {k: v for k, v in template["metadata"]["labels"].items() if "job" not in k and "controller" not in k}
         pod = {"metadata": template["metadata"] | {"labels": labels}, "spec": template["spec"]}
         spec = {k: v for k, v in self.job["spec"].items() if k != "selector"} | {"template": pod}
-        await api.create(jobs_path(namespace.name), {"metadata": metadata, "spec": spec})
+        await api.create(JOB.path(namespace.name), {"metadata": metadata, "spec": spec})
         body = {"apiVersion": API_VERSION, "kind": "TweetModel", "metadata": own, "status": self.status}
         await api.apply(tweetmodel_path(namespace.name, name) + "/status", body, names.OPERATOR)
 

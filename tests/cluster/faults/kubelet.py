@@ -13,10 +13,13 @@ from datetime import UTC, datetime
 from client import Client
 
 from makers import dataset, model, success
+from tweetmodel_api.identities import publish_hash
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.report import Report, encode
+from tweetmodel_api.status import Publication
 from tweetmodel_operator import names
-from tweetmodel_operator.api_server import ApiError, JsonObject, pods_path
+from tweetmodel_operator.api_server import ApiError, JsonObject
+from tweetmodel_operator.children import POD
 
 Ending = tuple[int, Report]
 """Exit code and what is in the termination message."""
@@ -28,7 +31,10 @@ def succeeded(plan: Plan) -> Ending | None:
         return 0, success(dataset=dataset(digest="f" * 64, new_posts=100) if plan.baseline_dataset else dataset())
     if plan.run is None:
         return 0, success()
-    made = model(plan.run)
+    made = model(plan.run, plan.spec)
+    if plan.publish:
+        publication = Publication(spec_hash=publish_hash(plan.spec) or "", url="https://hub/ada")
+        made = made.model_copy(update={"publication": publication})
     if plan.baseline_loss:
         made = made.model_copy(update={"evaluation": made.evaluation.model_copy(update={"loss": "2.4"})})
     return 0, success(model=made, samples=["a tweet"])
@@ -52,7 +58,7 @@ class Kubelet:
 
     async def work(self) -> None:
         """Runs pods until cancelled."""
-        async for event in self.api.watch(pods_path(self.namespace)):
+        async for event in self.api.watch(POD.path(self.namespace)):
             pod = event["object"]
             name = pod["metadata"]["name"]
             if event["type"] == "DELETED" or "deletionTimestamp" in pod["metadata"]:
@@ -84,7 +90,7 @@ class Kubelet:
         container = {"name": names.CONTAINER, "image": "none", "imageID": "", "ready": False, "restartCount": 0}
         status = {"phase": phase, "containerStatuses": [container | {"state": state}]}
         with suppress(ApiError):  # it is gone
-            await self.api.merge(f"{pods_path(self.namespace, name)}/status", {"status": status})
+            await self.api.merge(f"{POD.path(self.namespace, name)}/status", {"status": status})
 
 
 def _now() -> str:

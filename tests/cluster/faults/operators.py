@@ -66,10 +66,10 @@ class Process:
 
 
 def _run(environment: dict[str, str], log: Path, clock: "Synchronized[float]") -> None:
-    from tweetmodel_operator import main
+    from tweetmodel_operator import controller, main
 
-    def now() -> str:
-        return (BEGINNING + timedelta(seconds=time.time() - clock.value)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def now() -> datetime:
+        return (BEGINNING + timedelta(seconds=time.time() - clock.value)).replace(microsecond=0)
 
     os.environ |= environment
     for module in (kubernetes.config.kube_config, kubernetes.aio.config.kube_config):
@@ -80,5 +80,5 @@ def _run(environment: dict[str, str], log: Path, clock: "Synchronized[float]") -
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    main._now = now
+    controller._now = now
     main.run()

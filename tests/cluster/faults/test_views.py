@@ -14,7 +14,7 @@ from faults.lives import too_few
 from faults.proxy import Answering, Expecting, Fault, HalfOpen, InStream, Past, Swallowing
 from faults.world import World, world
 
-from tweetmodel_operator.api_server import jobs_path
+from tweetmodel_operator.children import JOB
 
 CONVERGES_SECONDS = 80.0
 
@@ -94,7 +94,7 @@ async def test_a_job_that_is_deleted_while_nobody_watches_is_made_again(tmp_path
         await at_work(this)
         this.rest()
         [job] = [job for job in await this.jobs() if job["metadata"]["labels"]["tweetmodel.dev/step"] == "train"]
-        await this.api.delete(jobs_path(this.namespace, job["metadata"]["name"]))
+        await this.api.delete(JOB.path(this.namespace, job["metadata"]["name"]))
         this.kubelet.ending = succeeded
         this.wake()
         await this.until_ready(CONVERGES_SECONDS)
@@ -111,7 +111,7 @@ async def test_a_job_that_is_deleted_while_its_events_are_swallowed_is_made_agai
         await at_work(this)
         this.proxy.fault = Swallowing(("/jobs", "/pods"))
         [job] = [job for job in await this.jobs() if job["metadata"]["labels"]["tweetmodel.dev/step"] == "train"]
-        await this.api.delete(jobs_path(this.namespace, job["metadata"]["name"]))
+        await this.api.delete(JOB.path(this.namespace, job["metadata"]["name"]))
         this.kubelet.ending = succeeded
         await asyncio.sleep(3)
         this.proxy.fault = Fault()

@@ -19,7 +19,8 @@ from faults.operators import Process
 from faults.proxy import Fault, Proxy, certified, proxy
 
 from tweetmodel_operator import names
-from tweetmodel_operator.api_server import ApiError, JsonObject, jobs_path, tweetmodel_path, tweetmodels_path
+from tweetmodel_operator.api_server import ApiError, JsonObject, tweetmodel_path, tweetmodels_path
+from tweetmodel_operator.children import JOB
 
 NAME = "ada"
 NOBODY = '{"schedulerName": "nobody"}'
@@ -91,7 +92,7 @@ class World:
 
     async def jobs(self) -> list[JsonObject]:
         """The Jobs that are there."""
-        items: list[JsonObject] = (await self.api.get(jobs_path(self.namespace)))["items"]
+        items: list[JsonObject] = (await self.api.get(JOB.path(self.namespace)))["items"]
         return items
 
     async def until(self, true: Callable[[], Awaitable[object]], seconds: float = PATIENCE_SECONDS) -> float:
@@ -157,7 +158,7 @@ class World:
 
     async def watch_jobs(self) -> None:
         """Keeps the record of Jobs until cancelled."""
-        async for event in self.api.watch(jobs_path(self.namespace)):
+        async for event in self.api.watch(JOB.path(self.namespace)):
             if event["type"] == "ADDED":
                 self.made.append(_labels(event["object"]))
 
