@@ -144,7 +144,7 @@ def _await_deletion(step: Step, job: ObservedJob, hold: Hold | None, now: dateti
 
 def _is_answered(step: Step, state: StepState) -> bool:
     """Return whether the report of a Job with another pod template still satisfies the step."""
-    return state.is_complete and step.is_answered_by(state.report.model if state.report else None)
+    return state.is_complete and step.is_answered_by(state.model)
 
 
 def _replace_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold | None) -> StepResult:

@@ -61,10 +61,12 @@ class RunHistory:
         return self._finished(run, "NotImproved", model, now)
 
     def _finished(self, run: str, outcome: str, model: TrainedModel, now: datetime) -> "RunHistory":
-        entry = self.get(run)
-        completion_time = entry.completion_time if entry and entry.completion_time else format_time(now)
-        changes = {"outcome": outcome, "completion_time": completion_time, "failure": None}
+        changes = {"outcome": outcome, "completion_time": self._completion_time(run, now), "failure": None}
         return self._update(run, changes | _facts_of(model))
+
+    def _completion_time(self, run: str, now: datetime) -> str:
+        entry = self.get(run)
+        return (entry and entry.completion_time) or format_time(now)
 
     def failed(self, run: str, failure: StepStatus, model: TrainedModel | None, now: datetime) -> "RunHistory":
         """Return the history with a failed run. A run that already trained a model keeps its outcome.
@@ -79,8 +81,7 @@ class RunHistory:
         entry = self.get(run)
         if entry and entry.outcome in FINISHED:
             return self._update(run, facts)
-        completion_time = entry.completion_time if entry and entry.completion_time else format_time(now)
-        changes = {"outcome": "Failed", "completion_time": completion_time, "failure": failure}
+        changes = {"outcome": "Failed", "completion_time": self._completion_time(run, now), "failure": failure}
         return self._update(run, changes | facts)
 
     def model_missing(self, missing: Collection[str]) -> "RunHistory":

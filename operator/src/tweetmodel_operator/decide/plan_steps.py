@@ -92,26 +92,24 @@ def _plan_collect(planning: _Planning) -> Step:
 
 def _plan_train(planning: _Planning) -> Step:
     run = planning.run
-    is_complete = run.has_model or planning.spec.pinned_run is not None
-    return _run_step(planning, "train", run, _model_message(planning.status, run) if is_complete else None)
+    return _run_step(planning, "train", is_complete=run.has_model or planning.spec.pinned_run is not None)
 
 
 def _plan_sample(planning: _Planning) -> Step:
     """Plan new samples if the samples of the run were drawn with another spec.generation."""
-    run, wanted = planning.run, generation_hash(planning.spec)
-    drawn = run.known.generation_hash if run.known else None
-    return _run_step(planning, "sample", run, _model_message(planning.status, run) if drawn == wanted else None)
+    known = planning.run.known
+    has_samples = known is not None and known.generation_hash == generation_hash(planning.spec)
+    return _run_step(planning, "sample", is_complete=has_samples)
 
 
 def _plan_publish(planning: _Planning) -> Step:
     """Plan the report of a run that the status does not contain, and the publication of an unpublished model."""
-    run, status = planning.run, planning.status
-    current, model = RunHistory(status.runs).current(status.model), status.model
-    is_reported = current is not None and current.id == run.id
-    if model is None or model.generation_hash != generation_hash(planning.spec):
-        is_reported = False
-    is_complete = is_reported and model is not None and is_published(model, planning.publish_hash)
-    return _run_step(planning, "publish", run, _model_message(status, run) if is_complete else None)
+    model = planning.status.model
+    current = RunHistory(planning.status.runs).current(model)
+    if model is None or current is None or current.id != planning.run.id:
+        return _run_step(planning, "publish", is_complete=False)
+    has_samples = model.generation_hash == generation_hash(planning.spec)
+    return _run_step(planning, "publish", is_complete=has_samples and is_published(model, planning.publish_hash))
 
 
 Planner = Callable[[_Planning], Step | None]
@@ -120,8 +118,11 @@ PLANNERS: tuple[Planner, ...] = (_plan_collect, _plan_train, _plan_sample, _plan
 """Planners of the steps, in order."""
 
 
-def _run_step(planning: _Planning, name: StepName, run: DesiredRun, complete_message: str | None) -> Step:
-    spec = planning.spec
+def _run_step(planning: _Planning, name: StepName, is_complete: bool) -> Step:
+    spec, run = planning.spec, planning.run
+    complete_message = None
+    if is_complete:
+        complete_message = _model_message(planning.status, run)
     return Step(
         name,
         run.id,

@@ -24,18 +24,18 @@ def record_result(
     """Return the status with the result of a step, and the result with its final message."""
     if result.step.name == "collect":
         return _record_dataset(status, result), result
-    model = result.state.report.model if result.state.report else None
+    model = result.state.model
     if result.state.is_complete and model:
         return _record_model(status, result, model, spec, now)
     return _record_incomplete(status, result, model, spec, now), result
 
 
 def _record_dataset(status: TweetModelStatus, result: StepResult) -> TweetModelStatus:
-    dataset = result.state.report.dataset if result.state.is_complete and result.state.report else None
-    history = RunHistory(status.runs)
-    if dataset:
-        history = history.erased(dataset.erased_from)
-    changes = {"collection": result.step.id if dataset else None, "dataset": dataset, "runs": history.runs}
+    dataset = result.state.dataset
+    if dataset is None or not result.state.is_complete:
+        return status.model_copy(update={"collection": None, "dataset": None})
+    history = RunHistory(status.runs).erased(dataset.erased_from)
+    changes = {"collection": result.step.id, "dataset": dataset, "runs": history.runs}
     return status.model_copy(update=changes)
 
 

@@ -54,8 +54,7 @@ def advance(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool, now: 
 
 def _schedule_status(last_time: datetime | None, next_due_time: datetime | None) -> ScheduleStatus:
     return ScheduleStatus(
-        last_time=format_time(last_time) if last_time else None,
-        next_time=format_time(next_due_time) if next_due_time else None,
+        last_time=last_time and format_time(last_time), next_time=next_due_time and format_time(next_due_time)
     )
 
 

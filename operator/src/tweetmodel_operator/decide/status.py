@@ -50,6 +50,13 @@ class PlanProgress:
         return self.steps[-1].is_complete
 
     @property
+    def run(self) -> str | None:
+        """Run of the planned steps, or None while posts are collected."""
+        if len(self.steps) == 1:
+            return None
+        return self.steps[1].id
+
+    @property
     def collect_state(self) -> StepState:
         """State of the collect step."""
         collected = next((result.state for result in self.results if result.step.name == "collect"), None)
@@ -62,9 +69,10 @@ class PlanProgress:
             return StepState("Active", Reason.PENDING, "Training waits for its data set.")
         if not self.steps[1].is_complete:
             return self.results[-1].state
-        states = [result.state for result in self.results if result.step.name != "collect"]
-        complete = [state for state in states if state.is_complete]
-        return complete[-1] if complete else _complete(self.steps[1])
+        for result in reversed(self.results):
+            if result.step.name != "collect" and result.state.is_complete:
+                return result.state
+        return _complete(self.steps[1])
 
     @property
     def overall_state(self) -> StepState:
@@ -93,7 +101,7 @@ def build(
         update={
             "observed_generation": observed.generation,
             "observed_retry": observed.retry or None,
-            "run": plan.steps[1].id if len(plan.steps) > 1 else None,
+            "run": plan.run,
             "steps": steps,
             "progress": _build_progress(observed, plan, steps, hold),
             "schedule": schedule,
@@ -125,8 +133,7 @@ def _build_progress(
 
 
 def _build_runs(observed: Observed, plan: PlanProgress, now: datetime) -> RunHistory:
-    active_run = plan.steps[1].id if len(plan.steps) > 1 else None
-    history = RunHistory(plan.recorded.runs).superseded(active_run, now)
+    history = RunHistory(plan.recorded.runs).superseded(plan.run, now)
     model = plan.recorded.model
     current = history.current(model)
     is_pinned = observed.spec is not None and observed.spec.pinned_run is not None
@@ -187,9 +194,10 @@ class _ConditionWriter:
     def write(self, kind: ConditionType, status: ConditionStatus, state: StepState) -> Condition:
         """Return a condition, with the time of its last transition."""
         old = self.before.condition(kind)
-        is_same_status = old is not None and old.status == status
-        transition_time = old.last_transition_time if old and is_same_status else format_time(self.now)
-        condition = Condition(
+        transition_time = format_time(self.now)
+        if old and old.status == status:
+            transition_time = old.last_transition_time
+        return Condition(
             type=kind,
             status=status,
             reason=state.reason,
@@ -197,26 +205,38 @@ class _ConditionWriter:
             last_transition_time=transition_time,
             observed_generation=self.generation,
         )
-        return old if old == condition else condition
 
 
 def _build_summary(observed: Observed, status: TweetModelStatus, state: StepState) -> Summary:
     assert observed.spec is not None  # a status is built for a readable spec only
-    progress = status.progress
-    metrics = {metric.name: metric.value for metric in progress.metrics} if progress else {}
-    percentage = progress.progress_percentage if progress else None
-    if state.is_complete:
-        percentage = 100
-        evaluation = status.model.evaluation if status.model else None
-        metrics = {"loss": evaluation.loss, "perplexity": evaluation.perplexity} if evaluation else {}
-    return Summary(
+    summary = Summary(
         handles=", ".join(source.handle for source in observed.spec.sources),
-        progress=f"{percentage}%" if percentage is not None else None,
-        eta=_format_duration(progress.estimated_remaining_seconds if progress else None),
-        loss=metrics.get("loss"),
-        perplexity=metrics.get("perplexity"),
-        tweets=status.dataset.kept if status.dataset else None,
+        tweets=status.dataset and status.dataset.kept,
     )
+    if state.is_complete:
+        return summary.model_copy(update={"progress": "100%"} | _final_metrics(status))
+    if status.progress:
+        return summary.model_copy(update=_live_columns(status.progress))
+    return summary
+
+
+def _final_metrics(status: TweetModelStatus) -> dict[str, object]:
+    if status.model is None:
+        return {}
+    evaluation = status.model.evaluation
+    return {"loss": evaluation.loss, "perplexity": evaluation.perplexity}
+
+
+def _live_columns(progress: Progress) -> dict[str, object]:
+    metrics = {metric.name: metric.value for metric in progress.metrics}
+    columns: dict[str, object] = {
+        "eta": _format_duration(progress.estimated_remaining_seconds),
+        "loss": metrics.get("loss"),
+        "perplexity": metrics.get("perplexity"),
+    }
+    if progress.progress_percentage is not None:
+        columns["progress"] = f"{progress.progress_percentage}%"
+    return columns
 
 
 def _format_duration(seconds: int | None) -> str | None:
@@ -225,7 +245,9 @@ def _format_duration(seconds: int | None) -> str | None:
     hours, minutes = seconds // 3600, seconds // 60 % 60
     if hours:
         return f"{hours}h{minutes}m"
-    return f"{minutes}m{seconds % 60}s" if minutes else f"{seconds}s"
+    if minutes:
+        return f"{minutes}m{seconds % 60}s"
+    return f"{seconds}s"
 
 
 def purging(observed: Observed, state: StepState, now: datetime, steps: Iterable[StepStatus] = ()) -> TweetModelStatus:

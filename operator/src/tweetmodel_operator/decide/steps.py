@@ -10,7 +10,7 @@ from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import ModelReference, StepStatus, TrainedModel
+from tweetmodel_api.status import Dataset, ModelReference, StepStatus, TrainedModel
 from tweetmodel_operator.observed import PolicyResult
 from tweetmodel_operator.step_kinds import STEP_KINDS
 
@@ -105,6 +105,20 @@ class StepState:
     def is_complete(self) -> bool:
         """True if the step succeeded."""
         return self.outcome == "Succeeded"
+
+    @property
+    def model(self) -> TrainedModel | None:
+        """Model in the report."""
+        if self.report is None:
+            return None
+        return self.report.model
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """Data set in the report."""
+        if self.report is None:
+            return None
+        return self.report.dataset
 
 
 def active(name: StepName) -> StepState:
