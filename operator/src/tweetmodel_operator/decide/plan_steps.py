@@ -16,7 +16,7 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, TweetModelStatus
 from tweetmodel_operator.decide.history import RunHistory
 from tweetmodel_operator.decide.selection import DesiredRun, baseline_dataset, pinned_run, select_run
-from tweetmodel_operator.decide.steps import Step, is_published
+from tweetmodel_operator.decide.steps import Step, complete_step, is_published
 from tweetmodel_operator.observed import Key
 from tweetmodel_operator.times import format_time
 
@@ -61,6 +61,11 @@ class _Planning:
         return select_run(self.spec, self.status, self.status.dataset)
 
     @cached_property
+    def generation_hash(self) -> str:
+        """Hash of the spec.generation that the samples must have been drawn with."""
+        return generation_hash(self.spec)
+
+    @cached_property
     def publish_hash(self) -> str | None:
         """Hash of the due publication; a pinned run is not published."""
         return None if self.spec.pinned_run else publish_hash(self.spec)
@@ -74,17 +79,15 @@ def _plan_collect(planning: _Planning) -> Step:
     spec, status, request = planning.spec, planning.status, planning.request
     due_time = format_time(request.due_time) if request.due_time else ""
     collection = collection_id(spec, request.retry, due_time)
-    message = None
     if spec.pinned_run:
-        collection = status.collection or collection
         message = f"{planning.run.message} Nothing is collected."
-    elif status.collection == collection and status.dataset:
-        message = _dataset_message(status, status.dataset)
+        return complete_step("collect", status.collection or collection, message)
+    if status.collection == collection and status.dataset:
+        return complete_step("collect", collection, _dataset_message(status, status.dataset))
     return Step(
         "collect",
         collection,
         planning.template_hash("collect"),
-        complete_message=message,
         baseline_dataset=baseline_dataset(spec, status),
         pod_template=spec.pod_template,
     )
@@ -98,7 +101,7 @@ def _plan_train(planning: _Planning) -> Step:
 def _plan_sample(planning: _Planning) -> Step:
     """Plan new samples if the samples of the run were drawn with another spec.generation."""
     known = planning.run.known
-    has_samples = known is not None and known.generation_hash == generation_hash(planning.spec)
+    has_samples = known is not None and known.generation_hash == planning.generation_hash
     return _run_step(planning, "sample", is_complete=has_samples)
 
 
@@ -108,7 +111,7 @@ def _plan_publish(planning: _Planning) -> Step:
     current = RunHistory(planning.status.runs).current(model)
     if model is None or current is None or current.id != planning.run.id:
         return _run_step(planning, "publish", is_complete=False)
-    has_samples = model.generation_hash == generation_hash(planning.spec)
+    has_samples = model.generation_hash == planning.generation_hash
     return _run_step(planning, "publish", is_complete=has_samples and is_published(model, planning.publish_hash))
 
 
@@ -119,22 +122,20 @@ PLANNERS: tuple[Planner, ...] = (_plan_collect, _plan_train, _plan_sample, _plan
 
 
 def _run_step(planning: _Planning, name: StepName, is_complete: bool) -> Step:
-    spec, run = planning.spec, planning.run
-    complete_message = None
+    run = planning.run
     if is_complete:
-        complete_message = _model_message(planning.status, run)
+        return complete_step(name, run.id, _model_message(planning.status, run))
     return Step(
         name,
         run.id,
         planning.template_hash(name),
-        complete_message=complete_message,
         dataset=_dataset_of(planning, run),
         initial_model=run.initial_model,
         baseline_loss=run.baseline_loss,
-        generation_hash=generation_hash(spec),
+        generation_hash=planning.generation_hash,
         publish_hash=planning.publish_hash,
         due_time=planning.request.due_time,
-        pod_template=spec.pod_template,
+        pod_template=planning.spec.pod_template,
     )
 
 

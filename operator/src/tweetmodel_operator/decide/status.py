@@ -155,7 +155,7 @@ def _schedule_suffix(observed: Observed, status: TweetModelStatus, plan: PlanPro
 def _build_conditions(observed: Observed, plan: PlanProgress, suffix: str, now: datetime) -> tuple[Condition, ...]:
     overall = plan.overall_state
     overall = replace(overall, message=overall.message[: MAX_MESSAGE_LENGTH - len(suffix)] + suffix)
-    writer = _ConditionWriter(observed.status, observed.generation, now)
+    writer = _ConditionWriter(observed.status, observed.generation, format_time(now))
     return (
         *writer.overall(overall, is_ready=plan.is_complete),
         writer.write("DataReady", _STATUS_OF_OUTCOME[plan.collect_state.outcome], plan.collect_state),
@@ -167,7 +167,7 @@ def _build_conditions(observed: Observed, plan: PlanProgress, suffix: str, now: 
 class _ConditionWriter:
     before: TweetModelStatus
     generation: int
-    now: datetime
+    now: str
 
     def overall(self, state: StepState, is_ready: bool = False) -> tuple[Condition, ...]:
         """Return Ready, Reconciling and Stalled."""
@@ -194,7 +194,7 @@ class _ConditionWriter:
     def write(self, kind: ConditionType, status: ConditionStatus, state: StepState) -> Condition:
         """Return a condition, with the time of its last transition."""
         old = self.before.condition(kind)
-        transition_time = format_time(self.now)
+        transition_time = self.now
         if old and old.status == status:
             transition_time = old.last_transition_time
         return Condition(
@@ -252,7 +252,7 @@ def _format_duration(seconds: int | None) -> str | None:
 
 def purging(observed: Observed, state: StepState, now: datetime, steps: Iterable[StepStatus] = ()) -> TweetModelStatus:
     """Return the status of a TweetModel that is being deleted."""
-    overall = _ConditionWriter(observed.status, observed.generation, now).overall(state)
+    overall = _ConditionWriter(observed.status, observed.generation, format_time(now)).overall(state)
     changes = {
         "observed_generation": observed.generation,
         "steps": tuple(steps),
@@ -280,7 +280,7 @@ def stalled(
     state = StepState(
         "Failed", reason, f"{message.rstrip('.')}. {REASONS[reason].advice}", requires_action=requires_action
     )
-    overall = _ConditionWriter(observed.status, observed.generation, now).overall(state)
+    overall = _ConditionWriter(observed.status, observed.generation, format_time(now)).overall(state)
     summary = decided.summary and decided.summary.model_copy(update={"progress": None, "eta": None})
     changes = {
         "observed_generation": observed.generation,

@@ -78,6 +78,11 @@ class Step:
         return True
 
 
+def complete_step(name: StepName, step_id: str, message: str) -> Step:
+    """Return a step whose result the status already contains."""
+    return Step(name, step_id, pod_template_hash="", complete_message=message)
+
+
 def is_published(model: TrainedModel, publish_hash: str | None) -> bool:
     """Return whether a model has the due publication, or the result that its criteria prevent the publication."""
     if publish_hash is None:
