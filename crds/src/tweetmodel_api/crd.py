@@ -1,7 +1,7 @@
 """Generates the CustomResourceDefinitions from the models; `make generate` writes them to crds/.
 
 pydantic generates JSON Schema; Kubernetes requires a *structural* schema (apiextensions.k8s.io/v1): no $ref, no null
-types, no titles, one type for every node. References are therefore inlined, and optional fields lose their null. CEL
+types, no titles, one type for every node. Hence references are inlined, and optional fields lose the null. CEL
 rules and list types are part of the models, as `json_schema_extra`.
 """
 
@@ -73,7 +73,7 @@ def _schema_of(model: type[Model]) -> Schema:
 
 
 def _spec() -> Schema:
-    """Return the schema of the spec. Fields that an administrator may set have no default, so that they stay absent."""
+    """Return the schema of the spec. Fields with administrator defaults have no default, and stay absent."""
     schema = _schema_of(TweetModelSpec)
     for name in defaults.FIELDS:
         schema["properties"][name].pop("default", None)

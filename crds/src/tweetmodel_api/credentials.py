@@ -34,11 +34,11 @@ TRACKERS: dict[TrackerKind, tuple[Credential, ...]] = {
 }
 
 SecretKeys = Iterator[tuple[Credential, str]]
-"""Credentials, each with the name of its Secret."""
+"""Credentials, each with the name of a Secret."""
 
 
 def of_source(source: Source) -> SecretKeys:
-    """Yield the token of a source, if the source needs one."""
+    """Yield the token of a source, if needed."""
     hub = source.hugging_face
     if source.x_api:
         yield Credential(SOURCE_PREFIX + source.handle, "bearerToken"), source.x_api.secret_ref.name

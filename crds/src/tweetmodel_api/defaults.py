@@ -20,7 +20,7 @@ NAME = "default"
 
 
 class DefaultsSpec(Model):
-    """Fields of a TweetModel's spec that apply where the spec omits them."""
+    """Defaults for fields omitted by the spec of a TweetModel."""
 
     storage: Storage | None = None
 
@@ -35,7 +35,7 @@ class DefaultsSpec(Model):
     pod_template: PodTemplate | None = None
 
     queue_name: QueueName | None = None
-    """LocalQueue of Kueue that admits the training Job."""
+    """LocalQueue of Kueue for the training Job."""
 
     report_to: ReportTo | None = None
 
@@ -45,6 +45,6 @@ FIELDS = tuple(DefaultsSpec.model_json_schema(by_alias=True)["properties"])
 
 
 def values_for(omitted: Iterable[str], *defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values for the fields that a spec omits, each from the first of `defaults` that has the field."""
+    """Return values for omitted fields of a spec, each from the first of `defaults` with the field."""
     values = {name: next((given[name] for given in defaults if name in given), None) for name in omitted}
     return {name: value for name, value in values.items() if value is not None}

@@ -24,7 +24,7 @@ class Model(BaseModel):
     )
 
     def to_json_object(self) -> dict[str, object]:
-        """Return the JSON object of this value, without fields that are None."""
+        """Return the JSON object of this value, without null fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -41,7 +41,7 @@ def canonical_decimal(text: str) -> str:
 
 
 CanonicalDecimal = Annotated[Decimal, AfterValidator(canonical_decimal)]
-"""A decimal that a person writes. Without the canonical form, another spelling would start another run."""
+"""A decimal written by a person. Without the canonical form, another spelling would start another run."""
 
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{10,64}$", max_length=64)]
 """A hexadecimal content address."""
@@ -99,7 +99,7 @@ def list_type_set(schema: dict[str, Any]) -> None:
 
 
 def list_type_atomic(schema: dict[str, Any]) -> None:
-    """Declare a list as one value, which server-side apply replaces as a whole."""
+    """Declare a list as a single value for server-side apply."""
     schema["x-kubernetes-list-type"] = "atomic"
 
 
@@ -109,5 +109,5 @@ def cel_rule(expression: str, message: str) -> dict[str, str]:
 
 
 def with_cel_rules(*rules: dict[str, str]) -> ConfigDict:
-    """Return the configuration of a model that the API server validates by these CEL rules."""
+    """Return the configuration of a model with CEL rules for the API server."""
     return ConfigDict(json_schema_extra={"x-kubernetes-validations": cast(JsonValue, list(rules))})

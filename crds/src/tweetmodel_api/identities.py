@@ -16,7 +16,7 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
 
 StepName = Literal["collect", "train", "sample", "publish", "purge"]
-"""The steps of a TweetModel, each of which is one Job."""
+"""The steps of a TweetModel, a Job each."""
 
 
 def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
@@ -66,7 +66,7 @@ def generation_hash(spec: TweetModelSpec) -> str:
 
 
 _TEMPLATE_OF_ALL_PODS = {"labels", "annotations", "image", "image_pull_secrets", "service_account_name"}
-"""Fields of podTemplate that apply to all pods; the others apply to pods that use GPUs."""
+"""Fields of podTemplate for all pods; the others apply to pods with GPUs."""
 
 
 def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, publish: bool = False) -> str:
@@ -123,5 +123,5 @@ def _hash(**parts: object) -> str:
 
 
 def short_hash(*parts: object) -> str:
-    """Return ten hexadecimal digits that are a pure function of the parts."""
+    """Return ten hexadecimal digits: a pure function of the parts."""
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:10]

@@ -84,7 +84,7 @@ class Layout:
         return f"{self.root}/raw"
 
     def raw_x(self, handle: str) -> str:
-        """Return the folder of the pages that were read from the X API for an account."""
+        """Return the folder of an account's pages of the X API."""
         return f"{self.raw}/x/{handle.lower()}"
 
     @property

@@ -28,17 +28,17 @@ class Plan(Model):
     dataset: DatasetReference | None = None
     """Data set of the run; absent in a collect step."""
     excluded_accounts: tuple[str, ...] = ()
-    """Accounts that the administrator excludes, in addition to spec.cleaning.excludeAccounts."""
+    """Accounts excluded by the administrator, in addition to spec.cleaning.excludeAccounts."""
     retry: str = ""
     """Last requested retry. A new value collects the sources again even if their fingerprint is unchanged."""
     upstream_datasets: dict[str, DatasetReference] = Field(default_factory=dict)
-    """Data sets of the TweetModels that are sources, by name of the TweetModel."""
+    """Data sets of the source TweetModels, by name."""
     baseline_dataset: Identifier | None = None
     """Digest of the data set of the last trained model; new posts are counted against this data set."""
     trained_datasets: tuple[Identifier, ...] = ()
     """Digests of the data sets of status.runs, which the collect step checks for erased posts."""
     initial_model: ModelReference | None = None
-    """Model that a warm start begins from; absent if the run begins from the base model."""
+    """Initial model of a warm start; absent if the run begins from the base model."""
     baseline_loss: Decimal | None = None
     """Held-out loss of the current model; a model with a higher or equal loss is not published."""
     publish: bool = False
@@ -53,6 +53,6 @@ class Plan(Model):
 
     @property
     def cleaning(self) -> Cleaning:
-        """Cleaning of the spec, with the accounts that the administrator excludes."""
+        """Cleaning of the spec, with the accounts excluded by the administrator."""
         excluded = {*self.spec.cleaning.exclude_accounts, *self.excluded_accounts}
         return self.spec.cleaning.model_copy(update={"exclude_accounts": tuple(sorted(excluded))})

@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
 
 
 PERMANENT = (ExitCode.DATA, ExitCode.SOURCE, ExitCode.DENIED, ExitCode.CONFIGURATION)
-"""Codes of failures that another attempt would repeat: the Job fails at once."""
+"""Codes of permanent failures: the Job fails at once."""
 
 
 class Reason(StrEnum):
@@ -90,9 +90,9 @@ class ReasonInfo:
     advice: str
     """The remedy."""
     exit_code: ExitCode | None = None
-    """Exit code of a pod that ends with the reason; None if no pod reports the reason."""
+    """Exit code of a pod with the reason; None if no pod reports the reason."""
     cpu_advice: str = ""
-    """Remedy for steps without a GPU, whose resources the administrator sets; empty if `advice` applies to all."""
+    """Remedy for steps without a GPU, with resources set by the administrator; empty if `advice` applies to all."""
     retry: bool = False
     """True if a retry can succeed with an unchanged spec, after a fix elsewhere or an outage."""
 

@@ -55,7 +55,7 @@ def _shortened(sample: str) -> str:
 
 
 def decode(text: str) -> Report | None:
-    """Return the report in a termination message, or None without a report, as of a pod that was killed."""
+    """Return the report in a termination message, or None without a report, as of a killed pod."""
     try:
         return Report.model_validate_json(text, extra="ignore")  # a newer trainer may add fields
     except ValidationError:

@@ -523,7 +523,7 @@ class TweetModelSpec(Model):
     pod_template: PodTemplate | None = None
 
     queue_name: QueueName | None = None
-    """LocalQueue of Kueue that admits the training Job."""
+    """LocalQueue of Kueue for the training Job."""
 
     schedule: Schedule | None = None
 

@@ -158,7 +158,7 @@ class Progress(Model):
     """Latest metrics of the step."""
 
     last_updated_time: Time | None = None
-    """Time at which the operator received the progress."""
+    """When the operator received the progress."""
 
 
 class StepStatus(Model):
@@ -174,7 +174,7 @@ class StepStatus(Model):
     """Number of the attempt, from 1, at steps with this id."""
 
     pod_template_hash: Identifier
-    """Hash of the fields of the spec that determine the pod template."""
+    """Hash of the fields of the spec for the pod template."""
 
     job: Annotated[str, Field(max_length=63)]
     """Name of the Job."""
@@ -218,7 +218,7 @@ class Run(Model):
     """Hash of the base model: a warm start needs a model with an equal hash."""
 
     initial_model: ModelReference | None = None
-    """Model that a warm start began from; absent if the run began from the base model."""
+    """Initial model of a warm start; absent if the run began from the base model."""
 
     outcome: Literal["Active", "Succeeded", "Failed", "Superseded", "NotImproved"]
     """Outcome of the run. Superseded: a later spec replaced the active run, and its checkpoints stay in storage.
@@ -228,10 +228,10 @@ class Run(Model):
     """True if the run was trained on a post that was erased later."""
 
     start_time: Time
-    """Time at which the first Job of the run was created."""
+    """When the first Job of the run was created."""
 
     completion_time: Time | None = None
-    """Time at which the operator observed the end of the run."""
+    """When the operator observed the end of the run."""
 
     generation_hash: Identifier | None = None
     """Hash of the spec.generation that the last samples of the model were drawn with."""
@@ -308,7 +308,7 @@ class TweetModelStatus(Model):
     """Run of the present spec; `model` may still be the model of an earlier run."""
 
     steps: Annotated[tuple[StepStatus, ...], Field(max_length=5, json_schema_extra=list_type_map("name"))] = ()
-    """Steps of the present spec that had a Job. The record distinguishes a deleted Job from one that never existed."""
+    """Steps of the present spec that had a Job. The record distinguishes a deleted Job from a Job not yet created."""
 
     progress: Progress | None = None
 

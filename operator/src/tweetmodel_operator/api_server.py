@@ -1,7 +1,6 @@
-"""The client of the Kubernetes API: JSON in, JSON out. Every request is counted, and every error is an ApiError.
-
-The asynchronous official client provides authentication and TLS. Its typed models are not used: the operator reads a
-dozen fields of three kinds, and must hold thousands of objects in little memory.
+"""The client of the Kubernetes API: JSON in, JSON out. Counts every request; every error is an ApiError. The
+asynchronous official client provides authentication and TLS. Its typed models are not used: the operator reads a dozen
+fields of three kinds, and must hold thousands of objects in little memory.
 """
 
 import json
@@ -19,7 +18,7 @@ from tweetmodel_operator.parse import JsonObject
 
 JSON = "application/json"
 METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-"""Accept header for lists whose items contain only metadata."""
+"""Accept header for lists of metadata only."""
 APPLY = "application/apply-patch+yaml; charset=utf-8"
 MERGE = "application/merge-patch+json"
 TIMEOUT_SECONDS = 30
@@ -141,11 +140,9 @@ def _parse_object(body: bytes) -> JsonObject | None:
 
 
 def as_yaml(body: JsonObject) -> bytes:
-    """Return JSON that YAML parses to the same value, as required by server-side apply.
-
-    Almost all JSON is YAML. But a character above U+FFFF, such as an emoji, must not be written as two escapes, and
-    characters that YAML treats as line breaks or does not allow must be escaped (yaml.org/spec/1.2.2, sections 5.1 and
-    5.7).
+    """Return JSON with the same value in YAML, as required by server-side apply. Almost all JSON is YAML. But a
+    character above U+FFFF, such as an emoji, must not be written as two escapes, and line breaks of YAML and
+    characters forbidden there must be escaped (yaml.org/spec/1.2.2, sections 5.1 and 5.7).
     """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _LONE_SURROGATE.sub("\ufffd", text)).encode()

@@ -2,8 +2,8 @@
 
 A finalizer is added before all other writes and removed after them.
 
-The order provides guarantees: the status is written after the Jobs that the status refers to, events only after the
-status, and a Job gets its TTL only in a later reconcile that finds the outcome in the status.
+The order provides guarantees: the status is written after the Jobs in it, events only after the status, and a Job gets
+a TTL only in a later reconcile, with the outcome in the status.
 """
 
 import logging
@@ -81,7 +81,7 @@ async def _set_finalizer(api: ApiServer, observed: Observed, is_set: bool) -> Ob
 
 
 def _head(observed: Observed) -> JsonObject:
-    """Return the head of an apply request. The version prevents that later writes of others are overwritten."""
+    """Return the head of an apply request. The version protects later writes of others."""
     key = observed.key
     return {
         "apiVersion": API_VERSION,
@@ -96,7 +96,7 @@ def _head(observed: Observed) -> JsonObject:
 
 
 async def _ignoring(code: int, request: Awaitable[object]) -> None:
-    """Await a request, and ignore a code that means that another process has made the same write."""
+    """Await a request, and ignore the code of a write already made by another process."""
     try:
         await request
     except ApiError as error:

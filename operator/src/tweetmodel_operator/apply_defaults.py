@@ -1,4 +1,4 @@
-"""Writes the administrator's defaults for a namespace or the cluster into fields that a new TweetModel omits."""
+"""Writes the administrator's defaults for a namespace or the cluster into omitted fields of a new TweetModel."""
 
 from tweetmodel_api import API_VERSION, KIND
 from tweetmodel_api.defaults import NAME, values_for

@@ -1,12 +1,10 @@
-"""The cache of TweetModels, Jobs and pods, so that a reconcile reads nothing from the API server.
+"""The cache of TweetModels, Jobs and pods: a reconcile reads nothing from the API server.
 
-The cache holds parsed objects: Jobs and pods as observations, and of a TweetModel its metadata beside spec and status
-as JSON, which take a seventh of the memory of parsed models and are parsed in 0.02 ms. Watches and lists update the
-cache, and so do the responses to the operator's own writes: the cache never lags behind these, but may lag behind the
-writes of others. `reconcile` defines the decisions that may be based on the cache.
-
-The cache evicts objects that need no more work: of an idle TweetModel, and of a finished Job with a TTL, only the
-resource version remains.
+The cache holds parsed objects: Jobs and pods as observations, and of a TweetModel the metadata beside spec and status
+as JSON, at a seventh of the memory of parsed models and 0.02 ms for parsing. Watches and lists update the cache, and
+so do the responses to the operator's own writes: the cache never lags behind these, but may lag behind the writes of
+others. `reconcile` defines which decisions may be based on the cache. The cache evicts objects without further work:
+of an idle TweetModel, and of a finished Job with a TTL, only the resource version remains.
 """
 
 import json
@@ -34,13 +32,13 @@ class CachedTweetModel:
     retry: str
     """Value of the annotation tweetmodel.dev/retry; empty if absent."""
     omitted_fields: tuple[str, ...]
-    """Fields that the spec omits and that an administrator may have a default for."""
+    """Omitted fields of the spec that an administrator may set defaults for."""
     spec: str
     status: str
 
     @classmethod
     def parse(cls, raw: JsonObject) -> "CachedTweetModel":
-        """Return the parts of a TweetModel that decisions depend on."""
+        """Return the parts of a TweetModel that decisions use."""
         metadata, spec = raw["metadata"], raw.get("spec", {})
         return cls(
             resource_version=resource_version(raw),
@@ -154,7 +152,7 @@ class Cache:
         return True
 
     def is_current(self, key: Key, version: int) -> bool:
-        """Return whether the cache has this resource version of a TweetModel, or a later one."""
+        """Return whether the cache has this or a later resource version of a TweetModel."""
         entry = self._entries.get(key)
         known = entry.tweetmodel.resource_version if entry and entry.tweetmodel else self._idle.get(key)
         return known is not None and known >= version
@@ -212,7 +210,7 @@ class Cache:
         return bool(self._entries)
 
     def names(self, kind: str, namespace: str) -> set[tuple[Key, str]]:
-        """Return keys and names of the cached objects of a kind, in a namespace or, if it is empty, in all."""
+        """Return keys and names of the cached objects of a kind, in a namespace; empty means all namespaces."""
         if kind == KIND:
             cached = {(key, key.name) for key in self._entries.keys() | self._idle.keys()}
         else:
@@ -220,7 +218,7 @@ class Cache:
         return {(key, name) for key, name in cached if namespace in ("", key.namespace)}
 
     def evict(self, key: Key) -> None:
-        """Drop an idle TweetModel, except its version."""
+        """Drop an idle TweetModel, but keep the version."""
         entry = self._entries.pop(key, None)
         self._list_only.discard(key)
         if entry and entry.tweetmodel:
@@ -235,7 +233,7 @@ class Cache:
 
 
 def key_of(kind: str, raw: JsonObject) -> Key | None:
-    """Return the key of a TweetModel, or of the TweetModel that a child belongs to; None for a foreign object."""
+    """Return the key of a TweetModel, or of the owner of a child; None for a foreign object."""
     metadata = raw["metadata"]
     name = metadata["name"] if kind == KIND else metadata.get("labels", {}).get(names.NAME)
     return Key(metadata["namespace"], name) if name else None

@@ -1,7 +1,7 @@
-"""The kinds of objects that the operator creates or follows for a TweetModel.
+"""The kinds of objects created or followed by the operator for a TweetModel.
 
 The table alone determines the watches, the periodic lists, the cache and the metrics; a test compares the chart's RBAC
-rules with the table. Another kind is one more entry, and a builder in `manifests`.
+rules with the table. Another kind is another entry, and a builder in `manifests`.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class ChildKind:
     version: str
     plural: str
     verbs: frozenset[str]
-    """Verbs that the operator needs."""
+    """Verbs of the operator's permissions."""
     parse: Callable[[JsonObject], Child]
     """Parser of raw objects."""
 
@@ -44,5 +44,5 @@ BY_KIND = {child.kind: child for child in CHILD_KINDS}
 
 
 def is_evictable(child: Child) -> bool:
-    """Return whether the cache can drop a child: a finished Job with a TTL, whose outcome is in the status."""
+    """Return whether the cache can drop a child: a finished Job with a TTL, with the outcome in the status."""
     return isinstance(child, ObservedJob) and child.is_finished and child.has_ttl

@@ -28,7 +28,7 @@ PROGRESS_DELAY_SECONDS = 1.0
 
 
 class Controller:
-    """Everything that runs beside kopf's watches."""
+    """The tasks beside kopf's watches."""
 
     def __init__(self, api: ApiServer, settings: Settings) -> None:
         """Create the controller.
@@ -74,7 +74,7 @@ class Controller:
         await self._api.close()
 
     def _on_progress(self, key: Key) -> None:
-        """Schedule a reconcile after a progress report, unless one is due before the progress must be written."""
+        """Schedule a reconcile after a progress report, unless an earlier reconcile is due in time."""
         self.queue.wake_soon(key, PROGRESS_DELAY_SECONDS, unless_within=self.settings.progress_interval_seconds)
 
     async def _reload_certificate(self, directory: Path, context: ssl.SSLContext) -> None:

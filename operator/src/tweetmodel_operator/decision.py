@@ -1,4 +1,4 @@
-"""The decision about a TweetModel: everything that the operator writes next."""
+"""The decision about a TweetModel: all next writes of the operator."""
 
 from dataclasses import dataclass
 
@@ -38,10 +38,10 @@ class JobOutcome:
 
 @dataclass(frozen=True)
 class Decision:
-    """Writes in the order of the fields, except that a finalizer is removed last."""
+    """Writes in the order of the fields, except for the removal of the finalizer at the end."""
 
     set_finalizer: bool | None = None
-    """True adds the operator's finalizer, False removes the finalizer, None leaves it unchanged."""
+    """True adds the operator's finalizer, False removes the finalizer, None changes nothing."""
     delete: tuple[str, ...] = ()
     """Jobs to delete, with their pods."""
     suspend: tuple[tuple[str, bool], ...] = ()
@@ -51,13 +51,13 @@ class Decision:
     status: TweetModelStatus | None = None
     """Complete status to write; None leaves the status unchanged."""
     set_ttl: tuple[str, ...] = ()
-    """Finished Jobs whose outcome is already in the recorded status, and which can expire."""
+    """Finished Jobs with the outcome already in the recorded status, which can expire."""
     orphan_warning: str = ""
-    """Warning about data that remains in the bucket after the TweetModel is deleted."""
+    """Warning about data left in the bucket after the deletion of the TweetModel."""
     requeue_after: float | None = None
     """Seconds until the next reconcile without an event."""
     job_outcomes: tuple[JobOutcome, ...] = ()
-    """Jobs that end with this decision, for the metrics."""
+    """Jobs ended by this decision, for the metrics."""
 
     def has_writes(self, observed: Observed) -> bool:
         """Return whether the decision writes anything."""
@@ -68,13 +68,13 @@ class Decision:
         return self.status is not None and self.status != observed.recorded_status
 
     def requires_live_read(self, observed: Observed) -> bool:
-        """Return whether a stale observation could do harm, so that the decision must be based on a live read.
+        """Return whether a stale observation could do harm, and the decision requires a live read.
 
-        A stale cache is sufficient for the first Job of the first collection or of a new run, since the name of the Job
-        identifies its purpose, and for the outcome of a Job all of whose pods were seen to terminate: both are final.
+        A stale cache is sufficient for the first Job of the first collection or of a new run, since the name of the
+        Job identifies its purpose, and for the outcome of a Job with all pods seen to terminate: both are final.
         Another Job of the same step requires a live read, since the cache evicts finished Jobs. So does any Job of a
-        TweetModel that is known only from a list: in a list from the past, the Job may have been created, finished and
-        deleted since.
+        TweetModel known only from a list: in a list from the past, the Job may have been created, finished and deleted
+        since.
         """
         if observed.freshness is Freshness.LIVE:
             return False
@@ -91,7 +91,7 @@ class Decision:
 
 
 def _may_miss_reports(job: ObservedJob) -> bool:
-    """Return whether a finished Job may have terminated pods that the cache has not seen yet."""
+    """Return whether a finished Job may have terminated pods not yet in the cache."""
     if not job.is_finished or job.has_ttl:
         return False
     return sum(pod.exit_code is not None for pod in job.pods) < max(1, job.ended_pods)

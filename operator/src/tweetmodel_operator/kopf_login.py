@@ -1,7 +1,6 @@
-"""kopf's login with a session that counts requests, so that metrics include kopf's lists and watches.
-
-kopf finds the credentials. Equal credentials share one session, since kopf recognizes rejected credentials by their
-session and gives up on them.
+"""kopf's login with a session for counting requests: the metrics include kopf's lists and watches. kopf finds the
+credentials. Equal credentials share a session, since kopf recognizes rejected credentials by their session and gives
+up on them.
 """
 
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Time limits that more than one module depends on."""
+"""Time limits of several modules."""
 
 MAX_PURGE_SECONDS = 1800
-"""Time after which the operator gives up the purge of a deleted TweetModel."""
+"""Time limit for the purge of a deleted TweetModel."""

@@ -1,4 +1,4 @@
-"""Adds the TweetModel that a log line refers to, as fields in JSON logs, so that log stores can filter by TweetModel.
+"""Adds the TweetModel of a log line as fields in JSON logs: log stores can filter by TweetModel.
 
 A reconcile sets the subject once (`about`) and adds details as they become known (`add_subject`). All log lines in
 between contain the fields, whichever module logs them. Plain logs contain the name of the TweetModel in their text
@@ -18,7 +18,7 @@ from tweetmodel_operator.observed import Key
 _subject: ContextVar[Mapping[str, str | None] | None] = ContextVar("subject", default=None)
 
 _RENAMED = {"tweetmodel": "name"}
-"""`name` in a log record is the name of the logger, which the JSON logs omit."""
+"""`name` in a log record is the name of the logger; the JSON logs omit the logger."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def _add_fields(record: logging.LogRecord) -> bool:
 
 
 def _subject_of_kopf(record: logging.LogRecord) -> Mapping[str, str | None]:
-    """Return the TweetModel that a log line of kopf refers to."""
+    """Return the TweetModel that a log line of kopf is about."""
     reference = getattr(record, "k8s_ref", {})
     if reference.get("kind") != KIND:
         return {}

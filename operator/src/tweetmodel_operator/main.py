@@ -31,7 +31,7 @@ RETRY_SECONDS = 5.0
 
 
 class NoDiffBaseStorage(kopf.DiffBaseStorage):
-    """Stores no essence of objects: event handlers don't need one, and kopf would copy each object."""
+    """Stores no essence of objects: event handlers need none, and kopf would copy each object."""
 
     def fetch(self, *, body: kopf.Body) -> None:
         return None
@@ -82,7 +82,7 @@ def _configure(settings: kopf.OperatorSettings) -> None:
 async def log_in(
     settings: kopf.OperatorSettings, memo: kopf.Memo, logger: kopf.Logger, **_: object
 ) -> kopf.AiohttpSession | None:
-    """Log in as kopf does by default, with a session that counts requests."""
+    """Log in as kopf does by default, with a counting session."""
     info = await asyncio.to_thread(kopf.login_via_client, settings=settings, logger=logger)
     return memo.setdefault("sessions", Sessions()).session(info) if info else None
 
@@ -94,7 +94,7 @@ async def stop(memo: kopf.Memo, **_: object) -> None:
 
 
 async def on_event(event: kopf.RawEvent, resource: kopf.Resource, memo: kopf.Memo, **_: object) -> None:
-    """Update the cache after a change of a TweetModel or one of its children."""
+    """Update the cache after a change of a TweetModel or a child."""
     metrics.record_watch_event(resource.plural)
     memo.controller.resync.observe(resource.kind or "", cast(JsonObject, event["object"]), event["type"])
 

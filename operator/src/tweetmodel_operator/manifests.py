@@ -1,7 +1,7 @@
 """Builds the manifests of child objects: pure functions of the request and the administrator's settings.
 
-The plan is an annotation of the pod template, which the kubelet mounts as /plan/plan.json. A step thus takes one object
-and one write, leaves nothing behind, and needs no permission on ConfigMaps.
+The plan is an annotation of the pod template, which the kubelet mounts as /plan/plan.json. A step thus takes a single
+object and a single write, leaves nothing behind, and needs no permission on ConfigMaps.
 """
 
 import json
@@ -28,7 +28,7 @@ USER_ID = 65532
 CACHE_PATH = "/cache"
 
 PURGE_TTL_SECONDS = 3600
-"""TTL of the purge Job, which has no owner that would delete it."""
+"""TTL of the purge Job, which has no owner."""
 
 
 def build_job(request: JobRequest, settings: Settings, progress_ca: str = "") -> JsonObject:
@@ -86,7 +86,7 @@ def _uses_gpu(plan: Plan) -> bool:
 
 
 def _shares_memory(plan: Plan) -> bool:
-    """Return whether GPUs exchange gradients: NCCL uses /dev/shm, which has only 64 MiB by default."""
+    """Return whether GPUs exchange gradients: NCCL uses /dev/shm, only 64 MiB by default."""
     return STEP_KINDS[plan.step].trains and plan.spec.gpus > 1
 
 
@@ -95,12 +95,12 @@ def _loads_base_model(plan: Plan) -> bool:
 
 
 def _cache_claim(request: JobRequest) -> str | None:
-    """Return the claim for the cache, which only a pod that loads a base model mounts."""
+    """Return the claim for the cache, mounted only by pods with a base model to load."""
     return request.pod_template.cache_claim_name if _loads_base_model(request.plan) else None
 
 
 def _gpus(plan: Plan) -> int:
-    """Return the number of GPUs of the pod; samples are drawn on one GPU."""
+    """Return the number of GPUs of the pod; the sample step uses a single GPU."""
     kind = STEP_KINDS[plan.step]
     if not kind.uses_gpu:
         return 0
@@ -148,7 +148,7 @@ def pod_failure_policy() -> JsonObject:
 
 
 def _plan_of_pod(plan: Plan, settings: Settings) -> Plan:
-    """Return the plan for the pod, without podTemplate, whose annotations would count twice against 256 KiB."""
+    """Return the plan for the pod, without podTemplate: the annotations would count twice against 256 KiB."""
     excluded = settings.excluded_handles if STEP_KINDS[plan.step].reads_sources else ()
     spec = plan.spec.model_copy(update={"pod_template": None})
     return plan.model_copy(update={"excluded_accounts": excluded, "spec": spec})
@@ -315,6 +315,6 @@ _PLACEMENT = {
 
 
 def _placement(request: JobRequest, settings: Settings) -> JsonObject:
-    """Return the placement of a pod that uses GPUs: fields of the TweetModel replace those of the administrator."""
+    """Return the placement of a pod with GPUs: fields of the TweetModel replace the administrator's fields."""
     own = request.pod_template.model_dump(mode="json", by_alias=True, exclude_none=True, include=_PLACEMENT)
     return {**settings.train_placement, **own}

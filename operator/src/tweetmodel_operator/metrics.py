@@ -88,7 +88,7 @@ def count_job(ended: JobOutcome, gpu_resource: str) -> None:
 
 
 def requested_gpus(job: ObservedJob, gpu_resource: str) -> int:
-    """Return the number of GPUs that a Job requests."""
+    """Return the number of GPUs requested by a Job."""
     quantity = job.limits.get(gpu_resource, "")
     return int(quantity) if quantity.isdigit() else 0
 
@@ -117,7 +117,7 @@ class ModelStates(Collector):
         self._reasons.pop(key, None)
 
     def collect(self) -> Iterator[GaugeMetricFamily | HistogramMetricFamily]:
-        """Yield one gauge with a sample for each present reason."""
+        """Yield a gauge with a sample for each present reason."""
         family = GaugeMetricFamily("tweetmodel_models", "TweetModels by the reason of Ready.", labels=["reason"])
         for reason, count in Counter(self._reasons.values()).items():
             family.add_metric([reason], count)

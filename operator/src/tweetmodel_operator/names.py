@@ -32,7 +32,7 @@ SELECTOR = f"{MANAGED_BY}={OPERATOR}"
 
 
 def job_name(owner: str, uid: str, step: StepName, step_id: str, attempt: int) -> str:
-    """Return the name of a Job: readable, unique by its hash, and short enough for a label value."""
+    """Return the name of a Job: readable, unique by a hash, and short enough for a label value."""
     return f"{owner}-{step}-{short_hash(uid, step, step_id, attempt)}"
 
 
@@ -42,7 +42,7 @@ def purge_id(uid: str) -> str:
 
 
 def job_labels(owner: str, step: StepName, step_id: str, attempt: int) -> dict[str, str]:
-    """Return the labels of a Job and its pods, by which the operator selects them."""
+    """Return the labels of a Job and the pods, for selection by the operator."""
     return {
         "app.kubernetes.io/name": "tweetmodel",
         MANAGED_BY: OPERATOR,

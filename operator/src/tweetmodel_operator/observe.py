@@ -1,6 +1,6 @@
 """Observes a TweetModel with its Jobs and pods: by live reads, or from the cache.
 
-The order of live reads matters: pods that are read after their Job was seen complete contain the final report.
+The order of live reads matters: pods read after the Job was seen complete contain the final report.
 """
 
 import json
@@ -87,7 +87,7 @@ def assemble(key: Key, snapshot: Snapshot, progress_by_job: Mapping[str, Progres
 
 
 def _belongs_to(job: ObservedJob, uid: str) -> bool:
-    """Return whether a Job belongs to the TweetModel: owned by the TweetModel, or its purge, which has no owner."""
+    """Return whether a Job belongs to the TweetModel: owned by the TweetModel, or the purge without an owner."""
     return job.owner_uid == uid or job.step_id == names.purge_id(uid)
 
 
@@ -124,7 +124,7 @@ def _event_time(event: JsonObject) -> datetime | None:
 
 
 async def upstream_datasets(api: ApiServer, observed: Observed) -> Upstreams:
-    """Return the data sets of the TweetModels that are sources, or why one is not available.
+    """Return the data sets of the source TweetModels, or the reason for an unavailable data set.
 
     Raises:
         ApiError: the API server rejected a request, or is unreachable.

@@ -1,4 +1,4 @@
-"""The observed state of a TweetModel: frozen values with the facts that decisions depend on.
+"""The observed state of a TweetModel: frozen values with the facts for decisions.
 
 Absent times and texts are None. Times are aware datetimes.
 """
@@ -31,14 +31,14 @@ class Key:
 
 
 class Freshness(Enum):
-    """Source of an observation, which limits the decisions that may be based on it."""
+    """Source of an observation, with limits for the decisions."""
 
     LIVE = "live"
     """Read from the API server for this reconcile."""
     CACHED = "cached"
     """From watch events and the operator's own writes; may lag behind the writes of others."""
     LIST_ONLY = "list-only"
-    """Known only from a list, which may be older than events that were already delivered."""
+    """Known only from a list, possibly older than delivered events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ObservedPod:
     """Start of the container."""
     is_running: bool = False
     waiting_reason: str | None = None
-    """Reason for which the container has not started, such as ImagePullBackOff."""
+    """Why the container has not started, such as ImagePullBackOff."""
     waiting_message: str = ""
     unschedulable_message: str | None = None
     """Message of the scheduler if no node fits."""
@@ -62,7 +62,7 @@ class ObservedPod:
     memory_limit: str | None = None
     """Memory limit of the container, such as 12Gi."""
     node_failure: str | None = None
-    """Message of the kubelet that evicted, rejected or preempted the pod."""
+    """Message of the kubelet about an eviction, a rejection or a preemption."""
     scheduled_at: datetime | None = None
     node: str | None = None
     sandbox_ready: bool = True
@@ -70,13 +70,13 @@ class ObservedPod:
     node_unreachable: bool = False
     """True if the control plane has lost contact to the node of the running container."""
     deletion_deadline: datetime | None = None
-    """Time by which the deleted pod must have terminated; None if it is not deleted, or has terminated."""
+    """Deadline for the termination of a deleted pod; None if the pod is not deleted, or has terminated."""
     report: Report | None = None
     resource_version: int = field(default=0, compare=False)
 
 
 class SuspendOwner(Enum):
-    """Controller that suspended a Job, or that may suspend the Job."""
+    """Controller that may suspend a Job."""
 
     NONE = "none"
     OPERATOR = "operator"
@@ -97,12 +97,12 @@ class ObservedJob:
     created_at: datetime
     uid: str = ""
     owner_uid: str | None = None
-    """UID of the TweetModel that owns the Job; None for a purge, which outlives its TweetModel."""
+    """UID of the owner; None for a purge, which outlives the TweetModel."""
     started_at: datetime | None = None
-    """Time at which the Job controller started to create pods, or resumed after a suspension."""
+    """Start of pod creation by the Job controller, or resumption after a suspension."""
     ended_at: datetime | None = None
     no_pods_since: datetime | None = None
-    """Time at which the Job controller last counted no pods; None while pods exist, or before the start."""
+    """When the Job controller last counted no pods; None while pods exist, or before the start."""
     pod_creation_error: str | None = None
     """Message of the API server for the rejected pod, from the events of the Job controller."""
     progress_reported_at: datetime | None = None
@@ -115,7 +115,7 @@ class ObservedJob:
     failure_message: str = ""
     is_suspended: bool = False
     has_suspend_mark: bool = False
-    """True if the annotation of the operator marks the suspension as its own."""
+    """True if the operator's annotation marks the suspension as the operator's."""
     is_queued: bool = False
     """True if the Job has a queue of Kueue."""
     deleted_at: datetime | None = None
@@ -143,7 +143,7 @@ class ObservedJob:
 
     @property
     def suspend_owner(self) -> SuspendOwner:
-        """Controller that decides about the suspension of the Job."""
+        """Controller of the Job's suspension."""
         if self.is_queued:
             return SuspendOwner.KUEUE
         if not self.is_suspended:
@@ -157,7 +157,7 @@ class ObservedJob:
 
     @property
     def had_pods(self) -> bool:
-        """True if a pod existed before, so that the Job controller may only be pausing before the next pod."""
+        """True if a pod existed before: the Job controller may only be pausing before the next pod."""
         if self.progress_reported_at is not None or self.ended_pods > 0:
             return True
         if self.started_at is None or self.no_pods_since is None:
@@ -182,11 +182,11 @@ class Observed:
     """Last requested retry: the value of the annotation, or of status.observedRetry after its removal."""
     spec: TweetModelSpec | None = None
     omitted_fields: tuple[str, ...] = ()
-    """Fields that the spec omits and that an administrator may have a default for."""
+    """Omitted fields of the spec that an administrator may set defaults for."""
     spec_error: str = ""
     """Validation error of the spec if `spec` is None."""
     recorded_status: TweetModelStatus | None = None
-    """Status on the API server; None if there is none, or none that this version can read."""
+    """Status on the API server; None if absent, or unreadable for this version."""
     jobs: tuple[ObservedJob, ...] = ()
     progress: Progress | None = None
     """Last progress of the active attempt's pod."""
@@ -215,7 +215,7 @@ class Observed:
 
     @property
     def defaultable_fields(self) -> tuple[str, ...]:
-        """Omitted fields that still take a default. After the first Job, a changed default changes nothing."""
+        """Omitted fields open for a default. After the first Job, a changed default changes nothing."""
         return () if self.has_started or self.is_deleting else self.omitted_fields
 
     @property
@@ -224,7 +224,7 @@ class Observed:
         return any(not (job.is_finished and job.has_ttl) for job in self.jobs)
 
     def active_step(self) -> StepStatus | None:
-        """Return the recorded step whose Job is active, or None."""
+        """Return the recorded step with an active Job, or None."""
         return next((step for step in self.status.steps if step.outcome == "Active"), None)
 
 
@@ -239,4 +239,4 @@ class PolicyResult:
 
 
 Upstreams = Mapping[str, DatasetReference | str]
-"""Data sets of the TweetModels that are sources, by name, or the reason for which a data set is not available."""
+"""Data sets of the source TweetModels, by name, or the reason for an unavailable data set."""

@@ -64,11 +64,10 @@ def _time(text: str) -> datetime:
 
 
 def _no_pods_since(job: JsonObject) -> datetime | None:
-    """Return since when the Job controller counts no pods of a Job that it has started.
-
-    The Job controller writes its count in the same pass in which it tries to create a pod (kubernetes
-    pkg/controller/job, syncJob). A started Job without pods therefore had its pod rejected, or waits for the back-off
-    after the last pod. managedFields contain the time of that write.
+    """Return since when the Job controller counts no pods of a started Job. The Job controller writes the count in the
+    same pass as the attempt to create a pod (kubernetes pkg/controller/job, syncJob). A started Job without pods
+    therefore had the pod rejected, or waits for the back-off after the last pod. managedFields contain the time of
+    that write.
     """
     status = job.get("status", {})
     if "startTime" not in status or status.get("active") or status.get("terminating"):

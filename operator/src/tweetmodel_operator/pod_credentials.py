@@ -1,4 +1,4 @@
-"""The Secret keys that the pod of a step receives: no keys besides those that the step needs."""
+"""The Secret keys for the pod of a step: only the keys needed by the step."""
 
 from tweetmodel_api import credentials
 from tweetmodel_api.credentials import SecretKeys

@@ -1,8 +1,8 @@
 """Serves /metrics, /healthz and /readyz over plain HTTP.
 
-kopf's own liveness endpoint stays green after a watch has died (nolar/kopf#1276), so these probes check the watch tasks
-themselves. A watch that has died, or that never starts because the CRD was installed later, requires a restart of the
-process. So does a task of the controller that has ended.
+kopf's own liveness endpoint stays green after a watch has died (nolar/kopf#1276), so these probes check the watch
+tasks themselves. A watch that has died, or never started because the CRD was installed later, requires a restart of
+the process. So does a task of the controller that has ended.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Probes:
     clock: Callable[[], float] = time.monotonic
     _known_watches: set[str] = field(default_factory=set)
     _missing_since: dict[str, float] = field(default_factory=dict)
-    """Times since which kinds have had no watch."""
+    """When each kind lost its watch."""
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""

@@ -1,8 +1,8 @@
 """The progress server: receives the progress of pods by the progress protocol of Kubeflow Trainer, over TLS.
 
-KubeflowCallback of transformers implements the protocol, so any Hugging Face trainer image can report progress. A
-report is accepted if its token is the token of a pod, issued for this server, and the pod belongs to the active Job of
-the TweetModel in the path. The reports are kept in memory; the reconcile that they cause writes the last one.
+KubeflowCallback of transformers implements the protocol: any Hugging Face trainer image can report progress. A report
+is accepted if the token is the token of a pod, issued for this server, and the pod belongs to the active Job of the
+TweetModel in the path. The reports stay in memory; the next reconcile writes the last report.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ ACCEPTED_SECONDS = 60.0
 REJECTED_SECONDS = 10.0
 """Lifetime of a rejected token in the cache."""
 MAX_CONCURRENT_REVIEWS = 8
-"""Limit of TokenReviews, so that invalid tokens don't keep the API server busy."""
+"""Limit of TokenReviews, against a flood of invalid tokens at the API server."""
 MAX_CACHED_TOKENS = 4096
 MAX_METRICS = 32
 
@@ -82,7 +82,7 @@ class ProgressServer:
     now: Callable[[], datetime]
     clock: Callable[[], float] = time.monotonic
     _tokens: dict[str, tuple[float, str | RequestRejected]] = field(default_factory=dict)
-    """By hash of the token: the end of its lifetime, and the Job of its pod or the cause of the rejection."""
+    """By hash of the token: the end of the lifetime, and the Job of the pod or the cause of the rejection."""
     _reviews: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_REVIEWS))
 
     def application(self) -> web.Application:
@@ -154,7 +154,7 @@ class ProgressServer:
             return rejection
 
     async def _job_of_token(self, key: Key, token: str) -> str:
-        """Return namespace and name of the Job whose pod has the token."""
+        """Return namespace and name of the Job for the token of a pod."""
         user = await self._user_of_token(token)
         extra = user.get("extra", {})
         pod_name = next(iter(extra.get("authentication.kubernetes.io/pod-name", [])), "")

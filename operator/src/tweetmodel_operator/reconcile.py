@@ -3,10 +3,10 @@
 The reconcile is level-triggered: it depends on the state only and never on the event that woke the key, so missed,
 repeated and late events all lead to the same result.
 
-The state is read from the cache, which may be stale. A decision based on the cache may therefore only do harmless
-writes: create the first Job of the first collection or of a new run, whose name identifies its purpose, and write the
-status at the observed version. Before other writes - another attempt, a deletion, the outcome of a Job whose pods were
-not seen to terminate - the TweetModel is read live and decided again (`Decision.requires_live_read`).
+The state comes from the possibly stale cache. A decision based on the cache may therefore only do harmless writes:
+create the first Job of the first collection or of a new run, with a name unique to the purpose, and write the status
+at the observed version. Before other writes - another attempt, a deletion, the outcome of a Job before all pods were
+seen to terminate - the TweetModel is read live and decided again (`Decision.requires_live_read`).
 """
 
 import logging
@@ -35,12 +35,12 @@ EVICT_SECONDS = 300.0
 
 
 INVALID_CODES = (400, 422)
-"""Codes of the API server for a spec that the CRD does not allow."""
+"""Codes of the API server for a spec forbidden by the CRD."""
 
 
 @dataclass
 class Reconciler:
-    """The state that reconciles share; `progress` and `active_jobs` are hints that may be lost without harm."""
+    """The state shared by all reconciles; `progress` and `active_jobs` are hints, lost without harm."""
 
     api: ApiServer
     settings: Settings
@@ -48,15 +48,15 @@ class Reconciler:
     progress_ca: str = ""
     cache: Cache = field(default_factory=Cache)
     progress: dict[str, Progress] = field(default_factory=dict)
-    """Last progress that the progress server received, by Job."""
+    """Last progress received by the progress server, by Job."""
     active_jobs: dict[Key, str] = field(default_factory=dict)
-    """Active Job of each TweetModel: the progress server accepts progress of its pods only."""
+    """Active Job of each TweetModel: the progress server accepts only progress of these Jobs' pods."""
 
     def __post_init__(self) -> None:
         self.api.on_write = self.cache.record_write
 
     async def reconcile(self, key: Key) -> float | None:
-        """Make the next writes for a TweetModel, and return the seconds until the next reconcile, if one is due.
+        """Make the next writes for a TweetModel, and return the seconds until the next reconcile, or None.
 
         Raises:
             ApiError: the API server rejected a request, or is unreachable; the work queue retries.

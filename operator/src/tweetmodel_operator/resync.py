@@ -1,4 +1,4 @@
-"""Periodic lists: finds changes that no watch event reported, and missing permissions to list."""
+"""Periodic lists: finds changes without a watch event, and missing permissions to list."""
 
 import asyncio
 import logging
@@ -64,7 +64,7 @@ class Resync:
             self._read_live(key)
 
     async def _resync_children(self, kind: str, path: str, namespace: str) -> set[tuple[Key, str]]:
-        """Update the cache from a list, and return cached objects that the list lacks."""
+        """Update the cache from a list, and return cached objects missing in the list."""
         missing = self.cache.names(kind, namespace)
         async for item in self.api.items(path, labelSelector=names.SELECTOR):
             self.observe(kind, item)

@@ -47,7 +47,7 @@ class Settings:
     """Maximum number of epochs of a TweetModel."""
 
     excluded_accounts: tuple[str, ...] = ()
-    """Handles of accounts that no model may be trained on, optionally with an @."""
+    """Handles of excluded accounts, optionally with an @: no model may be trained on them."""
 
     x_api_enabled: bool = False
     """True allows sources that read the X API. The administrator must check X's developer agreement."""
@@ -96,7 +96,7 @@ class Settings:
     """Retries after temporary failures; the default of Kubernetes, 6, is expensive on a GPU."""
 
     ttl_seconds: int = 86_400
-    """Time after which Kubernetes deletes a finished Job; the status keeps the outcome."""
+    """Time until Kubernetes deletes a finished Job; the status keeps the outcome."""
 
     termination_grace_seconds: int = 120
     """Time for a pod to save its work: the longest optimizer step and the upload of a checkpoint (GPT-2: 1.5 GB)."""
@@ -108,7 +108,7 @@ class Settings:
     """Number of concurrent reconciles."""
 
     resync_seconds: int = 60
-    """Interval of lists that find missed watch events; longer if the lists take long."""
+    """Interval of the lists for missed watch events; longer if the lists take long."""
 
     metrics_port: int = 8080
     """Port of /metrics, /healthz and /readyz."""

@@ -1,4 +1,4 @@
-"""The kinds of steps, as data: the resources that their pods need, and the reason that the status shows meanwhile."""
+"""The kinds of steps, as data: the resources of their pods, and the reason in the status meanwhile."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tweetmodel_api.reasons import Reason
 
 @dataclass(frozen=True)
 class StepKind:
-    """Properties of a step that determine its Job."""
+    """Properties of a kind of step, for the Job and the status."""
 
     active_reason: Reason
     """Reason of Ready while the step is active."""
@@ -19,7 +19,7 @@ class StepKind:
     trains: bool = False
     """True if the pod reads the base model, writes checkpoints and reports to experiment trackers."""
     publishes: bool = False
-    """True if the pod publishes the model, if the spec requests that."""
+    """True if the pod publishes the model on request of the spec."""
 
 
 STEP_KINDS: dict[StepName, StepKind] = {

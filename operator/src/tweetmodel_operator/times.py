@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """Return the time that the API server wrote, or None for an absent field."""
+    """Parse a time of the API server; None for an absent field."""
     return datetime.fromisoformat(text) if text else None
 
 
@@ -14,5 +14,5 @@ def format_time(moment: datetime) -> str:
 
 
 def seconds_between(earlier: datetime, later: datetime) -> float:
-    """Return the seconds from one time to another."""
+    """Return the seconds between two times."""
     return (later - earlier).total_seconds()

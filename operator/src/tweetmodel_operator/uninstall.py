@@ -1,6 +1,6 @@
 """`python -m tweetmodel_operator.uninstall NAMESPACE DEPLOYMENT`: prepares the uninstallation, as a Helm hook.
 
-Deletes the operator's Deployment, so that no finalizer is added anymore, then removes the operator's finalizer from all
+Deletes the operator's Deployment, the writer of finalizers, then removes the operator's finalizer from all
 TweetModels. Otherwise a later deletion of a TweetModel would wait forever for the operator's purge.
 """
 
@@ -25,7 +25,7 @@ async def prepare_uninstall(api: ApiServer, deployment: str, namespaces: tuple[s
     Args:
         api: client of the cluster.
         deployment: path of the operator's Deployment.
-        namespaces: namespaces that the operator watches; empty means all.
+        namespaces: namespaces watched by the operator; empty means all.
 
     Raises:
         ApiError: the API server rejected a request, or is unreachable.
@@ -43,7 +43,7 @@ async def prepare_uninstall(api: ApiServer, deployment: str, namespaces: tuple[s
 
 
 async def _stop_operator(api: ApiServer, deployment: str) -> None:
-    """Delete the Deployment and wait until its pods are gone."""
+    """Delete the Deployment and wait until no pod is left."""
     for _ in range(MAX_SHUTDOWN_SECONDS):
         try:
             await api.delete(deployment)

@@ -1,8 +1,7 @@
-"""A work queue of keys: one worker at a time processes a key, however often the key is woken.
+"""A work queue of keys: a single worker at a time processes a key, however often the key is woken.
 
-kopf never retries event handlers, so this queue does: a key whose reconcile raised is processed again after
-1, 2, 4 … 60 s, and a key that requested another reconcile after the requested time. The design follows client-go's
-workqueue.
+kopf never retries event handlers, so this queue does: after an error a key is processed again after 1, 2, 4 … 60 s,
+and on request of the reconcile after the requested time. The design follows client-go's workqueue.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ K = TypeVar("K")
 
 
 class WorkQueue(Generic[K]):
-    """Calls `reconcile(key)`, which returns the seconds until the next reconcile of the key, or None."""
+    """Calls `reconcile(key)`; the result is the time in seconds until the next reconcile of the key, or None."""
 
     def __init__(self, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
         self._reconcile = reconcile
@@ -42,7 +41,7 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait(key)
 
     def wake_after(self, key: K, seconds: float) -> None:
-        """Schedule a reconcile after a delay, unless an earlier one is scheduled."""
+        """Schedule a reconcile after a delay, unless an earlier reconcile is scheduled."""
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
         if timer:
@@ -52,7 +51,7 @@ class WorkQueue(Generic[K]):
         self._timers[key] = loop.call_later(seconds, self.wake, key)
 
     def wake_soon(self, key: K, seconds: float, unless_within: float) -> None:
-        """Schedule a reconcile after a delay, unless one is due within `unless_within` seconds or after a failure."""
+        """Schedule a reconcile after a delay, unless another is due within `unless_within` or after a failure."""
         timer = self._timers.get(key)
         is_soon = timer is not None and timer.when() <= asyncio.get_running_loop().time() + unless_within
         if not is_soon and key not in self._failures:

@@ -1,9 +1,9 @@
 """Decides the next writes for a TweetModel: pure functions over frozen values, without clock, network and environment.
 
-`decide` plans the steps that the spec calls for (`plan_steps`), reconciles the first incomplete one with its Jobs
-(`attempts`, `diagnosis`), records the result (`record`, `history`) and plans again until a step is incomplete or all
-are complete. Then it writes the status (`status`), and suspends or deletes Jobs that no step needs. `schedule` decides
-about due times, `deletion` about a TweetModel that is being deleted.
+`decide` plans the steps of the spec (`plan_steps`), reconciles the first incomplete step with the Jobs (`attempts`,
+`diagnosis`), records the result (`record`, `history`) and plans again until a step is incomplete or all are complete.
+Then it writes the status (`status`), and suspends or deletes unneeded Jobs. `schedule` decides about due times,
+`deletion` about the deletion of a TweetModel.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ UPSTREAM_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that a decision depends on."""
+    """All inputs of a decision."""
 
     observed: Observed
     policy: PolicyResult
@@ -113,7 +113,7 @@ class _PlanOutcome:
 
     @property
     def active_ids(self) -> set[str]:
-        """Ids of the steps whose Jobs may stay."""
+        """Ids of the steps with Jobs to keep."""
         return {result.step.id for result in self.results}
 
     @property
@@ -165,7 +165,7 @@ def _has_only_to_publish(failed: Step, planned: Step) -> bool:
 
 
 def _with_wrong_report(result: StepResult) -> StepResult:
-    """Return the failure of a step whose report lacks the requested result, as from a trainer of another version."""
+    """Return the failure of a step whose report lacks the requested result, as from another version."""
     message = (
         f"The report of step {result.step.name} lacks the requested result. {REASONS[Reason.INTERNAL_ERROR].advice}"
     )
@@ -178,7 +178,7 @@ def _record_failed_publication(
 ) -> tuple[TweetModelStatus, StepResult]:
     """Return status and result after a Job finished its model and failed to publish the model.
 
-    The failed attempt counts as one of the publish step, so that the publication is not retried without a request.
+    The failed attempt counts for the publish step: the publication is retried on request only.
     """
     assert result.status is not None  # a failed step had a Job
     changes = {"name": "publish", "pod_template_hash": publish.pod_template_hash}
@@ -220,14 +220,14 @@ def rejected(inputs: Inputs, decision: Decision, message: str) -> Decision:
 
 
 def _superseded_jobs(observed: Observed, active_ids: set[str]) -> tuple[str, ...]:
-    """Return active Jobs that no planned step needs; their checkpoints stay in storage."""
+    """Return active Jobs without a planned step; their checkpoints stay in storage."""
     return tuple(job.name for job in observed.jobs if job.is_active and job.step_id not in active_ids)
 
 
 def _suspensions(
     hold: Hold | None, jobs: Iterable[ObservedJob], deleted: tuple[str, ...]
 ) -> tuple[tuple[str, bool], ...]:
-    """Return suspensions that follow the hold; Jobs that another controller suspends and resumes are left alone."""
+    """Return suspensions required by the hold; Jobs of another controller are left alone."""
     remaining = [job for job in jobs if job.is_active and job.name not in deleted]
     if hold:
         return tuple((job.name, True) for job in remaining if not (job.is_suspended or job.is_queued))

@@ -1,8 +1,8 @@
 """Reconciles a step with its Jobs: reads the state of the last attempt, and decides about another attempt.
 
 Attempts are numbered per collection or run, over all steps with the same id. A Job of a finished attempt may vanish
-(TTL, a person), and its pods before it; the status keeps the failure and distinguishes a deleted Job from one that
-never existed. A complete Job without a report is repeated: the pod finds its results in S3 and repeats the report.
+(TTL, a person), and its pods before it; the status keeps the failure and distinguishes a deleted Job from a Job not
+yet created. A complete Job without a report is repeated: the pod finds the results in S3 and repeats the report.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from tweetmodel_operator.times import parse_time
 MAX_LOST_REPORTS = 5
 
 RETRYABLE = {r for r, info in REASONS.items() if info.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
-"""Reasons of failures that another attempt may overcome without a change."""
+"""Failures that another attempt may overcome without a change."""
 STARTUP_BLOCKERS = {
     Reason.PENDING,
     Reason.UNSCHEDULABLE,
@@ -29,7 +29,7 @@ STARTUP_BLOCKERS = {
     Reason.POD_REFUSED,
     Reason.NODE_LOST,
 }
-"""Reasons for which a Job may reach its deadline without any work."""
+"""Reasons for which a Job can reach the deadline without any work."""
 
 
 def reconcile_step(step: Step, observed: Observed, hold: Hold | None, now: datetime) -> StepResult:
@@ -61,7 +61,7 @@ def reconcile_step(step: Step, observed: Observed, hold: Hold | None, now: datet
 class _LastAttempt:
     status: StepStatus
     ended_at: datetime | None = None
-    """End of the run whose history contains the attempt; None for a step in status.steps."""
+    """End of the run with the attempt; None for a step in status.steps."""
 
 
 def _last_attempt(step: Step, status: TweetModelStatus) -> _LastAttempt | None:
@@ -100,8 +100,8 @@ def _with_desired_suspend(job: ObservedJob, hold: Hold | None) -> ObservedJob:
 def must_delete(job: ObservedJob, hold: Hold | None) -> bool:
     """Return whether a hold requires the deletion of a Job, since a suspension is not enough.
 
-    Kueue would keep the quota of a suspended Job reserved, another controller would resume the Job, and a Job that is
-    not allowed must not stay.
+    Kueue would keep the quota of a suspended Job reserved, another controller would resume the Job, and a forbidden
+    Job must not stay.
     """
     if hold is None or job.is_finished:
         return False
@@ -196,7 +196,7 @@ def _with_retry_command(state: StepState, observed: Observed) -> StepState:
 
 
 def retry_command(namespace: str, name: str) -> str:
-    """Return the command that requests a retry."""
+    """Return the command for a retry."""
     return f"kubectl annotate tm {name} -n {namespace} {names.RETRY}=$(date +%s) --overwrite"
 
 
@@ -236,7 +236,7 @@ def _step_status(step: Step, job: ObservedJob, state: StepState) -> StepStatus:
 
 
 def _recorded_failure(status: StepStatus) -> StepState:
-    """Return the failure in the status, whose Job and pods may be gone."""
+    """Return the failure in the status; Job and pods may be gone."""
     try:
         reason = Reason(status.reason or "")
     except ValueError:  # written by a later version

@@ -1,8 +1,8 @@
-"""Decides about a TweetModel that is being deleted with deletionPolicy Delete.
+"""Decides about the deletion of a TweetModel with deletionPolicy Delete.
 
 A finalizer keeps the TweetModel until a Job has purged its folder in the bucket. The finalizer is always removed in
 the end: if a Job does not end, if the purge takes longer than MAX_PURGE_SECONDS, or if the cluster rejects the purge
-Job (as in a namespace that is being deleted), a warning names the data that remains in the bucket.
+Job (as during the deletion of a namespace), a warning names the data left in the bucket.
 """
 
 from datetime import datetime
@@ -32,7 +32,7 @@ def finalizer_change(observed: Observed, spec: TweetModelSpec) -> bool | None:
 
 
 def decide(observed: Observed, policy: PolicyResult, now: datetime) -> Decision:
-    """Return the next writes for a TweetModel that is being deleted."""
+    """Return the next writes for a TweetModel in deletion."""
     if not observed.has_finalizer:
         return Decision()
     if observed.spec is None:
@@ -46,7 +46,7 @@ def decide(observed: Observed, policy: PolicyResult, now: datetime) -> Decision:
 
 
 def _stop_jobs(observed: Observed, active: list[ObservedJob], now: datetime) -> Decision:
-    """Stop the Jobs whose pods still write into the folder; give up if a Job of a lost node never ends."""
+    """Stop the Jobs with pods still writing into the folder; give up if a Job of a lost node never ends."""
     for job in active:
         if _is_stuck(job, observed, now):
             return _give_up(observed, f"Job {job.name} does not end")
@@ -131,7 +131,7 @@ def rejected(observed: Observed, message: str, now: datetime) -> Decision:
 def _give_up(observed: Observed, cause: str) -> Decision:
     """Remove the finalizer although the folder may remain, with a warning.
 
-    An active purge is deleted, since it would also delete the data of the next TweetModel of this name.
+    An active purge is deleted, since the purge would also delete the data of the next TweetModel of this name.
     """
     folder = "the TweetModel's folder in the bucket"
     if observed.spec:

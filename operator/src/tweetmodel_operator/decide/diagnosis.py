@@ -19,16 +19,16 @@ from tweetmodel_operator.step_kinds import STEP_KINDS
 from tweetmodel_operator.times import seconds_between
 
 MISSING_POD_SECONDS = 5.0
-"""Time without a pod after which the status mentions a rejection. Quotas and policies reject pods, not Jobs, and the
+"""Time without a pod until the status mentions a rejection. Quotas and policies reject pods, not Jobs, and the
 Job controller retries after 1, 2, 4 … s, so a busy API server gets two more chances."""
 MAX_BACK_OFF_SECONDS = 600.0
 """Longest back-off of the Job controller after failed or evicted pods."""
 SLOW_START_SECONDS = 60.0
-"""Time for scheduling, and again for starting, after which the status mentions the cause of the delay."""
+"""Time for scheduling, and again for starting, until the status mentions the cause of the delay."""
 RECOVERED_SECONDS = 600.0
-"""Running time without progress reports after which a pod has got past the failure of the pod before."""
+"""Running time without progress reports until a pod counts as past the failure of the pod before."""
 NODE_LOST_SECONDS = 30.0
-"""Time after the deletion deadline after which a node counts as lost: a responsive kubelet kills the pod by then."""
+"""Time after the deletion deadline until a node counts as lost: a responsive kubelet kills the pod by then."""
 
 WAITING_REASONS: dict[str, Reason] = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
@@ -39,19 +39,19 @@ WAITING_REASONS: dict[str, Reason] = {
     "CreateContainerError": Reason.POD_REFUSED,
     "RunContainerError": Reason.POD_REFUSED,
 }
-"""Reasons of the kubelet for a container that has not started."""
+"""Reasons of the kubelet for a container before the start."""
 TRANSIENT_WAITING_REASONS = {"ErrImagePull"}
-"""Of these, reasons that a short outage of the registry causes too."""
+"""Of these, possible reasons of a short registry outage."""
 WEBHOOK_UNREACHABLE = "failed calling webhook"
 TRANSIENT_REJECTIONS = (WEBHOOK_UNREACHABLE, "exceeded quota", "status unknown for quota")
-"""Parts of messages by which the API server rejects an object that it may accept later."""
+"""Parts of the API server's messages for temporary rejections of an object."""
 REJECTIONS = ("forbidden", "denied the request", "not found", "invalid")
-"""Parts of messages by which the API server rejects an object; without them, the API server was overloaded."""
+"""Parts of the API server's messages for rejections of an object; without them, the API server was overloaded."""
 
 
 @dataclass(frozen=True)
 class JobContext:
-    """A Job, and the facts that its diagnosis depends on."""
+    """A Job, and the facts for the diagnosis."""
 
     job: ObservedJob
     spec: TweetModelSpec
@@ -149,7 +149,7 @@ def check_node(job: ObservedJob, now: datetime, state: StepState) -> StepState:
     """Return the state of an active Job, or NodeLost if the node of its pod does not respond.
 
     Kubernetes deletes a pod five minutes after the last contact to its node. The pod object remains until the node
-    confirms the end, and podReplacementPolicy Failed makes the Job wait until then (see KEP-6757 of Kueue).
+    confirms the end, and podReplacementPolicy Failed keeps the Job waiting until then (see KEP-6757 of Kueue).
     """
     pod = job.pods[-1] if job.pods else None
     if pod is None or not (pod.node_unreachable or pod.deletion_deadline):
@@ -196,7 +196,7 @@ def _diagnose_waiting(context: JobContext, pod: ObservedPod) -> StepState | None
 
 
 def _diagnose_config_error(context: JobContext, pod: ObservedPod) -> StepState:
-    """Return the state of a pod whose environment names a missing Secret, or a missing ConfigMap of trainer.env."""
+    """Return the state of a pod with a missing Secret in the environment, or a missing ConfigMap of trainer.env."""
     if "secret" not in pod.waiting_message.lower():
         message = _explain(Reason.POD_REFUSED, pod.waiting_message, context.job.step)
         return StepState("Active", Reason.POD_REFUSED, message, requires_action=True)
@@ -206,7 +206,7 @@ def _diagnose_config_error(context: JobContext, pod: ObservedPod) -> StepState:
 
 
 def _secret_advice(context: JobContext, pod: ObservedPod) -> str:
-    """Return the command that creates the missing Secret, or the missing key."""
+    """Return the command for the missing Secret or key."""
     missing_key = re.search(r"couldn't find key (\S+) in Secret (?:\S+/)?(\S+)", pod.waiting_message)
     if missing_key:
         return f"Add the key {missing_key[1]} to the Secret {missing_key[2]}; the pod then starts by itself."
@@ -225,7 +225,7 @@ def _keys_of(context: JobContext, secret: str) -> list[str]:
 
 
 def _diagnose_retry(context: JobContext, pod: ObservedPod) -> StepState | None:
-    """Return the state of a pod that failed while its Job retries."""
+    """Return the state of a failed pod during the retries of the Job."""
     return _retry_state(pod, context.job.step)
 
 
@@ -303,7 +303,7 @@ def _is_secret_read_pending(pod: ObservedPod) -> bool:
 
 
 def explain_pod_failure(pod: ObservedPod, step: StepName) -> tuple[Reason, str]:
-    """Return reason and message for a pod that failed, or that its node rejected."""
+    """Return reason and message for a pod after a failure or a rejection by its node."""
     if pod.report:
         return pod.report.reason, pod.report.message
     if pod.node_failure:

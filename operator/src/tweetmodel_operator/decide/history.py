@@ -1,7 +1,7 @@
 """The history of runs, with named transitions such as started, superseded, succeeded and failed.
 
-A run enters the history with its first Job. Its identity contains the initial model, so a known run keeps its initial
-model, and only a new run starts from the current model; otherwise every warm start would cause the next one.
+A run enters the history with its first Job. Its identity contains the initial model: a known run keeps that model, and
+only a new run starts from the current model; otherwise every warm start would cause another.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -14,7 +14,7 @@ from tweetmodel_api.status import MAX_RUNS, Run, StepStatus, TrainedModel
 from tweetmodel_operator.times import format_time
 
 FINISHED = ("Succeeded", "NotImproved")
-"""Outcomes of runs that trained a model."""
+"""Outcomes of runs with a trained model."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class RunHistory:
         return RunHistory((run, *self.runs))
 
     def resumed(self, run: str) -> "RunHistory":
-        """Return the history with a run that is active again, unless the run has already trained its model."""
+        """Return the history with a run active again, unless the run already has a model."""
         entry = self.get(run)
         if entry and entry.outcome in FINISHED:
             return self
         return self._update(run, {"outcome": "Active", "completion_time": None, "failure": None})
 
     def superseded(self, active_run: str | None, now: datetime) -> "RunHistory":
-        """Return the history in which active runs, except one, are superseded."""
+        """Return the history with all active runs except this run superseded."""
         changes: dict[str, object] = {"outcome": "Superseded", "completion_time": format_time(now)}
         return self._update_all(lambda run: run.outcome == "Active" and run.id != active_run, changes)
 
@@ -69,7 +69,7 @@ class RunHistory:
         return (entry and entry.completion_time) or format_time(now)
 
     def failed(self, run: str, failure: StepStatus, model: TrainedModel | None, now: datetime) -> "RunHistory":
-        """Return the history with a failed run. A run that already trained a model keeps its outcome.
+        """Return the history with a failed run. A run with a model keeps the outcome.
 
         Args:
             run: id of the run.
@@ -85,15 +85,15 @@ class RunHistory:
         return self._update(run, changes | facts)
 
     def model_missing(self, missing: Collection[str]) -> "RunHistory":
-        """Return the history without the models of these run ids and model URIs, which are no longer in storage."""
+        """Return the history without these models (run id and URI), no longer in storage."""
         return self._update_all(lambda run: run.id in missing or run.model_uri in missing, {"model_uri": None})
 
     def erased(self, datasets: Collection[str]) -> "RunHistory":
-        """Return the history in which runs with these data sets, by prefix of the digest, contain erased posts."""
+        """Return the history with the runs of these data sets (prefixes) marked as containing erased posts."""
         return self._update_all(lambda run: run.dataset_digest[:16] in datasets, {"contains_erased_posts": True})
 
     def promoted(self, run: str) -> "RunHistory":
-        """Return the history with a run that is the best one left, although its model was not an improvement."""
+        """Return the history with a run as the best run left, although the model was not an improvement."""
         return self._update(run, {"outcome": "Succeeded"})
 
     def capped(self, model: TrainedModel | None) -> "RunHistory":
@@ -114,12 +114,12 @@ def _facts_of(model: TrainedModel) -> dict[str, object]:
 
 
 def has_recipe(run: Run, spec: TweetModelSpec) -> bool:
-    """Return whether a run differs from the spec only by its posts and initial model, so that models are comparable."""
+    """Return whether a run differs from the spec only by posts and initial model: the models are comparable."""
     return run.collection_hash == collection_id(spec) and is_run_of(run, spec, run.dataset_digest)
 
 
 def is_run_of(run: Run, spec: TweetModelSpec, dataset_digest: str) -> bool:
-    """Return whether a run is the one of this spec and data set, with the initial model of the run."""
+    """Return whether a run has the id for this spec and data set, with the initial model of the run."""
     return run.dataset_digest == dataset_digest and run.id == run_id(spec, dataset_digest, run.initial_model)
 
 

@@ -10,9 +10,8 @@ from tweetmodel_operator.observed import Observed, ObservedJob
 
 
 def with_job_outcomes(decision: Decision, observed: Observed, now: datetime) -> Decision:
-    """Return the decision with the outcomes of the Jobs that end with the decision.
-
-    These are deleted Jobs, and finished Jobs whose outcome is stored in the status or no longer matters.
+    """Return the decision with the outcomes of the Jobs ended by the decision: deleted Jobs, and finished Jobs with
+    the outcome stored in the status or no longer relevant.
     """
     outcomes = []
     for job in observed.jobs:

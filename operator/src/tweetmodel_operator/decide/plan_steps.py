@@ -1,7 +1,7 @@
-"""Plans the steps that a spec calls for, given the recorded status: collect, train, sample, publish.
+"""Plans the steps for a spec, given the recorded status: collect, train, sample, publish.
 
-Each step is either complete, because the status already contains its result, or needs a Job. The plan ends with the
-first incomplete step, since later steps depend on its result. Another step is one more planner in `PLANNERS`.
+Each step is either complete, with the result in the status, or needs a Job. The plan ends with the
+first incomplete step, since later steps depend on the result. Another step is another planner in `PLANNERS`.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class _Planning:
 
     @cached_property
     def run(self) -> DesiredRun:
-        """The pinned run, else the run that spec and data set call for."""
+        """The pinned run, else the run for spec and data set."""
         pinned = pinned_run(self.spec, self.status)
         if pinned:
             return pinned
@@ -62,7 +62,7 @@ class _Planning:
 
     @cached_property
     def generation_hash(self) -> str:
-        """Hash of the spec.generation that the samples must have been drawn with."""
+        """Hash of the spec.generation that the samples must be drawn with."""
         return generation_hash(self.spec)
 
     @cached_property
@@ -106,7 +106,7 @@ def _plan_sample(planning: _Planning) -> Step:
 
 
 def _plan_publish(planning: _Planning) -> Step:
-    """Plan the report of a run that the status does not contain, and the publication of an unpublished model."""
+    """Plan the report of a run not yet in the status, and the publication of an unpublished model."""
     model = planning.status.model
     current = RunHistory(planning.status.runs).current(model)
     if model is None or current is None or current.id != planning.run.id:
@@ -140,7 +140,7 @@ def _run_step(planning: _Planning, name: StepName, is_complete: bool) -> Step:
 
 
 def _dataset_of(planning: _Planning, run: DesiredRun) -> DatasetReference | None:
-    """Return the data set of a run: that of a known run, which need not be the present one, or the present data set."""
+    """Return the data set of a run: of a known run the recorded data set, else the present data set."""
     if run.known:
         key = planning.request.key
         layout = Layout(planning.spec.storage.uri, key.namespace, key.name)

@@ -63,7 +63,7 @@ def _record_model(
 
 
 def _loss_to_improve(step: Step, model: TrainedModel) -> str | None:
-    """Return the held-out loss of the current model: on the same posts, if the new model started from that model."""
+    """Return the held-out loss of the current model: on the same posts, for a warm start from it."""
     if step.baseline_loss is None:
         return None
     return model.evaluation.loss_before if step.initial_model else step.baseline_loss
@@ -90,7 +90,7 @@ def _record_incomplete(
 
 
 def _missing_models(step: Step) -> set[str]:
-    """Return run id and model URI that a step did not find in storage: its own model, or the initial model."""
+    """Return run id and URI of the model missing in storage: the run's own model, or the initial model."""
     if step.name == "train" and step.initial_model:
         return {step.id, step.initial_model.uri}
     return {step.id}

@@ -1,4 +1,4 @@
-"""Builds the request for the Job of a step, with the plan for its pod."""
+"""Builds the request for the Job of a step, with the plan for the pod."""
 
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.pod_template import PodTemplate
@@ -11,7 +11,7 @@ from tweetmodel_operator.step_kinds import STEP_KINDS
 
 
 def request_job(observed: Observed, spec: TweetModelSpec, result: StepResult, upstreams: Upstreams) -> JobRequest:
-    """Return the request for the Job that a result creates."""
+    """Return the request for the Job of a result."""
     step, attempt = result.step, result.create_attempt
     assert attempt is not None  # the caller selects results that create a Job
     return JobRequest(

@@ -1,7 +1,6 @@
-"""Decides about due times of spec.schedule, whose fields mean the same as in a CronJob.
-
-The status contains the next due time until that time is taken or skipped. A taken due time is part of the identity of a
-collection; the rest follows as for any other collection: the same posts are the same data set, which trains nothing.
+"""Decides about due times of spec.schedule, with fields as in a CronJob. The status contains the next due time until
+taken or skipped. A taken due time is part of the identity of a collection; the rest follows as for any other
+collection: the same posts are the same data set, and train nothing.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -31,10 +30,8 @@ def find_error(schedule: Schedule | None, now: datetime) -> str:
 
 
 def advance(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool, now: datetime) -> ScheduleStatus | None:
-    """Return the status of the schedule now: a due time that has come is taken, unless it is delayed.
-
-    Of several missed due times only the last one is taken, unless it is past the deadline. Times before the schedule
-    was set are never due.
+    """Return the status of the schedule now: a past due time is taken, unless delayed. Of several missed due times
+    only the last is taken, unless past the deadline. Times before the schedule was set are never due.
     """
     old, schedule = status.schedule or ScheduleStatus(), spec.schedule
     last_time = parse_time(old.last_time)
@@ -67,7 +64,7 @@ def is_delayed(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool) ->
 
 
 def seconds_until_due(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool, now: datetime) -> float | None:
-    """Return the seconds until the next due time, or None without one, or if an event ends the delay."""
+    """Return the seconds until the next due time; None without a due time, or if an event ends the delay."""
     due_time = parse_time(status.schedule.next_time) if status.schedule else None
     if due_time is None or is_delayed(spec, status, is_held):
         return None
@@ -85,12 +82,12 @@ def is_due_time(schedule: Schedule, moment: datetime) -> bool:
 
 
 def _latest_time(schedule: Schedule, now: datetime) -> datetime | None:
-    """Return the last due time that has come."""
+    """Return the last due time in the past."""
     return _nearest(schedule, now + SECOND, before=True)
 
 
 def _nearest(schedule: Schedule, moment: datetime, before: bool = False) -> datetime | None:
-    """Return the first due time after a moment, or the last one before."""
+    """Return the first due time after a moment, or the last before."""
     local = moment.astimezone(ZoneInfo(schedule.time_zone))
     found = next(CronSim(five_fields(schedule.cron), local, reverse=before), None)
     return found.astimezone(UTC) if found else None

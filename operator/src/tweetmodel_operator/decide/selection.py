@@ -1,4 +1,4 @@
-"""Selects the run that a spec and a data set call for: a new run, a known one, the best one, or the pinned one."""
+"""Selects the run for a spec and a data set: a new run, a known run, the best run, or the pinned run."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from tweetmodel_operator.decide.history import FINISHED, RunHistory, can_start_f
 
 @dataclass(frozen=True)
 class DesiredRun:
-    """The run whose model should be the current model, unless another model is better."""
+    """The run for the current model, unless another model is better."""
 
     id: str
     known: Run | None = None
     """Entry in the history."""
     initial_model: ModelReference | None = None
-    """Model that a warm start begins from."""
+    """Initial model of a warm start."""
     baseline_loss: str | None = None
-    """Held-out loss of the current model, which a new model must improve."""
+    """Held-out loss of the current model, to be improved by a new model."""
     message: str = ""
     """Why this run was selected instead of a new one; empty if no explanation is needed."""
 
@@ -50,7 +50,7 @@ def select_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset)
 
 
 def pinned_run(spec: TweetModelSpec, status: TweetModelStatus) -> DesiredRun | None:
-    """Return the run that spec.pinnedRun names, or None without a pin."""
+    """Return the run of spec.pinnedRun, or None without a pin."""
     if spec.pinned_run is None:
         return None
     message = f"Run {spec.pinned_run} is pinned by spec.pinnedRun."
@@ -70,7 +70,7 @@ def pin_error(spec: TweetModelSpec, status: TweetModelStatus) -> str:
 
 
 def baseline_dataset(spec: TweetModelSpec, status: TweetModelStatus) -> str | None:
-    """Return the digest of the data set that new posts are counted against: that of the last trained model."""
+    """Return the digest of the data set for the count of new posts: the data set of the last trained model."""
     if spec.schedule is None or _comparable_run(spec, status) is None:
         return None
     finished = (run for run in status.runs if run.outcome in FINISHED and has_recipe(run, spec))
@@ -85,7 +85,7 @@ def _known_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset)
 
 
 def _has_lost_parent(run: Run, status: TweetModelStatus) -> bool:
-    """Return whether a run without a model can't be trained, since its initial model is missing."""
+    """Return whether a run can't be trained because its initial model is missing."""
     if run.initial_model is None or run.model_uri or run.outcome == "Active":
         return False
     if run.outcome == "Failed" and status.model is None:
@@ -95,7 +95,7 @@ def _has_lost_parent(run: Run, status: TweetModelStatus) -> bool:
 
 
 def _comparable_run(spec: TweetModelSpec, status: TweetModelStatus) -> Run | None:
-    """Return the run of the current model if its recipe is the one of the spec."""
+    """Return the run of the current model if trained by the recipe of the spec."""
     current = RunHistory(status.runs).current(status.model)
     return current if current and has_recipe(current, spec) else None
 

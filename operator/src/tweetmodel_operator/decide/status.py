@@ -40,9 +40,9 @@ class PlanProgress:
     recorded: TweetModelStatus
     """Status with data set, model and runs up to date."""
     steps: tuple[Step, ...]
-    """Planned steps; at most the last one is incomplete."""
+    """Planned steps; at most the last is incomplete."""
     results: tuple[StepResult, ...]
-    """Results of the steps that were reconciled; at most the last one is incomplete."""
+    """Results of the reconciled steps; at most the last is incomplete."""
 
     @property
     def is_complete(self) -> bool:
@@ -64,7 +64,7 @@ class PlanProgress:
 
     @property
     def train_state(self) -> StepState:
-        """State of the training: complete once the run has a model, even if its publication failed."""
+        """State of the training: complete once the run has a model, even after a failed publication."""
         if len(self.steps) == 1:
             return StepState("Active", Reason.PENDING, "Training waits for its data set.")
         if not self.steps[1].is_complete:
@@ -114,7 +114,7 @@ def build(
 
 
 def _build_steps(before: TweetModelStatus, plan: PlanProgress) -> tuple[StepStatus, ...]:
-    """Return the last attempt of each planned step: of this reconcile, else the recorded one if it succeeded."""
+    """Return the last attempt of each planned step: of this reconcile, else the recorded attempt after a success."""
     planned = {step.name for step in plan.steps}
     entries = {entry.name: entry for entry in before.steps if entry.name in planned and entry.outcome == "Succeeded"}
     entries |= {result.status.name: result.status for result in plan.results if result.status}
@@ -124,7 +124,7 @@ def _build_steps(before: TweetModelStatus, plan: PlanProgress) -> tuple[StepStat
 def _build_progress(
     observed: Observed, plan: PlanProgress, steps: tuple[StepStatus, ...], hold: Hold | None
 ) -> Progress | None:
-    """Return the progress of the active step, unless its Job is new or held."""
+    """Return the progress of the active step, unless the Job is new or held."""
     before = observed.active_step()
     active = next((step for step in steps if step.outcome == "Active"), None)
     if hold or before is None or active is None or before.job != active.job:
@@ -186,7 +186,7 @@ class _ConditionWriter:
         )
 
     def _write_flag(self, kind: ConditionType, is_true: bool, state: StepState) -> Condition:
-        """Return a condition that has a message only while its status is True."""
+        """Return a condition that has a message only while it is True."""
         if is_true:
             return self.write(kind, "True", state)
         return self.write(kind, "False", replace(state, message=""))
@@ -251,7 +251,7 @@ def _format_duration(seconds: int | None) -> str | None:
 
 
 def purging(observed: Observed, state: StepState, now: datetime, steps: Iterable[StepStatus] = ()) -> TweetModelStatus:
-    """Return the status of a TweetModel that is being deleted."""
+    """Return the status of a TweetModel in deletion."""
     overall = _ConditionWriter(observed.status, observed.generation, format_time(now)).overall(state)
     changes = {
         "observed_generation": observed.generation,
@@ -276,7 +276,7 @@ def stalled(
     now: datetime,
     requires_action: bool = True,
 ) -> TweetModelStatus:
-    """Return the status `decided` with a problem that prevents all work: an invalid, forbidden or rejected spec."""
+    """Return the status `decided` with a blocking problem: an invalid, forbidden or rejected spec."""
     state = StepState(
         "Failed", reason, f"{message.rstrip('.')}. {REASONS[reason].advice}", requires_action=requires_action
     )

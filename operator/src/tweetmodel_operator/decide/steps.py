@@ -1,4 +1,4 @@
-"""Values that flow through a decision: a step, its state, and the result of reconciling it."""
+"""The values in a decision: a step, its state, and the result of its reconciliation."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +37,7 @@ def hold_for(spec: TweetModelSpec, policy: PolicyResult) -> Hold | None:
 
 @dataclass(frozen=True)
 class Step:
-    """A step that the spec calls for, with everything that its Job depends on besides the spec."""
+    """A step of the spec, with all inputs of its Job besides the spec."""
 
     name: StepName
     id: str
@@ -48,17 +48,17 @@ class Step:
     dataset: DatasetReference | None = None
     """Data set of a run."""
     baseline_dataset: str | None = None
-    """Digest of the data set that new posts are counted against."""
+    """Digest of the data set for the count of new posts."""
     initial_model: ModelReference | None = None
-    """Model that a warm start begins from."""
+    """Initial model of a warm start."""
     baseline_loss: str | None = None
-    """Held-out loss that the model must be below to become the current model."""
+    """Upper limit of the held-out loss for a new current model."""
     generation_hash: str | None = None
-    """Hash of the spec.generation that the samples must have been drawn with; None if any will do."""
+    """Hash of the spec.generation that the samples must be drawn with; None for any."""
     publish_hash: str | None = None
-    """Hash of the publication that is due; None if nothing is to be published."""
+    """Hash of the due publication; None if nothing is to be published."""
     due_time: datetime | None = None
-    """Due time of the schedule; a failure by an outage before that time is retried."""
+    """Due time of the schedule; a failure by an earlier outage is retried."""
     pod_template: PodTemplate | None = None
     """podTemplate of the spec, if the policy allows it."""
 
@@ -79,12 +79,12 @@ class Step:
 
 
 def complete_step(name: StepName, step_id: str, message: str) -> Step:
-    """Return a step whose result the status already contains."""
+    """Return a step with the result already in the status."""
     return Step(name, step_id, pod_template_hash="", complete_message=message)
 
 
 def is_published(model: TrainedModel, publish_hash: str | None) -> bool:
-    """Return whether a model has the due publication, or the result that its criteria prevent the publication."""
+    """Return whether a model has the due publication, or its criteria prevented the publication."""
     if publish_hash is None:
         return True
     return model.publication is not None and model.publication.spec_hash == publish_hash
@@ -104,7 +104,7 @@ class StepState:
     requires_action: bool = False
     """True if the step continues only after a person acts."""
     requeue_after: float | None = None
-    """Seconds after which the state may change without an event."""
+    """Seconds until the state may change without an event."""
 
     @property
     def is_complete(self) -> bool:
@@ -129,7 +129,7 @@ class StepState:
 def active(name: StepName) -> StepState:
     """Return the state of a step that makes progress.
 
-    The message is the same from the creation of the Job on, so that the start of the pod costs no write.
+    The message is the same from the creation of the Job on: the start of the pod costs no write.
     """
     reason = STEP_KINDS[name].active_reason
     return StepState("Active", reason, REASONS[reason].meaning)
@@ -144,6 +144,6 @@ class StepResult:
     status: StepStatus | None = None
     """Last attempt, for status.steps; None if the step never had a Job."""
     create_attempt: int | None = None
-    """Number of the attempt whose Job is to be created."""
+    """Number of the attempt that needs a Job."""
     delete: tuple[str, ...] = ()
     """Jobs to delete."""
