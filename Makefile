@@ -26,7 +26,7 @@ demo-down: ## Removes the demo's cluster and registry
 
 ##@ Develop
 .PHONY: test
-test: lint unit cluster-tests test-faults ## Everything: lint, types, unit tests, and both suites in a real cluster
+test: lint unit component-tests cluster-tests test-faults ## Run lint, unit and component tests, and both suites in a real cluster
 
 .PHONY: lint
 lint: setup ## Style, types, import contracts, and that generated files are up to date
@@ -36,8 +36,12 @@ lint: setup ## Style, types, import contracts, and that generated files are up t
 	@python tests/regenerate.py --check
 
 .PHONY: unit
-unit: setup tools ## Unit tests: no cluster, some minutes
-	@pytest -q -rs -n auto
+unit: setup tools ## Run the unit tests
+	@pytest -q -rs -n auto tests/unit
+
+.PHONY: component-tests
+component-tests: setup tools ## Run the component tests, which start HTTP servers and processes
+	@pytest -q -rs -n auto tests/component
 
 .PHONY: cluster-tests
 cluster-tests: install ## The suite in a real cluster
