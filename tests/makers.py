@@ -1,4 +1,7 @@
-"""Builders of test inputs: `observed(job("train").running())`."""
+"""Builders of test inputs: specs, results, reports, and Jobs as observations, as in `observed(job("train").running())`.
+
+`fakes.objects` builds the same Jobs and pods as raw objects; a test compares the two.
+"""
 
 import io
 import zipfile
@@ -13,20 +16,24 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, Evaluation, TrainedModel, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import Inputs, decide
-from tweetmodel_operator.decision import Decision
+from tweetmodel_operator.decision import Decision, JobRequest
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, ObservedPod, PolicyResult, Upstreams
+from tweetmodel_operator.step_kinds import STEP_KINDS
 
 KEY = Key("default", "ada")
 UID = "11111111-2222-3333-4444-555555555555"
 NOW = "2026-11-23T12:00:00Z"
 DIGEST = "d" * 64
+NODE = "n1"
 
 
 def time(text: str) -> datetime:
+    """Return an aware datetime."""
     return datetime.fromisoformat(text)
 
 
 def spec(**changes: object) -> TweetModelSpec:
+    """Return a small spec; `changes` replace fields by their names in JSON."""
     return TweetModelSpec.model_validate(
         {
             "sources": [{"handle": "ada", "archive": {"uri": "s3://bucket/archive.zip"}}],
@@ -38,6 +45,7 @@ def spec(**changes: object) -> TweetModelSpec:
 
 
 def dataset(**changes: object) -> Dataset:
+    """Return a data set."""
     numbers = {
         "downloaded": 3249,
         "retweets_dropped": 610,
@@ -52,7 +60,7 @@ def dataset(**changes: object) -> Dataset:
 
 
 def model(run: str, of: TweetModelSpec | None = None) -> TrainedModel:
-    """The model of a run, with samples drawn by the generation of a spec."""
+    """Return the model of a run, with samples drawn as a spec requests."""
     return TrainedModel(
         uri=f"s3://bucket/models/default/ada/runs/{run}/model",
         digest="e" * 64,
@@ -65,95 +73,139 @@ def model(run: str, of: TweetModelSpec | None = None) -> TrainedModel:
 
 
 def success(**fields: object) -> Report:
+    """Return a report of success."""
     return Report.model_validate(
         {"outcome": "Succeeded", "reason": Reason.SUCCEEDED, "message": "2,633 posts kept.", **fields}
     )
 
 
 def failure(reason: Reason, message: str = "It failed: do something.") -> Report:
+    """Return a report of a failure."""
     return Report(outcome="Failed", reason=reason, message=message)
 
 
 @dataclass(frozen=True)
 class JobMaker:
-    """A Job that grows by verbs: `job("train").running()`."""
+    """Builds the observation of a Job; each method returns a Job with one more fact, as in `job("train").running()`.
+
+    Methods about pods add a pod, which runs on the node NODE unless the method states otherwise.
+    """
 
     made: ObservedJob
 
-    def _with(self, **changes: Any) -> "JobMaker":
-        return JobMaker(replace(self.made, **changes))
+    def obj(self) -> ObservedJob:
+        """Return the observation."""
+        return self.made
 
-    def _pod(self, **state: Any) -> "JobMaker":
+    def with_facts(self, **facts: Any) -> "JobMaker":
+        """Set fields of the observation."""
+        return JobMaker(replace(self.made, **facts))
+
+    # Pods
+
+    def _with_pod(self, **facts: Any) -> "JobMaker":
         number = len(self.made.pods)
-        pod = ObservedPod(name=f"{self.made.name}-{number}", created_at=time(f"2026-11-23T11:00:{number:02d}Z"))
-        return self._with(pods=(*self.made.pods, replace(pod, **state)))
+        created_at = time(f"2026-11-23T11:00:{number:02d}Z")
+        placement = {"node": NODE, "scheduled_at": created_at}
+        pod = ObservedPod(name=f"{self.made.name}-{number}", created_at=created_at, **(placement | facts))
+        started_at = self.made.started_at or self.made.created_at
+        return self.with_facts(pods=(*self.made.pods, pod), started_at=started_at)
 
-    def attempt(self, number: int) -> "JobMaker":
-        name = names.job_name(KEY.name, UID, self.made.step, self.made.step_id, number)
-        return self._with(attempt=number, name=name)
-
-    def running(self, since: str | None = None) -> "JobMaker":
-        return self._pod(is_running=True, started_at=time(since) if since else None)
-
-    def node_unreachable(self) -> "JobMaker":
-        """The control plane has lost contact to the node of the pod."""
-        return self._pod(is_running=True, node_unreachable=True, node="n1")
-
-    def pod_deleted(self, deadline: str, node_unreachable: bool = True) -> "JobMaker":
-        """The pod was deleted, and must have terminated by the deadline."""
-        return self._pod(
-            is_running=True, node_unreachable=node_unreachable, deletion_deadline=time(deadline), node="n1"
-        )
-
-    def waiting(self, reason: str, message: str = "") -> "JobMaker":
-        return self._pod(waiting_reason=reason, waiting_message=message)
+    def pending(self) -> "JobMaker":
+        """Add a pod without a node."""
+        return self._with_pod(node=None, scheduled_at=None)
 
     def unschedulable(self, message: str) -> "JobMaker":
-        return self._pod(unschedulable_message=message)
+        """Add a pod that no node has room for."""
+        return self._with_pod(node=None, scheduled_at=None, unschedulable_message=message)
+
+    def waiting(self, reason: str, message: str = "", **facts: Any) -> "JobMaker":
+        """Add a pod whose container has not started yet."""
+        return self._with_pod(waiting_reason=reason, waiting_message=message, **facts)
+
+    def running(self, since: str = NOW, **facts: Any) -> "JobMaker":
+        """Add a running pod."""
+        return self._with_pod(is_running=True, started_at=time(since), **facts)
+
+    def node_unreachable(self) -> "JobMaker":
+        """Add a running pod to whose node the control plane has lost contact."""
+        return self.running(node_unreachable=True)
+
+    def pod_deleted(self, deadline: str, node_unreachable: bool = True) -> "JobMaker":
+        """Add a running pod that was deleted, and must have terminated by the deadline."""
+        return self.running(node_unreachable=node_unreachable, deletion_deadline=time(deadline))
 
     def pod_ended(
         self, code: int, report: Report | None = None, reason: str = "Error", memory: str | None = None
     ) -> "JobMaker":
-        return self._pod(exit_code=code, exit_reason=reason, report=report, memory_limit=memory)
+        """Add a pod whose container has terminated."""
+        ended = {"exit_code": code, "exit_reason": reason, "report": report, "memory_limit": memory}
+        return self._with_pod(started_at=time(NOW), **ended)
 
-    def complete(self, report: Report | None) -> "JobMaker":
-        return self.pod_ended(0, report, "Completed")._with(is_complete=True)
-
-    def failed(self, reason: str = "PodFailurePolicy", at: str = NOW) -> "JobMaker":
-        return self._with(failure_reason=reason, failure_message="the Job failed", ended_at=time(at))
-
-    def suspended(self, by_operator: bool = False) -> "JobMaker":
-        return self._with(is_suspended=True, has_suspend_mark=by_operator)
-
-    def queued(self) -> "JobMaker":
-        return self._with(is_queued=True)
+    def evicted(self, message: str) -> "JobMaker":
+        """Add a pod that the kubelet evicted or rejected."""
+        return self._with_pod(node_failure=message)
 
     def without_pods(self, since: str | None, started: str | None = None) -> "JobMaker":
+        """Remove all pods of a Job that has started; `since` is None while the Job controller counts a pod."""
         start = started or since
-        return self._with(
+        return self.with_facts(
             pods=(), started_at=time(start) if start else None, no_pods_since=time(since) if since else None
         )
 
+    # The Job
+
+    def attempt(self, number: int) -> "JobMaker":
+        """Set the number of the attempt, and with it the name."""
+        name = names.job_name(KEY.name, UID, self.made.step, self.made.step_id, number)
+        return self.with_facts(attempt=number, name=name)
+
+    def complete(self, report: Report | None, at: str = NOW) -> "JobMaker":
+        """Add a pod that has succeeded with a report, and complete the Job."""
+        return self.pod_ended(0, report, "Completed")._ended(at, is_complete=True)
+
+    def failed(self, reason: str = "PodFailurePolicy", at: str = NOW) -> "JobMaker":
+        """Let the Job fail."""
+        return self._ended(at, failure_reason=reason, failure_message="the Job failed")
+
+    def _ended(self, at: str, **facts: Any) -> "JobMaker":
+        started_at = self.made.started_at or self.made.created_at
+        ended_pods = sum(pod.exit_code is not None for pod in self.made.pods)
+        return self.with_facts(started_at=started_at, ended_at=time(at), ended_pods=ended_pods, **facts)
+
+    def suspended(self, by_operator: bool = False) -> "JobMaker":
+        """Suspend the Job, by the operator or by another controller."""
+        return self.with_facts(is_suspended=True, has_suspend_mark=by_operator)
+
+    def queued(self) -> "JobMaker":
+        """Put the Job into a queue of Kueue."""
+        return self.with_facts(is_queued=True)
+
     def progress_reported(self, at: str = NOW) -> "JobMaker":
-        return self._with(progress_reported_at=time(at))
+        """Set the time of the last progress."""
+        return self.with_facts(progress_reported_at=time(at))
 
     def deleting(self) -> "JobMaker":
-        return self._with(deleted_at=time(NOW))
+        """Delete the Job, which remains until its pods have terminated."""
+        return self.with_facts(deleted_at=time(NOW))
 
     def expiring(self) -> "JobMaker":
-        return self._with(has_ttl=True)
+        """Set a TTL."""
+        return self.with_facts(has_ttl=True)
 
     def with_hash(self, value: str) -> "JobMaker":
-        return self._with(pod_template_hash=value)
-
-    def obj(self) -> ObservedJob:
-        return self.made
+        """Set the pod template hash."""
+        return self.with_facts(pod_template_hash=value)
 
 
 def job(step: str = "collect", of: TweetModelSpec | None = None, retry: str = "") -> JobMaker:
+    """Return the first Job of a step, just created."""
     of = of or spec()
-    step_id = collection_id(of, retry) if step == "collect" else run_id(of, DIGEST)
-    publish = step != "collect" and of.publish is not None
+    is_run_step = step in ("train", "sample", "publish")
+    step_id = run_id(of, DIGEST) if is_run_step else collection_id(of, retry)
+    if step == "purge":
+        step_id = names.purge_id(UID)
+    publish = is_run_step and of.publish is not None
     return JobMaker(
         ObservedJob(
             name=names.job_name(KEY.name, UID, step, step_id, 1),
@@ -166,9 +218,28 @@ def job(step: str = "collect", of: TweetModelSpec | None = None, retry: str = ""
     )
 
 
+def requested_job(request: JobRequest, at: datetime) -> JobMaker:
+    """Return the Job that the operator creates for a request."""
+    plan = request.plan
+    is_queued = STEP_KINDS[plan.step].uses_gpu and bool(plan.spec.queue_name)
+    return JobMaker(
+        ObservedJob(
+            name=request.name,
+            step=plan.step,
+            step_id=request.step_id,
+            attempt=request.attempt,
+            pod_template_hash=request.pod_template_hash,
+            created_at=at,
+            is_suspended=is_queued,
+            is_queued=is_queued,
+        )
+    )
+
+
 def observed(
     *jobs: JobMaker, of: TweetModelSpec | None = None, status: TweetModelStatus | None = None, **changes: Any
 ) -> Observed:
+    """Return a live observation of a TweetModel with Jobs."""
     base = Observed(key=KEY, uid=UID, generation=1, spec=of or spec(), recorded_status=status, freshness=Freshness.LIVE)
     return replace(base, jobs=tuple(j.obj() for j in jobs), **changes)
 
@@ -180,12 +251,12 @@ def decided(
     upstreams: Upstreams | None = None,
     progress_interval: int = 10,
 ) -> Decision:
-    """The decision about an observation."""
+    """Return the decision about an observation."""
     return decide(Inputs(now_observed, policy or PolicyResult(), upstreams or {}, time(now), progress_interval))
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
-    """A zip with these files."""
+    """Return a zip with these files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as package:
         for name, content in files.items():

@@ -1,4 +1,4 @@
-"""Simulates the life of a TweetModel: a small model of API server, Job controller and users around the pure `decide`.
+"""Simulates the life of a TweetModel: users, nodes, clocks and crashes act on the cluster around the pure `decide`.
 
 `ACTIONS` lists everything that may happen, `INVARIANTS` lists properties that hold after each action. The random walks
 in `test_walks.py` draw sequences of actions.
@@ -10,15 +10,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from makers import KEY, UID, JobMaker, dataset, decided, failure, model, spec, success
+from fakes.observed_cluster import ALL_WRITES, ObservedCluster
+from fakes.trainer import successful_report
+from makers import JobMaker, dataset, failure, model, spec
 from tweetmodel_api.identities import generation_hash, publish_hash
-from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import PERMANENT, Reason
 from tweetmodel_api.report import Report
-from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Publication, TweetModelStatus
+from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator.decide.schedule import find_error
-from tweetmodel_operator.decision import Decision, JobRequest
+from tweetmodel_operator.decision import Decision
 from tweetmodel_operator.observed import Freshness, Observed, ObservedJob, PolicyResult
 from tweetmodel_operator.step_kinds import STEP_KINDS
 
@@ -95,27 +95,17 @@ def invariant(method: Method) -> Method:
     return method
 
 
-class Simulation:
+class Simulation(ObservedCluster):
     """A TweetModel in a cluster, with an operator."""
 
     def __init__(self, choose: Callable[[Sequence[Any]], Any]) -> None:
         self.choose = choose
         self.specs = [choose(SPECS) for _ in range(3)]
         """Specs of this simulation: few, so that it often returns to an earlier spec."""
-        self.spec: TweetModelSpec = self.specs[0]
-        self.status: TweetModelStatus | None = None
+        super().__init__(self.specs[0], START)
         self.stored: dict[str, str] = {}
         """Runs whose model is in the bucket, with the generation hash of the stored samples."""
-        self.jobs: dict[str, ObservedJob] = {}
-        self.plans: dict[str, Plan] = {}
-        self.generation = 1
-        self.version = 0
-        self.retry = ""
-        self.deleted_at: datetime | None = None
-        self.has_finalizer = False
-        self.is_gone = False
-        self.clock = START
-        self.operator_runs = self.cluster_has_room = self.is_allowed = self.spec_is_readable = True
+        self.operator_runs = self.cluster_has_room = True
         self.has_started = False
         self.finished_runs: dict[str, str] = {}
         self.last_outcomes: dict[str, str] = {}
@@ -124,38 +114,6 @@ class Simulation:
         self.next = Decision()
         """The next decision of the operator, for the invariants."""
         self._memo: tuple[Observed, PolicyResult, datetime, Decision] | None = None
-
-    # The cluster
-
-    @property
-    def now(self) -> str:
-        return self.clock.isoformat().replace("+00:00", "Z")
-
-    @property
-    def policy(self) -> PolicyResult:
-        return PolicyResult(violation="" if self.is_allowed else VIOLATION)
-
-    def observe(self, freshness: Freshness = Freshness.LIVE) -> Observed:
-        """Observe the cluster live, or by the cache, which evicts finished Jobs with a TTL."""
-        is_live = freshness is Freshness.LIVE
-        return Observed(
-            key=KEY,
-            uid=UID,
-            generation=self.generation,
-            resource_version=str(self.version),
-            deleted_at=self.deleted_at,
-            has_finalizer=self.has_finalizer,
-            retry=self.retry,
-            spec=self.spec if self.spec_is_readable else None,
-            spec_error="" if self.spec_is_readable else "spec.new: Extra inputs are not permitted",
-            omitted_fields=("queueName",),
-            recorded_status=self.status,
-            jobs=tuple(job for job in self.jobs.values() if is_live or not (job.is_finished and job.has_ttl)),
-            freshness=freshness,
-        )
-
-    def decide(self, observed: Observed) -> Decision:
-        return decided(observed, self.now, self.policy)
 
     def decide_live(self) -> Decision:
         """Decide about a live observation; the last decision is reused while nothing has changed."""
@@ -166,27 +124,8 @@ class Simulation:
             self._memo = (observed, self.policy, self.clock, self.decide(observed))
         return self._memo[3]
 
-    def apply(self, observed: Observed, decision: Decision, max_writes: int = 99) -> int:
-        """Write as `apply.py` does, up to a number of writes; return the number of writes of the decision."""
-        writes: list[Any] = []
-        self._check_active_steps(observed, decision)
-        is_fresh = observed.resource_version == str(self.version)
-        if decision.set_finalizer:
-            writes.append(lambda: is_fresh and self._set_finalizer(True))
-        writes += [lambda name=name: self._delete(name) for name in decision.delete]
-        writes += [lambda name=name, to=to: self._suspend(name, to) for name, to in decision.suspend]
-        writes += [lambda request=request: self._create(request) for request in decision.create]
-        if decision.status and decision.status != observed.recorded_status:
-            writes.append(lambda: is_fresh and self._write_status(decision.status))
-        writes += [lambda name=name: self._change(name, has_ttl=True) for name in decision.set_ttl]
-        if decision.set_finalizer is False:
-            writes.append(lambda: is_fresh and self._set_finalizer(False))
-        for write in writes[:max_writes]:
-            write()
-        return len(writes)
-
-    def _check_active_steps(self, observed: Observed, decision: Decision) -> None:
-        """Check that a status with a new active step has a Job for the step."""
+    def apply(self, observed: Observed, decision: Decision, max_writes: int = ALL_WRITES) -> int:
+        """Write as `apply.py` does, after a check that a new active step of the status has a Job."""
         before = observed.active_step()
         steps = decision.status.steps if decision.status else ()
         active = next((step for step in steps if step.outcome == "Active"), None)
@@ -194,54 +133,11 @@ class Simulation:
             unfinished = [job.name for job in self.jobs.values() if not job.is_finished]
             assert active.job in [*unfinished, *(request.name for request in decision.create)]
             assert active.job not in self.jobs or active.job in unfinished
+        return super().apply(observed, decision, max_writes)
 
-    def _set_finalizer(self, is_set: bool) -> None:
-        self.has_finalizer = is_set
-        if self.deleted_at and not is_set:
-            assert not [job for job in self.jobs.values() if job.step == "purge" and job.is_active]
-            self.is_gone = True
-
-    def _delete(self, name: str) -> None:
-        if job := self.jobs.get(name):
-            if job.pods and not job.is_finished:
-                self.jobs[name] = replace(job, deleted_at=self.clock)  # until its pods are gone
-            else:
-                del self.jobs[name]
-
-    def _suspend(self, name: str, to: bool) -> None:
-        assert not (to and name in self.jobs and self.jobs[name].is_queued), "Kueue would keep the quota reserved"
-        self._change(name, is_suspended=to, has_suspend_mark=to)
-
-    def _change(self, name: str, **changes: Any) -> None:
-        if name in self.jobs:
-            self.jobs[name] = replace(self.jobs[name], **changes)
-
-    def _create(self, request: JobRequest) -> None:
-        assert not self.is_gone
-        plan = request.plan
-        is_queued = STEP_KINDS[plan.step].uses_gpu and bool(plan.spec.queue_name)
-        job = ObservedJob(
-            name=request.name,
-            step=plan.step,
-            step_id=request.step_id,
-            attempt=request.attempt,
-            pod_template_hash=request.pod_template_hash,
-            created_at=self.clock,
-            is_suspended=is_queued,
-            is_queued=is_queued,
-        )
-        if request.name not in self.jobs:
-            self.jobs[request.name], self.plans[request.name] = job, plan
-
-    def _write_status(self, status: TweetModelStatus | None) -> None:
-        assert status is not None
-        TweetModelStatus.model_validate_json(status.model_dump_json(by_alias=True, exclude_defaults=True))
-        self.status = status
-        self.version += 1
-
-    def _change_pod(self, job: ObservedJob, **changes: Any) -> None:
+    def _change_pod(self, job: ObservedJob, **facts: Any) -> None:
         """Change the newest pod of a Job."""
-        self.jobs[job.name] = replace(job, pods=(*job.pods[:-1], replace(job.pods[-1], **changes)))
+        self.jobs[job.name] = replace(job, pods=(*job.pods[:-1], replace(job.pods[-1], **facts)))
 
     def _unfinished(self) -> list[ObservedJob]:
         return [job for job in self.jobs.values() if not job.is_finished]
@@ -269,7 +165,7 @@ class Simulation:
             self.reconcile()
         for job in [job for job in self.jobs.values() if can_run(job) and not may_write(job)]:
             if self.cluster_has_room:
-                self.jobs[job.name] = JobMaker(replace(job, started_at=self.clock)).running().obj()
+                self.start_pod(job.name)
 
     # Actions
 
@@ -298,21 +194,17 @@ class Simulation:
     def edit_spec(self) -> None:
         """Change the spec, perhaps while the operator acts on the previous one."""
         observed = self.observe()
-        self.spec = self.choose(self.specs).model_copy(update={"suspend": self.spec.suspend})
-        self.generation += 1
-        self.version += 1
+        self.edit(self.choose(self.specs).model_copy(update={"suspend": self.spec.suspend}))
         if self.choose((False, True)):
             self.apply(observed, self.decide(observed))
 
     @action(lambda self: self.deleted_at is None)
     def suspend_or_resume(self) -> None:
-        self.spec = self.spec.model_copy(update={"suspend": not self.spec.suspend})
-        self.generation += 1
-        self.version += 1
+        self.edit(self.spec.model_copy(update={"suspend": not self.spec.suspend}))
 
     @action()
     def allow_or_forbid(self) -> None:
-        self.is_allowed = not self.is_allowed
+        self.violation = "" if self.violation else VIOLATION
 
     @action(lambda self: self.deleted_at is None)
     def make_spec_readable_or_unreadable(self) -> None:
@@ -323,9 +215,7 @@ class Simulation:
     @action(lambda self: self.deleted_at is None)
     def pin_run(self) -> None:
         runs = [run.id for run in self.status.runs] if self.status else []
-        self.spec = self.spec.model_copy(update={"pinned_run": self.choose([None, *runs])})
-        self.generation += 1
-        self.version += 1
+        self.edit(self.spec.model_copy(update={"pinned_run": self.choose([None, *runs])}))
 
     @action(lambda self: not self.is_gone)
     def request_retry(self) -> None:
@@ -376,12 +266,12 @@ class Simulation:
         raise AssertionError("the operator creates Jobs without end")
 
     def _succeed(self, job: ObservedJob, posts: int, loss: str) -> None:
+        self.jobs[job.name] = job
         if self._lacks_model(job):
-            missing = JobMaker(job).pod_ended(66, failure(Reason.RUN_MISSING)).failed(at=self.now)
-            self.jobs[job.name] = missing.obj()
+            self.fail_job(job.name, 66, failure(Reason.RUN_MISSING))
             return
         self._store(job)
-        self.jobs[job.name] = JobMaker(job).complete(self._report(job, posts, loss)).obj()
+        self.complete_job(job.name, self._report(job, posts, loss))
 
     def _store(self, job: ObservedJob) -> None:
         """Store model and samples of a step; a finished run is not trained again."""
@@ -390,20 +280,12 @@ class Simulation:
             self.stored = self.stored | {job.step_id: wanted}
 
     def _report(self, job: ObservedJob, posts: int, loss: str) -> Report:
-        if job.step == "purge":
-            return success()
-        if job.step == "collect":
-            return success(dataset=dataset(digest=f"{posts:064x}", kept=posts, new_posts=posts - 1000))
         plan = self.plans[job.name]
-        finished = model(job.step_id, plan.spec)
-        due = publish_hash(plan.spec) if plan.publish else None
-        facts: dict[str, Any] = {
-            "generation_hash": self.stored[job.step_id],
-            "digest": f"{job.step_id:0>64}",
-            "evaluation": finished.evaluation.model_copy(update={"loss": loss}),
-            "publication": Publication(spec_hash=due, url="https://hub/ada") if due else None,
-        }
-        return success(model=finished.model_copy(update=facts))
+        if plan.run is None:
+            collected = dataset(digest=f"{posts:064x}", kept=posts, new_posts=posts - 1000)
+            return successful_report(plan, posts=collected)
+        digest = f"{job.step_id:0>64}"
+        return successful_report(plan, loss=loss, generation_hash=self.stored[job.step_id], digest=digest)
 
     def _lacks_model(self, job: ObservedJob) -> bool:
         """Return whether a step needs a model that is not in the bucket."""
@@ -423,7 +305,7 @@ class Simulation:
     @action()
     def lose_node(self) -> None:
         for job in self._pick(may_write):
-            self._change_pod(job, node_unreachable=True, node="n1")
+            self._change_pod(job, node_unreachable=True)
 
     @action()
     def delete_pod_of_lost_node(self) -> None:
@@ -463,7 +345,7 @@ class Simulation:
             self._store(job)
             denied = model(job.step_id).model_copy(update={"generation_hash": self.stored[job.step_id]})
             report = failure(Reason.HUB_DENIED).model_copy(update={"model": denied})
-            self.jobs[job.name] = JobMaker(job).pod_ended(77, report).failed(at=self.now).obj()
+            self.fail_job(job.name, 77, report)
 
     @action()
     def exhaust_retries(self) -> None:
@@ -476,9 +358,9 @@ class Simulation:
             self.jobs[job.name] = replace(job, pods=())
 
     @action()
-    def delete_job(self) -> None:
+    def delete_any_job(self) -> None:
         for job in self._pick(lambda _: True):
-            self._delete(job.name)
+            self.delete_job(job.name)
 
     @action()
     def expire_jobs(self) -> None:
@@ -545,9 +427,9 @@ class Simulation:
             return
         suspended = {name for name, to in self.next.suspend if to}
         for job in self._remaining():
-            assert self.is_allowed
+            assert not self.violation
             assert not self.spec.suspend or job.is_suspended or job.name in suspended
-        assert not self.next.create or (self.is_allowed and not self.spec.suspend)
+        assert not self.next.create or not (self.violation or self.spec.suspend)
 
     @invariant
     def no_job_runs_once_ready(self) -> None:
@@ -654,9 +536,8 @@ class Simulation:
     def check_ready_after_help(self) -> None:
         """Check that without pin, suspension and violation a few retries lead to Ready."""
         assert self.status is not None
-        self.is_allowed = self.spec_is_readable = True
-        self.spec = self.spec.model_copy(update={"pinned_run": None, "suspend": False})
-        self.generation += 1
+        self.violation, self.spec_is_readable = "", True
+        self.edit(self.spec.model_copy(update={"pinned_run": None, "suspend": False}))
         if self.deleted_at or find_error(self.spec.schedule, self.clock):
             return
         for _ in range(MAX_RETRIES):

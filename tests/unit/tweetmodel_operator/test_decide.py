@@ -303,7 +303,7 @@ def test_a_failure_is_shown_until_the_next_pod_has_got_further() -> None:
     assert condition(after(observed(again, status=told), LATER), "Ready") == ("Unknown", "Collecting")
     heard = after(observed(again.progress_reported("2026-11-23T12:01:00Z"), status=told), "2026-11-23T12:01:40Z")
     assert condition(heard, "Ready") == ("Unknown", "Collecting")
-    slow = after(observed(ended.waiting("ContainerCreating"), status=told))
+    slow = after(observed(ended.pending(), status=told))
     assert condition(slow, "Ready") == ("Unknown", "StorageUnreachable")
     assert "No answer. The Job retries. No scheduler has assigned pod" in message(slow)
     stopped = job().pod_ended(143, failure(Reason.INTERRUPTED)).running(NOW)

@@ -1,72 +1,84 @@
+"""Preparation of the uninstallation: the operator stops, then its finalizers are removed."""
+
 from typing import Any
 
 import pytest
 
-from tweetmodel_operator import names, uninstall
-from tweetmodel_operator.api_server import ApiError
+from fakes.api_server import FakeApiServer
+from makers import KEY
+from tweetmodel_operator import names
+from tweetmodel_operator.api_server import ApiError, tweetmodel_path, tweetmodels_path
+from tweetmodel_operator.uninstall import prepare_uninstall
 
-DEPLOYMENT = "/apis/apps/v1/namespaces/system/deployments/operator"
-
-
-class Cluster:
-    """An API server whose operator takes `seconds` to stop."""
-
-    def __init__(self, seconds: int, *tweetmodels: dict[str, Any]) -> None:
-        self.seconds = seconds
-        self.tweetmodels = list(tweetmodels)
-        self.patched: dict[str, Any] = {}
-
-    async def delete(self, path: str) -> None:
-        assert path == DEPLOYMENT
-        self.seconds -= 1
-        if self.seconds < 0:
-            raise ApiError(404, "NotFound", "gone")
-
-    async def items(self, path: str) -> Any:
-        assert self.seconds < 0, "the operator would add its finalizers again"
-        for tweetmodel in self.tweetmodels:
-            yield tweetmodel
-
-    async def merge(self, path: str, body: dict[str, Any]) -> None:
-        self.patched[path] = body["metadata"]["finalizers"]
+DEPLOYMENTS = "/apis/apps/v1/namespaces/system/deployments"
+DEPLOYMENT = f"{DEPLOYMENTS}/operator"
 
 
-def with_finalizers(name: str, *finalizers: str) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "default", "uid": "u", "resourceVersion": "7"}
-    return {"metadata": metadata | ({"finalizers": list(finalizers)} if finalizers else {})}
+def server_with(*tweetmodels: dict[str, Any]) -> FakeApiServer:
+    """Return an API server with these TweetModels and the operator's Deployment."""
+    server = FakeApiServer()
+    for tweetmodel in tweetmodels:
+        server.add(tweetmodels_path(KEY.namespace), tweetmodel)
+    server.add(DEPLOYMENTS, {"metadata": {"name": "operator", "finalizers": ["foregroundDeletion"]}})
+    return server
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def at_once(_: float) -> None:
-        return
-
-    monkeypatch.setattr("asyncio.sleep", at_once)
+def tweetmodel(name: str, *finalizers: str) -> dict[str, Any]:
+    return {"metadata": {"name": name} | ({"finalizers": list(finalizers)} if finalizers else {})}
 
 
-async def test_the_operator_stops_before_its_finalizers_are_removed() -> None:
-    cluster = Cluster(
-        3,
-        with_finalizers("free"),
-        with_finalizers("ours", names.FINALIZER),
-        with_finalizers("both", names.FINALIZER, "other/one"),
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let the pods of the Deployment end after some seconds, and let seconds pass at once."""
+
+    def start(server: FakeApiServer, seconds: int) -> None:
+        passed = 0
+
+        async def sleep(_: float) -> None:
+            nonlocal passed
+            passed += 1
+            if passed == seconds:
+                server.remove(DEPLOYMENT)
+
+        monkeypatch.setattr("asyncio.sleep", sleep)
+
+    return start
+
+
+async def test_the_operator_stops_before_its_finalizers_are_removed(stop_after: Any) -> None:
+    server = server_with(
+        tweetmodel("free"),
+        tweetmodel("ours", names.FINALIZER),
+        tweetmodel("both", names.FINALIZER, "other/one"),
     )
-    await uninstall.prepare_uninstall(cluster, DEPLOYMENT, ())
-    assert cluster.patched == {
-        "/apis/tweetmodel.dev/v1alpha1/namespaces/default/tweetmodels/ours": [],
-        "/apis/tweetmodel.dev/v1alpha1/namespaces/default/tweetmodels/both": ["other/one"],
+    stop_after(server, 3)
+    await prepare_uninstall(server, DEPLOYMENT, ())
+    assert [request.method for request in server.requests] == [*["DELETE"] * 4, "GET", "PATCH", "PATCH"]
+    finalizers = {request.path: request.body["metadata"]["finalizers"] for request in server.requests[-2:]}
+    assert finalizers == {
+        tweetmodel_path(KEY.namespace, "ours"): [],
+        tweetmodel_path(KEY.namespace, "both"): ["other/one"],
     }
+    assert server.find(tweetmodel_path(KEY.namespace, "both"))["metadata"]["finalizers"] == ["other/one"]
 
 
-async def test_without_the_crd_there_are_no_finalizers_to_remove() -> None:
-    class Bare(Cluster):
-        async def items(self, path: str) -> Any:
-            raise ApiError(404, "NotFound", "404 page not found")
-            yield
+async def test_only_watched_namespaces_are_searched(stop_after: Any) -> None:
+    server = server_with(tweetmodel("ours", names.FINALIZER))
+    stop_after(server, 1)
+    await prepare_uninstall(server, DEPLOYMENT, ("one", "two"))
+    lists = [request.path for request in server.requests if request.is_read]
+    assert lists == [tweetmodels_path("one"), tweetmodels_path("two")]
 
-    await uninstall.prepare_uninstall(Bare(1), DEPLOYMENT, ())
+
+async def test_without_the_crd_no_finalizers_are_removed(stop_after: Any) -> None:
+    server = server_with()
+    stop_after(server, 1)
+    server.reject(ApiError(404, "NotFound", "404 page not found"), method="GET")
+    await prepare_uninstall(server, DEPLOYMENT, ())
 
 
-async def test_an_operator_that_does_not_stop_is_an_error() -> None:
+async def test_an_operator_that_does_not_stop_is_an_error(stop_after: Any) -> None:
+    server = server_with()
+    stop_after(server, 10_000)
     with pytest.raises(TimeoutError, match="does not stop"):
-        await uninstall.prepare_uninstall(Cluster(10_000), DEPLOYMENT, ())
+        await prepare_uninstall(server, DEPLOYMENT, ())
