@@ -179,8 +179,9 @@ class StepStatus(Model):
     job: Annotated[str, Field(max_length=63)]
     """Name of the Job."""
 
-    outcome: Literal["Active", "Succeeded", "Failed"]
-    """Outcome of the step; a failed step is repeated only if its pod template changes or on request."""
+    outcome: Literal["Active", "Succeeded", "Failed", "Superseded"]
+    """Outcome of the attempt. A failed step is repeated only if its pod template changes, on request, or at the next
+    due time after an outage. Superseded: a later spec replaced the attempt."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)] | None = None
     """Reason of the failure in one word; absent without a failure."""
@@ -308,7 +309,7 @@ class TweetModelStatus(Model):
     """Run of the present spec; `model` may still be the model of an earlier run."""
 
     steps: Annotated[tuple[StepStatus, ...], Field(max_length=5, json_schema_extra=list_type_map("name"))] = ()
-    """Steps of the present spec that had a Job. The record distinguishes a deleted Job from a Job not yet created."""
+    """Last attempt of each step. The record distinguishes a deleted Job from a Job not yet created."""
 
     progress: Progress | None = None
 

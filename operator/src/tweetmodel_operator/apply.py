@@ -153,7 +153,7 @@ async def _emit_transition(api: ApiServer, observed: Observed, status: TweetMode
     is_same = old is not None and (old.reason, old.observed_generation) == (ready.reason, ready.observed_generation)
     if is_same and (was_stalled or not is_stalled):
         return
-    if not is_same:
+    if old is None or old.reason != ready.reason:
         metrics.TRANSITIONS.labels(ready.reason).inc()
     logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
     was_not_ready = old is not None and old.status == "False"

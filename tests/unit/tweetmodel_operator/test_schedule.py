@@ -839,6 +839,7 @@ def test_a_pod_that_collects_is_told_of_the_retry_that_has_it_read_all_sources()
     (planned,) = days.look(MONDAY).create
     assert planned.plan.retry == ""
     days.retry = "now"
+    assert days.look(MONDAY).delete == (planned.name,)
     (asked,) = days.look(MONDAY).create
     assert asked.plan.retry == "now"
 

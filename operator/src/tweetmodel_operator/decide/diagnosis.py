@@ -166,7 +166,7 @@ def check_node(job: ObservedJob, now: datetime, state: StepState) -> StepState:
         state = StepState("Active", Reason.NODE_LOST, message, requires_action=is_overdue)
     if is_overdue or remaining is None:
         return state
-    return replace(state, requeue_after=remaining)
+    return replace(state, requeue_after=min(remaining, state.requeue_after or remaining))
 
 
 PodRule = Callable[[JobContext, ObservedPod], StepState | None]
