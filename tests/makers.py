@@ -14,11 +14,11 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, Evaluation, TrainedModel, TweetModelStatus
+from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import Inputs, decide
 from tweetmodel_operator.decision import Decision, JobRequest
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, ObservedPod, PolicyResult, Upstreams
-from tweetmodel_operator.step_kinds import STEP_KINDS
 
 KEY = Key("default", "ada")
 UID = "11111111-2222-3333-4444-555555555555"
@@ -221,7 +221,7 @@ def job(step: str = "collect", of: TweetModelSpec | None = None, retry: str = ""
 def requested_job(request: JobRequest, at: datetime) -> JobMaker:
     """Return the Job that the operator creates for a request."""
     plan = request.plan
-    is_queued = STEP_KINDS[plan.step].uses_gpu and bool(plan.spec.queue_name)
+    is_queued = STEP_KINDS[plan.step].uses_spec_resources and bool(plan.spec.queue_name)
     return JobMaker(
         ObservedJob(
             name=request.name,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tweetmodel_api.fields import Decimal, Identifier, Message, Model, S3Uri, Time, list_type_map
+from tweetmodel_api.steps import STEP_NAMES, StepName
 
 MAX_RUNS = 10
 MAX_RETRY_LENGTH = 64
@@ -164,7 +165,7 @@ class Progress(Model):
 class StepStatus(Model):
     """The last Job of a step. A step gets another attempt when its Job is lost or its pod template changes."""
 
-    name: Literal["collect", "train", "sample", "publish", "purge"]
+    name: StepName
     """Name of the step."""
 
     id: Identifier
@@ -308,7 +309,9 @@ class TweetModelStatus(Model):
     run: Identifier | None = None
     """Run of the present spec; `model` may still be the model of an earlier run."""
 
-    steps: Annotated[tuple[StepStatus, ...], Field(max_length=5, json_schema_extra=list_type_map("name"))] = ()
+    steps: Annotated[
+        tuple[StepStatus, ...], Field(max_length=len(STEP_NAMES), json_schema_extra=list_type_map("name"))
+    ] = ()
     """Last attempt of each step. The record distinguishes a deleted Job from a Job not yet created."""
 
     progress: Progress | None = None

@@ -16,6 +16,7 @@ from tweetmodel_api import API_VERSION, GROUP, KIND
 from tweetmodel_api.identities import short_hash
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_api.steps import ACTIVE_REASONS
 from tweetmodel_operator import metrics, names
 from tweetmodel_operator.api_server import ApiError, ApiServer, tweetmodel_path
 from tweetmodel_operator.children import JOB
@@ -24,7 +25,6 @@ from tweetmodel_operator.manifests import BUILDERS
 from tweetmodel_operator.observed import Observed
 from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.step_kinds import ACTIVE_REASONS
 
 logger = logging.getLogger(__name__)
 

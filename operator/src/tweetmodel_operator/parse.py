@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 from tweetmodel_api import KIND
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.report import decode
+from tweetmodel_api.steps import STEP_NAMES
 from tweetmodel_operator import names
 from tweetmodel_operator.observed import ObservedJob, ObservedPod
 from tweetmodel_operator.times import parse_time
 
 JsonObject = dict[str, Any]
-
-STEP_NAMES: tuple[StepName, ...] = get_args(StepName)
 
 
 def owner_uid(raw: JsonObject, kind: str) -> str | None:
