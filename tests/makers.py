@@ -16,7 +16,7 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, Evaluation, TrainedModel, TweetModelStatus
 from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
-from tweetmodel_operator.decide import Inputs, decide
+from tweetmodel_operator.decide.next_writes import Inputs, decide
 from tweetmodel_operator.decision import Decision, JobRequest
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, ObservedPod, PolicyResult, Upstreams
 
@@ -249,10 +249,10 @@ def decided(
     now: str = NOW,
     policy: PolicyResult | None = None,
     upstreams: Upstreams | None = None,
-    progress_interval: int = 10,
+    progress_interval_seconds: int = 10,
 ) -> Decision:
     """Return the decision about an observation."""
-    return decide(Inputs(now_observed, policy or PolicyResult(), upstreams or {}, time(now), progress_interval))
+    return decide(Inputs(now_observed, policy or PolicyResult(), upstreams or {}, time(now), progress_interval_seconds))
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

@@ -91,7 +91,7 @@ class Namespace:
             if event["type"] != "ADDED":
                 continue
             job = event["object"]
-            name = job["metadata"]["labels"][names.NAME]
+            name = job["metadata"]["labels"][names.NAME_LABEL]
             self.jobs[name] = job
             self.seen.setdefault(name, time.perf_counter())
             if name in self._statuses:
@@ -161,7 +161,7 @@ class Namespace:
 
     async def finish(self, job: JsonObject) -> None:
         """The stage succeeds, with a report as long as a trainer's."""
-        plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN])
+        plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN_ANNOTATION])
         if plan.step == "collect":
             await self.end_pod(job, success(dataset=dataset()))
             return
@@ -179,7 +179,7 @@ class Namespace:
             assert self.finishing
             while True:
                 job = await self.finishing.get()
-                if job["metadata"]["labels"][names.NAME] in chosen:
+                if job["metadata"]["labels"][names.NAME_LABEL] in chosen:
                     await self.finish(job)
 
         async with asyncio.TaskGroup() as group:
@@ -210,7 +210,7 @@ class Written:
         old = self.job["metadata"]
         metadata = {
             "name": f"{name}-collect-00000000",
-            "labels": old["labels"] | {names.NAME: name},
+            "labels": old["labels"] | {names.NAME_LABEL: name},
             "annotations": old["annotations"],
             "ownerReferences": [old["ownerReferences"][0] | {"name": name, "uid": own["uid"]}],
         }
@@ -220,7 +220,7 @@ class Written:
         spec = {k: v for k, v in self.job["spec"].items() if k != "selector"} | {"template": pod}
         await api.create(JOB.path(namespace.name), {"metadata": metadata, "spec": spec})
         body = {"apiVersion": API_VERSION, "kind": "TweetModel", "metadata": own, "status": self.status}
-        await api.apply(tweetmodel_path(namespace.name, name) + "/status", body, names.OPERATOR)
+        await api.apply(tweetmodel_path(namespace.name, name) + "/status", body, names.FIELD_MANAGER)
 
 
 async def accepting(code: int, request: Awaitable[JsonObject]) -> None:

@@ -75,9 +75,9 @@ def _schema_of(model: type[Model]) -> Schema:
 def _spec() -> Schema:
     """Return the schema of the spec. Fields with administrator defaults have no default, and stay absent."""
     schema = _schema_of(TweetModelSpec)
-    for name in defaults.FIELDS:
+    for name in defaults.DEFAULTABLE_FIELDS:
         schema["properties"][name].pop("default", None)
-    schema["required"] = [name for name in schema["required"] if name not in defaults.FIELDS]
+    schema["required"] = [name for name in schema["required"] if name not in defaults.DEFAULTABLE_FIELDS]
     return schema
 
 
@@ -113,7 +113,8 @@ def _tweetmodel() -> Schema:
 
 def _defaults() -> Schema:
     name_rule = cel_rule(
-        f"self.metadata.name == '{defaults.NAME}'", f"the defaults of a namespace are named {defaults.NAME}"
+        f"self.metadata.name == '{defaults.OBJECT_NAME}'",
+        f"the defaults of a namespace are named {defaults.OBJECT_NAME}",
     )
     description = "Defaults for the TweetModels of this namespace, for fields that their specs omit."
     properties = {"spec": _schema_of(DefaultsSpec)}

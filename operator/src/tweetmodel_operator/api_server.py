@@ -88,7 +88,7 @@ class ApiServer:
         """Apply an object (server-side apply): afterwards `manager` owns exactly the fields of `body`."""
         return await self._request("PATCH", path, as_yaml(body), APPLY, {"fieldManager": manager, "force": "true"})
 
-    async def merge(self, path: str, body: JsonObject, manager: str = names.OPERATOR) -> JsonObject:
+    async def merge(self, path: str, body: JsonObject, manager: str = names.FIELD_MANAGER) -> JsonObject:
         """Apply a JSON merge patch; `manager` is the field manager of the changed fields."""
         return await self._request("PATCH", path, body, MERGE, {"fieldManager": manager})
 

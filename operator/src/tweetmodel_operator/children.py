@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tweetmodel_operator.observed import ObservedJob, ObservedPod
 from tweetmodel_operator.parse import JsonObject, parse_job, parse_pod
 
-Child = ObservedJob | ObservedPod
+ObservedChild = ObservedJob | ObservedPod
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class ChildKind:
     plural: str
     verbs: frozenset[str]
     """Verbs of the operator's permissions."""
-    parse: Callable[[JsonObject], Child | None]
+    parse: Callable[[JsonObject], ObservedChild | None]
     """Parser of raw objects; None for an object that the operator did not create."""
 
-    def parse_all(self, items: Iterable[JsonObject]) -> list[Child]:
+    def parse_all(self, items: Iterable[JsonObject]) -> list[ObservedChild]:
         """Return the children among raw objects."""
         return [child for item in items if (child := self.parse(item))]
 
@@ -47,6 +47,6 @@ CHILD_KINDS = (JOB, POD)
 BY_KIND = {child.kind: child for child in CHILD_KINDS}
 
 
-def is_evictable(child: Child) -> bool:
+def is_evictable(child: ObservedChild) -> bool:
     """Return whether the cache can drop a child: a finished Job with a TTL, with the outcome in the status."""
     return isinstance(child, ObservedJob) and child.is_finished and child.has_ttl

@@ -22,11 +22,11 @@ from tweetmodel_operator.kopf_login import Sessions
 from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.settings import Settings, from_environment
 
-IDLE_SECONDS = 0.1
+KOPF_TASK_IDLE_SECONDS = 0.1
 """Lifetime of kopf's task for an unchanged object; the default of 5 s means tens of thousands of tasks."""
 INACTIVITY_SECONDS = 65.0
 """A watch without an event for this long is dead, since the API server sends a bookmark every minute."""
-RETRY_SECONDS = 5.0
+WATCH_RETRY_SECONDS = 5.0
 """Delay before another attempt to list or watch. kopf's default delays grow and end after a minute, with the watch."""
 
 
@@ -69,13 +69,13 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.client_timeout = 600
     settings.watching.inactivity_timeout = INACTIVITY_SECONDS
     settings.watching.chunk_size = PAGE_SIZE
-    settings.queueing.idle_timeout = IDLE_SECONDS
+    settings.queueing.idle_timeout = KOPF_TASK_IDLE_SECONDS
     settings.persistence.diffbase_storage = NoDiffBaseStorage()
     settings.persistence.finalizer = f"{GROUP}/kopf"
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.networking.request_timeout = TIMEOUT_SECONDS
-    settings.networking.error_backoffs = itertools.repeat(RETRY_SECONDS)
+    settings.networking.error_backoffs = itertools.repeat(WATCH_RETRY_SECONDS)
 
 
 @kopf.on.login(errors=kopf.ErrorsMode.IGNORED)
@@ -96,7 +96,7 @@ async def stop(memo: kopf.Memo, **_: object) -> None:
 async def on_event(event: kopf.RawEvent, resource: kopf.Resource, memo: kopf.Memo, **_: object) -> None:
     """Update the cache after a change of a TweetModel or a child."""
     metrics.record_watch_event(resource.plural)
-    memo.controller.resync.observe(resource.kind or "", cast(JsonObject, event["object"]), event["type"])
+    memo.controller.on_watch_event(resource.kind or "", cast(JsonObject, event["object"]), event["type"])
 
 
 for _group, _version, _plural in (

@@ -68,7 +68,7 @@ def record_watch_event(plural: str) -> None:
         WATCH_LAST_EVENT.labels(WATCHED_KINDS[plural]).set_to_current_time()
 
 
-def count_job(ended: JobOutcome, gpu_resource: str) -> None:
+def record_job_outcome(ended: JobOutcome, gpu_resource: str) -> None:
     """Count an ended Job, with its waiting times, duration and GPUs."""
     job = ended.job
     JOBS.labels(job.step, ended.outcome, ended.reason).inc()

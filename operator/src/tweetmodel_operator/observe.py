@@ -32,7 +32,7 @@ async def read(api: ApiServer, key: Key) -> LiveRead | None:
     Raises:
         ApiError: the API server rejected a request, or is unreachable.
     """
-    selector = f"{names.SELECTOR},{names.NAME}={key.name}"
+    selector = f"{names.SELECTOR},{names.NAME_LABEL}={key.name}"
     try:
         tweetmodel = await api.get(tweetmodel_path(key.namespace, key.name))
         lists = {child: await api.get(child.path(key.namespace), labelSelector=selector) for child in CHILD_KINDS}

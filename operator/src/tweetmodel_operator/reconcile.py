@@ -18,11 +18,12 @@ from datetime import datetime
 from tweetmodel_api.status import Progress, TweetModelStatus
 from tweetmodel_operator import logs, metrics
 from tweetmodel_operator.api_server import ApiError, ApiServer
-from tweetmodel_operator.apply import JobRejected, apply
-from tweetmodel_operator.apply_defaults import apply_defaults
+from tweetmodel_operator.apply import JobRejected, apply_decision
 from tweetmodel_operator.cache import Cache
-from tweetmodel_operator.decide import Inputs, decide, has_missing_pod, rejected
+from tweetmodel_operator.decide.diagnosis import has_missing_pod
+from tweetmodel_operator.decide.next_writes import Inputs, decide, decide_rejected_job
 from tweetmodel_operator.decision import Decision
+from tweetmodel_operator.defaulting import apply_defaults
 from tweetmodel_operator.observe import assemble, pod_creation_error, read, upstream_datasets
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, PolicyResult
 from tweetmodel_operator.policy import check_policy
@@ -30,7 +31,7 @@ from tweetmodel_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-EVICT_SECONDS = 300.0
+IDLE_EVICTION_SECONDS = 300.0
 """A TweetModel without work for this long is evicted from the cache; the next reconcile then costs three reads."""
 
 
@@ -63,7 +64,7 @@ class Reconciler:
         """
         started = time.perf_counter()
         result = "error"
-        with logs.about(key):
+        with logs.log_context(key):
             try:
                 requeue_after = await self._reconcile(key)
                 result = "success"
@@ -106,7 +107,7 @@ class Reconciler:
         if decision.has_writes(observed):
             return 0.0  # for example a TTL, once the status contains the outcome
         requeue_after = decision.requeue_after
-        if not observed.has_pending_jobs and (requeue_after is None or requeue_after > EVICT_SECONDS):
+        if not observed.has_pending_jobs and (requeue_after is None or requeue_after > IDLE_EVICTION_SECONDS):
             self.cache.evict(key)
         return requeue_after
 
@@ -129,7 +130,7 @@ class Reconciler:
             policy=policy,
             upstreams=await upstream_datasets(self.api, observed),
             now=now,
-            progress_interval=self.settings.progress_interval_seconds,
+            progress_interval_seconds=self.settings.progress_interval_seconds,
         )
 
     async def _with_pod_creation_errors(self, observed: Observed, now: datetime) -> tuple[ObservedJob, ...]:
@@ -143,10 +144,10 @@ class Reconciler:
     async def _apply(self, inputs: Inputs, decision: Decision) -> Decision:
         """Apply the decision, or the decision after a rejected Job; return the applied decision."""
         try:
-            await apply(self.api, inputs.observed, decision, self.settings, self.progress_ca)
+            await apply_decision(self.api, inputs.observed, decision, self.settings, self.progress_ca)
         except JobRejected as rejection:
-            decision = rejected(inputs, decision, str(rejection))
-            await apply(self.api, rejection.observed, decision, self.settings, self.progress_ca)
+            decision = decide_rejected_job(inputs, decision, str(rejection))
+            await apply_decision(self.api, rejection.observed, decision, self.settings, self.progress_ca)
         return decision
 
     def _track(self, key: Key, decision: Decision) -> None:
@@ -159,7 +160,7 @@ class Reconciler:
         if old and old != job:
             self.progress.pop(old, None)
         for outcome in decision.job_outcomes:
-            metrics.count_job(outcome, self.settings.gpu_resource)
+            metrics.record_job_outcome(outcome, self.settings.gpu_resource)
         ready = decision.status.condition("Ready") if decision.status else None
         if ready:
             metrics.MODEL_STATES.set(str(key), ready.reason)
@@ -173,4 +174,4 @@ class Reconciler:
 def _log_subject(status: TweetModelStatus | None) -> None:
     """Add the run and the Job of a status to the following log lines."""
     if status:
-        logs.add_subject(status.run, status.steps[-1].job if status.steps else None)
+        logs.add_to_log_context(status.run, status.steps[-1].job if status.steps else None)

@@ -40,10 +40,10 @@ class Settings:
     allowed_base_models: tuple[str, ...] = ("*",)
     """Models of the Hugging Face Hub allowed in baseModel.hub, with * as wildcard; empty allows none."""
 
-    allowed_gpus: int = 8
+    max_gpus: int = 8
     """Maximum number of GPUs of a TweetModel."""
 
-    allowed_epochs: int = 1000
+    max_epochs: int = 1000
     """Maximum number of epochs of a TweetModel."""
 
     excluded_accounts: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from makers import DIGEST, KEY, UID, spec
 from tweetmodel_api.identities import collection_id, pod_template_hash, run_id
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.pod_template import PodTemplate
-from tweetmodel_api.reasons import PERMANENT, REASONS, ExitCode
+from tweetmodel_api.reasons import PERMANENT_EXIT_CODES, REASONS, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
 from tweetmodel_operator import manifests, names
@@ -95,7 +95,7 @@ def test_a_publish_pod_needs_no_gpu_and_no_queue() -> None:
     assert container["resources"] == SETTINGS.collect_resources
     assert "HF_TOKEN" in {variable["name"] for variable in container["env"]}
     assert "nodeSelector" not in job["spec"]["template"]["spec"]
-    assert names.QUEUE not in job["metadata"]["labels"]
+    assert names.QUEUE_LABEL not in job["metadata"]["labels"]
 
 
 def test_a_publish_pod_that_only_reports_gets_no_token_of_the_hub() -> None:
@@ -109,7 +109,7 @@ def test_a_sample_pod_waits_in_the_queue_for_one_gpu() -> None:
     job = built("sample", of)
     pod = job["spec"]["template"]["spec"]
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert (pod["nodeSelector"], job["metadata"]["labels"][names.QUEUE]) == ({"gpu": "h200"}, "gpus")
+    assert (pod["nodeSelector"], job["metadata"]["labels"][names.QUEUE_LABEL]) == ({"gpu": "h200"}, "gpus")
     assert "/dev/shm" not in [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
 
 
@@ -208,22 +208,22 @@ def test_a_job_has_the_labels_and_annotations_of_its_pods(step: str) -> None:
 
 def test_the_labels_and_annotations_by_which_jobs_and_pods_are_found_stay() -> None:
     theirs = {
-        "labels": {names.NAME: "other", names.STEP: "collect", names.QUEUE: "other"},
-        "annotations": {names.POD_TEMPLATE_HASH: "other", names.PLAN: "other"},
+        "labels": {names.NAME_LABEL: "other", names.STEP_LABEL: "collect", names.QUEUE_LABEL: "other"},
+        "annotations": {names.POD_TEMPLATE_HASH_ANNOTATION: "other", names.PLAN_ANNOTATION: "other"},
     }
     plain, job = (built("train", spec(queueName="gpus", **more)) for more in ({}, {"podTemplate": theirs}))
     template = job["spec"]["template"]["metadata"]
     assert job["metadata"]["labels"] == plain["metadata"]["labels"]
-    assert job["metadata"]["annotations"][names.POD_TEMPLATE_HASH] != "other"
-    assert template["annotations"][names.PLAN] != "other"
+    assert job["metadata"]["annotations"][names.POD_TEMPLATE_HASH_ANNOTATION] != "other"
+    assert template["annotations"][names.PLAN_ANNOTATION] != "other"
     assert plain["spec"]["template"]["metadata"]["labels"].items() <= template["labels"].items()
 
 
 def test_a_queue_holds_the_training_job_alone() -> None:
     collect, train = (built(step, spec(queueName="gpus")) for step in ("collect", "train"))
-    assert train["metadata"]["labels"][names.QUEUE] == "gpus"
+    assert train["metadata"]["labels"][names.QUEUE_LABEL] == "gpus"
     assert train["spec"]["suspend"] is True
-    assert names.QUEUE not in collect["metadata"]["labels"]
+    assert names.QUEUE_LABEL not in collect["metadata"]["labels"]
     assert "suspend" not in collect["spec"]
 
 
@@ -263,7 +263,7 @@ def test_without_a_progress_server_the_pod_gets_no_token_at_all() -> None:
 
 def test_the_plan_can_be_read_back_by_the_trainer() -> None:
     annotations = built("train")["spec"]["template"]["metadata"]["annotations"]
-    assert Plan.model_validate_json(annotations[names.PLAN]) == request("train", spec()).plan
+    assert Plan.model_validate_json(annotations[names.PLAN_ANNOTATION]) == request("train", spec()).plan
 
 
 def test_as_many_annotations_as_the_crd_takes_leave_room_for_the_plan() -> None:
@@ -347,7 +347,7 @@ def test_the_collect_pod_alone_gets_the_token_of_a_source(source: dict[str, Any]
 def test_every_permanent_exit_code_ends_the_job_and_no_temporary_one_does() -> None:
     (fail, stopped, disrupted) = manifests.pod_failure_policy()["rules"]
     ending = set(fail["onExitCodes"]["values"])
-    assert ending == {int(code) for code in PERMANENT}
+    assert ending == {int(code) for code in PERMANENT_EXIT_CODES}
     assert not ending & {int(ExitCode.TEMPORARY), int(ExitCode.BUG), int(ExitCode.INTERRUPTED)}
     assert (stopped["action"], disrupted["action"]) == ("Ignore", "Ignore")
     assert {f.exit_code for f in REASONS.values() if f.exit_code} == {c for c in ExitCode if c}
@@ -363,7 +363,7 @@ def test_who_the_administrator_bars_is_told_to_the_pod_that_collects() -> None:
 
     def told(step: str) -> Plan:
         annotations = built(step, settings=settings)["spec"]["template"]["metadata"]["annotations"]
-        return Plan.model_validate_json(annotations[names.PLAN])
+        return Plan.model_validate_json(annotations[names.PLAN_ANNOTATION])
 
     assert told("collect").excluded_accounts == ("bob", "eve")
     assert told("train").excluded_accounts == ()

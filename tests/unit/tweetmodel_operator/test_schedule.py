@@ -39,7 +39,7 @@ class Days:
             jobs=tuple(self.jobs),
             freshness=Freshness.LIVE,
         )
-        decision = decided(observed, now, PolicyResult(violation=self.violation), progress_interval=5)
+        decision = decided(observed, now, PolicyResult(violation=self.violation), progress_interval_seconds=5)
         self.status = decision.status or self.status
         self.jobs = [job for job in self.jobs if job.name not in decision.delete]
         self.jobs += [

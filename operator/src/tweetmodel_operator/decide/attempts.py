@@ -19,7 +19,7 @@ from tweetmodel_operator.times import parse_time
 
 MAX_LOST_REPORTS = 5
 
-RETRYABLE = {r for r, info in REASONS.items() if info.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
+TRANSIENT_REASONS = {r for r, info in REASONS.items() if info.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
 """Failures that another attempt may overcome without a change."""
 STARTUP_BLOCKERS = {
     Reason.PENDING,
@@ -81,7 +81,7 @@ def _is_due_again(step: Step, last: _LastAttempt) -> bool:
 
 
 def _is_outage_before_due_time(step: Step, reason: str | None, ended_at: datetime | None) -> bool:
-    if reason not in RETRYABLE or ended_at is None or step.due_time is None:
+    if reason not in TRANSIENT_REASONS or ended_at is None or step.due_time is None:
         return False
     return ended_at < step.due_time
 
@@ -112,7 +112,7 @@ def _reconcile_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold 
     if job.is_deleting and not job.is_finished:
         return _await_deletion(step, job, hold, now)
     if hold and must_delete(job, hold):
-        state = _held(hold, f"Job {job.name} is deleted.")
+        state = _hold_state(hold, f"Job {job.name} is deleted.")
         return StepResult(step, state, _step_status(step, job, state), delete=(job.name,))
     diagnosis = diagnose_job(_context(job, observed, now))
     lost_reports = 0 if diagnosis else _count_lost_reports(step, observed, now)
@@ -121,7 +121,7 @@ def _reconcile_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold 
     state = diagnosis or _reports_lost(lost_reports)
     if state.outcome == "Failed" and _is_outage_before_due_time(step, state.reason, job.ended_at):
         return _start_attempt(step, observed, hold, job.attempt + 1)
-    if job.pod_template_hash != step.pod_template_hash and not _is_answered(step, state):
+    if job.pod_template_hash != step.pod_template_hash and not _is_satisfied(step, state):
         return _replace_job(step, job, observed, hold)
     state = _with_retry_command(_merge_previous_message(state, job, observed), observed)
     return StepResult(step, state, _step_status(step, job, state))
@@ -134,7 +134,7 @@ def _context(job: ObservedJob, observed: Observed, now: datetime) -> JobContext:
 
 def _await_deletion(step: Step, job: ObservedJob, hold: Hold | None, now: datetime) -> StepResult:
     if hold:
-        state = _held(hold, f"Job {job.name} is deleted.")
+        state = _hold_state(hold, f"Job {job.name} is deleted.")
     else:
         message = f"Job {job.name} is being deleted; the next attempt starts afterwards."
         state = StepState("Active", Reason.PENDING, message)
@@ -142,9 +142,9 @@ def _await_deletion(step: Step, job: ObservedJob, hold: Hold | None, now: dateti
     return StepResult(step, state, _step_status(step, job, state))
 
 
-def _is_answered(step: Step, state: StepState) -> bool:
+def _is_satisfied(step: Step, state: StepState) -> bool:
     """Return whether the report of a Job with another pod template still satisfies the step."""
-    return state.is_complete and step.is_answered_by(state.model)
+    return state.succeeded and step.is_satisfied_by(state.model)
 
 
 def _replace_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold | None) -> StepResult:
@@ -194,7 +194,7 @@ def _merge_previous_message(state: StepState, job: ObservedJob, observed: Observ
 
 def _with_retry_command(state: StepState, observed: Observed) -> StepState:
     """Return the state of a failure with the command for a retry, if a retry can succeed."""
-    if state.outcome != "Failed" or observed.is_deleting or not REASONS[state.reason].retry:
+    if state.outcome != "Failed" or observed.is_deleting or not REASONS[state.reason].retry_can_succeed:
         return state
     command = retry_command(observed.key.namespace, observed.key.name)
     hint = f" To retry after a fix, run `{command}`."
@@ -205,12 +205,12 @@ def _with_retry_command(state: StepState, observed: Observed) -> StepState:
 
 def retry_command(namespace: str, name: str) -> str:
     """Return the command for a retry."""
-    return f"kubectl annotate tm {name} -n {namespace} {names.RETRY}=$(date +%s) --overwrite"
+    return f"kubectl annotate tm {name} -n {namespace} {names.RETRY_ANNOTATION}=$(date +%s) --overwrite"
 
 
 def _start_attempt(step: Step, observed: Observed, hold: Hold | None, number: int) -> StepResult:
     if hold:
-        return StepResult(step, _held(hold, "No Job was created."))
+        return StepResult(step, _hold_state(hold, "No Job was created."))
     job = names.job_name(observed.key.name, observed.uid, step.name, step.id, number)
     status = StepStatus(
         name=step.name,
@@ -223,7 +223,7 @@ def _start_attempt(step: Step, observed: Observed, hold: Hold | None, number: in
     return StepResult(step, active(step.name), status, create_attempt=number)
 
 
-def _held(hold: Hold, consequence: str) -> StepState:
+def _hold_state(hold: Hold, consequence: str) -> StepState:
     return StepState("Active", hold.reason, f"{hold.message}. {consequence}")
 
 

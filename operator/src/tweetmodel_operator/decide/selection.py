@@ -1,4 +1,4 @@
-"""Selects the run for a spec and a data set: a new run, a known run, the best run, or the pinned run."""
+"""Selects the run for a spec and a data set: a new run, a recorded run, the best run, or the pinned run."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class DesiredRun:
     """The run for the current model, unless another model is better."""
 
     id: str
-    known: Run | None = None
+    recorded: Run | None = None
     """Entry in the history."""
     initial_model: ModelReference | None = None
     """Initial model of a warm start."""
@@ -25,20 +25,20 @@ class DesiredRun:
     @property
     def has_model(self) -> bool:
         """True if the run has a finished model in storage."""
-        return self.known is not None and self.known.model_uri is not None
+        return self.recorded is not None and self.recorded.model_uri is not None
 
 
 def select_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> DesiredRun:
     """Return the run to have for a spec and a data set, according to the recorded history."""
     history = RunHistory(status.runs)
-    known = _known_run(spec, status, dataset)
+    recorded = _recorded_run(spec, status, dataset)
     current = _comparable_run(spec, status)
     best = _best_run(spec, history) or current
-    if best and _is_not_improved(known):
+    if best and _is_not_improved(recorded):
         return _reuse(best)
     if best and best != current and _is_not_improved(current):
         return _reuse(best)  # the model that a new one must improve
-    initial_model = known.initial_model if known else _warm_start(spec, status, dataset)
+    initial_model = recorded.initial_model if recorded else _warm_start(spec, status, dataset)
     run = run_id(spec, dataset.digest, initial_model)
     baseline = current if spec.schedule else None
     if baseline and not history.get(run) and (message := _too_few_new_posts(spec, dataset)):
@@ -46,7 +46,7 @@ def select_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset)
     baseline_loss = None
     if baseline and baseline.id != run and baseline.evaluation:
         baseline_loss = baseline.evaluation.loss
-    return DesiredRun(run, known, initial_model, baseline_loss)
+    return DesiredRun(run, recorded, initial_model, baseline_loss)
 
 
 def pinned_run(spec: TweetModelSpec, status: TweetModelStatus) -> DesiredRun | None:
@@ -77,7 +77,7 @@ def baseline_dataset(spec: TweetModelSpec, status: TweetModelStatus) -> str | No
     return next((run.dataset_digest for run in finished), None)
 
 
-def _known_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> Run | None:
+def _recorded_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> Run | None:
     for run in status.runs:
         if is_run_of(run, spec, dataset.digest) and not _has_lost_parent(run, status):
             return run
