@@ -38,7 +38,7 @@ CredentialSources = Iterator[tuple[Credential, str]]
 
 
 def source_credentials(source: Source) -> CredentialSources:
-    """Yield the token of a source, if needed."""
+    """Yield the token of a source, if the source uses one."""
     hub = source.hugging_face
     if source.x_api:
         yield Credential(SOURCE_PREFIX + source.handle, "bearerToken"), source.x_api.secret_ref.name

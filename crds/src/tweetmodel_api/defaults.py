@@ -35,7 +35,7 @@ class DefaultsSpec(Model):
     pod_template: PodTemplate | None = None
 
     queue_name: QueueName | None = None
-    """LocalQueue of Kueue for the training Job."""
+    """LocalQueue of Kueue for train and sample Jobs."""
 
     report_to: ReportTo | None = None
 

@@ -33,7 +33,7 @@ Decimal = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})
 
 
 def canonical_decimal(text: str) -> str:
-    """Return the shorter of the plain and the exponential notation, so that equal numbers have equal texts."""
+    """Return the shorter of the plain and the exponential notation; numbers from 1e100 on stay unchanged."""
     number = decimal.Decimal(text).normalize()
     if abs(number.adjusted()) >= 100:
         return text
@@ -41,7 +41,7 @@ def canonical_decimal(text: str) -> str:
 
 
 CanonicalDecimal = Annotated[Decimal, AfterValidator(canonical_decimal)]
-"""A decimal written by a person. Without the canonical form, another spelling would start another run."""
+"""A decimal in canonical form, so that another notation of the same number starts no new run."""
 
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{10,64}$", max_length=64)]
 """A hexadecimal content address."""
@@ -75,7 +75,7 @@ ServiceUrl = Annotated[
 """http(s)://host:port/path of a service, without user, password and query."""
 
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
-"""RFC 3339, in UTC."""
+"""A time in RFC 3339, in UTC."""
 
 MAX_MESSAGE_LENGTH = 1024
 

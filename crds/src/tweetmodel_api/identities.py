@@ -1,7 +1,7 @@
 """Identities of collections, runs and pod templates: hashes of the fields of the spec that determine a result.
 
-Defaults are left out of a hash, so that a new field with a default does not start everything again. The notation does
-not matter either: decimals are compared by value, and sources in any order.
+Fields with their default value are left out, so that a new field with a default changes no hash. Different notations
+of equal decimals, and different orders of the sources, give the same hash.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ def generation_hash(spec: TweetModelSpec) -> str:
 
 
 _TEMPLATE_OF_ALL_PODS = {"labels", "annotations", "image", "image_pull_secrets", "service_account_name"}
-"""Fields of podTemplate for all pods; the others apply to pods with GPUs."""
+"""Fields of podTemplate for the pods of all steps; the other fields apply to train and sample pods only."""
 
 
 def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, publish: bool = False) -> str:
@@ -121,5 +121,5 @@ def _hash(**parts: object) -> str:
 
 
 def short_hash(*parts: object) -> str:
-    """Return ten hexadecimal digits: a pure function of the parts."""
+    """Return a hash of the parts in ten hexadecimal digits, for names of objects."""
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:10]

@@ -92,7 +92,7 @@ class ReasonInfo:
     exit_code: ExitCode | None = None
     """Exit code of a pod with the reason; None if no pod reports the reason."""
     admin_advice: str = ""
-    """Remedy for steps whose resources the administrator sets; empty if `advice` applies to all steps."""
+    """Remedy for pods whose resources the administrator sets; empty if `advice` applies to the pods of all steps."""
     retry_can_succeed: bool = False
     """True if a retry can succeed with an unchanged spec, after a fix elsewhere or an outage."""
 
@@ -310,7 +310,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         retry_can_succeed=True,
     ),
     Reason.INTERRUPTED: ReasonInfo(
-        "The pod was asked to terminate and saved its work first.",
+        "The pod received a request to terminate and saved its work first.",
         _NO_ACTION,
         ExitCode.INTERRUPTED,
         retry_can_succeed=True,

@@ -49,7 +49,7 @@ async def apply_decision(
 
     Raises:
         JobRejected: the cluster rejects a Job; the status is not written.
-        ApiError: the API server rejected a request, or is unreachable; the next reconcile continues from there.
+        ApiError: the API server rejected a request, or is unreachable; the next reconcile makes the remaining writes.
     """
     namespace = observed.key.namespace
     if decision.set_finalizer:
@@ -98,7 +98,7 @@ def _at_version_of(written: JsonObject, observed: Observed) -> Observed:
 
 
 async def _await_ignoring(code: int, request: Awaitable[object]) -> None:
-    """Await a request, and ignore the code of a write already made by another process."""
+    """Await a request, and ignore an ApiError with this code, since another process has already made the write."""
     try:
         await request
     except ApiError as error:

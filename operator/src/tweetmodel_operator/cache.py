@@ -1,4 +1,4 @@
-"""The cache of TweetModels, Jobs and pods: a reconcile reads nothing from the API server.
+"""The cache of TweetModels, Jobs and pods, so that most reconciles read none of these from the API server.
 
 The cache holds parsed objects: Jobs and pods as observations, and of a TweetModel the metadata beside spec and status
 as JSON, at a seventh of the memory of parsed models and 0.02 ms for parsing. Watches and lists update the cache, and

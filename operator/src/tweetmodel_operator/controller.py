@@ -25,11 +25,11 @@ CERTIFICATE_RELOAD_SECONDS = 60.0
 """Interval of reloads of the TLS certificate."""
 MAX_SHUTDOWN_SECONDS = 5.0
 PROGRESS_DELAY_SECONDS = 1.0
-"""Delay from a progress report to the reconcile: reports without a pause cause one reconcile in that time."""
+"""Seconds from a progress report to the reconcile; further reports in this time cause no further reconcile."""
 
 
 class Controller:
-    """The tasks beside kopf's watches."""
+    """Starts and stops the workers, the resync, the probes and the progress server."""
 
     def __init__(self, api: ApiServer, settings: Settings) -> None:
         """Create the controller.

@@ -1,4 +1,4 @@
-"""Adds the TweetModel of a log line as fields in JSON logs: log stores can filter by TweetModel.
+"""Adds namespace, name and run of a TweetModel to log lines as fields of the JSON format, so that logs can be filtered.
 
 A reconcile sets the subject once (`about`) and adds details as they become known (`add_subject`). All log lines in
 between contain the fields, whichever module logs them. Plain logs contain the name of the TweetModel in their text

@@ -1,7 +1,8 @@
-"""Start-up of the operator. kopf watches, reconnects and shuts down; its event handlers only wake keys.
+"""Start-up of the operator.
 
-The operator uses event handlers, since kopf's create and update handlers write an annotation to every object, and its
-own work queue, since kopf never retries event handlers.
+kopf watches the objects, reconnects and shuts down. Its event handlers only update the cache and wake keys. The
+operator uses event handlers because kopf's create and update handlers write an annotation to every object, and a work
+queue of its own because kopf never retries event handlers.
 """
 
 import asyncio
@@ -23,11 +24,11 @@ from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.settings import Settings, from_environment
 
 KOPF_TASK_IDLE_SECONDS = 0.1
-"""Lifetime of kopf's task for an unchanged object; the default of 5 s means tens of thousands of tasks."""
+"""Seconds after which kopf ends its task for an idle object; the default, 5 s, keeps tens of thousands of tasks."""
 INACTIVITY_SECONDS = 65.0
 """A watch without an event for this long is dead, since the API server sends a bookmark every minute."""
 WATCH_RETRY_SECONDS = 5.0
-"""Delay before another attempt to list or watch. kopf's default delays grow and end after a minute, with the watch."""
+"""Seconds before kopf retries a failed list or watch. By default, the watch ends after a minute of failures."""
 
 
 class NoDiffBaseStorage(kopf.DiffBaseStorage):
@@ -82,7 +83,7 @@ def _configure(settings: kopf.OperatorSettings) -> None:
 async def log_in(
     settings: kopf.OperatorSettings, memo: kopf.Memo, logger: kopf.Logger, **_: object
 ) -> kopf.AiohttpSession | None:
-    """Log in as kopf does by default, with a counting session."""
+    """Log in as kopf does by default, with a session that counts requests."""
     info = await asyncio.to_thread(kopf.login_via_client, settings=settings, logger=logger)
     return memo.setdefault("sessions", Sessions()).session(info) if info else None
 

@@ -1,7 +1,7 @@
 """Builds the manifests of child objects: pure functions of the request and the administrator's settings.
 
 The plan is an annotation of the pod template, which the kubelet mounts as /plan/plan.json. A step thus takes a single
-object and a single write, leaves nothing behind, and needs no permission on ConfigMaps.
+object and a single write, leaves no other object behind, and needs no permission on ConfigMaps.
 """
 
 import json
@@ -120,10 +120,10 @@ def _owner_reference(request: JobRequest) -> JsonObject:
 
 
 def pod_failure_policy() -> JsonObject:
-    """Return the podFailurePolicy: permanent errors fail the Job, a requested termination costs no retry.
+    """Return the podFailurePolicy: a permanent error fails the Job, and a requested termination is not counted.
 
-    The first matching rule applies; other failures count against backoffLimit. A deleted pod has no DisruptionTarget
-    condition (kubernetes 1.34), hence the rule for its exit code.
+    The first matching rule applies; other failures count against backoffLimit. The rule for exit code 143 is needed
+    because a deleted pod has no DisruptionTarget condition (Kubernetes 1.34).
     """
     return {
         "rules": [

@@ -1,7 +1,7 @@
 """Names of labels, annotations and objects of the operator.
 
-Names are pure functions of the objects' purpose. Creating an existing object therefore counts as success, and neither a
-crash between two writes nor a second operator does harm.
+The name of an object is a pure function of its purpose. An object that already exists therefore counts as created, and
+neither a crash between two writes nor a second operator does harm.
 """
 
 from tweetmodel_api import GROUP

@@ -1,6 +1,7 @@
 """Observes a TweetModel with its Jobs and pods: by live reads, or from the cache.
 
-The order of live reads matters: pods read after the Job was seen complete contain the final report.
+The order of live reads matters: pods are read after the Jobs, so the pods of a complete Job contain its report.
+CHILD_KINDS defines the order.
 """
 
 import json

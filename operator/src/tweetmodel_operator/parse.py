@@ -1,4 +1,4 @@
-"""Parses objects of the API server into observations. No raw object goes further than this module."""
+"""Parses objects of the API server into observations. Other modules receive no raw objects."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -37,7 +37,7 @@ ACCEPTED_TOKEN_CACHE_SECONDS = 60.0
 REJECTED_TOKEN_CACHE_SECONDS = 10.0
 """Lifetime of a rejected token in the cache."""
 MAX_CONCURRENT_REVIEWS = 8
-"""Limit of TokenReviews, against a flood of invalid tokens at the API server."""
+"""Maximum number of concurrent TokenReviews, so that invalid tokens cannot flood the API server."""
 MAX_CACHED_TOKENS = 4096
 MAX_METRICS = 32
 

@@ -5,8 +5,9 @@ repeated and late events all lead to the same result.
 
 The state comes from the possibly stale cache. A decision based on the cache may therefore only do harmless writes:
 create the first Job of the first collection or of a new run, with a name unique to the purpose, and write the status
-at the observed version. Before other writes - another attempt, a deletion, the outcome of a Job before all pods were
-seen to terminate - the TweetModel is read live and decided again (`Decision.requires_live_read`).
+at the observed version. Before all other writes, such as another attempt, a deletion, or the outcome of a Job with
+pods not yet observed to have terminated, the operator reads the TweetModel live and decides again
+(`Decision.requires_live_read`).
 """
 
 import logging
@@ -32,7 +33,7 @@ from tweetmodel_operator.settings import Settings
 logger = logging.getLogger(__name__)
 
 IDLE_EVICTION_SECONDS = 300.0
-"""A TweetModel without work for this long is evicted from the cache; the next reconcile then costs three reads."""
+"""A TweetModel without a reconcile in this time leaves the cache; the next reconcile then costs three reads."""
 
 
 INVALID_CODES = (400, 422)
@@ -41,7 +42,7 @@ INVALID_CODES = (400, 422)
 
 @dataclass
 class Reconciler:
-    """The state shared by all reconciles; `progress` and `active_jobs` are hints, lost without harm."""
+    """Reconciles TweetModels. All reconciles share the cache, `progress` and `active_jobs`, rebuilt after a restart."""
 
     api: ApiServer
     settings: Settings
@@ -105,7 +106,7 @@ class Reconciler:
         decision = await self._apply(inputs, decision)
         self._track(key, decision)
         if decision.has_writes(observed):
-            return 0.0  # for example a TTL, once the status contains the outcome
+            return 0.0  # the next reconcile may have more to do, for example to set a TTL
         requeue_after = decision.requeue_after
         if not observed.has_pending_jobs and (requeue_after is None or requeue_after > IDLE_EVICTION_SECONDS):
             self.cache.evict(key)

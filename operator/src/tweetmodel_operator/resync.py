@@ -1,4 +1,4 @@
-"""Periodic lists: finds changes without a watch event, and missing permissions to list."""
+"""Lists all objects periodically, to find changes that caused no watch event, and to detect missing permissions."""
 
 import asyncio
 import logging
@@ -92,7 +92,7 @@ class Resync:
     async def check_access(self) -> None:
         """Check at the interval whether all kinds can be listed, until canceled.
 
-        kopf retries forbidden lists forever while its watch tasks look alive.
+        kopf retries forbidden lists forever, and its watch tasks keep running meanwhile.
         """
         while True:
             self.list_error = await self._find_list_error()

@@ -20,7 +20,7 @@ from tweetmodel_operator.times import parse_time
 MAX_LOST_REPORTS = 5
 
 TRANSIENT_REASONS = {r for r, info in REASONS.items() if info.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
-"""Failures that another attempt may overcome without a change."""
+"""Reasons of failures that may pass without a change of the spec: outages and interruptions."""
 STARTUP_BLOCKERS = {
     Reason.PENDING,
     Reason.UNSCHEDULABLE,
@@ -29,7 +29,7 @@ STARTUP_BLOCKERS = {
     Reason.POD_REFUSED,
     Reason.NODE_LOST,
 }
-"""Reasons for which a Job can reach the deadline without any work."""
+"""Reasons that can keep a Job from starting until its deadline."""
 
 
 def reconcile_step(step: Step, observed: Observed, hold: Hold | None, now: datetime) -> StepResult:
@@ -87,7 +87,7 @@ def _is_outage_before_due_time(step: Step, reason: str | None, ended_at: datetim
 
 
 def _with_desired_suspend(job: ObservedJob, hold: Hold | None) -> ObservedJob:
-    """Return the Job as this decision leaves it after a change of spec.suspend."""
+    """Return the Job as it will be after the suspension or resumption that the hold requires."""
     if job.is_finished:
         return job
     if hold and not (job.is_suspended or job.is_queued):
@@ -143,7 +143,7 @@ def _await_deletion(step: Step, job: ObservedJob, hold: Hold | None, now: dateti
 
 
 def _is_satisfied(step: Step, state: StepState) -> bool:
-    """Return whether the report of a Job with another pod template still satisfies the step."""
+    """Return whether a Job with an outdated pod template already satisfies the step."""
     return state.succeeded and step.is_satisfied_by(state.model)
 
 
@@ -244,7 +244,7 @@ def _failure(state: StepState) -> dict[str, object]:
 
 
 def _recorded_failure(status: StepStatus) -> StepState:
-    """Return the failure in the status; Job and pods may be gone."""
+    """Return the failure recorded in the status; its Job and pods may no longer exist."""
     try:
         reason = Reason(status.reason or "")
     except ValueError:  # written by a later version

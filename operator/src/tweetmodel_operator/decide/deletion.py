@@ -1,8 +1,8 @@
 """Decides about the deletion of a TweetModel with deletionPolicy Delete.
 
-A finalizer keeps the TweetModel until a Job has purged its folder in the bucket. The finalizer is always removed in
-the end: if a Job does not end, if the purge takes longer than MAX_PURGE_SECONDS, or if the cluster rejects the purge
-Job (as during the deletion of a namespace), a warning names the data left in the bucket.
+A finalizer keeps the TweetModel until a Job has purged its folder in the bucket. The operator removes the finalizer
+and emits a warning with the remaining folder if a Job does not end, if the purge takes longer than MAX_PURGE_SECONDS,
+or if the cluster rejects the purge Job, as during the deletion of a namespace.
 """
 
 from datetime import datetime
@@ -55,7 +55,7 @@ def _cancel_purge(observed: Observed, now: datetime) -> Decision:
 
 
 def _stop_jobs(observed: Observed, active: list[ObservedJob], now: datetime) -> Decision:
-    """Stop the Jobs with pods still writing into the folder; give up if a Job of a lost node never ends."""
+    """Delete the unfinished Jobs, whose pods write to the folder; give up if a Job does not end in time."""
     for job in active:
         if _is_stuck(job, observed, now):
             return _give_up(observed, f"Job {job.name} does not end")

@@ -19,14 +19,14 @@ from tweetmodel_operator.rejections import is_final_rejection
 from tweetmodel_operator.times import seconds_between
 
 MISSING_POD_SECONDS = 5.0
-"""Time without a pod until the status mentions a rejection. Quotas and policies reject pods, not Jobs, and the
+"""Seconds without a pod until the status reports a rejection. Quotas and policies reject pods, not Jobs, and the
 Job controller retries after 1, 2, 4 … s, so a busy API server gets two more chances."""
 MAX_BACK_OFF_SECONDS = 600.0
-"""Longest back-off of the Job controller after failed or evicted pods."""
+"""Maximum back-off of the Job controller after failed or evicted pods, in seconds."""
 SLOW_START_SECONDS = 60.0
-"""Time for scheduling, and again for starting, until the status mentions the cause of the delay."""
+"""Seconds for scheduling, and as many for starting, until the status reports the cause of a delay."""
 RECOVERED_SECONDS = 600.0
-"""Running time without progress reports until a pod counts as past the failure of the pod before."""
+"""Seconds of running after which a pod without progress reports has recovered from the previous pod's failure."""
 NODE_LOST_SECONDS = 30.0
 """Time after the deletion deadline until a node counts as lost: a responsive kubelet kills the pod by then."""
 
@@ -39,9 +39,9 @@ WAITING_REASONS: dict[str, Reason] = {
     "CreateContainerError": Reason.POD_REFUSED,
     "RunContainerError": Reason.POD_REFUSED,
 }
-"""Reasons of the kubelet for a container before the start."""
+"""Waiting reasons of the kubelet for a container that has not started, with the reason in the status."""
 TRANSIENT_WAITING_REASONS = {"ErrImagePull"}
-"""Of these, possible reasons of a short registry outage."""
+"""Keys of WAITING_REASONS that a short outage of the registry can cause."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _retry_state(pod: ObservedPod, step: StepName) -> StepState | None:
 
 
 def _diagnose_earlier_failure(context: JobContext, pod: ObservedPod) -> StepState | None:
-    """Return the failure of the pod before, until this pod has got further."""
+    """Return the failure of the previous pod, until this pod reports progress or has run for RECOVERED_SECONDS."""
     job, now = context.job, context.now
     earlier = _retry_state(job.pods[-2], job.step) if len(job.pods) > 1 else None
     if earlier is None or earlier.reason is STEP_KINDS[job.step].active_reason:
@@ -249,7 +249,7 @@ def _diagnose_earlier_failure(context: JobContext, pod: ObservedPod) -> StepStat
 
 
 def _diagnose_slow_start(context: JobContext, pod: ObservedPod) -> StepState | None:
-    """Return the state of a pod on its way to its start; only a slow start is worth a message, and a write."""
+    """Return the state of a pod that has not started. Only a slow start changes the message, and costs a write."""
     if pod.is_running or pod.exit_code is not None:
         return None
     step = context.job.step
@@ -283,7 +283,7 @@ POD_RULES: tuple[PodRule, ...] = (
 def _is_secret_read_pending(pod: ObservedPod) -> bool:
     """Return whether the kubelet timed out when it read a Secret or ConfigMap, and retries.
 
-    The kubelet reports a missing object or key in other words (kubernetes/kubernetes#117972).
+    The message of the kubelet about a missing object or key is different (kubernetes/kubernetes#117972).
     """
     return pod.waiting_message.startswith("failed to sync ")
 

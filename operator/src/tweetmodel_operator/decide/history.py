@@ -1,7 +1,7 @@
 """The history of runs, with named transitions such as started, superseded, succeeded and failed.
 
-A run enters the history with its first Job. Its identity contains the initial model: a known run keeps that model, and
-only a new run starts from the current model; otherwise every warm start would cause another.
+A run enters the history with its first Job. The id of a run depends on its initial model. A recorded run keeps its
+initial model, and only a new run starts from the current model; otherwise each warm start would cause another run.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -69,7 +69,7 @@ class RunHistory:
         return (entry and entry.completion_time) or format_time(now)
 
     def failed(self, run: str, failure: StepStatus, model: TrainedModel | None, now: datetime) -> "RunHistory":
-        """Return the history with a failed run. A run with a model keeps the outcome.
+        """Return the history with a failed run. A run that already succeeded or did not improve keeps its outcome.
 
         Args:
             run: id of the run.
@@ -85,7 +85,7 @@ class RunHistory:
         return self._update(run, changes | facts)
 
     def without_models(self, missing: Collection[str]) -> "RunHistory":
-        """Return the history without these models (run id and URI), no longer in storage."""
+        """Return the history without the models with these run ids or URIs, which are no longer in storage."""
         return self._update_all(lambda run: run.id in missing or run.model_uri in missing, {"model_uri": None})
 
     def erased(self, datasets: Collection[str]) -> "RunHistory":
@@ -93,7 +93,7 @@ class RunHistory:
         return self._update_all(lambda run: run.dataset_digest[:16] in datasets, {"contains_erased_posts": True})
 
     def with_best(self, run: str) -> "RunHistory":
-        """Return the history with a run as the best run left, although the model was not an improvement."""
+        """Return the history with a NotImproved run changed to Succeeded, because no better model is left."""
         return self._update(run, {"outcome": "Succeeded"})
 
     def truncated(self, model: TrainedModel | None) -> "RunHistory":

@@ -23,7 +23,7 @@ from tweetmodel_operator.times import parse_time
 REJECTED_JOB_RETRY_SECONDS = 60.0
 """Time until the next attempt to create a rejected Job, or to apply defaults to an invalid spec."""
 UPSTREAM_POLL_SECONDS = 15.0
-"""Time until the next look at an upstream TweetModel without a data set."""
+"""Seconds until an upstream TweetModel without a data set is read again."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Inputs:
     upstreams: Upstreams
     now: datetime
     progress_interval_seconds: int
-    """Seconds; a change of progress alone is written once the shown progress is this old."""
+    """Minimum seconds between two status writes that change only the progress."""
 
 
 def decide(inputs: Inputs) -> Decision:
@@ -61,7 +61,7 @@ def _decide(inputs: Inputs) -> Decision:
 
 
 def _decide_invalid(inputs: Inputs, spec: TweetModelSpec, error: str) -> Decision:
-    """Return the decision about a spec with an error: no Job is created or lost because of the error.
+    """Return the decision about a spec with an error: the error neither creates nor stops a Job.
 
     Unrelated fields still take effect: a suspension, the finalizer, the policy.
     """
@@ -217,7 +217,7 @@ def _superseded_jobs(observed: Observed, steps: StepsResult) -> tuple[str, ...]:
 def _suspensions(
     hold: Hold | None, jobs: Iterable[ObservedJob], deleted: tuple[str, ...]
 ) -> tuple[tuple[str, bool], ...]:
-    """Return suspensions required by the hold; Jobs of another controller are left alone."""
+    """Return the Jobs to suspend or resume. Jobs that another controller suspends are not changed."""
     remaining = [job for job in jobs if job.is_active and job.name not in deleted]
     if hold:
         return tuple((job.name, True) for job in remaining if not (job.is_suspended or job.is_queued))

@@ -1,7 +1,7 @@
 """Plans the steps for a spec, given the recorded status: collect, train, sample, publish.
 
-Each step is either complete, with the result in the status, or needs a Job. The plan ends with the
-first incomplete step, since later steps depend on the result. Another step is another planner in `PLANNERS`.
+Each step is either complete, with the result in the status, or needs a Job. The plan ends with the first incomplete
+step, since later steps depend on its result. A new step needs an entry in STEP_KINDS and a planner here.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from tweetmodel_operator.times import format_time
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """The parts of a request besides the spec."""
+    """Inputs of the plan besides spec and status."""
 
     key: Key
     retry: str = ""
@@ -68,7 +68,7 @@ class _Planning:
 
     @cached_property
     def publish_hash(self) -> str | None:
-        """Hash of the due publication; a pinned run is not published."""
+        """Hash of spec.publish; None if there is nothing to publish, or if a run is pinned."""
         return None if self.spec.pinned_run else publish_hash(self.spec)
 
     def template_hash(self, name: StepName) -> str:
@@ -107,7 +107,7 @@ def _plan_sample(planning: _Planning) -> Step:
 
 
 def _plan_publish(planning: _Planning) -> Step:
-    """Plan the report of a run not yet in the status, and the publication of an unpublished model."""
+    """Plan a Job that publishes the model, or reports it to the status if it is not the current model yet."""
     model = planning.status.model
     current = RunHistory(planning.status.runs).current(model)
     if model is None or current is None or current.id != planning.run.id:
@@ -141,7 +141,7 @@ def _run_step(planning: _Planning, name: StepName, is_complete: bool) -> Step:
 
 
 def _dataset_of(planning: _Planning, run: DesiredRun) -> DatasetReference | None:
-    """Return the data set of a run: of a recorded run the recorded data set, else the present data set."""
+    """Return the recorded data set of a recorded run, else the data set in the status."""
     if run.recorded:
         key = planning.inputs.key
         layout = Layout(planning.spec.storage.uri, key.namespace, key.name)

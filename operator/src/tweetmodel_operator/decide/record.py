@@ -63,7 +63,7 @@ def _record_model(
 
 
 def _loss_to_improve(step: Step, model: TrainedModel) -> str | None:
-    """Return the held-out loss of the current model: on the same posts, for a warm start from it."""
+    """Return the held-out loss to improve: for a warm start the loss before training, on the same posts."""
     if step.baseline_loss is None:
         return None
     return model.evaluation.loss_before if step.initial_model else step.baseline_loss

@@ -10,7 +10,7 @@ from tweetmodel_operator.decide.history import FINISHED, RunHistory, can_start_f
 
 @dataclass(frozen=True)
 class DesiredRun:
-    """The run for the current model, unless another model is better."""
+    """The run that the spec and the data set call for: a new run, a recorded run, the best run or the pinned run."""
 
     id: str
     recorded: Run | None = None
@@ -18,7 +18,7 @@ class DesiredRun:
     initial_model: ModelReference | None = None
     """Initial model of a warm start."""
     baseline_loss: str | None = None
-    """Held-out loss of the current model, to be improved by a new model."""
+    """Held-out loss that a new model must improve; None if any new model becomes the current model."""
     message: str = ""
     """Why this run was selected instead of a new one; empty if no explanation is needed."""
 
@@ -29,7 +29,7 @@ class DesiredRun:
 
 
 def select_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> DesiredRun:
-    """Return the run to have for a spec and a data set, according to the recorded history."""
+    """Return the desired run for a spec and a data set, according to the recorded history."""
     history = RunHistory(status.runs)
     recorded = _recorded_run(spec, status, dataset)
     current = _comparable_run(spec, status)
@@ -37,7 +37,7 @@ def select_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset)
     if best and _is_not_improved(recorded):
         return _reuse(best)
     if best and best != current and _is_not_improved(current):
-        return _reuse(best)  # the model that a new one must improve
+        return _reuse(best)  # a new model must improve on the best model, not on the current one
     initial_model = recorded.initial_model if recorded else _warm_start(spec, status, dataset)
     run = run_id(spec, dataset.digest, initial_model)
     baseline = current if spec.schedule else None
@@ -101,7 +101,7 @@ def _comparable_run(spec: TweetModelSpec, status: TweetModelStatus) -> Run | Non
 
 
 def _best_run(spec: TweetModelSpec, history: RunHistory) -> Run | None:
-    """Return the last run of the recipe that improved the model and whose model exists."""
+    """Return the newest successful run of the recipe whose model still exists, or None."""
     for run in history:
         if run.outcome == "Succeeded" and run.model_uri and has_recipe(run, spec):
             return run
@@ -122,7 +122,7 @@ def _warm_start(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset
     if not spec.training.warm_start or status.model is None or current is None:
         return None
     if not can_start_from(current, spec) or current.dataset_digest[:16] in dataset.erased_from:
-        return None  # erased posts would live on in the new model
+        return None  # the new model would still contain erased posts
     return ModelReference(uri=status.model.uri, digest=status.model.digest)
 
 

@@ -82,7 +82,7 @@ def _update_entry(recorded: StepStatus, step: Step) -> StepStatus:
 def _build_progress(
     observed: Observed, plan: StepsResult, steps: tuple[StepStatus, ...], hold: Hold | None
 ) -> Progress | None:
-    """Return the progress of the active step, unless the Job is new or held."""
+    """Return the progress of the active step; None for a new Job, or during a hold."""
     before = observed.active_step()
     active = next((step for step in steps if step.outcome == "Active"), None)
     if hold or before is None or active is None or before.job != active.job:
@@ -96,7 +96,7 @@ def _build_runs(observed: Observed, plan: StepsResult, now: datetime) -> RunHist
     current = history.current(model)
     is_pinned = observed.spec is not None and observed.spec.pinned_run is not None
     if plan.is_complete and current and current.outcome == "NotImproved" and not is_pinned:
-        history = history.with_best(current.id)  # the better model is gone
+        history = history.with_best(current.id)  # the better model was deleted from storage
     return history.truncated(model)
 
 
@@ -263,10 +263,10 @@ def _with_step_conditions(status: TweetModelStatus, overall: tuple[Condition, ..
 def throttle_progress(
     before: TweetModelStatus, after: TweetModelStatus, interval: int, now: datetime
 ) -> tuple[TweetModelStatus, float | None]:
-    """Hold back a change of progress alone until the shown progress is `interval` seconds old.
+    """Delay a status write that would change only the progress until the recorded progress is `interval` seconds old.
 
     Returns:
-        The status to write, and the seconds until the held back progress is due.
+        The status to write, and the seconds until the delayed progress is written; None without a delay.
     """
     old, new = before.progress, after.progress
     if old is None or new is None or old == new:

@@ -1,4 +1,4 @@
-"""The values in a decision: a step, its state, and the result of its reconciliation."""
+"""Values of the decision about a step: the step, its state, the result of its reconciliation, and the hold."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,7 +36,7 @@ def hold_for(spec: TweetModelSpec, policy: PolicyResult) -> Hold | None:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the spec, with all inputs of its Job besides the spec."""
+    """A planned step: complete, or with all inputs of its Job besides the spec."""
 
     name: StepName
     id: str
@@ -51,11 +51,11 @@ class Step:
     initial_model: ModelReference | None = None
     """Initial model of a warm start."""
     baseline_loss: str | None = None
-    """Upper limit of the held-out loss for a new current model."""
+    """Held-out loss that a new model must improve to become the current model; None if there is no such model."""
     generation_hash: str | None = None
     """Hash of the spec.generation that the samples must be drawn with; None for any."""
     publish_hash: str | None = None
-    """Hash of the due publication; None if nothing is to be published."""
+    """Hash of the spec.publish to satisfy; None if nothing is to be published."""
     due_time: datetime | None = None
     """Due time of the schedule; a failure by an earlier outage is retried."""
     pod_template: PodTemplate | None = None
@@ -128,7 +128,7 @@ class StepState:
 def active(name: StepName) -> StepState:
     """Return the state of a step that makes progress.
 
-    The message is the same from the creation of the Job on: the start of the pod costs no write.
+    The message does not change when the pod starts, so that the start costs no status write.
     """
     reason = STEP_KINDS[name].active_reason
     return StepState("Active", reason, REASONS[reason].meaning)
