@@ -5,8 +5,8 @@ no client rounds it (sig-architecture/api-conventions.md, "Numbers").
 """
 
 import decimal
-from collections.abc import Callable
-from typing import Annotated, Any, cast
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -22,6 +22,17 @@ class Model(BaseModel):
         populate_by_name=True,
         use_attribute_docstrings=True,
     )
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with changed fields.
+
+        Raises:
+            TypeError: the class has no field of a name in `update`; pydantic ignores such names.
+        """
+        unknown = (update or {}).keys() - type(self).model_fields.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no fields {', '.join(sorted(unknown))}")
+        return super().model_copy(update=update, deep=deep)
 
     def to_json_object(self) -> dict[str, object]:
         """Return the JSON object of this value, without null fields."""
