@@ -174,6 +174,16 @@ def test_a_change_of_the_secret_or_a_retry_asks_for_another_pod() -> None:
     assert pod_template_hash("train", spec(), "now") != pod_template_hash("train", spec(), "")
 
 
+def test_another_secret_of_a_source_replaces_the_collect_pod_and_collects_nothing_again() -> None:
+    one, other = (
+        spec(sources=[{"handle": "ada", "xAPI": {"secretRef": {"name": name}, "budgetUSD": "5"}}])
+        for name in ("old-token", "new-token")
+    )
+    assert collection_id(one) == collection_id(other)
+    assert pod_template_hash("collect", one, "") != pod_template_hash("collect", other, "")
+    assert pod_template_hash("train", one, "") == pod_template_hash("train", other, "")
+
+
 def test_what_the_train_pod_needs_does_not_disturb_collecting() -> None:
     other = spec(gpus=0, podTemplate={"nodeSelector": {"a": "b"}}, training={"checkpointIntervalSeconds": 30})
     assert pod_template_hash("collect", other, "") == pod_template_hash("collect", spec(), "")
