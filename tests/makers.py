@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from tweetmodel_api.identities import collection_id, generation_hash, pod_template_hash, run_id
+from tweetmodel_api.identities import base_model_hash, collection_id, generation_hash, pod_template_hash, run_id
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset, Evaluation, TrainedModel, TweetModelStatus
+from tweetmodel_api.status import Dataset, Evaluation, ModelReference, Run, TrainedModel, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import Inputs, decide
+from tweetmodel_operator.decide.history import FINISHED
 from tweetmodel_operator.decision import Decision, JobRequest
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, ObservedPod, PolicyResult, Upstreams
 from tweetmodel_operator.step_kinds import STEP_KINDS
@@ -82,6 +83,39 @@ def success(**fields: object) -> Report:
 def failure(reason: Reason, message: str = "It failed: do something.") -> Report:
     """Return a report of a failure."""
     return Report(outcome="Failed", reason=reason, message=message)
+
+
+def run_entry(
+    of: TweetModelSpec | None = None,
+    digest: str = DIGEST,
+    outcome: str = "Succeeded",
+    initial_model: ModelReference | None = None,
+    **changes: object,
+) -> Run:
+    """Return the entry of a run in the history, with a model unless the run failed or is active."""
+    of = of or spec()
+    run = run_id(of, digest, initial_model)
+    entry = Run(
+        id=run,
+        dataset_digest=digest,
+        collection_hash=collection_id(of),
+        base_model_hash=base_model_hash(of),
+        initial_model=initial_model,
+        outcome=outcome,
+        start_time=NOW,
+    )
+    if outcome in FINISHED:
+        made = model(run, of)
+        facts = {"evaluation": made.evaluation, "model_uri": made.uri, "generation_hash": made.generation_hash}
+        entry = entry.model_copy(update=facts)
+    return entry.model_copy(update={"completion_time": None if outcome == "Active" else NOW, **changes})
+
+
+def status_with(*runs: Run, current: Run | None = None, **changes: Any) -> TweetModelStatus:
+    """Return a status with a data set, a history, and the model of the run `current`."""
+    trained = model(current.id) if current else None
+    base = TweetModelStatus(observed_generation=1, collection=collection_id(spec()), dataset=dataset(), runs=runs)
+    return base.model_copy(update={"model": trained, "run": current and current.id, **changes})
 
 
 @dataclass(frozen=True)
@@ -253,6 +287,38 @@ def decided(
 ) -> Decision:
     """Return the decision about an observation."""
     return decide(Inputs(now_observed, policy or PolicyResult(), upstreams or {}, time(now), progress_interval))
+
+
+def status_after(now_observed: Observed, now: str = NOW) -> TweetModelStatus:
+    """Return the status that the decision about an observation writes."""
+    status = decided(now_observed, now).status
+    assert status is not None
+    return status
+
+
+def condition(decision: Decision, kind: Any = "Ready") -> tuple[str, str]:
+    """Return status and reason of a condition."""
+    found = decision.status.condition(kind) if decision.status else None
+    assert found is not None
+    return found.status, found.reason
+
+
+def message(decision: Decision, kind: Any = "Ready") -> str:
+    """Return the message of a condition."""
+    found = decision.status.condition(kind) if decision.status else None
+    assert found is not None
+    return found.message
+
+
+def collected_status(**changes: object) -> TweetModelStatus:
+    """Return the status after the collection of a data set, once the train Job was created."""
+    return status_after(observed(job().complete(success(dataset=dataset(**changes)))))
+
+
+def finished_status() -> TweetModelStatus:
+    """Return the status of a finished run."""
+    report = success(model=model(run_id(spec(), DIGEST)), samples=["a tweet"])
+    return status_after(observed(job("train").complete(report), status=collected_status()))
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
