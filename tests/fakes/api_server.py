@@ -14,15 +14,12 @@ from typing import Any, NamedTuple
 
 from makers import NOW
 from tweetmodel_api import DEFAULTS_KIND, DEFAULTS_PLURAL, KIND, PLURAL
-from tweetmodel_operator import names
 from tweetmodel_operator.api_server import APPLY, JSON, ApiError, ApiServer
 from tweetmodel_operator.parse import JsonObject
 
 KINDS = {PLURAL: KIND, DEFAULTS_PLURAL: DEFAULTS_KIND, "jobs": "Job", "pods": "Pod", "events": "Event"}
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 FOREGROUND = "foregroundDeletion"
-OWN_FINALIZERS = {names.FINALIZER_MANAGER: names.FINALIZER}
-"""Finalizers by the field manager that owns them."""
 
 _PATH = re.compile(
     r"(?P<group>/api/v1|/apis/[^/]+/[^/]+)(/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)"
@@ -40,7 +37,7 @@ class Request(NamedTuple):
     method: str
     path: str
     manager: str
-    """Field manager of a server-side apply; empty for other requests."""
+    """Field manager of a change; empty for other requests."""
     body: JsonObject
 
     @property
@@ -229,16 +226,9 @@ class FakeApiServer(ApiServer):
         return self._store(location, new)
 
     def _apply(self, new: JsonObject, request: Request) -> None:
-        """Apply a body, of whose status and finalizer the manager owns everything."""
-        body = request.body
-        if request.path.endswith("/status"):
-            new["status"] = body["status"]
-        elif "finalizers" in body["metadata"]:
-            own = OWN_FINALIZERS.get(request.manager)
-            others = [name for name in new["metadata"].get("finalizers", []) if name != own]
-            new["metadata"]["finalizers"] = others + body["metadata"]["finalizers"]
-        else:
-            _merge(new["spec"], body["spec"])
+        """Apply the status, of which the operator owns everything; ownership of single fields is not simulated."""
+        assert request.path.endswith("/status"), f"server-side apply of {request.path} is not simulated"
+        new["status"] = request.body["status"]
 
     def _delete(self, location: Location) -> JsonObject:
         """Delete an object in the foreground: a Job remains until its pods have terminated."""

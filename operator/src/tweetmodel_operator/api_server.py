@@ -13,7 +13,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from tweetmodel_api import API_VERSION, DEFAULTS_PLURAL, PLURAL
-from tweetmodel_operator import metrics
+from tweetmodel_operator import metrics, names
 from tweetmodel_operator.parse import JsonObject
 
 JSON = "application/json"
@@ -88,9 +88,9 @@ class ApiServer:
         """Apply an object (server-side apply): afterwards `manager` owns exactly the fields of `body`."""
         return await self._request("PATCH", path, as_yaml(body), APPLY, {"fieldManager": manager, "force": "true"})
 
-    async def merge(self, path: str, body: JsonObject) -> JsonObject:
-        """Apply a JSON merge patch."""
-        return await self._request("PATCH", path, body, MERGE)
+    async def merge(self, path: str, body: JsonObject, manager: str = names.OPERATOR) -> JsonObject:
+        """Apply a JSON merge patch; `manager` is the field manager of the changed fields."""
+        return await self._request("PATCH", path, body, MERGE, {"fieldManager": manager})
 
     async def delete(self, path: str) -> JsonObject:
         """Delete an object in the foreground: the object remains until its dependents are deleted."""

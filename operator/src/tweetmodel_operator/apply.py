@@ -39,6 +39,11 @@ WEBHOOK_UNREACHABLE = "failed calling webhook"
 class JobRejected(Exception):
     """The cluster rejects a Job; the text is the message of the API server."""
 
+    def __init__(self, message: str, observed: Observed) -> None:
+        super().__init__(message)
+        self.observed = observed
+        """The TweetModel after the writes before the rejection."""
+
 
 async def apply(api: ApiServer, observed: Observed, decision: Decision, settings: Settings, progress_ca: str) -> None:
     """Write the decision to the API server; without differences nothing is written.
@@ -55,9 +60,9 @@ async def apply(api: ApiServer, observed: Observed, decision: Decision, settings
     for name, suspend in decision.suspend:
         await _ignoring(404, api.merge(JOB.path(namespace, name), _suspend_patch(suspend)))
     for request in decision.create:
-        await _create(api, namespace, request, settings, progress_ca)
+        await _create(api, observed, request, settings, progress_ca)
     if decision.status and decision.status != observed.recorded_status:
-        await write_status(api, observed, decision.status, settings)
+        observed = await write_status(api, observed, decision.status, settings)
     for name in decision.set_ttl:
         ttl = {"spec": {"ttlSecondsAfterFinished": settings.ttl_seconds}}
         await _ignoring(404, api.merge(JOB.path(namespace, name), ttl))
@@ -73,26 +78,24 @@ def _suspend_patch(suspend: bool) -> JsonObject:
 
 
 async def _set_finalizer(api: ApiServer, observed: Observed, is_set: bool) -> Observed:
-    """Add or remove the operator's finalizer, without a change of other finalizers."""
-    body = _head(observed)
-    body["metadata"]["finalizers"] = [names.FINALIZER] if is_set else []
-    changed = await api.apply(tweetmodel_path(observed.key.namespace, observed.key.name), body, names.FINALIZER_MANAGER)
-    return replace(observed, resource_version=changed["metadata"]["resourceVersion"])
+    """Add or remove the operator's finalizer, without a change of other finalizers.
+
+    A merge patch removes the finalizer whoever added it, such as a restored backup; server-side apply would remove
+    only a finalizer that the operator owns.
+    """
+    finalizers = [*observed.other_finalizers, names.FINALIZER] if is_set else [*observed.other_finalizers]
+    body = {"metadata": _precondition(observed) | {"finalizers": finalizers}}
+    changed = await api.merge(tweetmodel_path(observed.key.namespace, observed.key.name), body)
+    return _at_version_of(changed, observed)
 
 
-def _head(observed: Observed) -> JsonObject:
-    """Return the head of an apply request. The version protects later writes of others."""
-    key = observed.key
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {
-            "name": key.name,
-            "namespace": key.namespace,
-            "uid": observed.uid,
-            "resourceVersion": observed.resource_version,
-        },
-    }
+def _precondition(observed: Observed) -> JsonObject:
+    """Return the metadata that turns a write over a later write of another client into a conflict."""
+    return {"uid": observed.uid, "resourceVersion": observed.resource_version}
+
+
+def _at_version_of(written: JsonObject, observed: Observed) -> Observed:
+    return replace(observed, resource_version=written["metadata"]["resourceVersion"])
 
 
 async def _ignoring(code: int, request: Awaitable[object]) -> None:
@@ -104,24 +107,37 @@ async def _ignoring(code: int, request: Awaitable[object]) -> None:
             raise
 
 
-async def _create(api: ApiServer, namespace: str, request: ChildRequest, settings: Settings, progress_ca: str) -> None:
+async def _create(
+    api: ApiServer, observed: Observed, request: ChildRequest, settings: Settings, progress_ca: str
+) -> None:
     """Create a child object; an existing object of the same name counts as success."""
     builder = BUILDERS[type(request)]
+    path, body = builder.child.path(observed.key.namespace), builder.build(request, settings, progress_ca)
     try:
-        await _ignoring(409, api.create(builder.child.path(namespace), builder.build(request, settings, progress_ca)))
+        await _ignoring(409, api.create(path, body))
     except ApiError as error:
         if error.code in REJECTED_CODES or WEBHOOK_UNREACHABLE in str(error):
-            raise JobRejected(str(error)) from error
+            raise JobRejected(str(error), observed) from error
         raise
 
 
-async def write_status(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:
-    """Write the complete status, then emit an event if the reason of Ready has changed."""
+async def write_status(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> Observed:
+    """Write the complete status, then emit an event if the reason of Ready has changed.
+
+    Returns:
+        The TweetModel with its new resource version.
+    """
     key = observed.key
-    body = _head(observed) | {"status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
-    await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": key.name, "namespace": key.namespace} | _precondition(observed),
+        "status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+    }
+    written = await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
     metrics.count_ended_runs(observed.recorded_status, status)
     await _emit_transition(api, observed, status, settings)
+    return _at_version_of(written, observed)
 
 
 async def _emit_transition(api: ApiServer, observed: Observed, status: TweetModelStatus, settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """Writes the administrator's defaults for a namespace or the cluster into omitted fields of a new TweetModel."""
 
-from tweetmodel_api import API_VERSION, KIND
 from tweetmodel_api.defaults import NAME, values_for
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, ApiServer, defaults_path, tweetmodel_path
@@ -12,6 +11,8 @@ from tweetmodel_operator.settings import Settings
 async def apply_defaults(api: ApiServer, observed: Observed, settings: Settings) -> bool:
     """Write the defaults into the spec, under a field manager of their own, and return whether there were any.
 
+    A merge patch keeps defaults of an earlier reconcile; server-side apply would remove fields that a later body omits.
+
     Raises:
         ApiError: the API server rejected a request, or is unreachable.
     """
@@ -21,10 +22,10 @@ async def apply_defaults(api: ApiServer, observed: Observed, settings: Settings)
     values = values_for(observed.defaultable_fields, await _namespace_defaults(api, key.namespace), settings.defaults)
     if not values:
         return False
-    metadata = {"name": key.name, "namespace": key.namespace, "uid": observed.uid}
-    metadata["resourceVersion"] = observed.resource_version  # the cache may lag behind a field that was set since
-    body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": values}
-    await api.apply(tweetmodel_path(key.namespace, key.name), body, names.DEFAULTS_MANAGER)
+    # The cache may lag behind a field that was set since: the version turns such a write into a conflict.
+    precondition = {"uid": observed.uid, "resourceVersion": observed.resource_version}
+    body = {"metadata": precondition, "spec": values}
+    await api.merge(tweetmodel_path(key.namespace, key.name), body, names.DEFAULTS_MANAGER)
     return True
 
 

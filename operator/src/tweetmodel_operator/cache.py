@@ -29,6 +29,7 @@ class CachedTweetModel:
     generation: int
     deletion_timestamp: str | None
     has_finalizer: bool
+    other_finalizers: tuple[str, ...]
     retry: str
     """Value of the annotation tweetmodel.dev/retry; empty if absent."""
     omitted_fields: tuple[str, ...]
@@ -40,12 +41,14 @@ class CachedTweetModel:
     def parse(cls, raw: JsonObject) -> "CachedTweetModel":
         """Return the parts of a TweetModel that decisions use."""
         metadata, spec = raw["metadata"], raw.get("spec", {})
+        finalizers = metadata.get("finalizers", [])
         return cls(
             resource_version=resource_version(raw),
             uid=metadata.get("uid", ""),
             generation=metadata.get("generation", 0),
             deletion_timestamp=metadata.get("deletionTimestamp"),
-            has_finalizer=names.FINALIZER in metadata.get("finalizers", []),
+            has_finalizer=names.FINALIZER in finalizers,
+            other_finalizers=tuple(name for name in finalizers if name != names.FINALIZER),
             retry=metadata.get("annotations", {}).get(names.RETRY, ""),
             omitted_fields=tuple(name for name in FIELDS if name not in spec),
             spec=json.dumps(spec, separators=(",", ":")),

@@ -22,7 +22,6 @@ SUSPENDED = f"{GROUP}/suspended"
 RUN = f"{GROUP}/run"
 RETRY = f"{GROUP}/retry"
 FINALIZER = f"{GROUP}/purge"
-FINALIZER_MANAGER = f"{OPERATOR}-finalizer"
 QUEUE = "kueue.x-k8s.io/queue-name"
 
 CONTAINER = "trainer"

@@ -66,6 +66,7 @@ def assemble(key: Key, snapshot: Snapshot, progress_by_job: Mapping[str, Progres
         resource_version=str(cached.resource_version or ""),
         deleted_at=parse_time(cached.deletion_timestamp),
         has_finalizer=cached.has_finalizer,
+        other_finalizers=cached.other_finalizers,
         retry=cached.retry[:MAX_RETRY_LENGTH] or (status and status.observed_retry) or "",
         spec=spec,
         omitted_fields=cached.omitted_fields,

@@ -178,6 +178,8 @@ class Observed:
     resource_version: str = ""
     deleted_at: datetime | None = None
     has_finalizer: bool = False
+    """True if the TweetModel has the operator's finalizer."""
+    other_finalizers: tuple[str, ...] = ()
     retry: str = ""
     """Last requested retry: the value of the annotation, or of status.observedRetry after its removal."""
     spec: TweetModelSpec | None = None

@@ -145,7 +145,7 @@ class Reconciler:
             await apply(self.api, inputs.observed, decision, self.settings, self.progress_ca)
         except JobRejected as rejection:
             decision = rejected(inputs, decision, str(rejection))
-            await apply(self.api, inputs.observed, decision, self.settings, self.progress_ca)
+            await apply(self.api, rejection.observed, decision, self.settings, self.progress_ca)
         return decision
 
     def _track(self, key: Key, decision: Decision) -> None:

@@ -128,6 +128,29 @@ async def test_finalizers_of_others_stay() -> None:
     assert cluster.tweetmodel["metadata"]["finalizers"] == ["example.com/other"]
 
 
+async def test_a_finalizer_of_a_restored_tweetmodel_is_removed() -> None:
+    cluster = fake_cluster(deletionPolicy="Retain")
+    cluster.update(PATH, metadata={"finalizers": [names.FINALIZER]})
+    await reconcile_until_idle(cluster)
+    assert "finalizers" not in cluster.tweetmodel["metadata"] or not cluster.tweetmodel["metadata"]["finalizers"]
+
+
+async def test_a_changed_deletion_policy_causes_no_conflict() -> None:
+    cluster = fake_cluster(deletionPolicy="Delete")
+    await reconcile_until_idle(cluster)
+    cluster.edit(deletionPolicy="Retain")
+    await new_reconciler(cluster).reconcile(KEY)
+    assert not cluster.has_finalizer
+
+
+async def test_a_rejected_job_of_a_new_tweetmodel_causes_no_conflict() -> None:
+    cluster = fake_cluster(deletionPolicy="Delete")
+    cluster.reject(ApiError(403, "", "exceeded quota"), method="POST", plural="jobs")
+    await new_reconciler(cluster).reconcile(KEY)
+    assert cluster.has_finalizer
+    assert cluster.conditions["Ready"] == ("Unknown", "PodRefused")
+
+
 async def test_a_stale_status_is_not_written() -> None:
     cluster = fake_cluster()
     before = stored(cluster)

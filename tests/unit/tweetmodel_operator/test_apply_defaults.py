@@ -40,6 +40,19 @@ async def test_defaults_of_the_namespace_precede_those_of_the_cluster() -> None:
     assert len(cluster.created_jobs) == 1
 
 
+async def test_a_later_default_keeps_the_earlier_ones() -> None:
+    cluster = minimal_cluster()
+    cluster.edit(suspend=True)
+    cluster.add_defaults(storage=STORAGE)
+    await reconcile_until_idle(cluster)
+    cluster.add_defaults(storage=STORAGE, gpus=0)
+    await reconcile_until_idle(cluster)
+    written = [request for request in cluster.requests if request.manager == names.DEFAULTS_MANAGER]
+    assert [sorted(request.body["spec"]) for request in written] == [["storage"], ["gpus"]]
+    assert cluster.tweetmodel["spec"]["storage"]["uri"] == "s3://bucket/models"
+    assert cluster.tweetmodel["spec"]["gpus"] == 0
+
+
 async def test_defaults_that_the_crd_rejects_are_reported_and_retried() -> None:
     cluster = minimal_cluster()
     cluster.add_defaults(storage=STORAGE)
