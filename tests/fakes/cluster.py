@@ -13,7 +13,7 @@ from makers import KEY, spec, time
 from tweetmodel_api import defaults
 from tweetmodel_api.report import Report
 from tweetmodel_operator import names
-from tweetmodel_operator.api_server import ApiError, defaults_path, tweetmodel_path, tweetmodels_path
+from tweetmodel_operator.api_server import defaults_path, tweetmodel_path, tweetmodels_path
 from tweetmodel_operator.children import JOB, POD
 from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.reconcile import Reconciler
@@ -170,7 +170,7 @@ def new_reconciler(cluster: FakeCluster, **settings: Any) -> Reconciler:
 
 
 async def reconcile_until_idle(cluster: FakeCluster, reconciler: Reconciler | None = None) -> float | None:
-    """Reconcile until no immediate work is left. A conflict is retried; after a crash, a new operator continues.
+    """Reconcile until no immediate work is left. After a crash, a new operator continues.
 
     Returns:
         The seconds until the next reconcile, if one is due.
@@ -181,10 +181,6 @@ async def reconcile_until_idle(cluster: FakeCluster, reconciler: Reconciler | No
             requeue_after = await reconciler.reconcile(KEY)
         except OperatorCrash:
             reconciler = new_reconciler(cluster)
-            continue
-        except ApiError as error:
-            if error.code != 409:
-                raise
             continue
         if requeue_after != 0.0:
             return requeue_after
