@@ -16,12 +16,12 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, Evaluation, ModelReference, Run, TrainedModel, TweetModelStatus
+from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
 from tweetmodel_operator.decide import Inputs, decide
 from tweetmodel_operator.decide.history import FINISHED
 from tweetmodel_operator.decision import Decision, JobRequest
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, ObservedPod, PolicyResult, Upstreams
-from tweetmodel_operator.step_kinds import STEP_KINDS
 
 KEY = Key("default", "ada")
 UID = "11111111-2222-3333-4444-555555555555"
@@ -281,7 +281,7 @@ def dataset_reference() -> DatasetReference:
 def requested_job(request: JobRequest, at: datetime) -> JobMaker:
     """Return the Job that the operator creates for a request."""
     plan = request.plan
-    is_queued = STEP_KINDS[plan.step].uses_gpu and bool(plan.spec.queue_name)
+    is_queued = STEP_KINDS[plan.step].uses_spec_resources and bool(plan.spec.queue_name)
     return JobMaker(
         ObservedJob(
             name=request.name,

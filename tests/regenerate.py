@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def advice(fact: ReasonInfo) -> str:
-    collecting = fact.cpu_advice
+    collecting = fact.admin_advice
     return f"{fact.advice} While collecting: {collecting[0].lower()}{collecting[1:]}" if collecting else fact.advice
 
 

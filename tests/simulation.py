@@ -17,10 +17,10 @@ from tweetmodel_api.identities import generation_hash, publish_hash
 from tweetmodel_api.reasons import PERMANENT, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator.decide.schedule import find_error
 from tweetmodel_operator.decision import Decision
 from tweetmodel_operator.observed import Freshness, Observed, ObservedJob, PolicyResult
-from tweetmodel_operator.step_kinds import STEP_KINDS
 
 HOURLY = {"cron": "0 * * * *", "minNewPosts": 10}
 HUB = {"huggingFace": {"secretRef": {"name": "hub"}}}

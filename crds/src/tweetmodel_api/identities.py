@@ -7,16 +7,14 @@ not matter either: decimals are compared by value, and sources in any order.
 import hashlib
 import json
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 from pydantic.main import IncEx
 
 from tweetmodel_api.fields import Model
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
-
-StepName = Literal["collect", "train", "sample", "publish", "purge"]
-"""The steps of a TweetModel, a Job each."""
+from tweetmodel_api.steps import STEP_KINDS, StepName
 
 
 def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
@@ -78,20 +76,20 @@ def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, publish:
         retry: value of the annotation by which a person requested another attempt.
         publish: True if the pod publishes the model.
     """
-    train, uses_gpu = step == "train", step in ("train", "sample")
+    kind = STEP_KINDS[step]
     template: dict[str, Any] = {"storage": True, "pod_template": _TEMPLATE_OF_ALL_PODS}
-    if uses_gpu:
+    if kind.uses_spec_resources:
         template |= {"pod_template": True, "gpus": True, "resources": True, "queue_name": True}
     parts: dict[str, object] = {
         "step": step,
         "template": {name: value for name, value in _non_defaults(spec, include=template).items() if value != {}},
         "retry": retry,
     }
-    if uses_gpu:
+    if kind.samples:
         parts["generation"] = generation_hash(spec)
     if publish:
         parts["publish"] = publish_hash(spec)
-    if train:
+    if kind.trains:
         parts |= _of_training_pod(spec)
     return _hash(**parts)
 

@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from tweetmodel_api.fields import Decimal, Identifier, Model, S3Uri
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.spec import Cleaning, TweetModelSpec
 from tweetmodel_api.status import ModelReference
+from tweetmodel_api.steps import StepName
 
 
 class DatasetReference(Model):

@@ -91,16 +91,10 @@ class ReasonInfo:
     """The remedy."""
     exit_code: ExitCode | None = None
     """Exit code of a pod with the reason; None if no pod reports the reason."""
-    cpu_advice: str = ""
-    """Remedy for steps without a GPU, with resources set by the administrator; empty if `advice` applies to all."""
+    admin_advice: str = ""
+    """Remedy for steps whose resources the administrator sets; empty if `advice` applies to all steps."""
     retry: bool = False
     """True if a retry can succeed with an unchanged spec, after a fix elsewhere or an outage."""
-
-    def advice_for(self, step: str) -> str:
-        """Return the remedy for a step."""
-        if self.cpu_advice and step not in ("train", "sample"):
-            return self.cpu_advice
-        return self.advice
 
 
 _NO_ACTION = "No action is needed."
@@ -128,7 +122,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.UNSCHEDULABLE: ReasonInfo(
         "No node has room for the pod.",
         "Compare the nodes with spec.gpus, spec.resources and spec.podTemplate.",
-        cpu_advice="Compare the nodes with the chart's collect.resources and collect.placement.",
+        admin_advice="Compare the nodes with the chart's collect.resources and collect.placement.",
     ),
     Reason.IMAGE_PULL_FAILED: ReasonInfo(
         "A node can't pull the trainer image.",
@@ -299,7 +293,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Raise spec.resources.limits.memory, or reduce the use of memory: raise training.gradientAccumulationSteps, "
         "lower training.blockSize, set training.gradientCheckpointing, or set training.method to LoRA.",
         ExitCode.CONFIGURATION,
-        cpu_advice="Raise the chart's collect.resources.limits.memory.",
+        admin_advice="Raise the chart's collect.resources.limits.memory.",
     ),
     Reason.DISK_FULL: ReasonInfo(
         "The disk of the pod is full: sources, base model and a checkpoint must fit together.",

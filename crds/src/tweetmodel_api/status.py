@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tweetmodel_api.fields import Decimal, Identifier, Message, Model, S3Uri, Time, list_type_map
+from tweetmodel_api.steps import STEP_NAMES, StepName
 
 MAX_RUNS = 10
 MAX_RETRY_LENGTH = 64
@@ -164,7 +165,7 @@ class Progress(Model):
 class StepStatus(Model):
     """The last Job of a step. A step gets another attempt when its Job is lost or its pod template changes."""
 
-    name: Literal["collect", "train", "sample", "publish", "purge"]
+    name: StepName
     """Name of the step."""
 
     id: Identifier
@@ -179,8 +180,9 @@ class StepStatus(Model):
     job: Annotated[str, Field(max_length=63)]
     """Name of the Job."""
 
-    outcome: Literal["Active", "Succeeded", "Failed"]
-    """Outcome of the step; a failed step is repeated only if its pod template changes or on request."""
+    outcome: Literal["Active", "Succeeded", "Failed", "Superseded"]
+    """Outcome of the attempt. A failed step is repeated only if its pod template changes, on request, or at the next
+    due time after an outage. Superseded: a later spec replaced the attempt."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)] | None = None
     """Reason of the failure in one word; absent without a failure."""
@@ -307,8 +309,10 @@ class TweetModelStatus(Model):
     run: Identifier | None = None
     """Run of the present spec; `model` may still be the model of an earlier run."""
 
-    steps: Annotated[tuple[StepStatus, ...], Field(max_length=5, json_schema_extra=list_type_map("name"))] = ()
-    """Steps of the present spec that had a Job. The record distinguishes a deleted Job from a Job not yet created."""
+    steps: Annotated[
+        tuple[StepStatus, ...], Field(max_length=len(STEP_NAMES), json_schema_extra=list_type_map("name"))
+    ] = ()
+    """Last attempt of each step. The record distinguishes a deleted Job from a Job not yet created."""
 
     progress: Progress | None = None
 

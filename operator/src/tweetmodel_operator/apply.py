@@ -16,6 +16,7 @@ from tweetmodel_api import API_VERSION, GROUP, KIND
 from tweetmodel_api.identities import short_hash
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_api.steps import ACTIVE_REASONS
 from tweetmodel_operator import metrics, names
 from tweetmodel_operator.api_server import ApiError, ApiServer, tweetmodel_path
 from tweetmodel_operator.children import JOB
@@ -24,7 +25,6 @@ from tweetmodel_operator.manifests import BUILDERS
 from tweetmodel_operator.observed import Observed
 from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.step_kinds import ACTIVE_REASONS
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ async def _emit_transition(api: ApiServer, observed: Observed, status: TweetMode
     is_same = old is not None and (old.reason, old.observed_generation) == (ready.reason, ready.observed_generation)
     if is_same and (was_stalled or not is_stalled):
         return
-    if not is_same:
+    if old is None or old.reason != ready.reason:
         metrics.TRANSITIONS.labels(ready.reason).inc()
     logger.info("%s: %s: %s", observed.key, ready.reason, ready.message)
     was_not_ready = old is not None and old.status == "False"

@@ -108,6 +108,8 @@ class Cache:
     _idle: dict[Key, int] = field(default_factory=dict)
     """Versions of idle TweetModels."""
     _invalid: set[Key] = field(default_factory=set)
+    _reading: set[Key] = field(default_factory=set)
+    """TweetModels that are being read live."""
     _list_only: set[Key] = field(default_factory=set)
 
     def update(self, kind: str, raw: JsonObject, from_list: bool = False) -> bool:
@@ -117,7 +119,8 @@ class Cache:
             return False
         if kind == KIND:
             return self._update_tweetmodel(key, CachedTweetModel.parse(raw), from_list)
-        return self._update_child(key, kind, BY_KIND[kind].parse(raw))
+        child = BY_KIND[kind].parse(raw)
+        return child is not None and self._update_child(key, kind, child)
 
     def _update_child(self, key: Key, kind: str, child: Child) -> bool:
         if is_evictable(child):
@@ -132,7 +135,7 @@ class Cache:
         if child.resource_version <= known_version:
             return False
         entry.children[kind][child.name] = child
-        if entry.tweetmodel is None and key not in self._invalid:
+        if entry.tweetmodel is None and key not in self._invalid and key not in self._reading:
             return False  # the event of the TweetModel itself is still to come
         return child != old
 
@@ -177,9 +180,14 @@ class Cache:
         if kind == KIND or kind in BY_KIND:
             self.update(kind, raw)
 
+    def begin_live_read(self, key: Key) -> None:
+        """Forget earlier invalidations: a later one requires another read."""
+        self._invalid.discard(key)
+        self._reading.add(key)
+
     def replace(self, key: Key, live: LiveRead) -> None:
         """Store the result of live reads, and remove other objects unless a watch has delivered them since."""
-        self._invalid.discard(key)
+        self._reading.discard(key)
         self._list_only.discard(key)
         self._idle.pop(key, None)
         self._update_tweetmodel(key, live.tweetmodel, from_list=False)
@@ -232,6 +240,7 @@ class Cache:
         self._entries.pop(key, None)
         self._idle.pop(key, None)
         self._invalid.discard(key)
+        self._reading.discard(key)
         self._list_only.discard(key)
 
 

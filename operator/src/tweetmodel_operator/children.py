@@ -4,7 +4,7 @@ The table alone determines the watches, the periodic lists, the cache and the me
 rules with the table. Another kind is another entry, and a builder in `manifests`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tweetmodel_operator.observed import ObservedJob, ObservedPod
@@ -24,8 +24,12 @@ class ChildKind:
     plural: str
     verbs: frozenset[str]
     """Verbs of the operator's permissions."""
-    parse: Callable[[JsonObject], Child]
-    """Parser of raw objects."""
+    parse: Callable[[JsonObject], Child | None]
+    """Parser of raw objects; None for an object that the operator did not create."""
+
+    def parse_all(self, items: Iterable[JsonObject]) -> list[Child]:
+        """Return the children among raw objects."""
+        return [child for item in items if (child := self.parse(item))]
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """Return the path of an object, of the objects of a namespace, or of all objects."""

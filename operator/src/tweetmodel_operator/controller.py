@@ -34,16 +34,17 @@ class Controller:
         """Create the controller.
 
         Raises:
-            OSError: the CA certificate of the progress server can't be read.
+            OSError: the certificate of the progress server can't be read.
         """
         self.settings = settings
+        self._tls = create_tls_context(settings.tls_directory) if settings.tls_directory else None
         self.reconciler = Reconciler(api, settings, _now, certificate_authority(settings.tls_directory))
         self.queue: WorkQueue[Key] = WorkQueue(self.reconciler.reconcile)
         namespaces = settings.watch_namespaces or ("",)
         self.resync = Resync(api, self.reconciler.cache, namespaces, settings.resync_seconds, self.queue.wake)
         self._api = api
         self._tasks: list[asyncio.Task[None]] = []
-        self._probes = Probes(self._tasks, lambda: self.resync.list_error)
+        self._probes = Probes(self._tasks, namespaces, lambda: self.resync.list_error)
         self._runners: list[web.AppRunner] = []
 
     async def start(self) -> None:
@@ -53,13 +54,12 @@ class Controller:
         metrics.QUEUE_DEPTH.set_function(lambda: len(self.queue))
         metrics.ACTIVE_MODELS.set_function(lambda: len(self.reconciler.active_jobs))
         await self._serve(self._probes.application(), self.settings.metrics_port)
-        if self.settings.tls_directory:
-            await self._start_progress_server(self.settings.tls_directory)
+        if self.settings.tls_directory and self._tls:
+            await self._start_progress_server(self.settings.tls_directory, self._tls)
 
-    async def _start_progress_server(self, tls_directory: Path) -> None:
+    async def _start_progress_server(self, tls_directory: Path, context: ssl.SSLContext) -> None:
         reconciler = self.reconciler
         server = ProgressServer(self._api, reconciler.active_jobs, reconciler.progress, self._on_progress, _now)
-        context = create_tls_context(tls_directory)
         self._tasks.append(asyncio.create_task(self._reload_certificate(tls_directory, context)))
         await self._serve(server.application(), self.settings.progress_port, context)
 

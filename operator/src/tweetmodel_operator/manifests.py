@@ -12,6 +12,7 @@ from tweetmodel_api import API_VERSION, KIND
 from tweetmodel_api.credentials import Credential
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import PERMANENT, ExitCode
+from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
 from tweetmodel_operator.children import JOB, ChildKind
 from tweetmodel_operator.decision import ChildRequest, JobRequest
@@ -20,7 +21,6 @@ from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.pod_credentials import pod_credentials
 from tweetmodel_operator.policy import is_device
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.step_kinds import STEP_KINDS
 
 USER_ID = 65532
 """User and group of the trainer image, without root privileges."""
@@ -82,7 +82,7 @@ def _labels(request: JobRequest) -> dict[str, str]:
 
 
 def _uses_gpu(plan: Plan) -> bool:
-    return STEP_KINDS[plan.step].uses_gpu
+    return STEP_KINDS[plan.step].uses_spec_resources
 
 
 def _shares_memory(plan: Plan) -> bool:
@@ -102,7 +102,7 @@ def _cache_claim(request: JobRequest) -> str | None:
 def _gpus(plan: Plan) -> int:
     """Return the number of GPUs of the pod; the sample step uses a single GPU."""
     kind = STEP_KINDS[plan.step]
-    if not kind.uses_gpu:
+    if not kind.uses_spec_resources:
         return 0
     return plan.spec.gpus if kind.trains else min(plan.spec.gpus, 1)
 

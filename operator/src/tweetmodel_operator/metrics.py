@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import product
-from typing import get_args
 
 from prometheus_client import REGISTRY
 from prometheus_client import Counter as CounterMetric
@@ -12,9 +11,9 @@ from prometheus_client.metrics import Gauge, Histogram, Info
 from prometheus_client.registry import Collector
 
 from tweetmodel_api import KIND, PLURAL
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.status import TweetModelStatus
+from tweetmodel_api.steps import STEP_NAMES
 from tweetmodel_operator import __version__
 from tweetmodel_operator.children import CHILD_KINDS
 from tweetmodel_operator.decision import JobOutcome
@@ -126,7 +125,7 @@ class ModelStates(Collector):
 
 def _initialize_series() -> None:
     """Initialize all series with 0, since Prometheus sees no increase in the first sample of a series."""
-    steps, verbs = get_args(StepName), ("GET", "POST", "PATCH", "DELETE")
+    steps, verbs = STEP_NAMES, ("GET", "POST", "PATCH", "DELETE")
     codes = ("200", "201", "401", "403", "404", "409", "410", "422", "429", "500", "503", "504", "none")
     without_pod = (Reason.DEADLINE_EXCEEDED, Reason.POD_REFUSED)
     failures = [("Failed", reason) for reason in Reason if REASONS[reason].exit_code or reason in without_pod]

@@ -5,7 +5,8 @@ crash between two writes nor a second operator does harm.
 """
 
 from tweetmodel_api import GROUP
-from tweetmodel_api.identities import StepName, short_hash
+from tweetmodel_api.identities import short_hash
+from tweetmodel_api.steps import StepName
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 OPERATOR = "tweetmodel-operator"

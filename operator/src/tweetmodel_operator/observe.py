@@ -42,7 +42,7 @@ async def read(api: ApiServer, key: Key) -> LiveRead | None:
         raise
     return LiveRead(
         CachedTweetModel.parse(tweetmodel),
-        children={child.kind: [child.parse(item) for item in found["items"]] for child, found in lists.items()},
+        children={child.kind: child.parse_all(found["items"]) for child, found in lists.items()},
         versions={child.kind: resource_version(found) for child, found in lists.items()},
     )
 
@@ -162,7 +162,7 @@ def _parse_spec(cached: CachedTweetModel) -> tuple[TweetModelSpec | None, str]:
 
 def _parse_status(text: str) -> TweetModelStatus | None:
     try:
-        status = TweetModelStatus.model_validate_json(text)
-    except ValidationError:  # absent, or of another version: the status is rebuilt from the Jobs and their reports
+        status = TweetModelStatus.model_validate_json(text, extra="ignore")  # a later version may have more fields
+    except ValidationError:  # absent, or not readable: the status is rebuilt from the Jobs and their reports
         return None
     return None if status.observed_generation == NOT_OBSERVED else status

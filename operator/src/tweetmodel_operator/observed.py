@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.plan import DatasetReference
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Progress, StepStatus, TweetModelStatus
+from tweetmodel_api.steps import StepName
 from tweetmodel_operator.times import seconds_between
 
 MAX_WEBHOOK_SECONDS = 30.0

@@ -6,6 +6,7 @@ from typing import Any
 
 from tweetmodel_api import KIND
 from tweetmodel_api.report import decode
+from tweetmodel_api.steps import STEP_NAMES
 from tweetmodel_operator import names
 from tweetmodel_operator.observed import ObservedJob, ObservedPod
 from tweetmodel_operator.times import parse_time
@@ -26,10 +27,17 @@ def resource_version(raw: JsonObject) -> int:
     return int(raw["metadata"].get("resourceVersion") or 0)
 
 
-def parse_job(raw: JsonObject) -> ObservedJob:
-    """Return the facts about a Job; its pods are added by `observe.assemble`."""
+def parse_job(raw: JsonObject) -> ObservedJob | None:
+    """Return the facts about a Job, or None for a Job without the operator's labels.
+
+    `observe.assemble` adds the pods. Anybody may create or change a Job with the label by which the operator lists
+    Jobs, so the other labels may be missing.
+    """
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
-    labels, annotations = metadata["labels"], metadata.get("annotations", {})
+    labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+    step, attempt = labels.get(names.STEP), labels.get(names.ATTEMPT, "")
+    if step not in STEP_NAMES or names.STEP_ID not in labels or not attempt.isdecimal():
+        return None
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     failed = conditions.get("Failed")
     end = failed or conditions.get("Complete") or {}
@@ -37,9 +45,9 @@ def parse_job(raw: JsonObject) -> ObservedJob:
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         owner_uid=owner_uid(raw, KIND),
-        step=labels[names.STEP],
+        step=step,
         step_id=labels[names.STEP_ID],
-        attempt=int(labels[names.ATTEMPT]),
+        attempt=int(attempt),
         pod_template_hash=annotations.get(names.POD_TEMPLATE_HASH, ""),
         created_at=_time(metadata["creationTimestamp"]),
         started_at=parse_time(status.get("startTime")),

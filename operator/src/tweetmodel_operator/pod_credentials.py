@@ -2,9 +2,8 @@
 
 from tweetmodel_api import credentials
 from tweetmodel_api.credentials import SecretKeys
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_operator.step_kinds import STEP_KINDS
+from tweetmodel_api.steps import STEP_KINDS, StepName
 
 
 def pod_credentials(step: StepName, spec: TweetModelSpec, *, publish: bool, loads_base_model: bool) -> SecretKeys:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -18,6 +19,8 @@ from tweetmodel_operator.metrics import WATCHED_KINDS
 
 logger = logging.getLogger(__name__)
 
+WATCH_TASK_PREFIX = "watcher for "
+"""Prefix of the names of kopf's watch tasks (kopf._core.reactor.orchestration)."""
 WATCH_START_SECONDS = 60.0
 """Maximum time for the start of a watch."""
 
@@ -32,12 +35,14 @@ class Probes:
 
     tasks: Sequence[asyncio.Task[None]] = ()
     """Tasks that must run as long as the operator."""
+    namespaces: Sequence[str] = ("",)
+    """Watched namespaces; an empty name means all namespaces."""
     list_error: Callable[[], str] = _no_error
     """Returns why the operator can't list a kind; empty if all kinds can be listed."""
     clock: Callable[[], float] = time.monotonic
     _known_watches: set[str] = field(default_factory=set)
     _missing_since: dict[str, float] = field(default_factory=dict)
-    """When each kind lost its watch."""
+    """Time of the first probe without a watch, by watch."""
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
@@ -63,30 +68,38 @@ class Probes:
                 )
                 return web.Response(status=500, text="a task of the operator has ended: see the log")
         now = self.clock()
-        self._missing_since = {kind: self._missing_since.get(kind, now) for kind in unwatched_kinds(running)}
-        late = [kind for kind, since in self._missing_since.items() if now - since > WATCH_START_SECONDS]
+        missing = self._missing_watches(running)
+        self._missing_since = {watch: self._missing_since.get(watch, now) for watch in missing}
+        late = [watch for watch, since in self._missing_since.items() if now - since > WATCH_START_SECONDS]
         if late:
-            return web.Response(status=500, text=f"can't watch {', '.join(late)}")
+            advice = "check that the CRD and the RBAC rules of the chart are installed"
+            return web.Response(status=500, text=f"can't watch {', '.join(late)}: {advice}")
         return _ok()
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        missing = unwatched_kinds(running_watches(asyncio.all_tasks()))
+        missing = self._missing_watches(running_watches(asyncio.all_tasks()))
         if missing:
-            return web.Response(status=503, text=f"not watching {', '.join(sorted(missing))} yet")
+            return web.Response(status=503, text=f"not watching {', '.join(missing)} yet")
         if error := self.list_error():
             return web.Response(status=503, text=error)
         return _ok()
+
+    def _missing_watches(self, running: set[str]) -> list[str]:
+        """Return the watches that don't run, such as pods@default."""
+        missing = []
+        for plural, namespace in product(WATCHED_KINDS, self.namespaces):
+            scope = namespace or None  # kopf's name for a watch of all namespaces
+            is_running = any(name.startswith(f"{plural}.") and name.endswith(f"@{scope}") for name in running)
+            if not is_running:
+                missing.append(f"{plural}@{namespace}" if namespace else plural)
+        return missing
 
 
 def _ok() -> web.Response:
     return web.Response(text="ok")
 
 
-def unwatched_kinds(running: set[str]) -> set[str]:
-    """Return the kinds without a running watch."""
-    return {kind for kind in WATCHED_KINDS if not any(kind in watch for watch in running)}
-
-
 def running_watches(tasks: set[asyncio.Task[object]]) -> set[str]:
-    """Return the names of kopf's running watch tasks ("watcher for jobs.v1.batch@default")."""
-    return {task.get_name() for task in tasks if task.get_name().startswith("watcher for ") and not task.done()}
+    """Return kopf's running watches, such as jobs.v1.batch@default, by the names of kopf's tasks."""
+    names = [task.get_name() for task in tasks if not task.done()]
+    return {name.removeprefix(WATCH_TASK_PREFIX) for name in names if name.startswith(WATCH_TASK_PREFIX)}

@@ -99,7 +99,7 @@ class ProgressServer:
         except RequestRejected as rejection:
             code, message = rejection.code, str(rejection)
         except ApiError as error:
-            code, message = 503, f"the token could not be reviewed: {error}"
+            code, message = 503, f"the token could not be reviewed ({error}): try again later"
         metrics.PROGRESS_POSTS.labels(str(code)).inc()
         body = {"kind": "Status", "apiVersion": "v1", "code": code, "message": message}
         return web.json_response(body | {"status": "Success" if code == 200 else "Failure"}, status=code)
@@ -109,7 +109,10 @@ class ProgressServer:
         if job is None:
             raise RequestRejected(404, f"{key} has no active Job")
         await self._authorize(key, job, request.headers.get("Authorization", ""))
-        self.progress[job] = self._parse(await request.read())
+        progress = self._parse(await request.read())
+        if self.active_jobs.get(key) != job:
+            raise RequestRejected(404, f"Job {job} is not active anymore")
+        self.progress[job] = progress
         self.wake(key)
 
     def _parse(self, body: bytes) -> Progress:
@@ -164,7 +167,9 @@ class ProgressServer:
         try:
             pod = await self.api.get(POD.path(key.namespace, pod_name))
         except ApiError as error:
-            raise RequestRejected(403, f"the pod of the token can't be read: {error}") from None
+            if error.code != 404:
+                raise
+            raise RequestRejected(403, "the pod of the token was deleted") from None
         if pod["metadata"]["uid"] != pod_uid:
             raise RequestRejected(403, "the pod of the token was deleted")
         owners = pod["metadata"].get("ownerReferences", [])

@@ -114,6 +114,7 @@ class Reconciler:
         snapshot = self.cache.get(key)
         if snapshot:
             return assemble(key, snapshot, self.progress, self.cache.freshness(key))
+        self.cache.begin_live_read(key)
         live = await read(self.api, key)
         if live is None:
             return None

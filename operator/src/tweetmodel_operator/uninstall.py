@@ -36,7 +36,7 @@ async def prepare_uninstall(api: ApiServer, deployment: str, namespaces: tuple[s
         try:
             async for tweetmodel in api.items(tweetmodels_path(namespace)):
                 if names.FINALIZER in tweetmodel["metadata"].get("finalizers", []):
-                    await _remove_finalizer(api, tweetmodel["metadata"])
+                    await _remove_finalizer(api, tweetmodel)
         except ApiError as error:
             if error.code != 404:  # the CRD is not installed
                 raise
@@ -52,18 +52,28 @@ async def _stop_operator(api: ApiServer, deployment: str) -> None:
                 return
             raise
         await asyncio.sleep(1)
-    raise TimeoutError(f"{deployment} does not stop")
+    raise TimeoutError(
+        f"the operator did not stop within {MAX_SHUTDOWN_SECONDS} s ({deployment} still exists): "
+        "delete its pods, then run the uninstallation again"
+    )
 
 
-async def _remove_finalizer(api: ApiServer, metadata: JsonObject) -> None:
-    finalizers = [name for name in metadata["finalizers"] if name != names.FINALIZER]
-    precondition = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
-    path = tweetmodel_path(metadata["namespace"], metadata["name"])
-    try:
-        await api.merge(path, {"metadata": precondition | {"finalizers": finalizers}})
-    except ApiError as error:
-        if error.code != 404:
-            raise
+async def _remove_finalizer(api: ApiServer, tweetmodel: JsonObject) -> None:
+    """Remove the finalizer from the newest version of a TweetModel, unless the TweetModel is gone."""
+    path = tweetmodel_path(tweetmodel["metadata"]["namespace"], tweetmodel["metadata"]["name"])
+    while True:
+        metadata = tweetmodel["metadata"]
+        finalizers = [name for name in metadata.get("finalizers", []) if name != names.FINALIZER]
+        precondition = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        try:
+            await api.merge(path, {"metadata": precondition | {"finalizers": finalizers}})
+            break
+        except ApiError as error:
+            if error.code == 404:
+                return
+            if error.code != 409:
+                raise
+            tweetmodel = await api.get(path)
     logger.info("removed the finalizer of %s/%s", metadata["namespace"], metadata["name"])
 
 

@@ -123,6 +123,12 @@ async def test_a_progress_report_is_reconciled_soon() -> None:
         assert woken == [(KEY, 1.0)]
 
 
-def test_a_missing_certificate_is_an_error_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"ca\.crt"):
-        Controller(fake_cluster(), Settings(tls_directory=tmp_path))
+@pytest.mark.parametrize("present", [(), ("ca.crt",), ("tls.crt", "tls.key")], ids=["none", "ca", "certificate"])
+def test_a_missing_certificate_is_an_error_before_any_task_starts(
+    tls_directory: Path, tmp_path_factory: pytest.TempPathFactory, present: tuple[str, ...]
+) -> None:
+    folder = tmp_path_factory.mktemp("incomplete")
+    for name in present:
+        (folder / name).write_bytes((tls_directory / name).read_bytes())
+    with pytest.raises(OSError, match="No such file"):
+        Controller(fake_cluster(), Settings(tls_directory=folder))

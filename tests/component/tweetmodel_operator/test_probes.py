@@ -36,7 +36,7 @@ async def probes() -> AsyncIterator[ProbeClient]:
 @contextmanager
 def watching(*kinds: str) -> Iterator[None]:
     """Run tasks that are named like the watches of kopf."""
-    tasks = [asyncio.create_task(asyncio.sleep(60), name=f"watcher for {kind}@none") for kind in kinds]
+    tasks = [asyncio.create_task(asyncio.sleep(60), name=f"watcher for {kind}.v1@None") for kind in kinds]
     try:
         yield
     finally:
@@ -87,6 +87,18 @@ async def test_a_watch_that_never_starts_fails_the_liveness_probe_later(probes: 
         assert await probes.code("/healthz") == 200
         probes.time[0] = WATCH_START_SECONDS + 1
         assert await probes.code("/healthz") == 500
+
+
+async def test_each_namespace_needs_its_watches() -> None:
+    watched = [f"watcher for {kind}.v1@{namespace}" for kind in WATCHED_KINDS for namespace in ("pods", "jobs")]
+    tasks = [
+        asyncio.create_task(asyncio.sleep(60), name=name) for name in watched if name != "watcher for pods.v1@jobs"
+    ]
+    probes = Probes(namespaces=("pods", "jobs"))
+    async with TestClient(TestServer(probes.application())) as client, client.get("/readyz") as response:
+        assert (response.status, await response.text()) == (503, "not watching pods@jobs yet")
+    for task in tasks:
+        task.cancel()
 
 
 async def test_metrics_are_served(probes: ProbeClient) -> None:

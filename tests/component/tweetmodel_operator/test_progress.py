@@ -178,3 +178,23 @@ async def test_a_pod_of_an_earlier_attempt_is_rejected(running: Running) -> None
 async def test_concurrent_reports_leave_one_progress(running: Running) -> None:
     assert set(await asyncio.gather(*(running.post() for _ in range(50)))) == {200}
     assert len(running.server.progress) == 1
+
+
+async def test_a_pod_that_can_not_be_read_is_a_temporary_failure(running: Running) -> None:
+    running.api.reject(ApiError(500, "InternalError", "etcd is slow"), method="GET", plural="pods")
+    assert await running.post() == 503
+    running.api.accept_all()
+    assert await running.post() == 200
+
+
+async def test_progress_of_a_job_that_ended_during_the_review_is_not_kept(running: Running) -> None:
+    review = running.server._review
+
+    async def slow_review(key: Key, token: str) -> Any:
+        job = await review(key, token)
+        running.server.active_jobs[key] = "ada-train-2"
+        return job
+
+    running.server._review = slow_review  # type: ignore[method-assign]
+    assert await running.post() == 404
+    assert running.server.progress == {}

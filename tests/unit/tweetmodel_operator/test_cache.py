@@ -7,6 +7,7 @@ import pytest
 
 from fakes import objects
 from makers import KEY, time
+from tweetmodel_operator import names
 from tweetmodel_operator.cache import Cache, CachedTweetModel, LiveRead
 from tweetmodel_operator.observed import Freshness, ObservedJob
 
@@ -118,8 +119,26 @@ def test_an_unfinished_job_of_an_idle_tweetmodel_causes_a_live_read(cache: Cache
 def test_a_live_read_replaces_the_cached_objects(cache: Cache) -> None:
     cache.invalidate(KEY)
     assert cache.get(KEY) is None
+    cache.begin_live_read(KEY)
     cache.replace(KEY, live_read(7))
     assert jobs(cache) == []
+
+
+def test_an_invalidation_during_a_live_read_requires_another_read(cache: Cache) -> None:
+    cache.begin_live_read(KEY)
+    cache.invalidate(KEY)
+    cache.replace(KEY, live_read(7))
+    assert cache.get(KEY) is None
+
+
+def test_a_job_without_the_labels_of_the_operator_is_ignored(cache: Cache) -> None:
+    for name in (names.STEP, names.STEP_ID, names.ATTEMPT):
+        raw = job(9, "foreign")
+        del raw["metadata"]["labels"][name]
+        assert not cache.update("Job", raw)
+    raw["metadata"]["labels"] |= {names.STEP: "bake", names.ATTEMPT: "1"}
+    assert not cache.update("Job", raw)
+    assert "foreign" not in [job.name for job in jobs(cache)]
 
 
 def test_a_job_created_after_a_live_read_stays(cache: Cache) -> None:

@@ -11,12 +11,12 @@ from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import PERMANENT, REASONS, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
+from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
 from tweetmodel_operator.decision import JobRequest
 from tweetmodel_operator.limits import MAX_PURGE_SECONDS
 from tweetmodel_operator.manifests import PURGE_TTL_SECONDS, build_job, pod_failure_policy
 from tweetmodel_operator.settings import Settings
-from tweetmodel_operator.step_kinds import STEP_KINDS
 
 FULL = spec(podTemplate=POD_TEMPLATE, queueName="gpus", baseModel=GPT2)
 HUB = {"huggingFace": {"secretRef": {"name": "hub"}}}

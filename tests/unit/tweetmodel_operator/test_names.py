@@ -1,19 +1,18 @@
 """Names and labels of Jobs."""
 
 import re
-from typing import get_args
 
 import pytest
 
 from makers import UID
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.spec import MAX_NAME_LENGTH
+from tweetmodel_api.steps import STEP_NAMES, StepName
 from tweetmodel_operator import names
 
 LONGEST = "a" * MAX_NAME_LENGTH
 
 
-@pytest.mark.parametrize("step", get_args(StepName))
+@pytest.mark.parametrize("step", STEP_NAMES)
 def test_names_of_jobs_fit_into_a_label(step: StepName) -> None:
     assert len(names.job_name(LONGEST, UID, step, "f" * 16, 999)) <= 63
 

@@ -14,7 +14,7 @@ from makers import (
     success,
     time,
 )
-from tweetmodel_api.identities import StepName
+from tweetmodel_api.steps import StepName
 from tweetmodel_operator.observed import EMPTY_STATUS, Key, Observed, SuspendOwner
 
 

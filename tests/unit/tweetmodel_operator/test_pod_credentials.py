@@ -1,11 +1,11 @@
 """Keys of Secrets by step: a pod receives no keys besides those of its step."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from makers import spec
-from tweetmodel_api.identities import StepName
+from tweetmodel_api.steps import STEP_NAMES, StepName
 from tweetmodel_operator.pod_credentials import pod_credentials
 
 SPEC = spec(
@@ -47,7 +47,7 @@ def test_a_pod_that_loads_no_base_model_receives_no_token_for_it() -> None:
     assert "BASE_MODEL_TOKEN" not in secrets("train", loads_base_model=False)
 
 
-@pytest.mark.parametrize("step", get_args(StepName))
+@pytest.mark.parametrize("step", STEP_NAMES)
 def test_a_spec_without_secrets_needs_no_keys(step: StepName) -> None:
     plain = spec(storage={"uri": "s3://bucket/models"})
     assert list(pod_credentials(step, plain, publish=True, loads_base_model=True)) == []

@@ -15,6 +15,7 @@ from tweetmodel_api.report import Report
 from tweetmodel_api.status import Progress
 from tweetmodel_operator import logs, metrics, names
 from tweetmodel_operator.api_server import ApiError, tweetmodels_path
+from tweetmodel_operator.children import JOB
 from tweetmodel_operator.reconcile import Reconciler
 
 FORBIDDEN = ApiError(403, "Forbidden", 'admission webhook "policy" denied the request: no GPUs at night')
@@ -32,6 +33,78 @@ async def test_a_successful_run_takes_six_writes_besides_its_jobs() -> None:
     assert len(cluster.created_jobs) == 2
     assert cluster.writes - len(cluster.created_jobs) <= 6
     assert [event["reason"] for event in cluster.events] == ["Succeeded"]
+
+
+async def test_a_report_without_its_result_fails_the_step_for_good() -> None:
+    cluster = fake_cluster()
+    await reconcile_until_idle(cluster)
+    cluster.finish("collect", Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message="Done."))
+    await reconcile_until_idle(cluster)
+    assert cluster.conditions["Stalled"] == ("True", "InternalError")
+    assert "may be of another version" in cluster.message
+    assert "tweetmodel.dev/retry" in cluster.message
+    assert [step["outcome"] for step in cluster.tweetmodel["status"]["steps"]] == ["Failed"]
+    cluster.remove(objects.job_path(cluster.created_jobs[0]))  # the TTL has passed
+    await reconcile_until_idle(cluster)
+    assert len(cluster.created_jobs) == 1
+
+
+async def test_a_job_that_the_operator_did_not_create_is_ignored() -> None:
+    cluster = fake_cluster()
+    foreign = objects.job("foreign")
+    del foreign["metadata"]["labels"][names.STEP]
+    cluster.add(JOB.path(KEY.namespace), foreign)
+    await reconcile_until_idle(cluster)
+    assert cluster.conditions["Ready"] == ("Unknown", "Collecting")
+
+
+async def test_a_status_of_a_later_version_is_kept_after_a_rollback() -> None:
+    cluster = await run_lifecycle(fake_cluster())
+    cluster.update(PATH, status={"newField": 1, "model": {"license": "mit"}})
+    await reconcile_until_idle(cluster)
+    assert len(cluster.created_jobs) == 2
+    assert cluster.conditions["Ready"] == ("True", "Succeeded")
+
+
+async def test_a_new_collection_waits_for_the_end_of_the_last_one() -> None:
+    cluster = fake_cluster()
+    await reconcile_until_idle(cluster)
+    old = cluster.created_jobs[0]
+    cluster.set_pod(objects.running())
+    cluster.edit(cleaning={"erase": ["17"]})
+    await reconcile_until_idle(cluster)
+    assert cluster.created_jobs == [old]
+    assert cluster.conditions["Ready"] == ("Unknown", "Pending")
+    assert "is being deleted" in cluster.message
+    assert [step["outcome"] for step in cluster.tweetmodel["status"]["steps"]] == ["Superseded"]
+    cluster.remove(objects.job_path(old))
+    await reconcile_until_idle(cluster)
+    assert len(cluster.created_jobs) == 2
+
+
+async def test_steps_of_a_changed_and_suspended_spec_are_superseded() -> None:
+    cluster = fake_cluster()
+    await reconcile_until_idle(cluster)
+    reconciler = new_reconciler(cluster)
+    cluster.edit(suspend=True, cleaning={"erase": ["17"]})
+    await reconcile_until_idle(cluster, reconciler)
+    assert [step["outcome"] for step in cluster.tweetmodel["status"]["steps"]] == ["Superseded"]
+    assert reconciler.active_jobs == {}
+
+
+async def test_a_return_to_an_earlier_run_shows_no_step_of_the_last_one() -> None:
+    cluster = await run_lifecycle(fake_cluster())
+    first = cluster.tweetmodel["status"]["run"]
+    training = cluster.tweetmodel["spec"].get("training")
+    cluster.edit(training={"seed": 7})
+    await run_lifecycle(cluster)
+    cluster.edit(training=training)
+    await reconcile_until_idle(cluster)
+    cluster.finish()
+    await reconcile_until_idle(cluster)
+    status = cluster.tweetmodel["status"]
+    assert status["run"] == first
+    assert {step["id"] for step in status["steps"] if step["outcome"] == "Succeeded"} <= {first, status["collection"]}
 
 
 WRITES_OF_A_RUN = 8

@@ -62,6 +62,17 @@ async def test_the_operator_stops_before_its_finalizers_are_removed(stop_after: 
     assert server.find(tweetmodel_path(KEY.namespace, "both"))["metadata"]["finalizers"] == ["other/one"]
 
 
+async def test_a_concurrent_change_is_kept_when_a_finalizer_is_removed(stop_after: Any) -> None:
+    server = server_with(tweetmodel("ours", names.FINALIZER))
+    stop_after(server, 1)
+    path = tweetmodel_path(KEY.namespace, "ours")
+    listed = server.collection(tweetmodels_path(KEY.namespace))
+    server.collection = lambda _: listed  # type: ignore[method-assign]  # the list precedes the change
+    server.update(path, metadata={"finalizers": [names.FINALIZER, "other/one"]})
+    await prepare_uninstall(server, DEPLOYMENT, ())
+    assert server.find(path)["metadata"]["finalizers"] == ["other/one"]
+
+
 async def test_only_watched_namespaces_are_searched(stop_after: Any) -> None:
     server = server_with(tweetmodel("ours", names.FINALIZER))
     stop_after(server, 1)
@@ -80,5 +91,5 @@ async def test_without_the_crd_no_finalizers_are_removed(stop_after: Any) -> Non
 async def test_an_operator_that_does_not_stop_is_an_error(stop_after: Any) -> None:
     server = server_with()
     stop_after(server, 10_000)
-    with pytest.raises(TimeoutError, match="does not stop"):
+    with pytest.raises(TimeoutError, match="did not stop"):
         await prepare_uninstall(server, DEPLOYMENT, ())

@@ -8,15 +8,14 @@ import sys
 import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
 
 from pydantic import ValidationError
 
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.report import Report, encode
 from tweetmodel_api.status import TrainedModel
+from tweetmodel_api.steps import STEP_NAMES, StepName, remedy
 from tweetmodel_trainer import interrupt, pipeline
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
@@ -33,7 +32,7 @@ MOST_BYTES = 1000
 def main(arguments: list[str] | None = None) -> int:
     """Runs one stage; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tweetmodel_trainer", description="Runs one stage of a plan.")
-    parser.add_argument("stage", choices=get_args(StepName))
+    parser.add_argument("stage", choices=STEP_NAMES)
     parser.add_argument("--plan", type=Path, required=True, help="the plan, as JSON")
     parser.add_argument("--workdir", type=Path, default=Path("/work"), help="folder for files on the way")
     parser.add_argument("--cache", type=Path, help="folder that keeps base models; none where it is not given")
@@ -70,7 +69,7 @@ def exit_code(report: Report) -> ExitCode:
     return REASONS[report.reason].exit_code or ExitCode.BUG
 
 
-def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
+def _run(stage: StepName, plan_file: Path, workdir: Path, cache: Cache) -> Report:
     try:
         plan = _plan(plan_file)
         storage = Storage(plan.spec.storage)
@@ -89,7 +88,7 @@ def _run(stage: str, plan_file: Path, workdir: Path, cache: Cache) -> Report:
         return _failed(failure.reason, str(failure), failure.model)
     except MemoryError:
         fact = REASONS[Reason.OUT_OF_MEMORY]
-        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {fact.advice_for(stage)}")
+        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {remedy(Reason.OUT_OF_MEMORY, stage)}")
     except Exception as error:
         if _is_full_disk(error):
             fact = REASONS[Reason.DISK_FULL]

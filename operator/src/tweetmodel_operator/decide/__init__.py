@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tweetmodel_api.reasons import REASONS, Reason
+from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ScheduleStatus, TweetModelStatus
 from tweetmodel_operator.decide import deletion, schedule, status
-from tweetmodel_operator.decide.attempts import must_delete, reconcile_step
-from tweetmodel_operator.decide.diagnosis import has_missing_pod
+from tweetmodel_operator.decide.attempts import fail_step, must_delete, reconcile_step
+from tweetmodel_operator.decide.diagnosis import check_node, has_missing_pod
 from tweetmodel_operator.decide.outcomes import with_job_outcomes
 from tweetmodel_operator.decide.plan_steps import Request, plan_steps
 from tweetmodel_operator.decide.record import record_result
@@ -139,11 +139,12 @@ def _run_plan(
     current, results = observed.status, []
     steps = plan_steps(spec, current, request)
     while not steps[-1].is_complete:
-        result = _reconcile(steps[-1], inputs, hold)
-        current, result = record_result(current, result, spec, now)
+        before = current
+        current, result = record_result(before, _reconcile(steps[-1], inputs, hold), spec, now)
         replanned = plan_steps(spec, current, request)
         if result.state.is_complete and _is_same_step(result.step, replanned[-1]):
-            result = _with_wrong_report(result)
+            failed = fail_step(result, observed, _explain_missing_result(result.step))
+            current, result = record_result(before, failed, spec, now)
         elif result.state.outcome == "Failed" and _has_only_to_publish(result.step, replanned[-1]):
             current, result = _record_failed_publication(current, result, replanned[-1])
             steps = replanned
@@ -164,13 +165,11 @@ def _has_only_to_publish(failed: Step, planned: Step) -> bool:
     return failed.name != "publish" and planned.name == "publish" and planned.id == failed.id
 
 
-def _with_wrong_report(result: StepResult) -> StepResult:
-    """Return the failure of a step whose report lacks the requested result, as from another version."""
-    message = (
-        f"The report of step {result.step.name} lacks the requested result. {REASONS[Reason.INTERNAL_ERROR].advice}"
+def _explain_missing_result(step: Step) -> str:
+    return (
+        f"The report of the {step.name} step lacks its result (the trainer image may be of another version). "
+        "Check spec.podTemplate.image and the chart's trainer.image."
     )
-    state = StepState("Failed", Reason.INTERNAL_ERROR, message, requires_action=True)
-    return replace(result, state=state)
 
 
 def _record_failed_publication(
@@ -193,12 +192,25 @@ def _record_failed_publication(
 def _reconcile(step: Step, inputs: Inputs, hold: Hold | None) -> StepResult:
     result = reconcile_step(step, inputs.observed, hold, inputs.now)
     if step.name == "collect" and result.create_attempt is not None:
-        return _await_upstreams(result, inputs)
+        return _await_upstreams(_await_earlier_collection(result, inputs), inputs)
     return result
+
+
+def _await_earlier_collection(collect: StepResult, inputs: Inputs) -> StepResult:
+    """Return the result of the collect step, without a Job while an earlier collection still writes to the folder."""
+    observed, now = inputs.observed, inputs.now
+    earlier = [job for job in observed.jobs if job.step == "collect" and not job.is_finished]
+    if not earlier:
+        return collect
+    message = f"Job {earlier[0].name} of an earlier collection is being deleted: the next one starts afterwards."
+    state = StepState("Active", Reason.PENDING, message)
+    return StepResult(collect.step, check_node(earlier[0], now, state))
 
 
 def _await_upstreams(collect: StepResult, inputs: Inputs) -> StepResult:
     """Return the result of the collect step, without a Job while an upstream TweetModel has no data set."""
+    if collect.create_attempt is None:
+        return collect
     missing = [f"{name}, which {problem}" for name, problem in inputs.upstreams.items() if isinstance(problem, str)]
     if not missing:
         return collect
@@ -216,7 +228,8 @@ def rejected(inputs: Inputs, decision: Decision, message: str) -> Decision:
         return with_job_outcomes(deletion.rejected(observed, message, inputs.now), observed, inputs.now)
     decided = (decision.status or observed.status).model_copy(update={"steps": observed.status.steps})
     new_status = status.rejected(decided, observed, message, inputs.now)
-    return Decision(status=new_status, requeue_after=REJECTED_SECONDS)
+    ended = tuple(outcome for outcome in decision.job_outcomes if outcome.job.name in decision.delete)
+    return Decision(status=new_status, requeue_after=REJECTED_SECONDS, job_outcomes=ended)
 
 
 def _superseded_jobs(observed: Observed, active_ids: set[str]) -> tuple[str, ...]:

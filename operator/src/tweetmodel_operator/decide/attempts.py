@@ -66,7 +66,7 @@ class _LastAttempt:
 
 def _last_attempt(step: Step, status: TweetModelStatus) -> _LastAttempt | None:
     """Return the last recorded attempt with the id of the step: of status.steps, else of a failed run."""
-    recorded = [entry for entry in status.steps if entry.id == step.id]
+    recorded = [entry for entry in status.steps if entry.id == step.id and entry.outcome != "Superseded"]
     if recorded:
         return _LastAttempt(max(recorded, key=lambda entry: entry.attempt))
     run = next((run for run in status.runs if run.id == step.id), None)
@@ -155,6 +155,14 @@ def _replace_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold | 
     return StepResult(step, state, _step_status(step, job, state), delete=(job.name,))
 
 
+def fail_step(result: StepResult, observed: Observed, message: str) -> StepResult:
+    """Return the failure of a step whose Job succeeded."""
+    assert result.status is not None  # the step had a Job
+    state = StepState("Failed", Reason.INTERNAL_ERROR, message, requires_action=True)
+    state = _with_retry_command(state, observed)
+    return StepResult(result.step, state, result.status.model_copy(update=_failure(state)))
+
+
 def _count_lost_reports(step: Step, observed: Observed, now: datetime) -> int:
     complete = (job for job in observed.jobs if job.step_id == step.id and job.is_complete)
     return sum(diagnose_job(_context(job, observed, now)) is None for job in complete)
@@ -202,8 +210,7 @@ def retry_command(namespace: str, name: str) -> str:
 
 def _start_attempt(step: Step, observed: Observed, hold: Hold | None, number: int) -> StepResult:
     if hold:
-        recorded = next((entry for entry in observed.status.steps if entry.name == step.name), None)
-        return StepResult(step, _held(hold, "No Job was created."), recorded)
+        return StepResult(step, _held(hold, "No Job was created."))
     job = names.job_name(observed.key.name, observed.uid, step.name, step.id, number)
     status = StepStatus(
         name=step.name,
@@ -229,10 +236,11 @@ def _step_status(step: Step, job: ObservedJob, state: StepState) -> StepStatus:
         job=job.name,
         outcome=state.outcome,
     )
-    if state.outcome != "Failed":
-        return status
-    failure = {"reason": state.reason, "message": state.message[:MAX_MESSAGE_LENGTH]}
-    return status.model_copy(update=failure)
+    return status.model_copy(update=_failure(state)) if state.outcome == "Failed" else status
+
+
+def _failure(state: StepState) -> dict[str, object]:
+    return {"outcome": "Failed", "reason": state.reason, "message": state.message[:MAX_MESSAGE_LENGTH]}
 
 
 def _recorded_failure(status: StepStatus) -> StepState:

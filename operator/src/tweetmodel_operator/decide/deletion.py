@@ -38,11 +38,19 @@ def decide(observed: Observed, policy: PolicyResult, now: datetime) -> Decision:
     if observed.spec is None:
         return _give_up(observed, observed.spec_error)
     if finalizer_change(observed, observed.spec) is False:  # deletionPolicy became Retain after the deletion
-        return Decision(delete=_active_purges(observed), set_finalizer=False)
+        return _cancel_purge(observed, now)
     active = [job for job in observed.jobs if job.step != "purge" and not job.is_finished]
     if active:
         return _stop_jobs(observed, active, now)
     return _purge(observed, observed.spec, policy, now)
+
+
+def _cancel_purge(observed: Observed, now: datetime) -> Decision:
+    """Remove the finalizer once the purge has ended: its pod could delete the data of the next TweetModel."""
+    purges = [job for job in observed.jobs if job.step == "purge" and not job.is_finished]
+    if all(_is_stuck(job, observed, now) for job in purges):
+        return Decision(set_finalizer=False)
+    return Decision(delete=_active_purges(observed), requeue_after=REQUEUE_SECONDS)
 
 
 def _stop_jobs(observed: Observed, active: list[ObservedJob], now: datetime) -> Decision:
@@ -98,17 +106,17 @@ def _continue_purge(observed: Observed, spec: TweetModelSpec, result: StepResult
 def _first_attempt(observed: Observed, message: str) -> tuple[datetime | None, str]:
     """Return the time of the first attempt to purge, and the message about the purge.
 
-    The operator may have been down since the deletion, so the time of the deletion does not count.
+    The operator may have been down since the deletion, so the time of the deletion does not count. A rejected purge
+    Job is the only state with Ready False and Reconciling True, so the last of the two transitions is the rejection.
     """
     purges = [job.created_at for job in observed.jobs if job.step == "purge"]
     if purges:
         return min(purges), message
-    ready = observed.status.condition("Ready")
-    if ready is None or ready.reason != Reason.POD_REFUSED or ready.observed_generation != observed.generation:
+    ready, reconciling = observed.status.condition("Ready"), observed.status.condition("Reconciling")
+    if ready is None or reconciling is None or (ready.status, reconciling.status) != ("False", "True"):
         return None, message
-    rejected_at = parse_time(ready.last_transition_time)
-    times = [time for time in (observed.deleted_at, rejected_at) if time]
-    return max(times, default=None), ready.message
+    times = [parse_time(condition.last_transition_time) for condition in (ready, reconciling)]
+    return max(filter(None, times), default=None), ready.message
 
 
 def _is_too_long(since: datetime, now: datetime) -> bool:
@@ -124,7 +132,7 @@ def rejected(observed: Observed, message: str, now: datetime) -> Decision:
     if not is_transient_rejection(message):
         return _give_up(observed, message)
     state = StepState("Active", Reason.POD_REFUSED, f"The folder can't be deleted yet: {message}.")
-    purging = status.purging(observed, state, now, observed.status.steps)
+    purging = status.purging(observed, state, now, observed.status.steps, ready="False")
     return Decision(status=purging, requeue_after=REQUEUE_SECONDS)
 
 

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.reasons import PERMANENT, REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.steps import STEP_KINDS, StepName, remedy
 from tweetmodel_operator.decide.steps import StepState, active
 from tweetmodel_operator.observed import ObservedJob, ObservedPod, SuspendOwner
 from tweetmodel_operator.pod_credentials import pod_credentials
-from tweetmodel_operator.step_kinds import STEP_KINDS
 from tweetmodel_operator.times import seconds_between
 
 MISSING_POD_SECONDS = 5.0
@@ -166,7 +165,7 @@ def check_node(job: ObservedJob, now: datetime, state: StepState) -> StepState:
         state = StepState("Active", Reason.NODE_LOST, message, requires_action=is_overdue)
     if is_overdue or remaining is None:
         return state
-    return replace(state, requeue_after=remaining)
+    return replace(state, requeue_after=min(remaining, state.requeue_after or remaining))
 
 
 PodRule = Callable[[JobContext, ObservedPod], StepState | None]
@@ -310,11 +309,11 @@ def explain_pod_failure(pod: ObservedPod, step: StepName) -> tuple[Reason, str]:
         reason = _reason_of_node_failure(pod.node_failure)
         message = f"Node {pod.node} terminated pod {pod.name}: {pod.node_failure.rstrip('. ')}."
         if reason is not Reason.INTERRUPTED:
-            message += f" {REASONS[reason].advice_for(step)}"
+            message += f" {remedy(reason, step)}"
         return reason, message
     if pod.exit_reason == "OOMKilled":
         limit = f"its memory limit of {pod.memory_limit}" if pod.memory_limit else "the memory of its node"
-        advice = REASONS[Reason.OUT_OF_MEMORY].advice_for(step)
+        advice = remedy(Reason.OUT_OF_MEMORY, step)
         return Reason.OUT_OF_MEMORY, f"Pod {pod.name} exceeded {limit}. {advice}"
     message = f"Pod {pod.name} exited with code {pod.exit_code} and without a report."
     return Reason.INTERNAL_ERROR, f"{message} {_advice(Reason.INTERNAL_ERROR)}"
@@ -334,7 +333,7 @@ def _reason_of_node_failure(message: str) -> Reason:
 
 def _explain(reason: Reason, cause: str, step: StepName) -> str:
     info = REASONS[reason]
-    sentences = [info.meaning, f"{cause.rstrip('. ')}." if cause else "", info.advice_for(step)]
+    sentences = [info.meaning, f"{cause.rstrip('. ')}." if cause else "", remedy(reason, step)]
     return " ".join(filter(None, sentences))
 
 

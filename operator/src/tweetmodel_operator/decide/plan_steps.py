@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from tweetmodel_api.identities import StepName, collection_id, generation_hash, pod_template_hash, publish_hash
+from tweetmodel_api.identities import collection_id, generation_hash, pod_template_hash, publish_hash
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import DatasetReference
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, TweetModelStatus
+from tweetmodel_api.steps import STEP_KINDS, StepName
 from tweetmodel_operator.decide.history import RunHistory
 from tweetmodel_operator.decide.selection import DesiredRun, baseline_dataset, pinned_run, select_run
 from tweetmodel_operator.decide.steps import Step, complete_step, is_published
@@ -71,7 +72,7 @@ class _Planning:
         return None if self.spec.pinned_run else publish_hash(self.spec)
 
     def template_hash(self, name: StepName) -> str:
-        publish = name in ("train", "sample", "publish") and self.publish_hash is not None
+        publish = STEP_KINDS[name].publishes and self.publish_hash is not None
         return pod_template_hash(name, self.spec, self.request.retry, publish=publish)
 
 

@@ -3,11 +3,11 @@
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
 from tweetmodel_operator.decide.steps import Step, StepResult
 from tweetmodel_operator.decision import JobRequest
 from tweetmodel_operator.observed import Observed, Upstreams
-from tweetmodel_operator.step_kinds import STEP_KINDS
 
 
 def request_job(observed: Observed, spec: TweetModelSpec, result: StepResult, upstreams: Upstreams) -> JobRequest:

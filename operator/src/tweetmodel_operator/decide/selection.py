@@ -74,7 +74,7 @@ def baseline_dataset(spec: TweetModelSpec, status: TweetModelStatus) -> str | No
     if spec.schedule is None or _comparable_run(spec, status) is None:
         return None
     finished = (run for run in status.runs if run.outcome in FINISHED and has_recipe(run, spec))
-    return next(run.dataset_digest for run in finished)
+    return next((run.dataset_digest for run in finished), None)
 
 
 def _known_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> Run | None:

@@ -114,11 +114,20 @@ def build(
 
 
 def _build_steps(before: TweetModelStatus, plan: PlanProgress) -> tuple[StepStatus, ...]:
-    """Return the last attempt of each planned step: of this reconcile, else the recorded attempt after a success."""
-    planned = {step.name for step in plan.steps}
-    entries = {entry.name: entry for entry in before.steps if entry.name in planned and entry.outcome == "Succeeded"}
+    """Return the last attempt of each planned step: from this reconcile, else the recorded attempt."""
+    recorded = {entry.name: entry for entry in before.steps}
+    kept = [_update_entry(recorded[step.name], step) for step in plan.steps if step.name in recorded]
+    entries = {entry.name: entry for entry in kept}
     entries |= {result.status.name: result.status for result in plan.results if result.status}
     return tuple(entries.values())
+
+
+def _update_entry(recorded: StepStatus, step: Step) -> StepStatus:
+    """Return the recorded attempt, which is superseded if the planned step does not depend on it anymore."""
+    is_relevant = recorded.outcome == "Succeeded" or not step.is_complete
+    if recorded.id == step.id and is_relevant:
+        return recorded
+    return recorded.model_copy(update={"outcome": "Superseded", "reason": None, "message": None})
 
 
 def _build_progress(
@@ -157,7 +166,7 @@ def _build_conditions(observed: Observed, plan: PlanProgress, suffix: str, now: 
     overall = replace(overall, message=overall.message[: MAX_MESSAGE_LENGTH - len(suffix)] + suffix)
     writer = _ConditionWriter(observed.status, observed.generation, format_time(now))
     return (
-        *writer.overall(overall, is_ready=plan.is_complete),
+        *writer.overall(overall, "True" if plan.is_complete else None),
         writer.write("DataReady", _STATUS_OF_OUTCOME[plan.collect_state.outcome], plan.collect_state),
         writer.write("Trained", _STATUS_OF_OUTCOME[plan.train_state.outcome], plan.train_state),
     )
@@ -169,20 +178,20 @@ class _ConditionWriter:
     generation: int
     now: str
 
-    def overall(self, state: StepState, is_ready: bool = False) -> tuple[Condition, ...]:
-        """Return Ready, Reconciling and Stalled."""
-        is_stalled = state.requires_action
-        is_suspended = state.reason is Reason.SUSPENDED
-        is_reconciling = not (is_ready or is_stalled or is_suspended)
-        ready: ConditionStatus = "Unknown"
-        if is_ready:
-            ready = "True"
-        elif is_stalled or is_suspended:
-            ready = "False"
+    def overall(self, state: StepState, ready: ConditionStatus | None = None) -> tuple[Condition, ...]:
+        """Return Ready, Reconciling and Stalled.
+
+        Args:
+            state: the state of the TweetModel.
+            ready: status of Ready; by default False if the TweetModel is stalled or suspended, else Unknown.
+        """
+        is_waiting = state.requires_action or state.reason is Reason.SUSPENDED
+        if ready is None:
+            ready = "False" if is_waiting else "Unknown"
         return (
             self.write("Ready", ready, state),
-            self._write_flag("Reconciling", is_reconciling, state),
-            self._write_flag("Stalled", is_stalled, state),
+            self._write_flag("Reconciling", ready != "True" and not is_waiting, state),
+            self._write_flag("Stalled", state.requires_action, state),
         )
 
     def _write_flag(self, kind: ConditionType, is_true: bool, state: StepState) -> Condition:
@@ -250,9 +259,15 @@ def _format_duration(seconds: int | None) -> str | None:
     return f"{seconds}s"
 
 
-def purging(observed: Observed, state: StepState, now: datetime, steps: Iterable[StepStatus] = ()) -> TweetModelStatus:
+def purging(
+    observed: Observed,
+    state: StepState,
+    now: datetime,
+    steps: Iterable[StepStatus] = (),
+    ready: ConditionStatus | None = None,
+) -> TweetModelStatus:
     """Return the status of a TweetModel in deletion."""
-    overall = _ConditionWriter(observed.status, observed.generation, format_time(now)).overall(state)
+    overall = _ConditionWriter(observed.status, observed.generation, format_time(now)).overall(state, ready)
     changes = {
         "observed_generation": observed.generation,
         "steps": tuple(steps),

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.plan import DatasetReference
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, ModelReference, StepStatus, TrainedModel
+from tweetmodel_api.steps import STEP_KINDS, StepName
 from tweetmodel_operator.observed import PolicyResult
-from tweetmodel_operator.step_kinds import STEP_KINDS
 
 
 @dataclass(frozen=True)

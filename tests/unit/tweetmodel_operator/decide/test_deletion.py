@@ -17,6 +17,7 @@ from tweetmodel_operator.settings import Settings
 BEFORE_LIMIT, AFTER_LIMIT = "2026-11-23T12:29:00Z", "2026-11-23T12:31:00Z"
 """Times before and after the end of the time limit of a purge that started at NOW."""
 OUT_OF_QUOTA = ApiError(403, "Forbidden", "exceeded quota: jobs")
+WEBHOOK_DOWN = ApiError(500, "InternalError", 'failed calling webhook "policy": context deadline exceeded')
 
 
 async def finished_cluster() -> FakeCluster:
@@ -139,13 +140,28 @@ async def test_a_purge_beyond_the_quota_is_retried() -> None:
     cluster.delete_tweetmodel()
     cluster.reject(OUT_OF_QUOTA, method="POST", plural="jobs")
     assert await reconcile_until_idle(cluster) == 60
-    assert cluster.conditions["Ready"] == ("Unknown", "PodRefused")
+    assert cluster.conditions["Ready"] == ("False", "PodRefused")
+    assert cluster.conditions["Reconciling"] == ("True", "PodRefused")
     cluster.accept_all()
     await reconcile_until_idle(cluster)
     cluster.finish("purge")
     await reconcile_until_idle(cluster)
     assert cluster.is_gone
     assert all(event["type"] == "Normal" for event in cluster.events)
+
+
+async def test_the_time_limit_of_a_rejected_purge_starts_with_the_rejection() -> None:
+    cluster = fake_cluster(deletionPolicy="Delete")
+    await reconcile_until_idle(cluster)
+    cluster.delete_tweetmodel()
+    for name in cluster.created_jobs:
+        cluster.remove(objects.job_path(name))
+    cluster.reject(WEBHOOK_DOWN, method="POST", plural="jobs")
+    cluster.now = AFTER_LIMIT
+    await reconcile_until_idle(cluster)
+    cluster.now = "2026-11-23T12:32:00Z"
+    await reconcile_until_idle(cluster)
+    assert cluster.has_finalizer
 
 
 async def test_a_quota_that_stays_exhausted_is_given_up_after_the_time_limit() -> None:

@@ -364,7 +364,9 @@ def test_a_report_without_the_requested_result_is_an_error_and_not_repeated(hist
     timeline = Timeline()
     history(timeline)
     assert timeline.recorded.is_true("Stalled")
-    assert timeline.message().startswith(f"The report of step {step} lacks the requested result.")
+    assert timeline.message().startswith(f"The report of the {step} step lacks its result")
+    assert not timeline.reconcile(MONDAY).create
+    timeline.remove_finished_jobs()
     assert not timeline.reconcile(MONDAY).create
 
 

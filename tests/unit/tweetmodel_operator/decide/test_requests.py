@@ -4,10 +4,10 @@ import pytest
 
 from fakes.timeline import DAILY, MIDNIGHT, MONDAY, TUESDAY, Timeline
 from makers import DIGEST, KEY, UID, dataset, model, observed, run_entry, spec, status_with
-from tweetmodel_api.identities import StepName
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.status import ModelReference
+from tweetmodel_api.steps import StepName
 from tweetmodel_operator import names
 from tweetmodel_operator.decide.requests import request_job
 from tweetmodel_operator.decide.steps import Step, StepResult, active
@@ -84,6 +84,7 @@ def test_a_requested_retry_is_part_of_the_plan_of_a_collection() -> None:
     (scheduled,) = timeline.reconcile(MONDAY).create
     assert scheduled.plan.retry == ""
     timeline.retry = "now"
+    assert timeline.reconcile(MONDAY).delete == (scheduled.name,)
     (retried,) = timeline.reconcile(MONDAY).create
     assert retried.plan.retry == "now"
 

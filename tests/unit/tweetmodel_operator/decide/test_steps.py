@@ -3,12 +3,12 @@
 import pytest
 
 from makers import dataset, model, spec, success
-from tweetmodel_api.identities import StepName, generation_hash, publish_hash
+from tweetmodel_api.identities import generation_hash, publish_hash
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.status import Publication
+from tweetmodel_api.steps import STEP_KINDS, StepName
 from tweetmodel_operator.decide.steps import Step, StepState, active, complete_step, hold_for, is_published
 from tweetmodel_operator.observed import PolicyResult
-from tweetmodel_operator.step_kinds import STEP_KINDS
 
 PUBLISH_HASH = publish_hash(spec(publish={"huggingFace": {"secretRef": {"name": "hub"}}})) or ""
 PUBLISHED = model("a" * 16).model_copy(update={"publication": Publication(spec_hash=PUBLISH_HASH)})
