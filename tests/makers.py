@@ -153,7 +153,7 @@ class JobMaker:
         return self._with_pod(node=None, scheduled_at=None)
 
     def unschedulable(self, message: str) -> "JobMaker":
-        """Add a pod that no node has room for."""
+        """Add a pod for which no node has room."""
         return self._with_pod(node=None, scheduled_at=None, unschedulable_message=message)
 
     def waiting(self, reason: str, message: str = "", **facts: Any) -> "JobMaker":
@@ -180,7 +180,7 @@ class JobMaker:
         return self._with_pod(started_at=time(NOW), **ended)
 
     def evicted(self, message: str) -> "JobMaker":
-        """Add a pod that the kubelet evicted or rejected."""
+        """Add a pod evicted or rejected by the kubelet."""
         return self._with_pod(node_failure=message)
 
     def without_pods(self, since: str | None, started: str | None = None) -> "JobMaker":
@@ -193,12 +193,12 @@ class JobMaker:
     # The Job
 
     def attempt(self, number: int) -> "JobMaker":
-        """Set the number of the attempt, and with it the name."""
+        """Set the number of the attempt, and the name of the Job."""
         name = names.job_name(KEY.name, UID, self.made.step, self.made.step_id, number)
         return self.with_facts(attempt=number, name=name)
 
     def complete(self, report: Report | None, at: str = NOW) -> "JobMaker":
-        """Add a pod that has succeeded with a report, and complete the Job."""
+        """Add a successful pod with a report, and complete the Job."""
         return self.pod_ended(0, report, "Completed")._ended(at, is_complete=True)
 
     def failed(self, reason: str = "PodFailurePolicy", at: str = NOW) -> "JobMaker":
@@ -279,7 +279,7 @@ def dataset_reference() -> DatasetReference:
 
 
 def requested_job(request: JobRequest, at: datetime) -> JobMaker:
-    """Return the Job that the operator creates for a request."""
+    """Return the new Job for a request."""
     plan = request.plan
     is_queued = STEP_KINDS[plan.step].uses_spec_resources and bool(plan.spec.queue_name)
     return JobMaker(
@@ -316,7 +316,7 @@ def decided(
 
 
 def status_after(now_observed: Observed, now: str = NOW) -> TweetModelStatus:
-    """Return the status that the decision about an observation writes."""
+    """Return the status in the decision about an observation."""
     status = decided(now_observed, now).status
     assert status is not None
     return status

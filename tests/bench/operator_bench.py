@@ -4,7 +4,7 @@
 
 The operator runs as a process of this machine against a kind cluster of its own, in which no pod runs
 (`simulated_cluster.py`). ROUNDS, FEW and IDLE in the environment make the benchmark shorter. In the same run, a bare
-asyncio client writes the same objects, which is the lower bound for any operator.
+asyncio client writes the same objects, as the lower bound for any operator.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ NODE = f"{os.environ['CLUSTER']}-control-plane"
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 ROUNDS = int(os.environ.get("ROUNDS", 200))
 TURNS = 2
-"""Bare client and operator take turns, since the speed of the machine varies. They do so before and after the bare
-client's ten thousand, since an API server that has held so many objects is slower than a fresh one; medians count."""
+"""Bare client and operator take turns, since the speed of the machine varies. Turns before and after the bare client's
+ten thousand account for the slower API server after so many objects; medians count."""
 TRAINERS = 200
 PROGRESS_SECONDS = 60
 FEW = int(os.environ.get("FEW", 1000))
 IDLE_SECONDS = int(os.environ.get("IDLE", 330))
-"""Maximum time from one resync to the next."""
+"""Maximum time between two resyncs."""
 RESYNC_CPU_SECONDS = 0.3
 """Minimum processor time in two seconds of a resync; otherwise an idle operator uses almost none."""
 
@@ -211,7 +211,7 @@ async def until_resynced(running: Operator) -> None:
 
 
 async def idle(namespace: Namespace, running: Operator) -> dict[str, float]:
-    """Measure an idle operator from one resync to the next."""
+    """Measure an idle operator between two resyncs."""
     await until_resynced(running)
     reads, writes = await running.requests(("GET",)), await running.requests(WRITES)
     counted, cpu = await count_writes(namespace.api), running.cpu_seconds()

@@ -1,7 +1,7 @@
 """A cluster without running pods: the benchmark writes in place of the Job controller and the kubelet.
 
-API server and etcd are real; controller manager and scheduler are stopped, so that neither the operator's figures nor
-those of the bare client contain their work.
+API server and etcd are real; controller manager and scheduler are stopped, so that the figures of operator and bare
+client do not contain their work.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tweetmodel_operator.children import JOB, POD
 CONCURRENT_REQUESTS = 8
 """Concurrent requests of a client; the operator has as many workers."""
 SAMPLES = tuple(f"{number} " + "a tweet as people write them, " * 5 for number in range(10))
-"""Samples as long as those of a trainer."""
+"""Samples of the usual length."""
 
 
 async def in_parallel(work: Callable[[Any], Awaitable[object]], items: Iterable[Any]) -> None:
@@ -42,7 +42,7 @@ async def in_parallel(work: Callable[[Any], Awaitable[object]], items: Iterable[
 
 @dataclass
 class Namespace:
-    """A namespace of TweetModels, with the state that its watches have reported."""
+    """A namespace of TweetModels, with the state reported by the watches."""
 
     api: Client
     name: str
@@ -137,7 +137,7 @@ class Namespace:
         await self.api.merge(f"{path}/status", {"status": status})
 
     async def finish(self, job: JsonObject) -> None:
-        """Let a Job succeed, with a report as long as that of a trainer."""
+        """Let a Job succeed, with a report of the usual length."""
         await self.end_pod(job, successful_report(objects.plan_of(job), samples=SAMPLES))
 
     async def finish_jobs(self, tweetmodels: set[str]) -> None:
@@ -160,7 +160,7 @@ class Namespace:
 
 @dataclass(frozen=True)
 class FirstWrites:
-    """The first objects that the operator writes for a TweetModel, for a client without an operator."""
+    """The operator's first objects for a TweetModel, for writes by a bare client."""
 
     job: JsonObject
     status: JsonObject

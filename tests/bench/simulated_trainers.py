@@ -1,4 +1,4 @@
-"""Trainers that report progress as pods do: over TLS, with tokens that are bound to their pods, every five seconds."""
+"""Trainers with progress reports like those of pods: over TLS, with tokens bound to the pods, every five seconds."""
 
 import asyncio
 import ssl
@@ -17,7 +17,7 @@ INTERVAL_SECONDS = 5.0
 
 
 def create_certificate(directory: Path) -> Path:
-    """Create a certificate for this machine in a folder, as the chart mounts one; return the folder."""
+    """Create a certificate for this machine in a folder, like the mounted folder of the chart; return the folder."""
     directory.mkdir(parents=True, exist_ok=True)
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=bench -addext subjectAltName=IP:127.0.0.1"
     files = ["-keyout", str(directory / "tls.key"), "-out", str(directory / "tls.crt")]
@@ -38,7 +38,7 @@ class Trainers:
     posted: dict[str, list[float]] = field(default_factory=dict)
     """Times of the reports of each TweetModel."""
     ages: list[float] = field(default_factory=list)
-    """Age of a report in a status at the time at which another report replaced it."""
+    """Age of each report in a status at its replacement by the next report."""
 
     async def start(self, name: str) -> None:
         """Start the pod of a TweetModel's Job and request its token."""

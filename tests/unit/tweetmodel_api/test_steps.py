@@ -20,7 +20,7 @@ def test_only_training_and_sampling_use_the_resources_of_the_spec() -> None:
 
 
 @pytest.mark.parametrize("step", STEP_NAMES)
-def test_the_remedy_depends_on_who_sets_the_resources_of_the_step(step: StepName) -> None:
+def test_the_remedy_depends_on_the_source_of_the_resources(step: StepName) -> None:
     memory = REASONS[Reason.OUT_OF_MEMORY]
     uses_spec = STEP_KINDS[step].uses_spec_resources
     assert remedy(Reason.OUT_OF_MEMORY, step) == (memory.advice if uses_spec else memory.admin_advice)

@@ -176,7 +176,7 @@ def test_a_prompt_that_is_changed_during_the_training_replaces_the_job() -> None
     assert (request.plan.step, request.step_id, request.attempt) == ("train", train.step_id, 2)
 
 
-def test_a_prompt_that_is_changed_before_the_end_of_the_training_is_seen_samples_the_model() -> None:
+def test_a_prompt_changed_before_the_end_of_the_training_is_seen_starts_a_sample_step() -> None:
     timeline = Timeline()
     timeline.reconcile(MIDNIGHT)
     timeline.finish_collect(MIDNIGHT, "a", 1000)
@@ -219,7 +219,7 @@ def test_a_return_to_the_previous_prompts_samples_again() -> None:
     assert not timeline.reconcile(MONDAY).create
 
 
-def test_failed_samples_leave_the_model_and_a_return_to_the_previous_prompts_repairs_the_status() -> None:
+def test_failed_samples_leave_the_model_and_the_previous_prompts_repair_the_status() -> None:
     timeline = Timeline()
     timeline.finish_first_run()
     before = timeline.model_uri
