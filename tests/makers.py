@@ -18,8 +18,8 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset, Evaluation, ModelReference, Run, TrainedModel, TweetModelStatus
 from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
-from tweetmodel_operator.decide import Inputs, decide
 from tweetmodel_operator.decide.history import FINISHED
+from tweetmodel_operator.decide.next_writes import Inputs, decide
 from tweetmodel_operator.decision import Decision, JobRequest
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, ObservedPod, PolicyResult, Upstreams
 

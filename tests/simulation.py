@@ -14,7 +14,7 @@ from fakes.observed_cluster import ALL_WRITES, ObservedCluster
 from fakes.trainer import successful_report
 from makers import JobMaker, dataset, failure, model, spec
 from tweetmodel_api.identities import generation_hash, publish_hash
-from tweetmodel_api.reasons import PERMANENT, Reason
+from tweetmodel_api.reasons import PERMANENT_EXIT_CODES, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_api.steps import STEP_KINDS
@@ -331,9 +331,9 @@ class Simulation(ObservedCluster):
     def fail_pod(self) -> None:
         for job in self._pick(lambda job: can_run(job) and may_write(job)):
             report = failure(Reason.STORAGE_UNREACHABLE) if self.choose((False, True)) else None
-            code = self.choose((*map(int, PERMANENT), 75, 137, 143, self.choose(range(1, 256))))
+            code = self.choose((*map(int, PERMANENT_EXIT_CODES), 75, 137, 143, self.choose(range(1, 256))))
             self._change_pod(job, is_running=False, exit_code=code, exit_reason="Error", report=report)
-            if code in PERMANENT:
+            if code in PERMANENT_EXIT_CODES:
                 self.jobs[job.name] = JobMaker(self.jobs[job.name]).failed(at=self.now).obj()
 
     @action()

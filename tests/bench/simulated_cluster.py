@@ -91,7 +91,7 @@ class Namespace:
             if event["type"] != "ADDED":
                 continue
             job = event["object"]
-            name = job["metadata"]["labels"][names.NAME]
+            name = job["metadata"]["labels"][names.NAME_LABEL]
             self.jobs[name] = job
             self.seen.setdefault(name, time.perf_counter())
             if name in self._with_status:
@@ -150,7 +150,7 @@ class Namespace:
             assert self.finishing
             while True:
                 job = await self.finishing.get()
-                if job["metadata"]["labels"][names.NAME] in tweetmodels:
+                if job["metadata"]["labels"][names.NAME_LABEL] in tweetmodels:
                     await self.finish(job)
 
         async with asyncio.TaskGroup() as group:
@@ -182,7 +182,7 @@ class FirstWrites:
         old = self.job["metadata"]
         metadata = {
             "name": f"{name}-collect-00000000",
-            "labels": old["labels"] | {names.NAME: name},
+            "labels": old["labels"] | {names.NAME_LABEL: name},
             "annotations": old["annotations"],
             "ownerReferences": [old["ownerReferences"][0] | {"name": name, "uid": own["uid"]}],
         }
@@ -192,7 +192,7 @@ class FirstWrites:
         spec = {k: v for k, v in self.job["spec"].items() if k != "selector"} | {"template": pod}
         await api.create(JOB.path(namespace.name), {"metadata": metadata, "spec": spec})
         body = {"apiVersion": API_VERSION, "kind": "TweetModel", "metadata": own, "status": self.status}
-        await api.apply(tweetmodel_path(namespace.name, name) + "/status", body, names.OPERATOR)
+        await api.apply(tweetmodel_path(namespace.name, name) + "/status", body, names.FIELD_MANAGER)
 
 
 async def accepting(code: int, request: Awaitable[JsonObject]) -> None:

@@ -59,7 +59,7 @@ class Location(NamedTuple):
 
 
 Watcher = Callable[[str, JsonObject, str], None]
-"""Called with kind, object and type of each event, as `Resync.observe` is by a watch."""
+"""Called with kind, object and type of each event, as `Resync.update_cache` is by a watch."""
 
 
 @dataclass

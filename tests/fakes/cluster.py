@@ -65,7 +65,7 @@ class FakeCluster(FakeApiServer):
 
     def request_retry(self, value: str | None) -> None:
         """Set the annotation for a retry, or remove the annotation."""
-        self.update(PATH, metadata={"annotations": {names.RETRY: value}})
+        self.update(PATH, metadata={"annotations": {names.RETRY_ANNOTATION: value}})
 
     def delete_tweetmodel(self, at: str | None = None) -> None:
         """Delete the TweetModel as a user; a finalizer holds the TweetModel back."""
@@ -73,7 +73,9 @@ class FakeCluster(FakeApiServer):
 
     def add_defaults(self, **fields: Any) -> None:
         """Create the TweetModelDefaults of the namespace, or replace their fields."""
-        self.add(defaults_path(KEY.namespace, "").rstrip("/"), {"metadata": {"name": defaults.NAME}, "spec": fields})
+        self.add(
+            defaults_path(KEY.namespace, "").rstrip("/"), {"metadata": {"name": defaults.OBJECT_NAME}, "spec": fields}
+        )
 
     # Jobs and pods
 
@@ -90,7 +92,7 @@ class FakeCluster(FakeApiServer):
     def job(self, step: str = "") -> JsonObject:
         """Return the newest Job, or the newest Job of a step."""
         jobs = reversed(list(self.jobs.values()))
-        return next(job for job in jobs if step in ("", job["metadata"]["labels"][names.STEP]))
+        return next(job for job in jobs if step in ("", job["metadata"]["labels"][names.STEP_LABEL]))
 
     def update_job(self, step: str = "", **parts: JsonObject) -> JsonObject:
         """Merge changes into the newest Job, as the Job controller or a user."""

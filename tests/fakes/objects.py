@@ -54,7 +54,7 @@ def job(
             "resourceVersion": str(version),
             "creationTimestamp": NOW,
             "labels": names.job_labels(KEY.name, step, "a" * 16, 1),
-            "annotations": {names.POD_TEMPLATE_HASH: "b" * 16},
+            "annotations": {names.POD_TEMPLATE_HASH_ANNOTATION: "b" * 16},
             "ownerReferences": [{"kind": KIND, "uid": owner, "controller": True}],
         },
         "spec": spec or {},
@@ -90,7 +90,7 @@ def job_path(name: str) -> str:
 def plan_of(job_or_pod: JsonObject) -> Plan:
     """Return the plan of a Job or a pod."""
     template = job_or_pod["spec"].get("template", job_or_pod)
-    return Plan.model_validate_json(template["metadata"]["annotations"][names.PLAN])
+    return Plan.model_validate_json(template["metadata"]["annotations"][names.PLAN_ANNOTATION])
 
 
 def on_node(pod: JsonObject, node: str = NODE) -> JsonObject:

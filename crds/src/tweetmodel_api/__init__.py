@@ -1,8 +1,8 @@
-"""The API that operator and trainer share: the single place for each of its facts.
+"""The API shared by operator and trainer.
 
-`spec`, `defaults` and `status` define the custom resources, `plan` and `report` the messages between operator and
-pod, `reasons` the outcomes, `identities` the content addresses, `layout` the folders in S3. The package imports
-pydantic and nothing else.
+`spec`, `defaults` and `status` define the custom resources. `plan` and `report` define the messages between operator
+and pod, `reasons` their outcomes, `identities` the ids of collections and runs, and `layout` the folders in S3. The
+only dependency is pydantic.
 """
 
 GROUP = "tweetmodel.dev"

@@ -26,7 +26,7 @@ COLUMNS: tuple[tuple[str, str, str, str, int], ...] = (
     ("Perplexity", "string", ".status.summary.perplexity", "Perplexity on held-out posts", 0),
     ("Tweets", "integer", ".status.summary.tweets", "Posts kept after cleaning", 0),
     ("Age", "date", ".metadata.creationTimestamp", "", 0),
-    ("Run", "string", ".status.run", "Run of the present spec", 1),
+    ("Run", "string", ".status.run", "Run of the current spec", 1),
     ("Model", "string", ".status.model.uri", "Folder of the current model", 1),
     ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "Message of the condition Ready", 1),
 )
@@ -73,11 +73,11 @@ def _schema_of(model: type[Model]) -> Schema:
 
 
 def _spec() -> Schema:
-    """Return the schema of the spec. Fields with administrator defaults have no default, and stay absent."""
+    """Return the schema of the spec, in which fields with administrator defaults have no default and stay absent."""
     schema = _schema_of(TweetModelSpec)
-    for name in defaults.FIELDS:
+    for name in defaults.DEFAULTABLE_FIELDS:
         schema["properties"][name].pop("default", None)
-    schema["required"] = [name for name in schema["required"] if name not in defaults.FIELDS]
+    schema["required"] = [name for name in schema["required"] if name not in defaults.DEFAULTABLE_FIELDS]
     return schema
 
 
@@ -113,7 +113,8 @@ def _tweetmodel() -> Schema:
 
 def _defaults() -> Schema:
     name_rule = cel_rule(
-        f"self.metadata.name == '{defaults.NAME}'", f"the defaults of a namespace are named {defaults.NAME}"
+        f"self.metadata.name == '{defaults.OBJECT_NAME}'",
+        f"the defaults of a namespace are named {defaults.OBJECT_NAME}",
     )
     description = "Defaults for the TweetModels of this namespace, for fields that their specs omit."
     properties = {"spec": _schema_of(DefaultsSpec)}

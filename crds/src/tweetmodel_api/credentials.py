@@ -33,12 +33,12 @@ TRACKERS: dict[TrackerKind, tuple[Credential, ...]] = {
     "tensorBoard": (),
 }
 
-SecretKeys = Iterator[tuple[Credential, str]]
+CredentialSources = Iterator[tuple[Credential, str]]
 """Credentials, each with the name of a Secret."""
 
 
-def of_source(source: Source) -> SecretKeys:
-    """Yield the token of a source, if needed."""
+def source_credentials(source: Source) -> CredentialSources:
+    """Yield the token of a source, if the source uses one."""
     hub = source.hugging_face
     if source.x_api:
         yield Credential(SOURCE_PREFIX + source.handle, "bearerToken"), source.x_api.secret_ref.name
@@ -46,7 +46,7 @@ def of_source(source: Source) -> SecretKeys:
         yield Credential(SOURCE_PREFIX + source.handle, "token"), hub.secret_ref.name
 
 
-def of_trackers(report_to: ReportTo) -> SecretKeys:
+def tracker_credentials(report_to: ReportTo) -> CredentialSources:
     """Yield the keys of the experiment trackers."""
     for kind, secret in report_to.secrets.items():
         yield from ((credential, secret) for credential in TRACKERS[kind])

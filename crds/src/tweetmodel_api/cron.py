@@ -15,7 +15,7 @@ _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
 def five_fields(cron: str) -> str:
-    """Return the expression as minutes, hours, days, months and weekdays; an unreadable expression stays unchanged."""
+    """Return the expression with macros and steps of days expanded; an invalid expression stays unchanged."""
     fields = cron.split()
     if len(fields) != 5:
         return MACROS.get(" ".join(fields), cron)
@@ -24,7 +24,11 @@ def five_fields(cron: str) -> str:
 
 
 def _expand_days(field: str, first: int, last: int) -> str:
-    """Expand the steps of a field of days. Only a plain star lets the other field of days decide alone."""
+    """Expand the steps in a field of days.
+
+    In cron a day matches one of the two fields of days, unless one of them is a plain star: then only the other
+    counts. A field such as */2 is no plain star, and is therefore expanded.
+    """
     items = field.split(",")
     if any(re.fullmatch(r"\*(/0*1)?", item) for item in items):
         return "*"

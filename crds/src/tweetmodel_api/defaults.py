@@ -15,7 +15,7 @@ from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.spec import BaseModelSource, QueueName, Resources, Storage
 from tweetmodel_api.trackers import ReportTo
 
-NAME = "default"
+OBJECT_NAME = "default"
 """Name of the TweetModelDefaults that applies to its namespace."""
 
 
@@ -35,12 +35,12 @@ class DefaultsSpec(Model):
     pod_template: PodTemplate | None = None
 
     queue_name: QueueName | None = None
-    """LocalQueue of Kueue for the training Job."""
+    """LocalQueue of Kueue for train and sample Jobs."""
 
     report_to: ReportTo | None = None
 
 
-FIELDS = tuple(DefaultsSpec.model_json_schema(by_alias=True)["properties"])
+DEFAULTABLE_FIELDS = tuple(DefaultsSpec.model_json_schema(by_alias=True)["properties"])
 """Names of these fields in a TweetModel's spec."""
 
 

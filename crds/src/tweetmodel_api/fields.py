@@ -5,8 +5,8 @@ no client rounds it (sig-architecture/api-conventions.md, "Numbers").
 """
 
 import decimal
-from collections.abc import Callable
-from typing import Annotated, Any, cast
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -23,6 +23,17 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with changed fields.
+
+        Raises:
+            TypeError: the class has no field of a name in `update`; pydantic ignores such names.
+        """
+        unknown = (update or {}).keys() - type(self).model_fields.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no fields {', '.join(sorted(unknown))}")
+        return super().model_copy(update=update, deep=deep)
+
     def to_json_object(self) -> dict[str, object]:
         """Return the JSON object of this value, without null fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -33,7 +44,7 @@ Decimal = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})
 
 
 def canonical_decimal(text: str) -> str:
-    """Return the shorter of the plain and the exponential notation, so that equal numbers have equal texts."""
+    """Return the shorter of the plain and the exponential notation; numbers from 1e100 on stay unchanged."""
     number = decimal.Decimal(text).normalize()
     if abs(number.adjusted()) >= 100:
         return text
@@ -41,7 +52,7 @@ def canonical_decimal(text: str) -> str:
 
 
 CanonicalDecimal = Annotated[Decimal, AfterValidator(canonical_decimal)]
-"""A decimal written by a person. Without the canonical form, another spelling would start another run."""
+"""A decimal in canonical form, so that another notation of the same number starts no new run."""
 
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{10,64}$", max_length=64)]
 """A hexadecimal content address."""
@@ -75,7 +86,7 @@ ServiceUrl = Annotated[
 """http(s)://host:port/path of a service, without user, password and query."""
 
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
-"""RFC 3339, in UTC."""
+"""A time in RFC 3339, in UTC."""
 
 MAX_MESSAGE_LENGTH = 1024
 

@@ -1,7 +1,7 @@
 """Identities of collections, runs and pod templates: hashes of the fields of the spec that determine a result.
 
-Defaults are left out of a hash, so that a new field with a default does not start everything again. The notation does
-not matter either: decimals are compared by value, and sources in any order.
+Fields with their default value are left out, so that a new field with a default changes no hash. Different notations
+of equal decimals, and different orders of the sources, give the same hash.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
         retry: value of the annotation by which a person requested another collection.
         due: due time of the schedule, RFC 3339.
     """
-    cleaning = _non_defaults(spec.cleaning)
+    cleaning = _non_default_fields(spec.cleaning)
     return _hash(
         **({"retry": retry} if retry else {}),
         **({"due": due} if due else {}),
         **({"cleaning": cleaning} if cleaning else {}),
         sources=[
-            _non_defaults(source, exclude={"weight"}) for source in sorted(spec.sources, key=attrgetter("handle"))
+            _non_default_fields(source, exclude={"weight"}) for source in sorted(spec.sources, key=attrgetter("handle"))
         ],
         seed=spec.training.seed,
         storage=[spec.storage.uri, spec.storage.endpoint],
@@ -44,7 +44,7 @@ def base_model_hash(spec: TweetModelSpec) -> str:
 
 
 def _base_model(spec: TweetModelSpec) -> dict[str, object]:
-    return _non_defaults(spec.base_model, exclude={"hub": {"secret_ref"}})
+    return _non_default_fields(spec.base_model, exclude={"hub": {"secret_ref"}})
 
 
 def run_id(spec: TweetModelSpec, dataset_digest: str, initial_model: ModelReference | None = None) -> str:
@@ -53,18 +53,18 @@ def run_id(spec: TweetModelSpec, dataset_digest: str, initial_model: ModelRefere
         **({"initial_model": initial_model.digest} if initial_model else {}),
         **({"weights": spec.weights} if set(spec.weights.values()) != {1} else {}),
         base_model=_base_model(spec),
-        training=_non_defaults(spec.training, exclude={"checkpoint_interval_seconds"}),
+        training=_non_default_fields(spec.training, exclude={"checkpoint_interval_seconds"}),
         dataset=dataset_digest,
     )
 
 
 def generation_hash(spec: TweetModelSpec) -> str:
     """Return the hash of spec.generation, which determines the samples of a trained model."""
-    return _hash(generation=_non_defaults(spec.generation))
+    return _hash(generation=_non_default_fields(spec.generation))
 
 
 _TEMPLATE_OF_ALL_PODS = {"labels", "annotations", "image", "image_pull_secrets", "service_account_name"}
-"""Fields of podTemplate for all pods; the others apply to pods with GPUs."""
+"""Fields of podTemplate for the pods of all steps; the other fields apply to train and sample pods only."""
 
 
 def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, publish: bool = False) -> str:
@@ -82,7 +82,7 @@ def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, publish:
         template |= {"pod_template": True, "gpus": True, "resources": True, "queue_name": True}
     parts: dict[str, object] = {
         "step": step,
-        "template": {name: value for name, value in _non_defaults(spec, include=template).items() if value != {}},
+        "template": {name: value for name, value in _non_default_fields(spec, include=template).items() if value != {}},
         "retry": retry,
     }
     if kind.samples:
@@ -90,15 +90,15 @@ def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, publish:
     if publish:
         parts["publish"] = publish_hash(spec)
     if kind.trains:
-        parts |= _of_training_pod(spec)
+        parts |= _train_pod_fields(spec)
     return _hash(**parts)
 
 
-def _of_training_pod(spec: TweetModelSpec) -> dict[str, object]:
+def _train_pod_fields(spec: TweetModelSpec) -> dict[str, object]:
     parts: dict[str, object] = {"checkpoint_interval_seconds": spec.training.checkpoint_interval_seconds}
     hub = spec.base_model.hub
     if spec.report_to:
-        parts["report_to"] = _non_defaults(spec.report_to)
+        parts["report_to"] = _non_default_fields(spec.report_to)
     if hub and hub.secret_ref:
         parts["base_model_secret"] = hub.secret_ref.name
     return parts
@@ -106,10 +106,10 @@ def _of_training_pod(spec: TweetModelSpec) -> dict[str, object]:
 
 def publish_hash(spec: TweetModelSpec) -> str | None:
     """Return the hash of spec.publish, or None if nothing is to be published."""
-    return _hash(publish=_non_defaults(spec.publish)) if spec.publish else None
+    return _hash(publish=_non_default_fields(spec.publish)) if spec.publish else None
 
 
-def _non_defaults(model: Model, *, include: IncEx | None = None, exclude: IncEx | None = None) -> dict[str, Any]:
+def _non_default_fields(model: Model, *, include: IncEx | None = None, exclude: IncEx | None = None) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude_defaults=True, include=include, exclude=exclude)
 
 
@@ -121,5 +121,5 @@ def _hash(**parts: object) -> str:
 
 
 def short_hash(*parts: object) -> str:
-    """Return ten hexadecimal digits: a pure function of the parts."""
+    """Return a hash of the parts in ten hexadecimal digits, for names of objects."""
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:10]

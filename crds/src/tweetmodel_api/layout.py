@@ -1,15 +1,13 @@
 """The layout of a TweetModel's data in S3, and the manifest that marks a folder as complete.
 
     <storage.uri>/<namespace>/<name>/
-      raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API, named by the range of post ids
-      fingerprint/              fingerprint.json: versions of the sources at the last collection, and its result
-      datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json, or only ERASED after an erased post was found
-      runs/<run>/checkpoints/<global step>-<attempt>/
-      runs/<run>/model/         config, safetensors weights, tokenizer, README.md, predictions.png
-      runs/<run>/page/          index.html  predictions.png
-      runs/<run>/tensorboard/   event files, if spec.reportTo.tensorBoard is set
-      runs/<run>/results/       report.json  evaluation.json  samples.jsonl  metrics.jsonl
-      runs/<run>/metrics.jsonl  of a run that failed after training began
+      raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API (upper and lower post id, number of
+      billed posts) fingerprint/              fingerprint.json: versions of the sources at the last collection, and its
+      result datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json, or only ERASED after an erased post was
+      found runs/<run>/checkpoints/<global step>-<attempt>/ runs/<run>/model/         config, safetensors weights,
+      tokenizer, README.md, predictions.png runs/<run>/page/          index.html  predictions.png
+      runs/<run>/tensorboard/   event files, if spec.reportTo.tensorBoard is set runs/<run>/results/       report.json
+      evaluation.json  samples.jsonl  metrics.jsonl runs/<run>/metrics.jsonl  of a run that failed after training began
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json exists: the manifest is written last and contains
 size and SHA-256 of every file, which readers verify. Complete folders are immutable, except the fingerprint and the
@@ -43,7 +41,7 @@ class FileEntry(Model):
     """Path below the folder."""
 
     size: Annotated[int, Field(ge=0)]
-    """Bytes."""
+    """Size in bytes."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """SHA-256 of the content."""
@@ -122,11 +120,11 @@ class Layout:
         return f"{self.root}/runs/{run}/tensorboard"
 
     def results(self, run: str) -> str:
-        """Return the folder of report, evaluation, samples and metrics of a run. The complete folder ends the run."""
+        """Return the folder of report, evaluation, samples and metrics; a run is finished once it is complete."""
         return f"{self.root}/runs/{run}/results"
 
     def metrics(self, run: str) -> str:
-        """Return the object with the losses of a failed run, which must not have a results folder."""
+        """Return the object with the metrics of a failed run, which has no results folder."""
         return f"{self.root}/runs/{run}/metrics.jsonl"
 
 

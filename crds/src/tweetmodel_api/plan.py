@@ -24,9 +24,9 @@ class Plan(Model):
     name: str
     spec: TweetModelSpec
     run: Identifier | None = None
-    """Absent in a collect step: the identity of a run depends on the data set."""
+    """Id of the run; absent in collect and purge steps."""
     dataset: DatasetReference | None = None
-    """Data set of the run; absent in a collect step."""
+    """Data set of the run; absent in collect and purge steps."""
     excluded_accounts: tuple[str, ...] = ()
     """Accounts excluded by the administrator, in addition to spec.cleaning.excludeAccounts."""
     retry: str = ""

@@ -1,7 +1,6 @@
 """Fields of the pods that a user may set: placement, identity and metadata, by their names in core/v1.
 
-The selection is deliberate: no command, no volume besides the claim of the cache, no host path, nothing that could
-replace the trainer.
+Fields that could replace the trainer are left out on purpose: command, volumes other than the cache, and host paths.
 """
 
 from typing import Annotated, Literal
@@ -101,7 +100,7 @@ class NodeAffinity(Model):
 
 
 class Affinity(Model):
-    """Node affinity of the training pod."""
+    """Node affinity of train and sample pods."""
 
     node_affinity: NodeAffinity | None = None
 
@@ -196,12 +195,12 @@ class PodTemplate(Model):
     """ServiceAccount of all pods, if the operator's administrator allows the account; default: `default`."""
 
     node_selector: Labels | None = None
-    """Required labels of the node of the training pod."""
+    """Required labels of the nodes of train and sample pods."""
 
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16, json_schema_extra=list_type_atomic)] | None = (
         None
     )
-    """Tolerations of the training pod."""
+    """Tolerations of train and sample pods."""
 
     affinity: Affinity | None = None
 
@@ -212,16 +211,16 @@ class PodTemplate(Model):
         ]
         | None
     ) = None
-    """Topology spread constraints of the training pod."""
+    """Topology spread constraints of train and sample pods."""
 
     priority_class_name: ClassName | None = None
-    """PriorityClass of the training pod."""
+    """PriorityClass of train and sample pods."""
 
     scheduler_name: ClassName | None = None
-    """Scheduler of the training pod; default: the scheduler of Kubernetes."""
+    """Scheduler of train and sample pods; default: the default scheduler of the cluster."""
 
     runtime_class_name: ClassName | None = None
-    """RuntimeClass of the training pod, such as nvidia."""
+    """RuntimeClass of train and sample pods, such as nvidia."""
 
     cache_claim_name: ObjectName | None = None
     """PersistentVolumeClaim for a cache of base models, so that each base model is downloaded once. Any number of pods

@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of a pod, on which the podFailurePolicy of the Job depends (see `PERMANENT`)."""
+    """Exit codes of a pod, on which the podFailurePolicy of the Job depends (see `PERMANENT_EXIT_CODES`)."""
 
     DONE = 0
     BUG = 1
@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 143
 
 
-PERMANENT = (ExitCode.DATA, ExitCode.SOURCE, ExitCode.DENIED, ExitCode.CONFIGURATION)
+PERMANENT_EXIT_CODES = (ExitCode.DATA, ExitCode.SOURCE, ExitCode.DENIED, ExitCode.CONFIGURATION)
 """Codes of permanent failures: the Job fails at once."""
 
 
@@ -92,8 +92,8 @@ class ReasonInfo:
     exit_code: ExitCode | None = None
     """Exit code of a pod with the reason; None if no pod reports the reason."""
     admin_advice: str = ""
-    """Remedy for steps whose resources the administrator sets; empty if `advice` applies to all steps."""
-    retry: bool = False
+    """Remedy for pods whose resources the administrator sets; empty if `advice` applies to the pods of all steps."""
+    retry_can_succeed: bool = False
     """True if a retry can succeed with an unchanged spec, after a fix elsewhere or an outage."""
 
 
@@ -161,52 +161,52 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The archive can't be read as an export from X.",
         "Download the archive from X again, and extract data/tweets.js and data/note-tweet.js.",
         ExitCode.DATA,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.INVALID_POSTS: ReasonInfo(
         "A file of posts can't be read in its format, in UTF-8, with the configured text field.",
         "Correct the line, or the source's format, textField or where.",
         ExitCode.DATA,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.SOURCE_MISSING: ReasonInfo(
         "The object of a source does not exist.",
         "Upload the object, or correct the source's uri.",
         ExitCode.SOURCE,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.SOURCE_DENIED: ReasonInfo(
         "The web server or the Hub denies access to a source.",
         "Use an address without a login, set a token for the Hub, or put the file into the bucket.",
         ExitCode.DENIED,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.SOURCE_TOO_LARGE: ReasonInfo(
         "The file of a source exceeds the size limit of the trainer.",
         "Split the file, or remove rows that are not posts.",
         ExitCode.DATA,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.SOURCE_UNREACHABLE: ReasonInfo(
         "The server of a source does not respond.",
         "Check the address, and the network between the pod and the server.",
         ExitCode.TEMPORARY,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.X_TOKEN_INVALID: ReasonInfo(
         "X rejects the token.",
         "Put the bearer token of an app into the key bearerToken of the source's Secret.",
         ExitCode.DENIED,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.X_FORBIDDEN: ReasonInfo(
         "X denies this token access to the account.",
         "Check the access level and credits of the app at X.",
         ExitCode.DENIED,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.X_UNREACHABLE: ReasonInfo(
-        "X does not respond.", "Wait until X responds again.", ExitCode.TEMPORARY, retry=True
+        "X does not respond.", "Wait until X responds again.", ExitCode.TEMPORARY, retry_can_succeed=True
     ),
     Reason.ACCOUNT_MISSING: ReasonInfo(
         "The account does not exist on X.", "Correct the source's handle.", ExitCode.SOURCE
@@ -218,40 +218,43 @@ REASONS: dict[Reason, ReasonInfo] = {
         "X has suspended the account.",
         "Remove the source, or use the archive of the account's owner.",
         ExitCode.SOURCE,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.ACCOUNT_PROTECTED: ReasonInfo(
         "The posts of the account are visible only to its followers.",
         "Ask the owner for an archive, and use the archive.",
         ExitCode.SOURCE,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.RUN_MISSING: ReasonInfo(
         "The model or the results of a run are no longer in storage.",
         "Pin another run, or remove the pin: the next run then starts without the missing one.",
         ExitCode.SOURCE,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.BUCKET_MISSING: ReasonInfo(
-        "The bucket does not exist.", "Create the bucket, or correct storage.uri.", ExitCode.SOURCE, retry=True
+        "The bucket does not exist.",
+        "Create the bucket, or correct storage.uri.",
+        ExitCode.SOURCE,
+        retry_can_succeed=True,
     ),
     Reason.BASE_MODEL_MISSING: ReasonInfo(
         "The base model does not exist at spec.baseModel, or access is denied.",
         "Correct name, revision or uri; a gated or private model needs a token (baseModel.hub.secretRef).",
         ExitCode.SOURCE,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.BASE_MODEL_INVALID: ReasonInfo(
         "The base model can't be loaded as a causal language model in safetensors.",
         "Choose another model, or save the model again with save_pretrained.",
         ExitCode.CONFIGURATION,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.ACCESS_DENIED: ReasonInfo(
         "The storage service rejects the credentials.",
         "Correct the keys in the Secret, or the permissions of their owner.",
         ExitCode.DENIED,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.INVALID_STORAGE: ReasonInfo(
         "spec.storage is unusable, or the pod found no credentials.",
@@ -262,19 +265,19 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The storage service does not respond.",
         "Check spec.storage.endpoint, and the network between the pod and the service.",
         ExitCode.TEMPORARY,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.HUB_UNREACHABLE: ReasonInfo(
         "The Hugging Face Hub does not respond.",
         "Check the network. baseModel.s3 loads a base model from storage instead.",
         ExitCode.TEMPORARY,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.HUB_DENIED: ReasonInfo(
         "The Hugging Face Hub rejects the upload; the model is finished and in storage.",
         "Give the token write permission, or correct publish.huggingFace.",
         ExitCode.DENIED,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.DIVERGED: ReasonInfo(
         "Training diverged: the loss became infinite or not a number.",
@@ -286,7 +289,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Check the driver of the node (CUDA 13 needs 580 or newer) and spec.podTemplate.runtimeClassName, or "
         "set gpus: 0.",
         ExitCode.CONFIGURATION,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.OUT_OF_MEMORY: ReasonInfo(
         "The pod exceeded its memory limit.",
@@ -299,20 +302,23 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The disk of the pod is full: sources, base model and a checkpoint must fit together.",
         "Choose a smaller base model, or nodes with more ephemeral storage.",
         ExitCode.CONFIGURATION,
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.DEADLINE_EXCEEDED: ReasonInfo(
         "The Job exceeded the time limit of the operator.",
         "Train for fewer epochs, or raise the chart's jobs.activeDeadlineSeconds.",
-        retry=True,
+        retry_can_succeed=True,
     ),
     Reason.INTERRUPTED: ReasonInfo(
-        "The pod was asked to terminate and saved its work first.", _NO_ACTION, ExitCode.INTERRUPTED, retry=True
+        "The pod received a request to terminate and saved its work first.",
+        _NO_ACTION,
+        ExitCode.INTERRUPTED,
+        retry_can_succeed=True,
     ),
     Reason.INTERNAL_ERROR: ReasonInfo(
         "The trainer failed with an unexpected error.",
         "Read the log of the pod, and report the error as a bug.",
         ExitCode.BUG,
-        retry=True,
+        retry_can_succeed=True,
     ),
 }

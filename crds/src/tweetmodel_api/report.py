@@ -23,9 +23,9 @@ class Report(Model):
     message: Message
     """Message for people: what happened, where, and the remedy."""
     dataset: Dataset | None = None
-    """Data set of a collect step."""
+    """Data set of a collect step; None for the other steps."""
     model: TrainedModel | None = None
-    """Model of a train step."""
+    """Model of a train, sample or publish step, also of a failure after the model was finished."""
     samples: tuple[str, ...] = ()
     """The best samples."""
 

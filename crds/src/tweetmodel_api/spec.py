@@ -320,7 +320,7 @@ class Training(Model):
     """Starts a new run from the current model instead of the base model, if both have the same base model."""
 
     checkpoint_interval_seconds: Annotated[int, Field(ge=5, le=86400)] = 60
-    """Seconds between checkpoints. A checkpoint is also written when the pod is asked to terminate."""
+    """Seconds between checkpoints. A checkpoint is also written when the pod receives a request to terminate."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
     """Seed of the split, the order of posts, initial weights, dropout and samples."""
@@ -369,7 +369,7 @@ class HubRepository(Model):
 
 
 class PublishCriteria(Model):
-    """Limits that a model must keep to be published. The status message names a limit that it exceeds."""
+    """Limits that a model must meet to be published. The message of Trained names a limit that is exceeded."""
 
     max_perplexity: CanonicalDecimal | None = None
     """Maximum perplexity on held-out posts."""
@@ -399,7 +399,10 @@ class Storage(Model):
     """
 
     model_config = with_cel_rules(
-        cel_rule("self.uri == oldSelf.uri", "storage.uri can't change while runs lie there: create another TweetModel")
+        cel_rule(
+            "self.uri == oldSelf.uri",
+            "storage.uri can't change (the data of this TweetModel is stored there): create another TweetModel",
+        )
     )
 
     uri: Annotated[S3Uri, Field(max_length=640)]
@@ -423,7 +426,7 @@ Quantities = Annotated[
 
 
 class Resources(Model):
-    """CPU and memory of the training pod, as in a container; default: `train.resources` of the chart."""
+    """Compute resources of train and sample pods, as in a container; default: `train.resources` of the chart."""
 
     requests: Quantities | None = None
     """Resources reserved for the pod."""
@@ -453,11 +456,11 @@ class Schedule(Model):
     not exist: a TweetModel has one data set and one current model."""
 
     starting_deadline_seconds: Annotated[int, Field(ge=0)] | None = None
-    """A due time that is late by more seconds than this is skipped. Values below ten may skip due times while the
-    operator is busy."""
+    """Maximum delay of a due time in seconds; a later due time is skipped. With values below ten, due times may be
+    skipped while the operator is busy."""
 
     min_new_posts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    """Minimum number of new distinct posts before a scheduled run trains again."""
+    """Minimum number of new distinct posts for a new training after a scheduled collection."""
 
 
 Gpus = Annotated[int, Field(ge=0, le=8)]
@@ -471,7 +474,7 @@ class TweetModelSpec(Model):
     model_config = with_cel_rules(
         cel_rule(
             "!has(oldSelf.storage) || has(self.storage)",
-            "storage can't be removed while runs lie there: create another TweetModel",
+            "storage can't be removed (the data of this TweetModel is stored there): create another TweetModel",
         ),
         cel_rule(
             "!has(self.gpus) || self.gpus < 2 || "
@@ -515,15 +518,16 @@ class TweetModelSpec(Model):
     storage: Storage
 
     gpus: Gpus = 1
-    """GPUs of the training pod. The blocks of an optimizer step are distributed over the GPUs and do not depend on
-    their number. 0 trains on the CPU; default 1. Collecting never uses a GPU."""
+    """GPUs of the train pod; a sample pod gets at most one. The blocks of an optimizer step are distributed over the
+    GPUs and do not depend on their number. 0 trains on the CPU; default 1. Collecting and publishing never use a
+    GPU."""
 
     resources: Resources | None = None
 
     pod_template: PodTemplate | None = None
 
     queue_name: QueueName | None = None
-    """LocalQueue of Kueue for the training Job."""
+    """LocalQueue of Kueue for train and sample Jobs; collect and publish Jobs are not queued."""
 
     schedule: Schedule | None = None
 

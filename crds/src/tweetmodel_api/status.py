@@ -1,7 +1,7 @@
 """The status of a TweetModel: conditions in the convention of kstatus, and the results so far.
 
-Clients wait for `Ready`. `Reconciling` and `Stalled` follow sigs.k8s.io/cli-utils kstatus, so Flux and Helm understand
-a TweetModel. `DataReady` and `Trained` show the progress through the steps.
+Clients wait for `Ready`. `Reconciling` and `Stalled` follow sigs.k8s.io/cli-utils kstatus, so Flux and Helm can wait
+for a TweetModel. `DataReady` and `Trained` show the progress through the steps.
 """
 
 from typing import Annotated, Literal
@@ -29,7 +29,7 @@ class Condition(Model):
     """Status of the condition."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)]
-    """Reason in one word, for programs."""
+    """Reason in CamelCase, for programs."""
 
     message: Message
     """Message for people."""
@@ -163,19 +163,23 @@ class Progress(Model):
 
 
 class StepStatus(Model):
-    """The last Job of a step. A step gets another attempt when its Job is lost or its pod template changes."""
+    """The last Job of a step.
+
+    A step gets another attempt when its Job or the report is lost, when its pod template changes, or on request
+    (tweetmodel.dev/retry).
+    """
 
     name: StepName
     """Name of the step."""
 
     id: Identifier
-    """Collection or run of the step."""
+    """Id of the collection, run or purge of the step."""
 
     attempt: Annotated[int, Field(ge=1)]
-    """Number of the attempt, from 1, at steps with this id."""
+    """Number of the attempt, counted from 1 over all steps with this id."""
 
     pod_template_hash: Identifier
-    """Hash of the fields of the spec for the pod template."""
+    """Hash of the spec fields that the pod template depends on."""
 
     job: Annotated[str, Field(max_length=63)]
     """Name of the Job."""
@@ -185,7 +189,7 @@ class StepStatus(Model):
     due time after an outage. Superseded: a later spec replaced the attempt."""
 
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]*$", max_length=64)] | None = None
-    """Reason of the failure in one word; absent without a failure."""
+    """Reason of the failure in CamelCase, for programs; absent without a failure."""
 
     message: Message | None = None
     """Message about the failure."""

@@ -1,6 +1,6 @@
 """Experiment trackers that receive the metrics of a run, in addition to storage.
 
-A tracker is not part of the identity of a run, and a tracker that is unavailable or refuses never stops a run.
+A tracker is not part of the identity of a run, and an unavailable tracker or a rejected request never stops a run.
 """
 
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ class Wandb(Model):
     """Project, created if missing."""
 
     entity: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=128)] | None = None
-    """User or team that owns the project; default: the default of the key's owner."""
+    """User or team that owns the project; default: the default entity of the user of the API key."""
 
     base_url: Annotated[ServiceUrl, Field(alias="baseURL")] = "https://api.wandb.ai"
     """URL of the server."""

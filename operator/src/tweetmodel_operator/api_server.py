@@ -1,6 +1,7 @@
-"""The client of the Kubernetes API: JSON in, JSON out. Counts every request; every error is an ApiError. The
-asynchronous official client provides authentication and TLS. Its typed models are not used: the operator reads a dozen
-fields of three kinds, and must hold thousands of objects in little memory.
+"""Client of the Kubernetes API for JSON objects. It counts every request and raises every error as an ApiError.
+
+The asynchronous official client provides authentication and TLS. Its typed models are not used, because the operator
+reads a dozen fields of three kinds and keeps thousands of objects in memory.
 """
 
 import json
@@ -88,7 +89,7 @@ class ApiServer:
         """Apply an object (server-side apply): afterwards `manager` owns exactly the fields of `body`."""
         return await self._request("PATCH", path, as_yaml(body), APPLY, {"fieldManager": manager, "force": "true"})
 
-    async def merge(self, path: str, body: JsonObject, manager: str = names.OPERATOR) -> JsonObject:
+    async def merge(self, path: str, body: JsonObject, manager: str = names.FIELD_MANAGER) -> JsonObject:
         """Apply a JSON merge patch; `manager` is the field manager of the changed fields."""
         return await self._request("PATCH", path, body, MERGE, {"fieldManager": manager})
 
@@ -140,9 +141,10 @@ def _parse_object(body: bytes) -> JsonObject | None:
 
 
 def as_yaml(body: JsonObject) -> bytes:
-    """Return JSON with the same value in YAML, as required by server-side apply. Almost all JSON is YAML. But a
-    character above U+FFFF, such as an emoji, must not be written as two escapes, and line breaks of YAML and
-    characters forbidden there must be escaped (yaml.org/spec/1.2.2, sections 5.1 and 5.7).
+    """Return the body as JSON that is also valid YAML with the same value, as server-side apply requires.
+
+    Almost all JSON is YAML, but YAML does not combine two escapes into one character above U+FFFF, such as an emoji,
+    and requires escapes for further line breaks and control characters (yaml.org/spec/1.2.2, sections 5.1 and 5.7).
     """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", _LONE_SURROGATE.sub("\ufffd", text)).encode()

@@ -24,16 +24,13 @@ from tweetmodel_operator.decision import ChildRequest, Decision
 from tweetmodel_operator.manifests import BUILDERS
 from tweetmodel_operator.observed import Observed
 from tweetmodel_operator.parse import JsonObject
+from tweetmodel_operator.rejections import is_rejection
 from tweetmodel_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 MAX_NOTE_BYTES = 1024
 MAX_INSTANCE_LENGTH = 128
-REJECTED_CODES = (400, 403, 422)
-"""Codes of the API server for a Job that policy, quota or validation forbids: another attempt changes nothing."""
-WEBHOOK_UNREACHABLE = "failed calling webhook"
-"""Part of the message for a Job whose admission webhook is unreachable, with code 500."""
 
 
 class JobRejected(Exception):
@@ -45,35 +42,37 @@ class JobRejected(Exception):
         """The TweetModel after the writes before the rejection."""
 
 
-async def apply(api: ApiServer, observed: Observed, decision: Decision, settings: Settings, progress_ca: str) -> None:
+async def apply_decision(
+    api: ApiServer, observed: Observed, decision: Decision, settings: Settings, progress_ca: str
+) -> None:
     """Write the decision to the API server; without differences nothing is written.
 
     Raises:
         JobRejected: the cluster rejects a Job; the status is not written.
-        ApiError: the API server rejected a request, or is unreachable; the next reconcile continues from there.
+        ApiError: the API server rejected a request, or is unreachable; the next reconcile makes the remaining writes.
     """
     namespace = observed.key.namespace
     if decision.set_finalizer:
         observed = await _set_finalizer(api, observed, True)
     for name in decision.delete:
-        await _ignoring(404, api.delete(JOB.path(namespace, name)))
+        await _await_ignoring(404, api.delete(JOB.path(namespace, name)))
     for name, suspend in decision.suspend:
-        await _ignoring(404, api.merge(JOB.path(namespace, name), _suspend_patch(suspend)))
+        await _await_ignoring(404, api.merge(JOB.path(namespace, name), _suspend_patch(suspend)))
     for request in decision.create:
         await _create(api, observed, request, settings, progress_ca)
     if decision.status and decision.status != observed.recorded_status:
         observed = await write_status(api, observed, decision.status, settings)
     for name in decision.set_ttl:
         ttl = {"spec": {"ttlSecondsAfterFinished": settings.ttl_seconds}}
-        await _ignoring(404, api.merge(JOB.path(namespace, name), ttl))
+        await _await_ignoring(404, api.merge(JOB.path(namespace, name), ttl))
     if decision.orphan_warning:
         await _warn_about_orphan(api, observed, decision.orphan_warning, settings)
     if decision.set_finalizer is False:
-        await _ignoring(404, _set_finalizer(api, observed, False))
+        await _await_ignoring(404, _set_finalizer(api, observed, False))
 
 
 def _suspend_patch(suspend: bool) -> JsonObject:
-    annotations = {names.SUSPENDED: "true" if suspend else None}
+    annotations = {names.SUSPENDED_ANNOTATION: "true" if suspend else None}
     return {"metadata": {"annotations": annotations}, "spec": {"suspend": suspend}}
 
 
@@ -98,8 +97,8 @@ def _at_version_of(written: JsonObject, observed: Observed) -> Observed:
     return replace(observed, resource_version=written["metadata"]["resourceVersion"])
 
 
-async def _ignoring(code: int, request: Awaitable[object]) -> None:
-    """Await a request, and ignore the code of a write already made by another process."""
+async def _await_ignoring(code: int, request: Awaitable[object]) -> None:
+    """Await a request, and ignore an ApiError with this code, since another process has already made the write."""
     try:
         await request
     except ApiError as error:
@@ -114,9 +113,9 @@ async def _create(
     builder = BUILDERS[type(request)]
     path, body = builder.child.path(observed.key.namespace), builder.build(request, settings, progress_ca)
     try:
-        await _ignoring(409, api.create(path, body))
+        await _await_ignoring(409, api.create(path, body))
     except ApiError as error:
-        if error.code in REJECTED_CODES or WEBHOOK_UNREACHABLE in str(error):
+        if is_rejection(error.code, str(error)):
             raise JobRejected(str(error), observed) from error
         raise
 
@@ -134,7 +133,7 @@ async def write_status(api: ApiServer, observed: Observed, status: TweetModelSta
         "metadata": {"name": key.name, "namespace": key.namespace} | _precondition(observed),
         "status": status.model_dump(mode="json", by_alias=True, exclude_defaults=True),
     }
-    written = await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.OPERATOR)
+    written = await api.apply(tweetmodel_path(key.namespace, key.name) + "/status", body, names.FIELD_MANAGER)
     metrics.count_ended_runs(observed.recorded_status, status)
     await _emit_transition(api, observed, status, settings)
     return _at_version_of(written, observed)
@@ -186,7 +185,7 @@ async def _emit(api: ApiServer, observed: Observed, settings: Settings, event: _
     unique = short_hash(observed.uid, observed.generation, event.job, event.type, event.reason)
     metadata: JsonObject = {"namespace": key.namespace, "name": f"{key.name}.{unique}"}
     if event.run:
-        metadata["annotations"] = {names.RUN: event.run}
+        metadata["annotations"] = {names.RUN_ANNOTATION: event.run}
     body = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -207,6 +206,6 @@ async def _emit(api: ApiServer, observed: Observed, settings: Settings, event: _
         },
     }
     try:
-        await _ignoring(409, api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", body))
+        await _await_ignoring(409, api.create(f"/apis/events.k8s.io/v1/namespaces/{key.namespace}/events", body))
     except ApiError as error:  # the status contains the same message
         logger.warning("%s: can't write the event %s: %s", key, event.reason, error)

@@ -1,4 +1,4 @@
-"""The cache of TweetModels, Jobs and pods: a reconcile reads nothing from the API server.
+"""The cache of TweetModels, Jobs and pods, so that most reconciles read none of these from the API server.
 
 The cache holds parsed objects: Jobs and pods as observations, and of a TweetModel the metadata beside spec and status
 as JSON, at a seventh of the memory of parsed models and 0.02 ms for parsing. Watches and lists update the cache, and
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tweetmodel_api import KIND
-from tweetmodel_api.defaults import FIELDS
+from tweetmodel_api.defaults import DEFAULTABLE_FIELDS
 from tweetmodel_operator import names
-from tweetmodel_operator.children import BY_KIND, CHILD_KINDS, JOB, POD, Child, is_evictable
+from tweetmodel_operator.children import BY_KIND, CHILD_KINDS, JOB, POD, ObservedChild, is_evictable
 from tweetmodel_operator.observed import Freshness, Key, ObservedJob, ObservedPod
 from tweetmodel_operator.parse import JsonObject, resource_version
 
@@ -49,8 +49,8 @@ class CachedTweetModel:
             deletion_timestamp=metadata.get("deletionTimestamp"),
             has_finalizer=names.FINALIZER in finalizers,
             other_finalizers=tuple(name for name in finalizers if name != names.FINALIZER),
-            retry=metadata.get("annotations", {}).get(names.RETRY, ""),
-            omitted_fields=tuple(name for name in FIELDS if name not in spec),
+            retry=metadata.get("annotations", {}).get(names.RETRY_ANNOTATION, ""),
+            omitted_fields=tuple(name for name in DEFAULTABLE_FIELDS if name not in spec),
             spec=json.dumps(spec, separators=(",", ":")),
             status=json.dumps(raw.get("status", {}), separators=(",", ":")),
         )
@@ -68,7 +68,7 @@ class LiveRead(NamedTuple):
     """The result of live reads of a TweetModel and its children."""
 
     tweetmodel: CachedTweetModel
-    children: dict[str, list[Child]]
+    children: dict[str, list[ObservedChild]]
     """Children by kind."""
     versions: dict[str, int]
     """Resource versions of the lists, by kind."""
@@ -79,7 +79,7 @@ class LiveRead(NamedTuple):
         return _snapshot(self.tweetmodel, self.children[JOB.kind], self.children[POD.kind])
 
 
-def _snapshot(tweetmodel: CachedTweetModel, jobs: Iterable[Child], pods: Iterable[Child]) -> Snapshot:
+def _snapshot(tweetmodel: CachedTweetModel, jobs: Iterable[ObservedChild], pods: Iterable[ObservedChild]) -> Snapshot:
     return Snapshot(
         tweetmodel,
         [job for job in jobs if isinstance(job, ObservedJob)],
@@ -87,14 +87,14 @@ def _snapshot(tweetmodel: CachedTweetModel, jobs: Iterable[Child], pods: Iterabl
     )
 
 
-def _no_children() -> dict[str, dict[str, Child]]:
+def _no_children() -> dict[str, dict[str, ObservedChild]]:
     return {child.kind: {} for child in CHILD_KINDS}
 
 
 @dataclass(slots=True)
 class _Entry:
     tweetmodel: CachedTweetModel | None = None
-    children: dict[str, dict[str, Child]] = field(default_factory=_no_children)
+    children: dict[str, dict[str, ObservedChild]] = field(default_factory=_no_children)
     """Children by kind and name."""
     evicted: dict[str, int] = field(default_factory=dict)
     """Versions of evicted Jobs: a stale list may contain an older version, without the TTL."""
@@ -122,7 +122,7 @@ class Cache:
         child = BY_KIND[kind].parse(raw)
         return child is not None and self._update_child(key, kind, child)
 
-    def _update_child(self, key: Key, kind: str, child: Child) -> bool:
+    def _update_child(self, key: Key, kind: str, child: ObservedChild) -> bool:
         if is_evictable(child):
             return self._evict_child(key, kind, child)
         if key in self._idle:
@@ -139,7 +139,7 @@ class Cache:
             return False  # the event of the TweetModel itself is still to come
         return child != old
 
-    def _evict_child(self, key: Key, kind: str, child: Child) -> bool:
+    def _evict_child(self, key: Key, kind: str, child: ObservedChild) -> bool:
         entry = self._entries.get(key)
         if entry is None:
             return False
@@ -147,7 +147,7 @@ class Cache:
         return entry.children[kind].pop(child.name, None) is not None
 
     def _update_tweetmodel(self, key: Key, tweetmodel: CachedTweetModel, from_list: bool) -> bool:
-        if self.is_current(key, tweetmodel.resource_version):
+        if self.has_version(key, tweetmodel.resource_version):
             return False
         if from_list:
             self._list_only.add(key)
@@ -157,7 +157,7 @@ class Cache:
         self._entries.setdefault(key, _Entry()).tweetmodel = tweetmodel
         return True
 
-    def is_current(self, key: Key, version: int) -> bool:
+    def has_version(self, key: Key, version: int) -> bool:
         """Return whether the cache has this or a later resource version of a TweetModel."""
         entry = self._entries.get(key)
         known = entry.tweetmodel.resource_version if entry and entry.tweetmodel else self._idle.get(key)
@@ -216,11 +216,11 @@ class Cache:
         self._invalid.add(key)
 
     @property
-    def has_active(self) -> bool:
-        """True if any TweetModel is not idle."""
-        return bool(self._entries)
+    def is_empty(self) -> bool:
+        """True if all TweetModels are idle, so that the cache has no objects."""
+        return not self._entries
 
-    def names(self, kind: str, namespace: str) -> set[tuple[Key, str]]:
+    def cached_names(self, kind: str, namespace: str) -> set[tuple[Key, str]]:
         """Return keys and names of the cached objects of a kind, in a namespace; empty means all namespaces."""
         if kind == KIND:
             cached = {(key, key.name) for key in self._entries.keys() | self._idle.keys()}
@@ -247,5 +247,5 @@ class Cache:
 def key_of(kind: str, raw: JsonObject) -> Key | None:
     """Return the key of a TweetModel, or of the owner of a child; None for a foreign object."""
     metadata = raw["metadata"]
-    name = metadata["name"] if kind == KIND else metadata.get("labels", {}).get(names.NAME)
+    name = metadata["name"] if kind == KIND else metadata.get("labels", {}).get(names.NAME_LABEL)
     return Key(metadata["namespace"], name) if name else None

@@ -1,7 +1,7 @@
-"""The kinds of objects created or followed by the operator for a TweetModel.
+"""The kinds of objects that the operator creates or watches for a TweetModel.
 
 The table alone determines the watches, the periodic lists, the cache and the metrics; a test compares the chart's RBAC
-rules with the table. Another kind is another entry, and a builder in `manifests`.
+rules with the table. Another kind needs an entry with a parser, and a type of requests with a builder in `manifests`.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tweetmodel_operator.observed import ObservedJob, ObservedPod
 from tweetmodel_operator.parse import JsonObject, parse_job, parse_pod
 
-Child = ObservedJob | ObservedPod
+ObservedChild = ObservedJob | ObservedPod
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class ChildKind:
     plural: str
     verbs: frozenset[str]
     """Verbs of the operator's permissions."""
-    parse: Callable[[JsonObject], Child | None]
+    parse: Callable[[JsonObject], ObservedChild | None]
     """Parser of raw objects; None for an object that the operator did not create."""
 
-    def parse_all(self, items: Iterable[JsonObject]) -> list[Child]:
+    def parse_all(self, items: Iterable[JsonObject]) -> list[ObservedChild]:
         """Return the children among raw objects."""
         return [child for item in items if (child := self.parse(item))]
 
@@ -44,9 +44,13 @@ JOB = ChildKind("Job", "batch", "v1", "jobs", _READ | {"create", "patch", "delet
 POD = ChildKind("Pod", "", "v1", "pods", _READ, parse_pod)
 
 CHILD_KINDS = (JOB, POD)
+"""In the order of live reads: pods are read after the Jobs, so the pods of a complete Job contain its report."""
 BY_KIND = {child.kind: child for child in CHILD_KINDS}
 
 
-def is_evictable(child: Child) -> bool:
-    """Return whether the cache can drop a child: a finished Job with a TTL, with the outcome in the status."""
+def is_evictable(child: ObservedChild) -> bool:
+    """Return whether the cache can drop a child: a finished Job with a TTL.
+
+    The operator sets the TTL after the outcome is in the status, except for purge Jobs, which are always read live.
+    """
     return isinstance(child, ObservedJob) and child.is_finished and child.has_ttl

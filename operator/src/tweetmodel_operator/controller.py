@@ -11,6 +11,7 @@ from aiohttp import web
 from tweetmodel_operator import metrics
 from tweetmodel_operator.api_server import ApiServer
 from tweetmodel_operator.observed import Key
+from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.probes import Probes
 from tweetmodel_operator.progress import ProgressServer, certificate_authority, create_tls_context
 from tweetmodel_operator.reconcile import Reconciler
@@ -20,15 +21,15 @@ from tweetmodel_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-CERTIFICATE_SECONDS = 60.0
+CERTIFICATE_RELOAD_SECONDS = 60.0
 """Interval of reloads of the TLS certificate."""
-SHUTDOWN_SECONDS = 5.0
+MAX_SHUTDOWN_SECONDS = 5.0
 PROGRESS_DELAY_SECONDS = 1.0
-"""Delay from a progress report to the reconcile: reports without a pause cause one reconcile in that time."""
+"""Seconds from a progress report to the reconcile; further reports in this time cause no further reconcile."""
 
 
 class Controller:
-    """The tasks beside kopf's watches."""
+    """Starts and stops the workers, the resync, the probes and the progress server."""
 
     def __init__(self, api: ApiServer, settings: Settings) -> None:
         """Create the controller.
@@ -68,10 +69,14 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         if self._tasks:  # aiohttp may lose a cancellation that coincides with one of its timeouts
-            await asyncio.wait(self._tasks, timeout=SHUTDOWN_SECONDS)
+            await asyncio.wait(self._tasks, timeout=MAX_SHUTDOWN_SECONDS)
         for runner in self._runners:
             await runner.cleanup()
         await self._api.close()
+
+    def on_watch_event(self, kind: str, raw: JsonObject, event_type: str) -> None:
+        """Update the cache from a watch event, and wake the TweetModel if necessary."""
+        self.resync.update_cache(kind, raw, event_type)
 
     def _on_progress(self, key: Key) -> None:
         """Schedule a reconcile after a progress report, unless an earlier reconcile is due in time."""
@@ -80,7 +85,7 @@ class Controller:
     async def _reload_certificate(self, directory: Path, context: ssl.SSLContext) -> None:
         """Reload the mounted certificate, which cert-manager and others renew."""
         while True:
-            await asyncio.sleep(CERTIFICATE_SECONDS)
+            await asyncio.sleep(CERTIFICATE_RELOAD_SECONDS)
             try:
                 context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
                 self.reconciler.progress_ca = certificate_authority(directory)

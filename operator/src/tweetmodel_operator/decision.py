@@ -24,7 +24,7 @@ class JobRequest:
 
 
 ChildRequest = JobRequest
-"""A child object to create. Another kind of child is another member of a union here, and a builder in `manifests`."""
+"""A child object to create; another kind of child is another member of a union here."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class JobOutcome:
 
 @dataclass(frozen=True)
 class Decision:
-    """Writes in the order of the fields, except for the removal of the finalizer at the end."""
+    """All next writes for a TweetModel, and the time of the next reconcile. `apply` defines the order of the writes."""
 
     set_finalizer: bool | None = None
     """True adds the operator's finalizer, False removes the finalizer, None changes nothing."""
@@ -68,13 +68,13 @@ class Decision:
         return self.status is not None and self.status != observed.recorded_status
 
     def requires_live_read(self, observed: Observed) -> bool:
-        """Return whether a stale observation could do harm, and the decision requires a live read.
+        """Return whether the decision must be repeated after a live read, because a stale observation could do harm.
 
         A stale cache is sufficient for the first Job of the first collection or of a new run, since the name of the
-        Job identifies its purpose, and for the outcome of a Job with all pods seen to terminate: both are final.
-        Another Job of the same step requires a live read, since the cache evicts finished Jobs. So does any Job of a
-        TweetModel known only from a list: in a list from the past, the Job may have been created, finished and deleted
-        since.
+        Job is unique to its purpose, and for the outcome of a Job whose pods have all terminated, since the outcome
+        is final. Another Job with the same id requires a live read, since the cache evicts finished Jobs. Any Job of
+        a TweetModel known only from a list requires a live read too: the list may be older than the creation and
+        deletion of that Job.
         """
         if observed.freshness is Freshness.LIVE:
             return False

@@ -1,6 +1,7 @@
-"""kopf's login with a session for counting requests: the metrics include kopf's lists and watches. kopf finds the
-credentials. Equal credentials share a session, since kopf recognizes rejected credentials by their session and gives
-up on them.
+"""Login of kopf with a session that counts requests, so that the metrics include kopf's lists and watches.
+
+kopf finds the credentials. Equal credentials share a session: kopf identifies rejected credentials by their session,
+and must not retry them forever.
 """
 
 from types import SimpleNamespace

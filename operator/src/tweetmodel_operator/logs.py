@@ -1,4 +1,4 @@
-"""Adds the TweetModel of a log line as fields in JSON logs: log stores can filter by TweetModel.
+"""Adds namespace, name and run of a TweetModel to log lines as fields of the JSON format, so that logs can be filtered.
 
 A reconcile sets the subject once (`about`) and adds details as they become known (`add_subject`). All log lines in
 between contain the fields, whichever module logs them. Plain logs contain the name of the TweetModel in their text
@@ -22,7 +22,7 @@ _RENAMED = {"tweetmodel": "name"}
 
 
 @contextmanager
-def about(key: Key) -> Iterator[None]:
+def log_context(key: Key) -> Iterator[None]:
     """Add a TweetModel to all log lines in the context."""
     token = _subject.set({"namespace": key.namespace, "tweetmodel": key.name, "run": None})
     try:
@@ -31,7 +31,7 @@ def about(key: Key) -> Iterator[None]:
         _subject.reset(token)
 
 
-def add_subject(run: str | None, job: str | None) -> None:
+def add_to_log_context(run: str | None, job: str | None) -> None:
     """Add the run and the active Job to the following log lines in the context of `about`."""
     _subject.set({**(_subject.get() or {}), "run": run, **({"job": job} if job else {})})
 

@@ -1,7 +1,8 @@
-"""Start-up of the operator. kopf watches, reconnects and shuts down; its event handlers only wake keys.
+"""Start-up of the operator.
 
-The operator uses event handlers, since kopf's create and update handlers write an annotation to every object, and its
-own work queue, since kopf never retries event handlers.
+kopf watches the objects, reconnects and shuts down. Its event handlers only update the cache and wake keys. The
+operator uses event handlers because kopf's create and update handlers write an annotation to every object, and a work
+queue of its own because kopf never retries event handlers.
 """
 
 import asyncio
@@ -22,12 +23,12 @@ from tweetmodel_operator.kopf_login import Sessions
 from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.settings import Settings, from_environment
 
-IDLE_SECONDS = 0.1
-"""Lifetime of kopf's task for an unchanged object; the default of 5 s means tens of thousands of tasks."""
+KOPF_TASK_IDLE_SECONDS = 0.1
+"""Seconds after which kopf ends its task for an idle object; the default, 5 s, keeps tens of thousands of tasks."""
 INACTIVITY_SECONDS = 65.0
 """A watch without an event for this long is dead, since the API server sends a bookmark every minute."""
-RETRY_SECONDS = 5.0
-"""Delay before another attempt to list or watch. kopf's default delays grow and end after a minute, with the watch."""
+WATCH_RETRY_SECONDS = 5.0
+"""Seconds before kopf retries a failed list or watch. By default, the watch ends after a minute of failures."""
 
 
 class NoDiffBaseStorage(kopf.DiffBaseStorage):
@@ -69,20 +70,20 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.client_timeout = 600
     settings.watching.inactivity_timeout = INACTIVITY_SECONDS
     settings.watching.chunk_size = PAGE_SIZE
-    settings.queueing.idle_timeout = IDLE_SECONDS
+    settings.queueing.idle_timeout = KOPF_TASK_IDLE_SECONDS
     settings.persistence.diffbase_storage = NoDiffBaseStorage()
     settings.persistence.finalizer = f"{GROUP}/kopf"
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.networking.request_timeout = TIMEOUT_SECONDS
-    settings.networking.error_backoffs = itertools.repeat(RETRY_SECONDS)
+    settings.networking.error_backoffs = itertools.repeat(WATCH_RETRY_SECONDS)
 
 
 @kopf.on.login(errors=kopf.ErrorsMode.IGNORED)
 async def log_in(
     settings: kopf.OperatorSettings, memo: kopf.Memo, logger: kopf.Logger, **_: object
 ) -> kopf.AiohttpSession | None:
-    """Log in as kopf does by default, with a counting session."""
+    """Log in as kopf does by default, with a session that counts requests."""
     info = await asyncio.to_thread(kopf.login_via_client, settings=settings, logger=logger)
     return memo.setdefault("sessions", Sessions()).session(info) if info else None
 
@@ -96,7 +97,7 @@ async def stop(memo: kopf.Memo, **_: object) -> None:
 async def on_event(event: kopf.RawEvent, resource: kopf.Resource, memo: kopf.Memo, **_: object) -> None:
     """Update the cache after a change of a TweetModel or a child."""
     metrics.record_watch_event(resource.plural)
-    memo.controller.resync.observe(resource.kind or "", cast(JsonObject, event["object"]), event["type"])
+    memo.controller.on_watch_event(resource.kind or "", cast(JsonObject, event["object"]), event["type"])
 
 
 for _group, _version, _plural in (

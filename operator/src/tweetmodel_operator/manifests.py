@@ -1,7 +1,7 @@
 """Builds the manifests of child objects: pure functions of the request and the administrator's settings.
 
 The plan is an annotation of the pod template, which the kubelet mounts as /plan/plan.json. A step thus takes a single
-object and a single write, leaves nothing behind, and needs no permission on ConfigMaps.
+object and a single write, leaves no other object behind, and needs no permission on ConfigMaps.
 """
 
 import json
@@ -11,14 +11,14 @@ from typing import NamedTuple
 from tweetmodel_api import API_VERSION, KIND
 from tweetmodel_api.credentials import Credential
 from tweetmodel_api.plan import Plan
-from tweetmodel_api.reasons import PERMANENT, ExitCode
+from tweetmodel_api.reasons import PERMANENT_EXIT_CODES, ExitCode
 from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
 from tweetmodel_operator.children import JOB, ChildKind
 from tweetmodel_operator.decision import ChildRequest, JobRequest
 from tweetmodel_operator.limits import MAX_PURGE_SECONDS
 from tweetmodel_operator.parse import JsonObject
-from tweetmodel_operator.pod_credentials import pod_credentials
+from tweetmodel_operator.pod_credentials import credentials_for_pod
 from tweetmodel_operator.policy import is_device
 from tweetmodel_operator.settings import Settings
 
@@ -41,12 +41,13 @@ def build_job(request: JobRequest, settings: Settings, progress_ca: str = "") ->
     """
     plan = request.plan
     is_purge = plan.step == "purge"
-    queue = {names.QUEUE: plan.spec.queue_name} if _uses_gpu(plan) and plan.spec.queue_name else {}
+    queue = {names.QUEUE_LABEL: plan.spec.queue_name} if _uses_gpu(plan) and plan.spec.queue_name else {}
     metadata: JsonObject = {
         "name": request.name,
         "namespace": plan.namespace,
         "labels": _labels(request) | queue,
-        "annotations": (request.pod_template.annotations or {}) | {names.POD_TEMPLATE_HASH: request.pod_template_hash},
+        "annotations": (request.pod_template.annotations or {})
+        | {names.POD_TEMPLATE_HASH_ANNOTATION: request.pod_template_hash},
     }
     if not is_purge:  # a foreground deletion of the TweetModel would delete an owned purge Job first
         metadata["ownerReferences"] = [_owner_reference(request)]
@@ -119,10 +120,10 @@ def _owner_reference(request: JobRequest) -> JsonObject:
 
 
 def pod_failure_policy() -> JsonObject:
-    """Return the podFailurePolicy: permanent errors fail the Job, a requested termination costs no retry.
+    """Return the podFailurePolicy: a permanent error fails the Job, and a requested termination is not counted.
 
-    The first matching rule applies; other failures count against backoffLimit. A deleted pod has no DisruptionTarget
-    condition (kubernetes 1.34), hence the rule for its exit code.
+    The first matching rule applies; other failures count against backoffLimit. The rule for exit code 143 is needed
+    because a deleted pod has no DisruptionTarget condition (Kubernetes 1.34).
     """
     return {
         "rules": [
@@ -131,7 +132,7 @@ def pod_failure_policy() -> JsonObject:
                 "onExitCodes": {
                     "containerName": names.CONTAINER,
                     "operator": "In",
-                    "values": [int(code) for code in PERMANENT],
+                    "values": [int(code) for code in PERMANENT_EXIT_CODES],
                 },
             },
             {
@@ -158,9 +159,9 @@ def _build_pod_template(request: JobRequest, settings: Settings, progress_ca: st
     plan, template = request.plan, request.pod_template
     has_progress = bool(settings.progress_url and progress_ca)
     plan_json = json.dumps(_plan_of_pod(plan, settings).to_json_object(), ensure_ascii=False, separators=(",", ":"))
-    annotations = {**(template.annotations or {}), names.PLAN: plan_json}
+    annotations = {**(template.annotations or {}), names.PLAN_ANNOTATION: plan_json}
     if has_progress:
-        annotations[names.PROGRESS_CA] = progress_ca
+        annotations[names.PROGRESS_CA_ANNOTATION] = progress_ca
     placement = _placement(request, settings) if _uses_gpu(plan) else settings.collect_placement
     spec: JsonObject = {
         "restartPolicy": "Never",
@@ -235,7 +236,9 @@ def _environment(request: JobRequest, settings: Settings, has_progress: bool) ->
         # Some container runtimes expose all GPUs of the node to every pod.
         env.append({"name": "CUDA_VISIBLE_DEVICES", "value": ""})
     env += map(dict, settings.trainer_env)
-    credentials = pod_credentials(plan.step, plan.spec, publish=plan.publish, loads_base_model=_loads_base_model(plan))
+    credentials = credentials_for_pod(
+        plan.step, plan.spec, publish=plan.publish, loads_base_model=_loads_base_model(plan)
+    )
     env += [_secret_variable(credential, secret) for credential, secret in credentials]
     if has_progress:  # variable names of Kubeflow Trainer's progress protocol
         path = f"/namespaces/{plan.namespace}/tweetmodels/{plan.name}/status"
@@ -255,7 +258,7 @@ def _secret_variable(credential: Credential, secret: str) -> JsonObject:
 
 def _volumes(request: JobRequest, has_progress: bool) -> list[JsonObject]:
     volumes: list[JsonObject] = [
-        {"name": "plan", "downwardAPI": {"items": [_file_from_annotation("plan.json", names.PLAN)]}},
+        {"name": "plan", "downwardAPI": {"items": [_file_from_annotation("plan.json", names.PLAN_ANNOTATION)]}},
         {"name": "work", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
     ]
@@ -265,7 +268,7 @@ def _volumes(request: JobRequest, has_progress: bool) -> list[JsonObject]:
         volumes.append({"name": "cache", "persistentVolumeClaim": {"claimName": claim}})
     if has_progress:
         token = {"audience": names.AUDIENCE, "expirationSeconds": 3600, "path": "token"}
-        ca = {"items": [_file_from_annotation("ca.crt", names.PROGRESS_CA)]}
+        ca = {"items": [_file_from_annotation("ca.crt", names.PROGRESS_CA_ANNOTATION)]}
         sources = [{"serviceAccountToken": token}, {"downwardAPI": ca}]
         volumes.append({"name": "progress", "projected": {"sources": sources}})
     return volumes

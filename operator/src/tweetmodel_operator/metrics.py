@@ -25,7 +25,7 @@ RECONCILE_SECONDS = Histogram("tweetmodel_reconcile_seconds", "Duration of a rec
 API_REQUESTS = CounterMetric("tweetmodel_api_requests_total", "Requests to the API server.", ["verb", "code"])
 API_REQUEST_SECONDS = Histogram("tweetmodel_api_request_seconds", "Latency of requests to the API server.", ["verb"])
 TRANSITIONS = CounterMetric(
-    "tweetmodel_transitions_total", "Changes of the reason of Ready, by new reason.", ["reason"]
+    "tweetmodel_transitions_total", "Changes of the reason or observed generation of Ready, by reason.", ["reason"]
 )
 PROGRESS_POSTS = CounterMetric("tweetmodel_progress_posts_total", "Progress reports of pods, by response.", ["code"])
 QUEUE_DEPTH = Gauge("tweetmodel_queue_depth", "TweetModels that wait for a reconcile.")
@@ -68,7 +68,7 @@ def record_watch_event(plural: str) -> None:
         WATCH_LAST_EVENT.labels(WATCHED_KINDS[plural]).set_to_current_time()
 
 
-def count_job(ended: JobOutcome, gpu_resource: str) -> None:
+def record_job_outcome(ended: JobOutcome, gpu_resource: str) -> None:
     """Count an ended Job, with its waiting times, duration and GPUs."""
     job = ended.job
     JOBS.labels(job.step, ended.outcome, ended.reason).inc()
@@ -116,7 +116,7 @@ class ModelStates(Collector):
         self._reasons.pop(key, None)
 
     def collect(self) -> Iterator[GaugeMetricFamily | HistogramMetricFamily]:
-        """Yield a gauge with a sample for each present reason."""
+        """Yield a gauge with one sample for each reason that at least one TweetModel has."""
         family = GaugeMetricFamily("tweetmodel_models", "TweetModels by the reason of Ready.", labels=["reason"])
         for reason, count in Counter(self._reasons.values()).items():
             family.add_metric([reason], count)
@@ -124,7 +124,7 @@ class ModelStates(Collector):
 
 
 def _initialize_series() -> None:
-    """Initialize all series with 0, since Prometheus sees no increase in the first sample of a series."""
+    """Initialize all series with 0, since increase() in Prometheus ignores the first sample of a series."""
     steps, verbs = STEP_NAMES, ("GET", "POST", "PATCH", "DELETE")
     codes = ("200", "201", "401", "403", "404", "409", "410", "422", "429", "500", "503", "504", "none")
     without_pod = (Reason.DEADLINE_EXCEEDED, Reason.POD_REFUSED)

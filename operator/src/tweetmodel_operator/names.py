@@ -1,34 +1,34 @@
 """Names of labels, annotations and objects of the operator.
 
-Names are pure functions of the objects' purpose. Creating an existing object therefore counts as success, and neither a
-crash between two writes nor a second operator does harm.
+The name of an object is a pure function of its purpose. An object that already exists therefore counts as created, and
+neither a crash between two writes nor a second operator does harm.
 """
 
 from tweetmodel_api import GROUP
 from tweetmodel_api.identities import short_hash
 from tweetmodel_api.steps import StepName
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-OPERATOR = "tweetmodel-operator"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+FIELD_MANAGER = "tweetmodel-operator"
 DEFAULTS_MANAGER = "tweetmodel-operator-defaults"
-NAME = f"{GROUP}/name"
-STEP = f"{GROUP}/step"
-STEP_ID = f"{GROUP}/step-id"
-ATTEMPT = f"{GROUP}/attempt"
+NAME_LABEL = f"{GROUP}/name"
+STEP_LABEL = f"{GROUP}/step"
+STEP_ID_LABEL = f"{GROUP}/step-id"
+ATTEMPT_LABEL = f"{GROUP}/attempt"
 
-POD_TEMPLATE_HASH = f"{GROUP}/pod-template-hash"
-PLAN = f"{GROUP}/plan"
-PROGRESS_CA = f"{GROUP}/progress-ca"
-SUSPENDED = f"{GROUP}/suspended"
-RUN = f"{GROUP}/run"
-RETRY = f"{GROUP}/retry"
+POD_TEMPLATE_HASH_ANNOTATION = f"{GROUP}/pod-template-hash"
+PLAN_ANNOTATION = f"{GROUP}/plan"
+PROGRESS_CA_ANNOTATION = f"{GROUP}/progress-ca"
+SUSPENDED_ANNOTATION = f"{GROUP}/suspended"
+RUN_ANNOTATION = f"{GROUP}/run"
+RETRY_ANNOTATION = f"{GROUP}/retry"
 FINALIZER = f"{GROUP}/purge"
-QUEUE = "kueue.x-k8s.io/queue-name"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 CONTAINER = "trainer"
 AUDIENCE = f"{GROUP}/progress"
 
-SELECTOR = f"{MANAGED_BY}={OPERATOR}"
+SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
 
 
 def job_name(owner: str, uid: str, step: StepName, step_id: str, attempt: int) -> str:
@@ -45,9 +45,9 @@ def job_labels(owner: str, step: StepName, step_id: str, attempt: int) -> dict[s
     """Return the labels of a Job and the pods, for selection by the operator."""
     return {
         "app.kubernetes.io/name": "tweetmodel",
-        MANAGED_BY: OPERATOR,
-        NAME: owner,
-        STEP: step,
-        STEP_ID: step_id,
-        ATTEMPT: str(attempt),
+        MANAGED_BY_LABEL: FIELD_MANAGER,
+        NAME_LABEL: owner,
+        STEP_LABEL: step,
+        STEP_ID_LABEL: step_id,
+        ATTEMPT_LABEL: str(attempt),
     }

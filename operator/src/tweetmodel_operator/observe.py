@@ -1,6 +1,7 @@
 """Observes a TweetModel with its Jobs and pods: by live reads, or from the cache.
 
-The order of live reads matters: pods read after the Job was seen complete contain the final report.
+The order of live reads matters: pods are read after the Jobs, so the pods of a complete Job contain its report.
+CHILD_KINDS defines the order.
 """
 
 import json
@@ -32,7 +33,7 @@ async def read(api: ApiServer, key: Key) -> LiveRead | None:
     Raises:
         ApiError: the API server rejected a request, or is unreachable.
     """
-    selector = f"{names.SELECTOR},{names.NAME}={key.name}"
+    selector = f"{names.SELECTOR},{names.NAME_LABEL}={key.name}"
     try:
         tweetmodel = await api.get(tweetmodel_path(key.namespace, key.name))
         lists = {child: await api.get(child.path(key.namespace), labelSelector=selector) for child in CHILD_KINDS}

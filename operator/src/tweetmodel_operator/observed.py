@@ -1,6 +1,6 @@
 """The observed state of a TweetModel: frozen values with the facts for decisions.
 
-Absent times and texts are None. Times are aware datetimes.
+Absent times are None; absent texts are None or empty, as documented. Times are aware datetimes.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tweetmodel_api.steps import StepName
 from tweetmodel_operator.times import seconds_between
 
 MAX_WEBHOOK_SECONDS = 30.0
-"""Longest timeout of an admission webhook."""
+"""Maximum timeout of an admission webhook in Kubernetes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class Key:
 
 
 class Freshness(Enum):
-    """Source of an observation, with limits for the decisions."""
+    """How up to date an observation is. `Decision.requires_live_read` defines the decisions that need a live one."""
 
     LIVE = "live"
     """Read from the API server for this reconcile."""
     CACHED = "cached"
     """From watch events and the operator's own writes; may lag behind the writes of others."""
     LIST_ONLY = "list-only"
-    """Known only from a list, possibly older than delivered events."""
+    """TweetModel known only from a list, which may be older than watch events already delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class ObservedPod:
 
 
 class SuspendOwner(Enum):
-    """Controller that may suspend a Job."""
+    """The controller that suspends and resumes a Job."""
 
     NONE = "none"
     OPERATOR = "operator"
@@ -217,7 +217,7 @@ class Observed:
 
     @property
     def defaultable_fields(self) -> tuple[str, ...]:
-        """Omitted fields open for a default. After the first Job, a changed default changes nothing."""
+        """Omitted fields that may still receive a default: none after the first Job, none during deletion."""
         return () if self.has_started or self.is_deleting else self.omitted_fields
 
     @property

@@ -1,4 +1,4 @@
-"""Parses objects of the API server into observations. No raw object goes further than this module."""
+"""Parses objects of the API server into observations. Other modules receive no raw objects."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -35,8 +35,8 @@ def parse_job(raw: JsonObject) -> ObservedJob | None:
     """
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
     labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
-    step, attempt = labels.get(names.STEP), labels.get(names.ATTEMPT, "")
-    if step not in STEP_NAMES or names.STEP_ID not in labels or not attempt.isdecimal():
+    step, attempt = labels.get(names.STEP_LABEL), labels.get(names.ATTEMPT_LABEL, "")
+    if step not in STEP_NAMES or names.STEP_ID_LABEL not in labels or not attempt.isdecimal():
         return None
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     failed = conditions.get("Failed")
@@ -46,9 +46,9 @@ def parse_job(raw: JsonObject) -> ObservedJob | None:
         uid=metadata.get("uid", ""),
         owner_uid=owner_uid(raw, KIND),
         step=step,
-        step_id=labels[names.STEP_ID],
+        step_id=labels[names.STEP_ID_LABEL],
         attempt=int(attempt),
-        pod_template_hash=annotations.get(names.POD_TEMPLATE_HASH, ""),
+        pod_template_hash=annotations.get(names.POD_TEMPLATE_HASH_ANNOTATION, ""),
         created_at=_time(metadata["creationTimestamp"]),
         started_at=parse_time(status.get("startTime")),
         ended_at=parse_time(end.get("lastTransitionTime")),
@@ -58,8 +58,8 @@ def parse_job(raw: JsonObject) -> ObservedJob | None:
         failure_reason=failed.get("reason", "Failed") if failed else None,
         failure_message=failed.get("message", "") if failed else "",
         is_suspended=spec.get("suspend", False),
-        has_suspend_mark=names.SUSPENDED in annotations,
-        is_queued=names.QUEUE in labels,
+        has_suspend_mark=names.SUSPENDED_ANNOTATION in annotations,
+        is_queued=names.QUEUE_LABEL in labels,
         deleted_at=parse_time(metadata.get("deletionTimestamp")),
         has_ttl="ttlSecondsAfterFinished" in spec,
         limits=_limits(spec.get("template", {}).get("spec", {})),

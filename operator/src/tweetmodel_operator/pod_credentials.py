@@ -1,12 +1,14 @@
 """The Secret keys for the pod of a step: only the keys needed by the step."""
 
 from tweetmodel_api import credentials
-from tweetmodel_api.credentials import SecretKeys
+from tweetmodel_api.credentials import CredentialSources
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.steps import STEP_KINDS, StepName
 
 
-def pod_credentials(step: StepName, spec: TweetModelSpec, *, publish: bool, loads_base_model: bool) -> SecretKeys:
+def credentials_for_pod(
+    step: StepName, spec: TweetModelSpec, *, publish: bool, loads_base_model: bool
+) -> CredentialSources:
     """Yield the credentials of a pod, each with the name of its Secret.
 
     Args:
@@ -23,7 +25,7 @@ def pod_credentials(step: StepName, spec: TweetModelSpec, *, publish: bool, load
     if loads_base_model and hub and hub.secret_ref:
         yield credentials.BASE_MODEL, hub.secret_ref.name
     if kind.trains and spec.report_to:
-        yield from credentials.of_trackers(spec.report_to)
+        yield from credentials.tracker_credentials(spec.report_to)
     if kind.reads_sources:
         for source in spec.sources:
-            yield from credentials.of_source(source)
+            yield from credentials.source_credentials(source)

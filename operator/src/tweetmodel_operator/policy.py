@@ -29,10 +29,10 @@ def _training_violations(spec: TweetModelSpec, settings: Settings) -> Iterator[s
     hub, epochs = spec.base_model.hub, spec.training.epochs
     if hub and not _matches(hub.name, settings.allowed_base_models):
         yield f"spec.baseModel.hub.name {hub.name} is not one of the base models that this cluster allows"
-    if epochs > settings.allowed_epochs:
-        yield f"spec.training.epochs {epochs} is more than the {settings.allowed_epochs} that this cluster allows"
-    if spec.gpus > settings.allowed_gpus:
-        yield f"spec.gpus {spec.gpus} is more than the {settings.allowed_gpus} that this cluster allows"
+    if epochs > settings.max_epochs:
+        yield f"spec.training.epochs {epochs} is more than the {settings.max_epochs} that this cluster allows"
+    if spec.gpus > settings.max_gpus:
+        yield f"spec.gpus {spec.gpus} is more than the {settings.max_gpus} that this cluster allows"
     yield from _device_violations(spec, settings)
 
 
@@ -42,9 +42,9 @@ def _device_violations(spec: TweetModelSpec, settings: Settings) -> Iterator[str
     for kind, amounts in spec.resources.model_dump(exclude_none=True).items():
         quantities = {settings.gpu_resource: spec.gpus, **amounts}
         devices = {name: _count(quantity) for name, quantity in quantities.items() if is_device(name)}
-        if sum(devices.values()) > settings.allowed_gpus:
+        if sum(devices.values()) > settings.max_gpus:
             requested = f"spec.resources.{kind} of {', '.join(devices)}"
-            yield f"{requested} is more than the {settings.allowed_gpus} that this cluster allows"
+            yield f"{requested} is more than the {settings.max_gpus} that this cluster allows"
 
 
 def _pod_violations(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:

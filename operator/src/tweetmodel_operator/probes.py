@@ -31,14 +31,14 @@ def _no_error() -> str:
 
 @dataclass
 class Probes:
-    """Responds to the kubelet and to Prometheus."""
+    """HTTP handlers for the probes of the kubelet and for Prometheus."""
 
     tasks: Sequence[asyncio.Task[None]] = ()
     """Tasks that must run as long as the operator."""
     namespaces: Sequence[str] = ("",)
     """Watched namespaces; an empty name means all namespaces."""
     list_error: Callable[[], str] = _no_error
-    """Returns why the operator can't list a kind; empty if all kinds can be listed."""
+    """Function that returns the error of the last failed list, or an empty text."""
     clock: Callable[[], float] = time.monotonic
     _known_watches: set[str] = field(default_factory=set)
     _missing_since: dict[str, float] = field(default_factory=dict)

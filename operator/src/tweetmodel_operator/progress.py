@@ -32,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 ROUTE = "/namespaces/{namespace}/tweetmodels/{name}/status"
 MAX_BODY_BYTES = 64 * 1024
-ACCEPTED_SECONDS = 60.0
+ACCEPTED_TOKEN_CACHE_SECONDS = 60.0
 """Lifetime of an accepted token in the cache."""
-REJECTED_SECONDS = 10.0
+REJECTED_TOKEN_CACHE_SECONDS = 10.0
 """Lifetime of a rejected token in the cache."""
 MAX_CONCURRENT_REVIEWS = 8
-"""Limit of TokenReviews, against a flood of invalid tokens at the API server."""
+"""Maximum number of concurrent TokenReviews, so that invalid tokens cannot flood the API server."""
 MAX_CACHED_TOKENS = 4096
 MAX_METRICS = 32
 
@@ -146,7 +146,9 @@ class ProgressServer:
             reviewed = await self._review(key, token)
         if len(self._tokens) >= MAX_CACHED_TOKENS:
             self._tokens.clear()
-        lifetime = REJECTED_SECONDS if isinstance(reviewed, RequestRejected) else ACCEPTED_SECONDS
+        lifetime = (
+            REJECTED_TOKEN_CACHE_SECONDS if isinstance(reviewed, RequestRejected) else ACCEPTED_TOKEN_CACHE_SECONDS
+        )
         self._tokens[token_hash] = (self.clock() + lifetime, reviewed)
         return reviewed
 

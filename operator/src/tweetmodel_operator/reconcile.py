@@ -5,8 +5,9 @@ repeated and late events all lead to the same result.
 
 The state comes from the possibly stale cache. A decision based on the cache may therefore only do harmless writes:
 create the first Job of the first collection or of a new run, with a name unique to the purpose, and write the status
-at the observed version. Before other writes - another attempt, a deletion, the outcome of a Job before all pods were
-seen to terminate - the TweetModel is read live and decided again (`Decision.requires_live_read`).
+at the observed version. Before all other writes, such as another attempt, a deletion, or the outcome of a Job with
+pods not yet observed to have terminated, the operator reads the TweetModel live and decides again
+(`Decision.requires_live_read`).
 """
 
 import logging
@@ -18,11 +19,12 @@ from datetime import datetime
 from tweetmodel_api.status import Progress, TweetModelStatus
 from tweetmodel_operator import logs, metrics
 from tweetmodel_operator.api_server import ApiError, ApiServer
-from tweetmodel_operator.apply import JobRejected, apply
-from tweetmodel_operator.apply_defaults import apply_defaults
+from tweetmodel_operator.apply import JobRejected, apply_decision
 from tweetmodel_operator.cache import Cache
-from tweetmodel_operator.decide import Inputs, decide, has_missing_pod, rejected
+from tweetmodel_operator.decide.diagnosis import has_missing_pod
+from tweetmodel_operator.decide.next_writes import Inputs, decide, decide_rejected_job
 from tweetmodel_operator.decision import Decision
+from tweetmodel_operator.defaulting import apply_defaults
 from tweetmodel_operator.observe import assemble, pod_creation_error, read, upstream_datasets
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, PolicyResult
 from tweetmodel_operator.policy import check_policy
@@ -30,8 +32,8 @@ from tweetmodel_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-EVICT_SECONDS = 300.0
-"""A TweetModel without work for this long is evicted from the cache; the next reconcile then costs three reads."""
+IDLE_EVICTION_SECONDS = 300.0
+"""A TweetModel without a reconcile in this time leaves the cache; the next reconcile then costs three reads."""
 
 
 INVALID_CODES = (400, 422)
@@ -40,7 +42,7 @@ INVALID_CODES = (400, 422)
 
 @dataclass
 class Reconciler:
-    """The state shared by all reconciles; `progress` and `active_jobs` are hints, lost without harm."""
+    """Reconciles TweetModels. All reconciles share the cache, `progress` and `active_jobs`, rebuilt after a restart."""
 
     api: ApiServer
     settings: Settings
@@ -63,7 +65,7 @@ class Reconciler:
         """
         started = time.perf_counter()
         result = "error"
-        with logs.about(key):
+        with logs.log_context(key):
             try:
                 requeue_after = await self._reconcile(key)
                 result = "success"
@@ -104,9 +106,9 @@ class Reconciler:
         decision = await self._apply(inputs, decision)
         self._track(key, decision)
         if decision.has_writes(observed):
-            return 0.0  # for example a TTL, once the status contains the outcome
+            return 0.0  # the next reconcile may have more to do, for example to set a TTL
         requeue_after = decision.requeue_after
-        if not observed.has_pending_jobs and (requeue_after is None or requeue_after > EVICT_SECONDS):
+        if not observed.has_pending_jobs and (requeue_after is None or requeue_after > IDLE_EVICTION_SECONDS):
             self.cache.evict(key)
         return requeue_after
 
@@ -129,7 +131,7 @@ class Reconciler:
             policy=policy,
             upstreams=await upstream_datasets(self.api, observed),
             now=now,
-            progress_interval=self.settings.progress_interval_seconds,
+            progress_interval_seconds=self.settings.progress_interval_seconds,
         )
 
     async def _with_pod_creation_errors(self, observed: Observed, now: datetime) -> tuple[ObservedJob, ...]:
@@ -143,10 +145,10 @@ class Reconciler:
     async def _apply(self, inputs: Inputs, decision: Decision) -> Decision:
         """Apply the decision, or the decision after a rejected Job; return the applied decision."""
         try:
-            await apply(self.api, inputs.observed, decision, self.settings, self.progress_ca)
+            await apply_decision(self.api, inputs.observed, decision, self.settings, self.progress_ca)
         except JobRejected as rejection:
-            decision = rejected(inputs, decision, str(rejection))
-            await apply(self.api, rejection.observed, decision, self.settings, self.progress_ca)
+            decision = decide_rejected_job(inputs, decision, str(rejection))
+            await apply_decision(self.api, rejection.observed, decision, self.settings, self.progress_ca)
         return decision
 
     def _track(self, key: Key, decision: Decision) -> None:
@@ -159,7 +161,7 @@ class Reconciler:
         if old and old != job:
             self.progress.pop(old, None)
         for outcome in decision.job_outcomes:
-            metrics.count_job(outcome, self.settings.gpu_resource)
+            metrics.record_job_outcome(outcome, self.settings.gpu_resource)
         ready = decision.status.condition("Ready") if decision.status else None
         if ready:
             metrics.MODEL_STATES.set(str(key), ready.reason)
@@ -173,4 +175,4 @@ class Reconciler:
 def _log_subject(status: TweetModelStatus | None) -> None:
     """Add the run and the Job of a status to the following log lines."""
     if status:
-        logs.add_subject(status.run, status.steps[-1].job if status.steps else None)
+        logs.add_to_log_context(status.run, status.steps[-1].job if status.steps else None)

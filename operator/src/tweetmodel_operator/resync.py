@@ -1,4 +1,4 @@
-"""Periodic lists: finds changes without a watch event, and missing permissions to list."""
+"""Lists all objects periodically, to find changes that caused no watch event, and to detect missing permissions."""
 
 import asyncio
 import logging
@@ -51,13 +51,13 @@ class Resync:
 
     async def resync(self, namespace: str) -> None:
         """Compare the cache with lists, and read TweetModels with differences live."""
-        missing = self.cache.names(KIND, namespace)
+        missing = self.cache.cached_names(KIND, namespace)
         async for item in self.api.items(tweetmodels_path(namespace), METADATA_ONLY):
             key = Key(item["metadata"]["namespace"], item["metadata"]["name"])
             missing.discard((key, key.name))
-            if not self.cache.is_current(key, resource_version(item)):
+            if not self.cache.has_version(key, resource_version(item)):
                 self._read_live(key)
-        if self.cache.has_active:
+        if not self.cache.is_empty:
             for child in CHILD_KINDS:
                 missing |= await self._resync_children(child.kind, child.path(namespace), namespace)
         for key, _ in missing:
@@ -65,15 +65,15 @@ class Resync:
 
     async def _resync_children(self, kind: str, path: str, namespace: str) -> set[tuple[Key, str]]:
         """Update the cache from a list, and return cached objects missing in the list."""
-        missing = self.cache.names(kind, namespace)
+        missing = self.cache.cached_names(kind, namespace)
         async for item in self.api.items(path, labelSelector=names.SELECTOR):
-            self.observe(kind, item)
+            self.update_cache(kind, item)
             key = key_of(kind, item)
             if key:
                 missing.discard((key, item["metadata"]["name"]))
         return missing
 
-    def observe(self, kind: str, raw: JsonObject, event_type: str | None = None) -> None:
+    def update_cache(self, kind: str, raw: JsonObject, event_type: str | None = None) -> None:
         """Update the cache from a watch event or a list (without type), and wake the TweetModel if necessary."""
         key = key_of(kind, raw)
         if key is None:
@@ -92,7 +92,7 @@ class Resync:
     async def check_access(self) -> None:
         """Check at the interval whether all kinds can be listed, until canceled.
 
-        kopf retries forbidden lists forever while its watch tasks look alive.
+        kopf retries forbidden lists forever, and its watch tasks keep running meanwhile.
         """
         while True:
             self.list_error = await self._find_list_error()

@@ -20,7 +20,7 @@ class Settings:
     """Settings of the operator."""
 
     trainer_image: str = "tweetmodel-trainer:latest"
-    """Image of all pods."""
+    """Default image of all pods."""
 
     trainer_image_pull_policy: str = "IfNotPresent"
     """Always, IfNotPresent or Never."""
@@ -40,10 +40,10 @@ class Settings:
     allowed_base_models: tuple[str, ...] = ("*",)
     """Models of the Hugging Face Hub allowed in baseModel.hub, with * as wildcard; empty allows none."""
 
-    allowed_gpus: int = 8
+    max_gpus: int = 8
     """Maximum number of GPUs of a TweetModel."""
 
-    allowed_epochs: int = 1000
+    max_epochs: int = 1000
     """Maximum number of epochs of a TweetModel."""
 
     excluded_accounts: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Settings:
             "limits": {"memory": "2Gi"},
         }
     )
-    """Compute resources of pods without a GPU: collect, publish and purge."""
+    """Compute resources of collect, publish and purge pods."""
 
     train_resources: Resources = field(
         default_factory=lambda: {
@@ -84,7 +84,7 @@ class Settings:
     """Default compute resources of train and sample pods."""
 
     collect_placement: JsonObject = field(default_factory=dict)
-    """Placement (nodeSelector, tolerations, …) of pods without a GPU, with the fields of a pod's spec."""
+    """Placement (nodeSelector, tolerations, …) of collect, publish and purge pods, with the fields of a pod's spec."""
 
     train_placement: JsonObject = field(default_factory=dict)
     """Default placement of train and sample pods; fields of a TweetModel's podTemplate replace these."""
@@ -93,7 +93,7 @@ class Settings:
     """Maximum duration of a Job. Kubernetes restarts the clock when a suspended Job resumes."""
 
     backoff_limit: int = 3
-    """Retries after temporary failures; the default of Kubernetes, 6, is expensive on a GPU."""
+    """Retries of a Job after failures that are not permanent. Kubernetes' default, 6, is expensive on a GPU."""
 
     ttl_seconds: int = 86_400
     """Time until Kubernetes deletes a finished Job; the status keeps the outcome."""

@@ -1,7 +1,7 @@
 """`python -m tweetmodel_operator.uninstall NAMESPACE DEPLOYMENT`: prepares the uninstallation, as a Helm hook.
 
 Deletes the operator's Deployment, the writer of finalizers, then removes the operator's finalizer from all
-TweetModels. Otherwise a later deletion of a TweetModel would wait forever for the operator's purge.
+TweetModels. With the finalizer, a later deletion of a TweetModel would wait forever for the purge.
 """
 
 import argparse

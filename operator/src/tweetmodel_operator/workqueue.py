@@ -61,7 +61,7 @@ class WorkQueue(Generic[K]):
         """Process keys until canceled."""
         while True:
             await self._process(await self._ready.get())
-            await asyncio.sleep(0)  # many reconciles never wait, so other tasks get a turn here
+            await asyncio.sleep(0)  # many reconciles never await anything: let other tasks run
 
     async def _process(self, key: K) -> None:
         self._waiting.discard(key)

@@ -75,10 +75,10 @@ class Kubelet:
     def runs(self, stage: str, name: str = "") -> bool:
         """Whether a pod of this stage runs, of one TweetModel or of any."""
         labels = (pod["metadata"]["labels"] for pod in self.pods.values())
-        return any(of[names.STEP] == stage and name in ("", of[names.NAME]) for of in labels)
+        return any(of[names.STEP_LABEL] == stage and name in ("", of[names.NAME_LABEL]) for of in labels)
 
     async def _end(self, name: str) -> None:
-        plan = Plan.model_validate_json(self.pods[name]["metadata"]["annotations"][names.PLAN])
+        plan = Plan.model_validate_json(self.pods[name]["metadata"]["annotations"][names.PLAN_ANNOTATION])
         if ending := self.ending(plan):
             self.pods.pop(name)
             code, report = ending

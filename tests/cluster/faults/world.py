@@ -256,8 +256,8 @@ async def _free_port() -> int:
 
 def _labels(job: JsonObject) -> tuple[str, str, str]:
     labels = job["metadata"]["labels"]
-    identity = "of its uid" if labels[names.STEP] == "purge" else labels[names.STEP_ID]
-    return labels[names.STEP], identity, labels[names.ATTEMPT]
+    identity = "of its uid" if labels[names.STEP_LABEL] == "purge" else labels[names.STEP_ID_LABEL]
+    return labels[names.STEP_LABEL], identity, labels[names.ATTEMPT_LABEL]
 
 
 def _has_ended(job: JsonObject) -> str:

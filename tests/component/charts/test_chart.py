@@ -215,7 +215,7 @@ def test_the_values_of_the_chart_are_the_defaults_of_the_operator():
 def test_the_limits_of_the_administrator_reach_the_operator():
     limits = ("trainer.allowed.baseModels={openai-community/*}", "trainer.allowed.gpus=0", "trainer.allowed.epochs=10")
     read = from_environment(environment(*limits))
-    assert (read.allowed_base_models, read.allowed_gpus, read.allowed_epochs) == (("openai-community/*",), 0, 10)
+    assert (read.allowed_base_models, read.max_gpus, read.max_epochs) == (("openai-community/*",), 0, 10)
     assert from_environment({"TWEETMODEL_ALLOWED_BASE_MODELS": "[]"}).allowed_base_models == ()
 
 

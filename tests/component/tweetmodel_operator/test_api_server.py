@@ -10,7 +10,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from makers import KEY, observed
 from tweetmodel_operator.api_server import ApiError, ApiServer
-from tweetmodel_operator.apply_defaults import apply_defaults
+from tweetmodel_operator.defaulting import apply_defaults
 from tweetmodel_operator.settings import Settings
 
 

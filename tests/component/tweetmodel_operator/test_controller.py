@@ -23,7 +23,7 @@ from tweetmodel_operator.settings import Settings
 async def started(cluster: FakeCluster, **settings: object) -> AsyncIterator[Controller]:
     """Start a controller with ports of its own, which receives the changes of the cluster as watch events."""
     controller = Controller(cluster, Settings(metrics_port=0, progress_port=0, workers=2, **settings))
-    cluster.watchers.append(controller.resync.observe)
+    cluster.watchers.append(controller.resync.update_cache)
     await controller.start()
     try:
         yield controller
@@ -51,7 +51,7 @@ def is_ready(cluster: FakeCluster) -> bool:
 async def test_watch_events_lead_a_new_tweetmodel_to_ready() -> None:
     cluster = fake_cluster()
     async with started(cluster) as controller:
-        controller.resync.observe(KIND, cluster.tweetmodel, "ADDED")
+        controller.resync.update_cache(KIND, cluster.tweetmodel, "ADDED")
         for step in ("collect", "train"):
             await until(lambda step=step: cluster.created_jobs and f"-{step}-" in cluster.created_jobs[-1])
             cluster.finish(step)

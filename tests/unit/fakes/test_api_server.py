@@ -29,15 +29,15 @@ def status_body(server: FakeApiServer, **status: Any) -> dict[str, Any]:
 
 
 async def test_a_write_changes_the_resource_version_and_nothing_else_does(server: FakeApiServer) -> None:
-    first = await server.apply(f"{PATH}/status", status_body(server, observedGeneration=1), names.OPERATOR)
-    same = await server.apply(f"{PATH}/status", status_body(server, observedGeneration=1), names.OPERATOR)
+    first = await server.apply(f"{PATH}/status", status_body(server, observedGeneration=1), names.FIELD_MANAGER)
+    same = await server.apply(f"{PATH}/status", status_body(server, observedGeneration=1), names.FIELD_MANAGER)
     assert first["metadata"]["resourceVersion"] == same["metadata"]["resourceVersion"] == "2"
 
 
 @pytest.mark.parametrize("precondition", [{"resourceVersion": "0"}, {"uid": "another"}], ids=["version", "uid"])
 async def test_a_write_with_another_version_or_uid_is_a_conflict(server: FakeApiServer, precondition: Any) -> None:
     with pytest.raises(ApiError) as conflict:
-        await server.apply(f"{PATH}/status", {"metadata": precondition, "status": {}}, names.OPERATOR)
+        await server.apply(f"{PATH}/status", {"metadata": precondition, "status": {}}, names.FIELD_MANAGER)
     assert conflict.value.code == 409
 
 
@@ -60,7 +60,7 @@ async def test_lists_follow_namespace_and_selectors(server: FakeApiServer) -> No
     server.add(JOBS, objects.job("one", "collect"))
     server.add(JOBS, objects.job("two", "train"))
     server.add(JOB.path("other"), {"metadata": {"name": "three"}})
-    of_step = await server.get(JOBS, labelSelector=f"{names.SELECTOR},{names.STEP}=train")
+    of_step = await server.get(JOBS, labelSelector=f"{names.SELECTOR},{names.STEP_LABEL}=train")
     of_field = await server.get(JOBS, fieldSelector="metadata.name=one")
     everywhere = [item async for item in server.items(JOB.path())]
     assert [item["metadata"]["name"] for item in (*of_step["items"], *of_field["items"])] == ["two", "one"]

@@ -76,8 +76,10 @@ STATES = {
     "failed": State(job().pod_ended(77, REPORT).failed(), lambda c: c.finish("collect", REPORT, 77)),
     "without-pods": State(job().without_pods(NOW), lambda c: c.update_job(status=objects.job_started(NOW))),
     "suspended": State(job().suspended(), lambda c: suspend(c, {})),
-    "suspended-by-operator": State(job().suspended(by_operator=True), lambda c: suspend(c, {names.SUSPENDED: "true"})),
-    "queued": State(job().queued(), lambda c: c.update_job(metadata={"labels": {names.QUEUE: "gpus"}})),
+    "suspended-by-operator": State(
+        job().suspended(by_operator=True), lambda c: suspend(c, {names.SUSPENDED_ANNOTATION: "true"})
+    ),
+    "queued": State(job().queued(), lambda c: c.update_job(metadata={"labels": {names.QUEUE_LABEL: "gpus"}})),
     "deleting": State(job().running().deleting(), delete_job),
     "expiring": State(
         job().complete(success()).expiring(),

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tweetmodel_api.crd import COLUMNS, crds, structural
-from tweetmodel_api.defaults import FIELDS, DefaultsSpec
+from tweetmodel_api.defaults import DEFAULTABLE_FIELDS, DefaultsSpec
 from tweetmodel_api.fields import Model
 from tweetmodel_api.spec import TweetModelSpec
 
@@ -96,7 +96,7 @@ def test_lists_of_the_status_are_maps(field: str, key: str) -> None:
 
 def test_fields_with_defaults_of_the_administrator_are_optional_and_have_no_default() -> None:
     properties = TWEETMODEL["spec"]["properties"]
-    assert not [name for name in FIELDS if "default" in properties[name]]
+    assert not [name for name in DEFAULTABLE_FIELDS if "default" in properties[name]]
     assert TWEETMODEL["spec"]["required"] == ["sources"]
 
 

@@ -5,7 +5,15 @@ from typing import get_args
 import pytest
 
 from makers import spec
-from tweetmodel_api.credentials import BASE_MODEL, PUBLISH, STORAGE, TRACKERS, Credential, of_source, of_trackers
+from tweetmodel_api.credentials import (
+    BASE_MODEL,
+    PUBLISH,
+    STORAGE,
+    TRACKERS,
+    Credential,
+    source_credentials,
+    tracker_credentials,
+)
 from tweetmodel_api.trackers import ReportTo, TrackerKind
 
 HUB = {"huggingFace": {"dataset": "ada/tweets"}}
@@ -29,17 +37,17 @@ HUB = {"huggingFace": {"dataset": "ada/tweets"}}
 )
 def test_a_source_has_a_token_only_if_it_names_a_secret(source: object, expected: object) -> None:
     (read,) = spec(sources=[{"handle": "ada", **source}]).sources
-    assert list(of_source(read)) == expected
+    assert list(source_credentials(read)) == expected
 
 
 def test_trackers_without_a_secret_have_no_keys() -> None:
     report_to = ReportTo.model_validate({"mlflow": {"trackingURI": "http://mlflow:5000"}, "tensorBoard": {}})
-    assert list(of_trackers(report_to)) == []
+    assert list(tracker_credentials(report_to)) == []
 
 
 def test_trackers_have_all_their_keys() -> None:
     report_to = ReportTo.model_validate({"wandb": {"secretRef": {"name": "them"}}})
-    assert list(of_trackers(report_to)) == [(Credential("WANDB_API_KEY", "apiKey"), "them")]
+    assert list(tracker_credentials(report_to)) == [(Credential("WANDB_API_KEY", "apiKey"), "them")]
     assert set(TRACKERS) == set(get_args(TrackerKind))
 
 

@@ -2,14 +2,22 @@
 
 import pytest
 
-from tweetmodel_api.defaults import FIELDS, DefaultsSpec, values_for
+from tweetmodel_api.defaults import DEFAULTABLE_FIELDS, DefaultsSpec, values_for
 from tweetmodel_api.spec import TweetModelSpec
 
 
 def test_every_default_is_a_field_of_the_spec() -> None:
     fields = TweetModelSpec.model_json_schema(by_alias=True)["properties"]
-    assert set(FIELDS) <= set(fields)
-    assert set(FIELDS) == {"storage", "baseModel", "gpus", "resources", "podTemplate", "queueName", "reportTo"}
+    assert set(DEFAULTABLE_FIELDS) <= set(fields)
+    assert set(DEFAULTABLE_FIELDS) == {
+        "storage",
+        "baseModel",
+        "gpus",
+        "resources",
+        "podTemplate",
+        "queueName",
+        "reportTo",
+    }
 
 
 @pytest.mark.parametrize(

@@ -57,3 +57,10 @@ def test_rules_and_list_types_have_the_form_of_the_crd() -> None:
     list_type_map("id")(schema)
     assert schema == {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]}
     assert cel_rule("self.a", "set a") == {"rule": "self.a", "message": "set a"}
+
+
+def test_a_copy_with_an_unknown_field_is_an_error() -> None:
+    reference = LocalReference(name="s3")
+    assert reference.model_copy(update={"name": "other"}).name == "other"
+    with pytest.raises(TypeError, match="LocalReference has no fields namespace"):
+        reference.model_copy(update={"namespace": "default"})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tweetmodel_api.reasons import PERMANENT, REASONS, ExitCode, Reason
+from tweetmodel_api.reasons import PERMANENT_EXIT_CODES, REASONS, ExitCode, Reason
 
 
 def test_every_reason_is_described() -> None:
@@ -19,5 +19,5 @@ def test_meaning_and_advice_are_sentences(reason: Reason) -> None:
 
 def test_a_retry_can_help_after_every_temporary_failure() -> None:
     temporary = [info for info in REASONS.values() if info.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)]
-    assert all(info.retry for info in temporary)
-    assert not {ExitCode.DONE, ExitCode.BUG, ExitCode.TEMPORARY, ExitCode.INTERRUPTED} & set(PERMANENT)
+    assert all(info.retry_can_succeed for info in temporary)
+    assert not {ExitCode.DONE, ExitCode.BUG, ExitCode.TEMPORARY, ExitCode.INTERRUPTED} & set(PERMANENT_EXIT_CODES)

@@ -11,7 +11,7 @@ from makers import KEY, UID, decided, job, observed
 from tweetmodel_api.status import TweetModelStatus
 from tweetmodel_operator import manifests, names
 from tweetmodel_operator.api_server import ApiError
-from tweetmodel_operator.apply import JobRejected, apply
+from tweetmodel_operator.apply import JobRejected, apply_decision
 from tweetmodel_operator.children import ChildKind
 from tweetmodel_operator.decision import Decision
 from tweetmodel_operator.manifests import Builder
@@ -43,7 +43,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Decision:
 
 async def test_a_new_kind_of_child_is_created_by_its_builder(service: Decision) -> None:
     server = FakeApiServer()
-    await apply(server, observed(), service, Settings(instance=UID), "")
+    await apply_decision(server, observed(), service, Settings(instance=UID), "")
     (request,) = server.requests
     assert (request.method, request.path) == ("POST", SERVICES)
     assert request.body == {"metadata": {"name": "ada", "labels": {"by": UID}}}
@@ -52,7 +52,7 @@ async def test_a_new_kind_of_child_is_created_by_its_builder(service: Decision) 
 async def test_an_existing_child_counts_as_created(service: Decision) -> None:
     server = FakeApiServer()
     server.add(SERVICES, {"metadata": {"name": "ada"}})
-    await apply(server, observed(), service, Settings(), "")
+    await apply_decision(server, observed(), service, Settings(), "")
     assert server.writes == 0
 
 
@@ -64,7 +64,7 @@ async def test_a_rejected_child_raises_before_the_status_is_written(service: Dec
     server.reject(ApiError(code, "", message))
     decision = replace(service, status=observed().status)
     with pytest.raises(JobRejected, match=message):
-        await apply(server, observed(), decision, Settings(), "")
+        await apply_decision(server, observed(), decision, Settings(), "")
     assert [request.path for request in server.requests] == [SERVICES]
 
 
@@ -94,7 +94,7 @@ async def test_writes_are_made_in_their_order() -> None:
         orphan_warning="The folder remains.",
     )
     cluster.requests.clear()
-    await apply(cluster, stored(cluster), decision, Settings(), "")
+    await apply_decision(cluster, stored(cluster), decision, Settings(), "")
     writes = [(request.method, request.path.rsplit("/", 1)[-1]) for request in cluster.requests]
     assert writes == [
         ("PATCH", KEY.name),
@@ -113,7 +113,7 @@ async def test_the_finalizer_is_removed_after_all_other_writes() -> None:
     await reconcile_until_idle(cluster)
     old = cluster.created_jobs[0]
     cluster.requests.clear()
-    await apply(cluster, stored(cluster), Decision(delete=(old,), set_finalizer=False), Settings(), "")
+    await apply_decision(cluster, stored(cluster), Decision(delete=(old,), set_finalizer=False), Settings(), "")
     assert [request.method for request in cluster.requests] == ["DELETE", "PATCH"]
     assert not cluster.has_finalizer
 
@@ -156,14 +156,14 @@ async def test_a_stale_status_is_not_written() -> None:
     before = stored(cluster)
     cluster.edit(suspend=True)
     with pytest.raises(ApiError, match="resourceVersion") as conflict:
-        await apply(cluster, before, Decision(status=new_status()), Settings(), "")
+        await apply_decision(cluster, before, Decision(status=new_status()), Settings(), "")
     assert conflict.value.code == 409
     assert "status" not in cluster.tweetmodel
 
 
 async def test_an_unchanged_status_is_not_written() -> None:
     cluster, status = fake_cluster(), new_status()
-    await apply(cluster, stored(cluster, status=status), Decision(status=status), Settings(), "")
+    await apply_decision(cluster, stored(cluster, status=status), Decision(status=status), Settings(), "")
     assert cluster.requests == []
 
 
@@ -173,15 +173,15 @@ async def test_a_suspension_marks_the_job_and_a_resumption_removes_the_mark() ->
     name = cluster.created_jobs[0]
     for is_suspended in (True, False):
         decision = Decision(suspend=((name, is_suspended),))
-        await apply(cluster, stored(cluster), decision, Settings(), "")
+        await apply_decision(cluster, stored(cluster), decision, Settings(), "")
         assert cluster.job()["spec"]["suspend"] is is_suspended
-        assert (names.SUSPENDED in cluster.job()["metadata"]["annotations"]) is is_suspended
+        assert (names.SUSPENDED_ANNOTATION in cluster.job()["metadata"]["annotations"]) is is_suspended
 
 
 async def test_writes_to_a_deleted_job_are_ignored() -> None:
     cluster, name = fake_cluster(), job().obj().name
     decision = Decision(delete=(name,), suspend=((name, True),), set_ttl=(name,))
-    await apply(cluster, stored(cluster), decision, Settings(), "")
+    await apply_decision(cluster, stored(cluster), decision, Settings(), "")
     assert cluster.writes == 0
 
 

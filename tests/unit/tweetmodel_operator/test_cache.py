@@ -132,11 +132,11 @@ def test_an_invalidation_during_a_live_read_requires_another_read(cache: Cache) 
 
 
 def test_a_job_without_the_labels_of_the_operator_is_ignored(cache: Cache) -> None:
-    for name in (names.STEP, names.STEP_ID, names.ATTEMPT):
+    for name in (names.STEP_LABEL, names.STEP_ID_LABEL, names.ATTEMPT_LABEL):
         raw = job(9, "foreign")
         del raw["metadata"]["labels"][name]
         assert not cache.update("Job", raw)
-    raw["metadata"]["labels"] |= {names.STEP: "bake", names.ATTEMPT: "1"}
+    raw["metadata"]["labels"] |= {names.STEP_LABEL: "bake", names.ATTEMPT_LABEL: "1"}
     assert not cache.update("Job", raw)
     assert "foreign" not in [job.name for job in jobs(cache)]
 
@@ -163,17 +163,17 @@ def test_a_tweetmodel_from_a_list_is_list_only_until_a_watch_event() -> None:
 
 
 def test_names_lists_the_cached_objects_of_a_kind(cache: Cache) -> None:
-    assert cache.names("TweetModel", "") == {(KEY, KEY.name)}
-    assert cache.names("Job", KEY.namespace) == {(KEY, NAME)}
-    assert cache.names("Job", "other") == set()
+    assert cache.cached_names("TweetModel", "") == {(KEY, KEY.name)}
+    assert cache.cached_names("Job", KEY.namespace) == {(KEY, NAME)}
+    assert cache.cached_names("Job", "other") == set()
 
 
 def test_objects_of_other_tweetmodels_stay_after_a_deletion(cache: Cache) -> None:
     other = objects.tweetmodel(name="bob", resourceVersion="3")
     cache.update("TweetModel", other)
     assert cache.remove("TweetModel", other)
-    assert cache.names("TweetModel", "") == {(KEY, KEY.name)}
-    assert cache.has_active
+    assert cache.cached_names("TweetModel", "") == {(KEY, KEY.name)}
+    assert not cache.is_empty
 
 
 def test_foreign_objects_are_ignored(cache: Cache) -> None:

@@ -40,10 +40,10 @@ def fields(line: str) -> dict[str, Any]:
 def test_json_lines_contain_tweetmodel_run_and_job(capsys: pytest.CaptureFixture[str]) -> None:
     line = lines(capsys, kopf.LogFormat.JSON)
     next(line)
-    with logs.about(KEY):
+    with logs.log_context(KEY):
         logger.info("started")
         assert fields(next(line)) == {"namespace": "default", "name": "ada", "run": None}
-        logs.add_subject("abcd", JOB)
+        logs.add_to_log_context("abcd", JOB)
         logger.warning("%s: %s", KEY, "Training")
         written = next(line)
         assert fields(written) == {"namespace": "default", "name": "ada", "run": "abcd", "job": JOB}
@@ -63,7 +63,7 @@ def test_json_lines_of_kopf_contain_the_tweetmodel(capsys: pytest.CaptureFixture
 def test_plain_lines_are_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     line = lines(capsys, kopf.LogFormat.PLAIN)
     next(line)
-    with logs.about(KEY):
-        logs.add_subject("abcd", JOB)
+    with logs.log_context(KEY):
+        logs.add_to_log_context("abcd", JOB)
         logger.info("%s: %s", KEY, "Training")
     assert next(line) == "default/ada: Training"

@@ -8,7 +8,7 @@ import pytest
 from golden_files import GPT2, POD_TEMPLATE, SETTINGS
 from makers import job_request, spec
 from tweetmodel_api.plan import Plan
-from tweetmodel_api.reasons import PERMANENT, REASONS, ExitCode
+from tweetmodel_api.reasons import PERMANENT_EXIT_CODES, REASONS, ExitCode
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
 from tweetmodel_api.steps import STEP_KINDS
@@ -69,14 +69,14 @@ def test_a_publish_pod_needs_no_gpu_and_no_queue() -> None:
     assert container_of(job)["resources"] == SETTINGS.collect_resources
     assert "HF_TOKEN" in secret_keys(job)
     assert "nodeSelector" not in pod_of(job)
-    assert names.QUEUE not in job["metadata"]["labels"]
+    assert names.QUEUE_LABEL not in job["metadata"]["labels"]
 
 
 def test_a_sample_pod_waits_in_the_queue_for_one_gpu() -> None:
     of = spec(queueName="gpus", gpus=4, training={"globalBatchSize": 4}, podTemplate=POD_TEMPLATE)
     job = built("sample", of)
     assert container_of(job)["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert (pod_of(job)["nodeSelector"], job["metadata"]["labels"][names.QUEUE]) == ({"gpu": "h200"}, "gpus")
+    assert (pod_of(job)["nodeSelector"], job["metadata"]["labels"][names.QUEUE_LABEL]) == ({"gpu": "h200"}, "gpus")
     assert "/dev/shm" not in [mount["mountPath"] for mount in container_of(job)["volumeMounts"]]
 
 
@@ -154,9 +154,9 @@ def test_the_placement_of_the_spec_replaces_that_of_the_administrator() -> None:
 
 def test_a_queue_suspends_the_training_job_only() -> None:
     collect, train = (built(step, spec(queueName="gpus")) for step in ("collect", "train"))
-    assert train["metadata"]["labels"][names.QUEUE] == "gpus"
+    assert train["metadata"]["labels"][names.QUEUE_LABEL] == "gpus"
     assert train["spec"]["suspend"] is True
-    assert names.QUEUE not in collect["metadata"]["labels"]
+    assert names.QUEUE_LABEL not in collect["metadata"]["labels"]
     assert "suspend" not in collect["spec"]
 
 
@@ -184,14 +184,14 @@ def test_a_job_has_the_labels_and_annotations_of_its_pods(step: str) -> None:
 
 def test_labels_and_annotations_of_the_operator_can_not_be_replaced() -> None:
     template = {
-        "labels": {names.NAME: "other", names.STEP: "collect", names.QUEUE: "other"},
-        "annotations": {names.POD_TEMPLATE_HASH: "other", names.PLAN: "other"},
+        "labels": {names.NAME_LABEL: "other", names.STEP_LABEL: "collect", names.QUEUE_LABEL: "other"},
+        "annotations": {names.POD_TEMPLATE_HASH_ANNOTATION: "other", names.PLAN_ANNOTATION: "other"},
     }
     plain, job = (built("train", spec(queueName="gpus", **more)) for more in ({}, {"podTemplate": template}))
     metadata = job["spec"]["template"]["metadata"]
     assert job["metadata"]["labels"] == plain["metadata"]["labels"]
-    assert job["metadata"]["annotations"][names.POD_TEMPLATE_HASH] != "other"
-    assert metadata["annotations"][names.PLAN] != "other"
+    assert job["metadata"]["annotations"][names.POD_TEMPLATE_HASH_ANNOTATION] != "other"
+    assert metadata["annotations"][names.PLAN_ANNOTATION] != "other"
     assert plain["spec"]["template"]["metadata"]["labels"].items() <= metadata["labels"].items()
 
 
@@ -209,7 +209,7 @@ def test_the_largest_allowed_annotations_leave_room_for_the_plan() -> None:
 def test_every_permanent_exit_code_fails_the_job_and_no_temporary_one() -> None:
     (fail, stopped, disrupted) = pod_failure_policy()["rules"]
     failing = set(fail["onExitCodes"]["values"])
-    assert failing == {int(code) for code in PERMANENT}
+    assert failing == {int(code) for code in PERMANENT_EXIT_CODES}
     assert not failing & {int(ExitCode.TEMPORARY), int(ExitCode.BUG), int(ExitCode.INTERRUPTED)}
     assert (stopped["action"], disrupted["action"]) == ("Ignore", "Ignore")
     assert {info.exit_code for info in REASONS.values() if info.exit_code} == {code for code in ExitCode if code}
@@ -320,7 +320,7 @@ def test_only_the_collect_pod_gets_the_token_of_a_source(source: dict[str, Any],
 
 
 def plan_in(job: dict[str, Any]) -> Plan:
-    return Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN])
+    return Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN_ANNOTATION])
 
 
 def test_the_trainer_can_read_the_plan() -> None:

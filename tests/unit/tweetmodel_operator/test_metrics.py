@@ -36,7 +36,7 @@ def ended(**changes: Any) -> ObservedJob:
 
 
 def count(job: ObservedJob, outcome: str = "Succeeded") -> None:
-    metrics.count_job(JobOutcome(job, outcome, outcome), "nvidia.com/gpu")
+    metrics.record_job_outcome(JobOutcome(job, outcome, outcome), "nvidia.com/gpu")
 
 
 def test_waiting_time_and_duration_are_counted_separately(before: dict[str, float]) -> None:

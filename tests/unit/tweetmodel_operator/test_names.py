@@ -37,7 +37,7 @@ def test_each_tweetmodel_has_a_purge_of_its_own() -> None:
 
 def test_labels_identify_step_and_attempt() -> None:
     labels = names.job_labels("ada", "train", "a" * 16, 2)
-    assert (labels[names.NAME], labels[names.STEP]) == ("ada", "train")
-    assert (labels[names.STEP_ID], labels[names.ATTEMPT]) == ("a" * 16, "2")
+    assert (labels[names.NAME_LABEL], labels[names.STEP_LABEL]) == ("ada", "train")
+    assert (labels[names.STEP_ID_LABEL], labels[names.ATTEMPT_LABEL]) == ("a" * 16, "2")
     key, _, value = names.SELECTOR.partition("=")
     assert labels[key] == value

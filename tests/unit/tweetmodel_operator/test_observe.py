@@ -93,7 +93,7 @@ def test_the_retry_is_that_of_the_annotation_else_of_the_status() -> None:
     status = {"observedGeneration": 1, "observedRetry": "old"}
     assert observe(tweetmodel()).retry == ""
     assert observe(tweetmodel(status=status)).retry == "old"
-    annotated = objects.tweetmodel(annotations={names.RETRY: "new" * 100}) | {"status": status}
+    annotated = objects.tweetmodel(annotations={names.RETRY_ANNOTATION: "new" * 100}) | {"status": status}
     assert observe(annotated).retry == ("new" * 100)[:64]
 
 
@@ -123,7 +123,7 @@ async def test_only_children_of_the_tweetmodel_are_read() -> None:
     await reconcile_until_idle(cluster)
     pod = cluster.set_pod(objects.running())
     for raw, name in ((cluster.job(), "bob"), (pod, "bob")):
-        labels = raw["metadata"]["labels"] | {names.NAME: name}
+        labels = raw["metadata"]["labels"] | {names.NAME_LABEL: name}
         metadata = raw["metadata"] | {"name": f"{name}-1", "labels": labels}
         path = "/apis/batch/v1" if raw["kind"] == "Job" else "/api/v1"
         cluster.add(f"{path}/namespaces/{KEY.namespace}/{raw['kind'].lower()}s", raw | {"metadata": metadata})

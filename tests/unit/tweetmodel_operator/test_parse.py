@@ -23,7 +23,7 @@ def raw_pod(status: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def test_a_job_with_kueues_label_is_queued() -> None:
     queued = objects.job()
-    queued["metadata"]["labels"][names.QUEUE] = "gpus"
+    queued["metadata"]["labels"][names.QUEUE_LABEL] = "gpus"
     assert not parse_job(objects.job()).is_queued
     assert parse_job(queued).is_queued
 
@@ -40,7 +40,7 @@ def test_the_owner_of_a_job_is_the_controlling_tweetmodel() -> None:
 def test_the_suspension_of_the_operator_is_marked_by_an_annotation() -> None:
     raw = objects.job(spec={"suspend": True})
     assert (parse_job(raw).is_suspended, parse_job(raw).has_suspend_mark) == (True, False)
-    raw["metadata"]["annotations"][names.SUSPENDED] = "true"
+    raw["metadata"]["annotations"][names.SUSPENDED_ANNOTATION] = "true"
     assert parse_job(raw).has_suspend_mark
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from makers import spec
 from tweetmodel_api.steps import STEP_NAMES, StepName
-from tweetmodel_operator.pod_credentials import pod_credentials
+from tweetmodel_operator.pod_credentials import credentials_for_pod
 
 SPEC = spec(
     baseModel={"hub": {"name": "ada/gated", "secretRef": {"name": "base"}}},
@@ -21,7 +21,7 @@ S3 = {"AWS_ACCESS_KEY_ID": "s3", "AWS_SECRET_ACCESS_KEY": "s3"}
 def secrets(step: StepName, **options: Any) -> dict[str, str]:
     """Return the Secret of each variable."""
     chosen = {"publish": True, "loads_base_model": True} | options
-    return {credential.variable: name for credential, name in pod_credentials(step, SPEC, **chosen)}
+    return {credential.variable: name for credential, name in credentials_for_pod(step, SPEC, **chosen)}
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_a_pod_that_loads_no_base_model_receives_no_token_for_it() -> None:
 @pytest.mark.parametrize("step", STEP_NAMES)
 def test_a_spec_without_secrets_needs_no_keys(step: StepName) -> None:
     plain = spec(storage={"uri": "s3://bucket/models"})
-    assert list(pod_credentials(step, plain, publish=True, loads_base_model=True)) == []
+    assert list(credentials_for_pod(step, plain, publish=True, loads_base_model=True)) == []

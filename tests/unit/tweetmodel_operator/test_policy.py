@@ -60,7 +60,7 @@ def test_an_excluded_account_is_no_allowed_source() -> None:
     assert violation(spec(sources=[{"handle": "eve", "s3": {"uri": "s3://bucket/eve"}}]), settings) == ""
 
 
-LIMITED = replace(SETTINGS, allowed_base_models=("openai-community/*",), allowed_gpus=2, allowed_epochs=10)
+LIMITED = replace(SETTINGS, allowed_base_models=("openai-community/*",), max_gpus=2, max_epochs=10)
 
 
 @pytest.mark.parametrize(

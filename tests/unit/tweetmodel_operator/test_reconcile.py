@@ -52,7 +52,7 @@ async def test_a_report_without_its_result_fails_the_step_for_good() -> None:
 async def test_a_job_that_the_operator_did_not_create_is_ignored() -> None:
     cluster = fake_cluster()
     foreign = objects.job("foreign")
-    del foreign["metadata"]["labels"][names.STEP]
+    del foreign["metadata"]["labels"][names.STEP_LABEL]
     cluster.add(JOB.path(KEY.namespace), foreign)
     await reconcile_until_idle(cluster)
     assert cluster.conditions["Ready"] == ("Unknown", "Collecting")
@@ -150,8 +150,8 @@ async def test_an_event_names_its_run_and_the_pod_of_the_operator() -> None:
     assert "annotations" not in without_run["metadata"]
     cluster = await run_lifecycle(fake_cluster())
     (succeeded,) = cluster.events
-    assert succeeded["metadata"]["annotations"] == {names.RUN: cluster.tweetmodel["status"]["run"]}
-    assert succeeded["reportingInstance"] == names.OPERATOR
+    assert succeeded["metadata"]["annotations"] == {names.RUN_ANNOTATION: cluster.tweetmodel["status"]["run"]}
+    assert succeeded["reportingInstance"] == names.FIELD_MANAGER
 
 
 async def test_a_failure_emits_one_event_and_stays() -> None:
@@ -548,7 +548,7 @@ async def test_a_complete_job_whose_pods_are_not_cached_yet_is_not_repeated() ->
     cluster.finish("collect")
     deliver(cluster, reconciler, "Job")
     await reconcile_until_idle(cluster, reconciler)
-    assert [job["metadata"]["labels"][names.STEP] for job in cluster.jobs.values()] == ["collect", "train"]
+    assert [job["metadata"]["labels"][names.STEP_LABEL] for job in cluster.jobs.values()] == ["collect", "train"]
 
 
 async def test_a_scheduled_tweetmodel_is_evicted_until_its_due_time() -> None:

@@ -71,21 +71,21 @@ def test_repeated_events_wake_nothing() -> None:
     woken: list[Key] = []
     resync = Resync(FakeApiServer(), Cache(), [""], 60, woken.append)
     for event in (tweetmodel(1), tweetmodel(1)):
-        resync.observe("TweetModel", event, "MODIFIED")
+        resync.update_cache("TweetModel", event, "MODIFIED")
     foreign = {"metadata": {"name": "pod", "namespace": KEY.namespace, "labels": {}}}
-    resync.observe("Pod", foreign, "DELETED")
+    resync.update_cache("Pod", foreign, "DELETED")
     assert woken == [KEY]
 
 
 def test_a_deletion_event_removes_the_job_from_the_cache() -> None:
     cache, woken = Cache(), set[Key]()
     resync = Resync(FakeApiServer(), cache, [""], 60, woken.add)
-    resync.observe("TweetModel", tweetmodel(1), "ADDED")
-    resync.observe("Job", job(2), "ADDED")
+    resync.update_cache("TweetModel", tweetmodel(1), "ADDED")
+    resync.update_cache("Job", job(2), "ADDED")
     woken.clear()
-    resync.observe("Job", job(3), "DELETED")
+    resync.update_cache("Job", job(3), "DELETED")
     assert woken == {KEY}
-    assert cache.names("Job", "") == set()
+    assert cache.cached_names("Job", "") == set()
 
 
 @pytest.mark.parametrize("path", [tweetmodels_path("a"), JOB.path("a"), POD.path("a")])

@@ -19,8 +19,8 @@ from tweetmodel_operator.times import parse_time
 
 MAX_LOST_REPORTS = 5
 
-RETRYABLE = {r for r, info in REASONS.items() if info.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
-"""Failures that another attempt may overcome without a change."""
+TRANSIENT_REASONS = {r for r, info in REASONS.items() if info.exit_code in (ExitCode.TEMPORARY, ExitCode.INTERRUPTED)}
+"""Reasons of failures that may pass without a change of the spec: outages and interruptions."""
 STARTUP_BLOCKERS = {
     Reason.PENDING,
     Reason.UNSCHEDULABLE,
@@ -29,7 +29,7 @@ STARTUP_BLOCKERS = {
     Reason.POD_REFUSED,
     Reason.NODE_LOST,
 }
-"""Reasons for which a Job can reach the deadline without any work."""
+"""Reasons that can keep a Job from starting until its deadline."""
 
 
 def reconcile_step(step: Step, observed: Observed, hold: Hold | None, now: datetime) -> StepResult:
@@ -81,13 +81,13 @@ def _is_due_again(step: Step, last: _LastAttempt) -> bool:
 
 
 def _is_outage_before_due_time(step: Step, reason: str | None, ended_at: datetime | None) -> bool:
-    if reason not in RETRYABLE or ended_at is None or step.due_time is None:
+    if reason not in TRANSIENT_REASONS or ended_at is None or step.due_time is None:
         return False
     return ended_at < step.due_time
 
 
 def _with_desired_suspend(job: ObservedJob, hold: Hold | None) -> ObservedJob:
-    """Return the Job as this decision leaves it after a change of spec.suspend."""
+    """Return the Job as it will be after the suspension or resumption that the hold requires."""
     if job.is_finished:
         return job
     if hold and not (job.is_suspended or job.is_queued):
@@ -112,7 +112,7 @@ def _reconcile_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold 
     if job.is_deleting and not job.is_finished:
         return _await_deletion(step, job, hold, now)
     if hold and must_delete(job, hold):
-        state = _held(hold, f"Job {job.name} is deleted.")
+        state = _hold_state(hold, f"Job {job.name} is deleted.")
         return StepResult(step, state, _step_status(step, job, state), delete=(job.name,))
     diagnosis = diagnose_job(_context(job, observed, now))
     lost_reports = 0 if diagnosis else _count_lost_reports(step, observed, now)
@@ -121,7 +121,7 @@ def _reconcile_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold 
     state = diagnosis or _reports_lost(lost_reports)
     if state.outcome == "Failed" and _is_outage_before_due_time(step, state.reason, job.ended_at):
         return _start_attempt(step, observed, hold, job.attempt + 1)
-    if job.pod_template_hash != step.pod_template_hash and not _is_answered(step, state):
+    if job.pod_template_hash != step.pod_template_hash and not _is_satisfied(step, state):
         return _replace_job(step, job, observed, hold)
     state = _with_retry_command(_merge_previous_message(state, job, observed), observed)
     return StepResult(step, state, _step_status(step, job, state))
@@ -134,7 +134,7 @@ def _context(job: ObservedJob, observed: Observed, now: datetime) -> JobContext:
 
 def _await_deletion(step: Step, job: ObservedJob, hold: Hold | None, now: datetime) -> StepResult:
     if hold:
-        state = _held(hold, f"Job {job.name} is deleted.")
+        state = _hold_state(hold, f"Job {job.name} is deleted.")
     else:
         message = f"Job {job.name} is being deleted; the next attempt starts afterwards."
         state = StepState("Active", Reason.PENDING, message)
@@ -142,9 +142,9 @@ def _await_deletion(step: Step, job: ObservedJob, hold: Hold | None, now: dateti
     return StepResult(step, state, _step_status(step, job, state))
 
 
-def _is_answered(step: Step, state: StepState) -> bool:
-    """Return whether the report of a Job with another pod template still satisfies the step."""
-    return state.is_complete and step.is_answered_by(state.model)
+def _is_satisfied(step: Step, state: StepState) -> bool:
+    """Return whether a Job with an outdated pod template already satisfies the step."""
+    return state.succeeded and step.is_satisfied_by(state.model)
 
 
 def _replace_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold | None) -> StepResult:
@@ -194,7 +194,7 @@ def _merge_previous_message(state: StepState, job: ObservedJob, observed: Observ
 
 def _with_retry_command(state: StepState, observed: Observed) -> StepState:
     """Return the state of a failure with the command for a retry, if a retry can succeed."""
-    if state.outcome != "Failed" or observed.is_deleting or not REASONS[state.reason].retry:
+    if state.outcome != "Failed" or observed.is_deleting or not REASONS[state.reason].retry_can_succeed:
         return state
     command = retry_command(observed.key.namespace, observed.key.name)
     hint = f" To retry after a fix, run `{command}`."
@@ -205,12 +205,12 @@ def _with_retry_command(state: StepState, observed: Observed) -> StepState:
 
 def retry_command(namespace: str, name: str) -> str:
     """Return the command for a retry."""
-    return f"kubectl annotate tm {name} -n {namespace} {names.RETRY}=$(date +%s) --overwrite"
+    return f"kubectl annotate tm {name} -n {namespace} {names.RETRY_ANNOTATION}=$(date +%s) --overwrite"
 
 
 def _start_attempt(step: Step, observed: Observed, hold: Hold | None, number: int) -> StepResult:
     if hold:
-        return StepResult(step, _held(hold, "No Job was created."))
+        return StepResult(step, _hold_state(hold, "No Job was created."))
     job = names.job_name(observed.key.name, observed.uid, step.name, step.id, number)
     status = StepStatus(
         name=step.name,
@@ -223,7 +223,7 @@ def _start_attempt(step: Step, observed: Observed, hold: Hold | None, number: in
     return StepResult(step, active(step.name), status, create_attempt=number)
 
 
-def _held(hold: Hold, consequence: str) -> StepState:
+def _hold_state(hold: Hold, consequence: str) -> StepState:
     return StepState("Active", hold.reason, f"{hold.message}. {consequence}")
 
 
@@ -244,7 +244,7 @@ def _failure(state: StepState) -> dict[str, object]:
 
 
 def _recorded_failure(status: StepStatus) -> StepState:
-    """Return the failure in the status; Job and pods may be gone."""
+    """Return the failure recorded in the status; its Job and pods may no longer exist."""
     try:
         reason = Reason(status.reason or "")
     except ValueError:  # written by a later version

@@ -1,8 +1,8 @@
 """Decides about the deletion of a TweetModel with deletionPolicy Delete.
 
-A finalizer keeps the TweetModel until a Job has purged its folder in the bucket. The finalizer is always removed in
-the end: if a Job does not end, if the purge takes longer than MAX_PURGE_SECONDS, or if the cluster rejects the purge
-Job (as during the deletion of a namespace), a warning names the data left in the bucket.
+A finalizer keeps the TweetModel until a Job has purged its folder in the bucket. The operator removes the finalizer
+and emits a warning with the remaining folder if a Job does not end, if the purge takes longer than MAX_PURGE_SECONDS,
+or if the cluster rejects the purge Job, as during the deletion of a namespace.
 """
 
 from datetime import datetime
@@ -12,17 +12,18 @@ from tweetmodel_api.layout import Layout
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_operator import names
-from tweetmodel_operator.decide import status
+from tweetmodel_operator.decide import status_builder
 from tweetmodel_operator.decide.attempts import reconcile_step
-from tweetmodel_operator.decide.diagnosis import check_node, is_transient_rejection
-from tweetmodel_operator.decide.requests import request_job
+from tweetmodel_operator.decide.diagnosis import check_node
+from tweetmodel_operator.decide.job_request import request_job
 from tweetmodel_operator.decide.steps import Step, StepResult, StepState
 from tweetmodel_operator.decision import Decision
 from tweetmodel_operator.limits import MAX_PURGE_SECONDS
 from tweetmodel_operator.observed import Observed, ObservedJob, PolicyResult
+from tweetmodel_operator.rejections import is_transient_rejection
 from tweetmodel_operator.times import parse_time, seconds_between
 
-REQUEUE_SECONDS = 60.0
+DELETION_REQUEUE_SECONDS = 60.0
 
 
 def finalizer_change(observed: Observed, spec: TweetModelSpec) -> bool | None:
@@ -31,7 +32,7 @@ def finalizer_change(observed: Observed, spec: TweetModelSpec) -> bool | None:
     return None if is_wanted == observed.has_finalizer else is_wanted
 
 
-def decide(observed: Observed, policy: PolicyResult, now: datetime) -> Decision:
+def decide_deletion(observed: Observed, policy: PolicyResult, now: datetime) -> Decision:
     """Return the next writes for a TweetModel in deletion."""
     if not observed.has_finalizer:
         return Decision()
@@ -50,11 +51,11 @@ def _cancel_purge(observed: Observed, now: datetime) -> Decision:
     purges = [job for job in observed.jobs if job.step == "purge" and not job.is_finished]
     if all(_is_stuck(job, observed, now) for job in purges):
         return Decision(set_finalizer=False)
-    return Decision(delete=_active_purges(observed), requeue_after=REQUEUE_SECONDS)
+    return Decision(delete=_active_purges(observed), requeue_after=DELETION_REQUEUE_SECONDS)
 
 
 def _stop_jobs(observed: Observed, active: list[ObservedJob], now: datetime) -> Decision:
-    """Stop the Jobs with pods still writing into the folder; give up if a Job of a lost node never ends."""
+    """Delete the unfinished Jobs, whose pods write to the folder; give up if a Job does not end in time."""
     for job in active:
         if _is_stuck(job, observed, now):
             return _give_up(observed, f"Job {job.name} does not end")
@@ -62,8 +63,8 @@ def _stop_jobs(observed: Observed, active: list[ObservedJob], now: datetime) -> 
     delete = tuple(job.name for job in active if not job.is_deleting)
     return Decision(
         delete=delete,
-        status=status.purging(observed, check_node(active[0], now, state), now),
-        requeue_after=REQUEUE_SECONDS,
+        status=status_builder.purging_status(observed, check_node(active[0], now, state), now),
+        requeue_after=DELETION_REQUEUE_SECONDS,
     )
 
 
@@ -83,7 +84,7 @@ def _purge(observed: Observed, spec: TweetModelSpec, policy: PolicyResult, now: 
         pod_template=pod_template,
     )
     result = reconcile_step(step, observed, None, now)
-    if result.state.is_complete:
+    if result.state.succeeded:
         return Decision(set_finalizer=False)
     started_at, message = _first_attempt(observed, result.state.message)
     is_late = started_at is not None and _is_too_long(started_at, now)
@@ -98,8 +99,8 @@ def _continue_purge(observed: Observed, spec: TweetModelSpec, result: StepResult
     return Decision(
         delete=result.delete,
         create=(request_job(observed, spec, result, {}),) if result.create_attempt is not None else (),
-        status=status.purging(observed, result.state, now, steps),
-        requeue_after=REQUEUE_SECONDS,
+        status=status_builder.purging_status(observed, result.state, now, steps),
+        requeue_after=DELETION_REQUEUE_SECONDS,
     )
 
 
@@ -127,13 +128,13 @@ def _active_purges(observed: Observed) -> tuple[str, ...]:
     return tuple(job.name for job in observed.jobs if job.step == "purge" and job.is_active)
 
 
-def rejected(observed: Observed, message: str, now: datetime) -> Decision:
+def decide_rejected_purge(observed: Observed, message: str, now: datetime) -> Decision:
     """Return the decision after the cluster rejected the purge Job: retry a transient rejection, or give up."""
     if not is_transient_rejection(message):
         return _give_up(observed, message)
     state = StepState("Active", Reason.POD_REFUSED, f"The folder can't be deleted yet: {message}.")
-    purging = status.purging(observed, state, now, observed.status.steps, ready="False")
-    return Decision(status=purging, requeue_after=REQUEUE_SECONDS)
+    purging = status_builder.purging_status(observed, state, now, observed.status.steps, ready="False")
+    return Decision(status=purging, requeue_after=DELETION_REQUEUE_SECONDS)
 
 
 def _give_up(observed: Observed, cause: str) -> Decision:

@@ -9,23 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tweetmodel_api.reasons import PERMANENT, REASONS, Reason
+from tweetmodel_api.reasons import PERMANENT_EXIT_CODES, REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.steps import STEP_KINDS, StepName, remedy
 from tweetmodel_operator.decide.steps import StepState, active
 from tweetmodel_operator.observed import ObservedJob, ObservedPod, SuspendOwner
-from tweetmodel_operator.pod_credentials import pod_credentials
+from tweetmodel_operator.pod_credentials import credentials_for_pod
+from tweetmodel_operator.rejections import is_final_rejection
 from tweetmodel_operator.times import seconds_between
 
 MISSING_POD_SECONDS = 5.0
-"""Time without a pod until the status mentions a rejection. Quotas and policies reject pods, not Jobs, and the
+"""Seconds without a pod until the status reports a rejection. Quotas and policies reject pods, not Jobs, and the
 Job controller retries after 1, 2, 4 … s, so a busy API server gets two more chances."""
 MAX_BACK_OFF_SECONDS = 600.0
-"""Longest back-off of the Job controller after failed or evicted pods."""
+"""Maximum back-off of the Job controller after failed or evicted pods, in seconds."""
 SLOW_START_SECONDS = 60.0
-"""Time for scheduling, and again for starting, until the status mentions the cause of the delay."""
+"""Seconds for scheduling, and as many for starting, until the status reports the cause of a delay."""
 RECOVERED_SECONDS = 600.0
-"""Running time without progress reports until a pod counts as past the failure of the pod before."""
+"""Seconds of running after which a pod without progress reports has recovered from the previous pod's failure."""
 NODE_LOST_SECONDS = 30.0
 """Time after the deletion deadline until a node counts as lost: a responsive kubelet kills the pod by then."""
 
@@ -38,14 +39,9 @@ WAITING_REASONS: dict[str, Reason] = {
     "CreateContainerError": Reason.POD_REFUSED,
     "RunContainerError": Reason.POD_REFUSED,
 }
-"""Reasons of the kubelet for a container before the start."""
+"""Waiting reasons of the kubelet for a container that has not started, with the reason in the status."""
 TRANSIENT_WAITING_REASONS = {"ErrImagePull"}
-"""Of these, possible reasons of a short registry outage."""
-WEBHOOK_UNREACHABLE = "failed calling webhook"
-TRANSIENT_REJECTIONS = (WEBHOOK_UNREACHABLE, "exceeded quota", "status unknown for quota")
-"""Parts of the API server's messages for temporary rejections of an object."""
-REJECTIONS = ("forbidden", "denied the request", "not found", "invalid")
-"""Parts of the API server's messages for rejections of an object; without them, the API server was overloaded."""
+"""Keys of WAITING_REASONS that a short outage of the registry can cause."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +52,6 @@ class JobContext:
     spec: TweetModelSpec
     namespace: str
     now: datetime
-
-
-def is_transient_rejection(message: str) -> bool:
-    """Return whether the API server may accept a rejected object later."""
-    return any(part in message for part in TRANSIENT_REJECTIONS)
 
 
 def diagnose_job(context: JobContext) -> StepState | None:
@@ -128,7 +119,7 @@ def diagnose_missing_pod(job: ObservedJob, now: datetime) -> StepState:
     meaning = REASONS[Reason.POD_REFUSED].meaning
     if job.pod_creation_error:
         message = f"{meaning} {job.pod_creation_error}"
-        is_final = _is_final_rejection(job.pod_creation_error)
+        is_final = is_final_rejection(job.pod_creation_error)
         return StepState("Active", Reason.POD_REFUSED, message, requires_action=is_final, requeue_after=idle_seconds)
     if job.had_pods and idle_seconds < MAX_BACK_OFF_SECONDS:
         message = (
@@ -138,10 +129,6 @@ def diagnose_missing_pod(job: ObservedJob, now: datetime) -> StepState:
         return StepState("Active", Reason.PENDING, message, requeue_after=MAX_BACK_OFF_SECONDS - idle_seconds)
     message = f"{meaning} `kubectl describe job {job.name}` shows the cause."
     return StepState("Active", Reason.POD_REFUSED, message, requeue_after=idle_seconds)
-
-
-def _is_final_rejection(message: str) -> bool:
-    return any(part in message for part in REJECTIONS) and not is_transient_rejection(message)
 
 
 def check_node(job: ObservedJob, now: datetime, state: StepState) -> StepState:
@@ -219,7 +206,7 @@ def _secret_advice(context: JobContext, pod: ObservedPod) -> str:
 
 
 def _keys_of(context: JobContext, secret: str) -> list[str]:
-    credentials = pod_credentials(context.job.step, context.spec, publish=True, loads_base_model=True)
+    credentials = credentials_for_pod(context.job.step, context.spec, publish=True, loads_base_model=True)
     return list(dict.fromkeys(c.key for c, name in credentials if name == secret and not c.optional))
 
 
@@ -231,7 +218,7 @@ def _diagnose_retry(context: JobContext, pod: ObservedPod) -> StepState | None:
 def _retry_state(pod: ObservedPod, step: StepName) -> StepState | None:
     if pod.exit_code == 0 or not (pod.exit_code or pod.node_failure):
         return None
-    if pod.exit_code in PERMANENT:
+    if pod.exit_code in PERMANENT_EXIT_CODES:
         return None  # the Job is about to fail
     reason, message = explain_pod_failure(pod, step)
     if reason is Reason.INTERRUPTED:
@@ -240,7 +227,7 @@ def _retry_state(pod: ObservedPod, step: StepName) -> StepState | None:
 
 
 def _diagnose_earlier_failure(context: JobContext, pod: ObservedPod) -> StepState | None:
-    """Return the failure of the pod before, until this pod has got further."""
+    """Return the failure of the previous pod, until this pod reports progress or has run for RECOVERED_SECONDS."""
     job, now = context.job, context.now
     earlier = _retry_state(job.pods[-2], job.step) if len(job.pods) > 1 else None
     if earlier is None or earlier.reason is STEP_KINDS[job.step].active_reason:
@@ -262,7 +249,7 @@ def _diagnose_earlier_failure(context: JobContext, pod: ObservedPod) -> StepStat
 
 
 def _diagnose_slow_start(context: JobContext, pod: ObservedPod) -> StepState | None:
-    """Return the state of a pod on its way to its start; only a slow start is worth a message, and a write."""
+    """Return the state of a pod that has not started. Only a slow start changes the message, and costs a write."""
     if pod.is_running or pod.exit_code is not None:
         return None
     step = context.job.step
@@ -296,7 +283,7 @@ POD_RULES: tuple[PodRule, ...] = (
 def _is_secret_read_pending(pod: ObservedPod) -> bool:
     """Return whether the kubelet timed out when it read a Secret or ConfigMap, and retries.
 
-    The kubelet reports a missing object or key in other words (kubernetes/kubernetes#117972).
+    The message of the kubelet about a missing object or key is different (kubernetes/kubernetes#117972).
     """
     return pod.waiting_message.startswith("failed to sync ")
 

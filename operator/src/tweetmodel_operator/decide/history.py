@@ -1,7 +1,7 @@
 """The history of runs, with named transitions such as started, superseded, succeeded and failed.
 
-A run enters the history with its first Job. Its identity contains the initial model: a known run keeps that model, and
-only a new run starts from the current model; otherwise every warm start would cause another.
+A run enters the history with its first Job. The id of a run depends on its initial model. A recorded run keeps its
+initial model, and only a new run starts from the current model; otherwise each warm start would cause another run.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -62,14 +62,14 @@ class RunHistory:
 
     def _finished(self, run: str, outcome: str, model: TrainedModel, now: datetime) -> "RunHistory":
         changes = {"outcome": outcome, "completion_time": self._completion_time(run, now), "failure": None}
-        return self._update(run, changes | _facts_of(model))
+        return self._update(run, changes | _model_fields(model))
 
     def _completion_time(self, run: str, now: datetime) -> str:
         entry = self.get(run)
         return (entry and entry.completion_time) or format_time(now)
 
     def failed(self, run: str, failure: StepStatus, model: TrainedModel | None, now: datetime) -> "RunHistory":
-        """Return the history with a failed run. A run with a model keeps the outcome.
+        """Return the history with a failed run. A run that already succeeded or did not improve keeps its outcome.
 
         Args:
             run: id of the run.
@@ -77,26 +77,26 @@ class RunHistory:
             model: model of the run, if only the publication failed.
             now: the time.
         """
-        facts = _facts_of(model) if model else {}
+        facts = _model_fields(model) if model else {}
         entry = self.get(run)
         if entry and entry.outcome in FINISHED:
             return self._update(run, facts)
         changes = {"outcome": "Failed", "completion_time": self._completion_time(run, now), "failure": failure}
         return self._update(run, changes | facts)
 
-    def model_missing(self, missing: Collection[str]) -> "RunHistory":
-        """Return the history without these models (run id and URI), no longer in storage."""
+    def without_models(self, missing: Collection[str]) -> "RunHistory":
+        """Return the history without the models with these run ids or URIs, which are no longer in storage."""
         return self._update_all(lambda run: run.id in missing or run.model_uri in missing, {"model_uri": None})
 
     def erased(self, datasets: Collection[str]) -> "RunHistory":
         """Return the history with the runs of these data sets (prefixes) marked as containing erased posts."""
         return self._update_all(lambda run: run.dataset_digest[:16] in datasets, {"contains_erased_posts": True})
 
-    def promoted(self, run: str) -> "RunHistory":
-        """Return the history with a run as the best run left, although the model was not an improvement."""
+    def with_best(self, run: str) -> "RunHistory":
+        """Return the history with a NotImproved run changed to Succeeded, because no better model is left."""
         return self._update(run, {"outcome": "Succeeded"})
 
-    def capped(self, model: TrainedModel | None) -> "RunHistory":
+    def truncated(self, model: TrainedModel | None) -> "RunHistory":
         """Return the last runs; the run of the current model is always among them."""
         kept, dropped = self.runs[:MAX_RUNS], self.runs[MAX_RUNS:]
         current = RunHistory(dropped).current(model)
@@ -109,7 +109,7 @@ class RunHistory:
         return replace(self, runs=tuple(run.model_copy(update=changes) if matches(run) else run for run in self.runs))
 
 
-def _facts_of(model: TrainedModel) -> dict[str, object]:
+def _model_fields(model: TrainedModel) -> dict[str, object]:
     return {"evaluation": model.evaluation, "model_uri": model.uri, "generation_hash": model.generation_hash}
 
 

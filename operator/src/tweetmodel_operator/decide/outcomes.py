@@ -10,8 +10,8 @@ from tweetmodel_operator.observed import Observed, ObservedJob
 
 
 def with_job_outcomes(decision: Decision, observed: Observed, now: datetime) -> Decision:
-    """Return the decision with the outcomes of the Jobs ended by the decision: deleted Jobs, and finished Jobs with
-    the outcome stored in the status or no longer relevant.
+    """Return the decision with the outcomes of Jobs to count now: Jobs that the decision deletes, and finished Jobs
+    that get a TTL or end with the TweetModel. Each Job is counted once.
     """
     outcomes = []
     for job in observed.jobs:

@@ -25,14 +25,14 @@ def record_result(
     if result.step.name == "collect":
         return _record_dataset(status, result), result
     model = result.state.model
-    if result.state.is_complete and model:
+    if result.state.succeeded and model:
         return _record_model(status, result, model, spec, now)
     return _record_incomplete(status, result, model, spec, now), result
 
 
 def _record_dataset(status: TweetModelStatus, result: StepResult) -> TweetModelStatus:
     dataset = result.state.dataset
-    if dataset is None or not result.state.is_complete:
+    if dataset is None or not result.state.succeeded:
         return status.model_copy(update={"collection": None, "dataset": None})
     history = RunHistory(status.runs).erased(dataset.erased_from)
     changes = {"collection": result.step.id, "dataset": dataset, "runs": history.runs}
@@ -63,7 +63,7 @@ def _record_model(
 
 
 def _loss_to_improve(step: Step, model: TrainedModel) -> str | None:
-    """Return the held-out loss of the current model: on the same posts, for a warm start from it."""
+    """Return the held-out loss to improve: for a warm start the loss before training, on the same posts."""
     if step.baseline_loss is None:
         return None
     return model.evaluation.loss_before if step.initial_model else step.baseline_loss
@@ -83,7 +83,7 @@ def _record_incomplete(
         return status.model_copy(update={"runs": history.runs})
     current = history.current(status.model)
     missing = _missing_models(step)
-    changes: dict[str, object] = {"runs": history.model_missing(missing).runs}
+    changes: dict[str, object] = {"runs": history.without_models(missing).runs}
     if current and (current.id in missing or current.model_uri in missing):
         changes |= {"model": None, "samples": ()}
     return status.model_copy(update=changes)

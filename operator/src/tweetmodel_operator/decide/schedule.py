@@ -1,6 +1,8 @@
-"""Decides about due times of spec.schedule, with fields as in a CronJob. The status contains the next due time until
-taken or skipped. A taken due time is part of the identity of a collection; the rest follows as for any other
-collection: the same posts are the same data set, and train nothing.
+"""Decides when the sources are collected again, by spec.schedule, with fields as in a CronJob.
+
+status.schedule.nextTime is the next due time. Once it has passed, it becomes lastTime, unless it is delayed or skipped.
+lastTime is part of the id of a collection, so a new due time starts a new collect step. A collection with the same
+posts gives the same data set and trains nothing.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -30,8 +32,10 @@ def find_error(schedule: Schedule | None, now: datetime) -> str:
 
 
 def advance(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool, now: datetime) -> ScheduleStatus | None:
-    """Return the status of the schedule now: a past due time is taken, unless delayed. Of several missed due times
-    only the last is taken, unless past the deadline. Times before the schedule was set are never due.
+    """Return the status of the schedule at this time.
+
+    A past due time becomes the last due time unless it is delayed. Of several missed due times only the latest
+    counts, and none counts after startingDeadlineSeconds. Times before the schedule was set are never due.
     """
     old, schedule = status.schedule or ScheduleStatus(), spec.schedule
     last_time = parse_time(old.last_time)
@@ -56,7 +60,7 @@ def _schedule_status(last_time: datetime | None, next_due_time: datetime | None)
 
 
 def is_delayed(spec: TweetModelSpec, status: TweetModelStatus, is_held: bool) -> bool:
-    """Return whether a due time must wait: for a person, or with Forbid for the active Job."""
+    """Return whether a due time is delayed: by a hold, by a pinned run, or by the active Job under Forbid."""
     if is_held or spec.pinned_run is not None:
         return True
     forbids = spec.schedule is not None and spec.schedule.concurrency_policy == "Forbid"

@@ -1,4 +1,4 @@
-"""Selects the run for a spec and a data set: a new run, a known run, the best run, or the pinned run."""
+"""Selects the run for a spec and a data set: a new run, a recorded run, the best run, or the pinned run."""
 
 from dataclasses import dataclass
 
@@ -10,35 +10,35 @@ from tweetmodel_operator.decide.history import FINISHED, RunHistory, can_start_f
 
 @dataclass(frozen=True)
 class DesiredRun:
-    """The run for the current model, unless another model is better."""
+    """The run that the spec and the data set call for: a new run, a recorded run, the best run or the pinned run."""
 
     id: str
-    known: Run | None = None
+    recorded: Run | None = None
     """Entry in the history."""
     initial_model: ModelReference | None = None
     """Initial model of a warm start."""
     baseline_loss: str | None = None
-    """Held-out loss of the current model, to be improved by a new model."""
+    """Held-out loss that a new model must improve; None if any new model becomes the current model."""
     message: str = ""
     """Why this run was selected instead of a new one; empty if no explanation is needed."""
 
     @property
     def has_model(self) -> bool:
         """True if the run has a finished model in storage."""
-        return self.known is not None and self.known.model_uri is not None
+        return self.recorded is not None and self.recorded.model_uri is not None
 
 
 def select_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> DesiredRun:
-    """Return the run to have for a spec and a data set, according to the recorded history."""
+    """Return the desired run for a spec and a data set, according to the recorded history."""
     history = RunHistory(status.runs)
-    known = _known_run(spec, status, dataset)
+    recorded = _recorded_run(spec, status, dataset)
     current = _comparable_run(spec, status)
     best = _best_run(spec, history) or current
-    if best and _is_not_improved(known):
+    if best and _is_not_improved(recorded):
         return _reuse(best)
     if best and best != current and _is_not_improved(current):
-        return _reuse(best)  # the model that a new one must improve
-    initial_model = known.initial_model if known else _warm_start(spec, status, dataset)
+        return _reuse(best)  # a new model must improve on the best model, not on the current one
+    initial_model = recorded.initial_model if recorded else _warm_start(spec, status, dataset)
     run = run_id(spec, dataset.digest, initial_model)
     baseline = current if spec.schedule else None
     if baseline and not history.get(run) and (message := _too_few_new_posts(spec, dataset)):
@@ -46,7 +46,7 @@ def select_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset)
     baseline_loss = None
     if baseline and baseline.id != run and baseline.evaluation:
         baseline_loss = baseline.evaluation.loss
-    return DesiredRun(run, known, initial_model, baseline_loss)
+    return DesiredRun(run, recorded, initial_model, baseline_loss)
 
 
 def pinned_run(spec: TweetModelSpec, status: TweetModelStatus) -> DesiredRun | None:
@@ -77,7 +77,7 @@ def baseline_dataset(spec: TweetModelSpec, status: TweetModelStatus) -> str | No
     return next((run.dataset_digest for run in finished), None)
 
 
-def _known_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> Run | None:
+def _recorded_run(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset) -> Run | None:
     for run in status.runs:
         if is_run_of(run, spec, dataset.digest) and not _has_lost_parent(run, status):
             return run
@@ -101,7 +101,7 @@ def _comparable_run(spec: TweetModelSpec, status: TweetModelStatus) -> Run | Non
 
 
 def _best_run(spec: TweetModelSpec, history: RunHistory) -> Run | None:
-    """Return the last run of the recipe that improved the model and whose model exists."""
+    """Return the newest successful run of the recipe whose model still exists, or None."""
     for run in history:
         if run.outcome == "Succeeded" and run.model_uri and has_recipe(run, spec):
             return run
@@ -122,7 +122,7 @@ def _warm_start(spec: TweetModelSpec, status: TweetModelStatus, dataset: Dataset
     if not spec.training.warm_start or status.model is None or current is None:
         return None
     if not can_start_from(current, spec) or current.dataset_digest[:16] in dataset.erased_from:
-        return None  # erased posts would live on in the new model
+        return None  # the new model would still contain erased posts
     return ModelReference(uri=status.model.uri, digest=status.model.digest)
 
 

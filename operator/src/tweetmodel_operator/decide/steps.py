@@ -1,4 +1,4 @@
-"""The values in a decision: a step, its state, and the result of its reconciliation."""
+"""Values of the decision about a step: the step, its state, the result of its reconciliation, and the hold."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset, ModelReference, StepStatus, TrainedModel
+from tweetmodel_api.status import Dataset, ModelReference, StepStatus, TrainedModel, TweetModelStatus
 from tweetmodel_api.steps import STEP_KINDS, StepName
 from tweetmodel_operator.observed import PolicyResult
 
@@ -36,7 +36,7 @@ def hold_for(spec: TweetModelSpec, policy: PolicyResult) -> Hold | None:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the spec, with all inputs of its Job besides the spec."""
+    """A planned step: complete, or with all inputs of its Job besides the spec."""
 
     name: StepName
     id: str
@@ -51,11 +51,11 @@ class Step:
     initial_model: ModelReference | None = None
     """Initial model of a warm start."""
     baseline_loss: str | None = None
-    """Upper limit of the held-out loss for a new current model."""
+    """Held-out loss that a new model must improve to become the current model; None if there is no such model."""
     generation_hash: str | None = None
     """Hash of the spec.generation that the samples must be drawn with; None for any."""
     publish_hash: str | None = None
-    """Hash of the due publication; None if nothing is to be published."""
+    """Hash of the spec.publish to satisfy; None if nothing is to be published."""
     due_time: datetime | None = None
     """Due time of the schedule; a failure by an earlier outage is retried."""
     pod_template: PodTemplate | None = None
@@ -66,7 +66,7 @@ class Step:
         """True if the status already contains the result."""
         return self.complete_message is not None
 
-    def is_answered_by(self, model: TrainedModel | None) -> bool:
+    def is_satisfied_by(self, model: TrainedModel | None) -> bool:
         """Return whether a model satisfies the step: trained, sampled or published as the step requires."""
         if model is None:
             return False
@@ -106,7 +106,7 @@ class StepState:
     """Seconds until the state may change without an event."""
 
     @property
-    def is_complete(self) -> bool:
+    def succeeded(self) -> bool:
         """True if the step succeeded."""
         return self.outcome == "Succeeded"
 
@@ -128,7 +128,7 @@ class StepState:
 def active(name: StepName) -> StepState:
     """Return the state of a step that makes progress.
 
-    The message is the same from the creation of the Job on: the start of the pod costs no write.
+    The message does not change when the pod starts, so that the start costs no status write.
     """
     reason = STEP_KINDS[name].active_reason
     return StepState("Active", reason, REASONS[reason].meaning)
@@ -146,3 +146,61 @@ class StepResult:
     """Number of the attempt that needs a Job."""
     delete: tuple[str, ...] = ()
     """Jobs to delete."""
+
+
+@dataclass(frozen=True)
+class StepsResult:
+    """The steps after this reconcile."""
+
+    recorded: TweetModelStatus
+    """Status with data set, model and runs up to date."""
+    steps: tuple[Step, ...]
+    """Planned steps; at most the last is incomplete."""
+    results: tuple[StepResult, ...]
+    """Results of the reconciled steps; at most the last is incomplete."""
+
+    @property
+    def is_complete(self) -> bool:
+        """True if all steps are complete."""
+        return self.steps[-1].is_complete
+
+    @property
+    def run(self) -> str | None:
+        """Run of the planned steps, or None while posts are collected."""
+        train = self._step("train")
+        return train.id if train else None
+
+    @property
+    def collect_state(self) -> StepState:
+        """State of the collect step."""
+        for result in self.results:
+            if result.step.name == "collect":
+                return result.state
+        collect = self._step("collect")
+        assert collect is not None  # each plan begins with a collect step
+        return _complete_state(collect)
+
+    @property
+    def train_state(self) -> StepState:
+        """State of the training: complete once the run has a model, even after a failed publication."""
+        train = self._step("train")
+        if train is None:
+            return StepState("Active", Reason.PENDING, "Training has not started (the data set is not ready yet).")
+        if not train.is_complete:
+            return self.results[-1].state
+        for result in reversed(self.results):
+            if result.step.name != "collect" and result.state.succeeded:
+                return result.state
+        return _complete_state(train)
+
+    @property
+    def overall_state(self) -> StepState:
+        """State of the TweetModel."""
+        return self.train_state if self.is_complete else self.results[-1].state
+
+    def _step(self, name: StepName) -> Step | None:
+        return next((step for step in self.steps if step.name == name), None)
+
+
+def _complete_state(step: Step) -> StepState:
+    return StepState("Succeeded", Reason.SUCCEEDED, step.complete_message or "")

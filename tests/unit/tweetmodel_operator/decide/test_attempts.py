@@ -391,7 +391,7 @@ def test_a_long_message_is_cut_before_the_retry_command() -> None:
 @pytest.mark.parametrize("reason", [reason for reason in Reason if REASONS[reason].exit_code])
 def test_the_retry_command_is_shown_only_if_a_retry_can_help(reason: Reason) -> None:
     ended = job().pod_ended(REASONS[reason].exit_code or 1, failure(reason)).failed()
-    assert (RETRY in message(decided(observed(ended)))) is REASONS[reason].retry
+    assert (RETRY in message(decided(observed(ended)))) is REASONS[reason].retry_can_succeed
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ from tweetmodel_operator.decide.diagnosis import (
     diagnose_finished,
     diagnose_job,
     has_missing_pod,
-    is_transient_rejection,
 )
 from tweetmodel_operator.decide.steps import StepState, active
 
@@ -256,20 +255,6 @@ def test_a_failed_job_keeps_the_model_of_its_report() -> None:
     state = diagnose_finished(job("train").pod_ended(77, report).failed().obj())
     assert state
     assert state.model == model("a" * 16)
-
-
-@pytest.mark.parametrize(
-    ("rejection", "is_transient"),
-    [
-        ("exceeded quota: gpus", True),
-        ("failed calling webhook", True),
-        ("status unknown for quota", True),
-        ('webhook "policy" denied the request', False),
-    ],
-    ids=["quota", "webhook-unreachable", "quota-unknown", "webhook-denies"],
-)
-def test_quotas_and_unreachable_webhooks_reject_for_a_while_only(rejection: str, is_transient: bool) -> None:
-    assert is_transient_rejection(rejection) is is_transient
 
 
 @pytest.mark.parametrize(

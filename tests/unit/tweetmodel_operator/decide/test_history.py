@@ -142,7 +142,7 @@ def test_a_run_with_a_model_keeps_its_outcome_after_a_later_failure(outcome: str
 @pytest.mark.parametrize("by", ["id", "model_uri"])
 def test_a_missing_model_changes_no_outcome(by: str) -> None:
     run = run_entry()
-    entry = changed(history(run).model_missing({getattr(run, by)}), run)
+    entry = changed(history(run).without_models({getattr(run, by)}), run)
     assert (entry.model_uri, entry.outcome, entry.evaluation) == (None, "Succeeded", run.evaluation)
 
 
@@ -154,18 +154,18 @@ def test_runs_of_an_erased_data_set_contain_erased_posts() -> None:
 
 def test_a_promoted_run_succeeded() -> None:
     run = run_entry(outcome="NotImproved")
-    assert changed(history(run).promoted(run.id), run).outcome == "Succeeded"
+    assert changed(history(run).with_best(run.id), run).outcome == "Succeeded"
 
 
 def test_the_history_keeps_the_last_runs() -> None:
     runs = tuple(run_entry(digest=f"{number:064x}") for number in range(MAX_RUNS + 3))
-    assert RunHistory(runs).capped(None).runs == runs[:MAX_RUNS]
-    assert RunHistory(runs).capped(model(runs[0].id)).runs == runs[:MAX_RUNS]
+    assert RunHistory(runs).truncated(None).runs == runs[:MAX_RUNS]
+    assert RunHistory(runs).truncated(model(runs[0].id)).runs == runs[:MAX_RUNS]
 
 
 def test_the_history_always_keeps_the_run_of_the_current_model() -> None:
     runs = tuple(run_entry(digest=f"{number:064x}") for number in range(MAX_RUNS + 3))
-    kept = RunHistory(runs).capped(model(runs[-1].id)).runs
+    kept = RunHistory(runs).truncated(model(runs[-1].id)).runs
     assert kept == (*runs[: MAX_RUNS - 1], runs[-1])
 
 

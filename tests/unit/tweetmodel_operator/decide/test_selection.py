@@ -31,13 +31,13 @@ WARM = {"training": {"warmStart": True}}
 
 def test_a_new_data_set_needs_a_new_run() -> None:
     selected = select_run(spec(), status_with(), dataset())
-    assert (selected.id, selected.known, selected.has_model) == (run_id(spec(), DIGEST), None, False)
+    assert (selected.id, selected.recorded, selected.has_model) == (run_id(spec(), DIGEST), None, False)
 
 
 def test_a_known_run_is_selected_with_its_model() -> None:
     known = run_entry()
     selected = select_run(spec(), status_with(known, current=known), dataset())
-    assert (selected.id, selected.known, selected.has_model) == (known.id, known, True)
+    assert (selected.id, selected.recorded, selected.has_model) == (known.id, known, True)
 
 
 def test_a_run_without_improvement_is_replaced_by_the_best_run() -> None:
@@ -107,7 +107,7 @@ def test_a_pinned_run_is_selected_with_an_explanation() -> None:
     pinned = run_entry(digest=OTHER)
     selected = pinned_run(spec(pinnedRun=pinned.id), status_with(pinned))
     assert selected
-    assert (selected.id, selected.known) == (pinned.id, pinned)
+    assert (selected.id, selected.recorded) == (pinned.id, pinned)
     assert selected.message == f"Run {pinned.id} is pinned by spec.pinnedRun."
     assert pinned_run(spec(), status_with(pinned)) is None
 

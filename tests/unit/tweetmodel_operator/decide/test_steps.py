@@ -51,8 +51,8 @@ def test_a_step_is_answered_by_a_model_with_the_required_result(
     step: StepName, generation: str, publish: str | None, is_answered: bool
 ) -> None:
     required = Step(step, "a" * 16, "b" * 16, generation_hash=generation, publish_hash=publish)
-    assert required.is_answered_by(model("a" * 16)) is is_answered
-    assert not required.is_answered_by(None)
+    assert required.is_satisfied_by(model("a" * 16)) is is_answered
+    assert not required.is_satisfied_by(None)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_a_complete_step_has_a_message() -> None:
 
 def test_a_state_has_the_results_of_its_report() -> None:
     state = StepState("Succeeded", Reason.SUCCEEDED, "", success(dataset=dataset(), model=model("a" * 16)))
-    assert (state.dataset, state.model, state.is_complete) == (dataset(), model("a" * 16), True)
+    assert (state.dataset, state.model, state.succeeded) == (dataset(), model("a" * 16), True)
     without = StepState("Active", Reason.TRAINING, "")
-    assert (without.dataset, without.model, without.is_complete) == (None, None, False)
+    assert (without.dataset, without.model, without.succeeded) == (None, None, False)
 
 
 @pytest.mark.parametrize("step", STEP_KINDS)

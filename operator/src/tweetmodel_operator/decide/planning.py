@@ -1,7 +1,7 @@
 """Plans the steps for a spec, given the recorded status: collect, train, sample, publish.
 
-Each step is either complete, with the result in the status, or needs a Job. The plan ends with the
-first incomplete step, since later steps depend on the result. Another step is another planner in `PLANNERS`.
+Each step is either complete, with the result in the status, or needs a Job. The plan ends with the first incomplete
+step, since later steps depend on its result. A new step needs an entry in STEP_KINDS and a planner here.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ from tweetmodel_operator.times import format_time
 
 
 @dataclass(frozen=True)
-class Request:
-    """The parts of a request besides the spec."""
+class PlanInputs:
+    """Inputs of the plan besides spec and status."""
 
     key: Key
     retry: str = ""
@@ -33,9 +33,9 @@ class Request:
     """Last due time of the schedule."""
 
 
-def plan_steps(spec: TweetModelSpec, status: TweetModelStatus, request: Request) -> tuple[Step, ...]:
+def plan_steps(spec: TweetModelSpec, status: TweetModelStatus, inputs: PlanInputs) -> tuple[Step, ...]:
     """Return the steps up to the first incomplete one."""
-    planning = _Planning(spec, status, request)
+    planning = _Planning(spec, status, inputs)
     steps: list[Step] = []
     for planner in PLANNERS:
         step = planner(planning)
@@ -50,7 +50,7 @@ def plan_steps(spec: TweetModelSpec, status: TweetModelStatus, request: Request)
 class _Planning:
     spec: TweetModelSpec
     status: TweetModelStatus
-    request: Request
+    inputs: PlanInputs
 
     @cached_property
     def run(self) -> DesiredRun:
@@ -68,18 +68,18 @@ class _Planning:
 
     @cached_property
     def publish_hash(self) -> str | None:
-        """Hash of the due publication; a pinned run is not published."""
+        """Hash of spec.publish; None if there is nothing to publish, or if a run is pinned."""
         return None if self.spec.pinned_run else publish_hash(self.spec)
 
     def template_hash(self, name: StepName) -> str:
         publish = STEP_KINDS[name].publishes and self.publish_hash is not None
-        return pod_template_hash(name, self.spec, self.request.retry, publish=publish)
+        return pod_template_hash(name, self.spec, self.inputs.retry, publish=publish)
 
 
 def _plan_collect(planning: _Planning) -> Step:
-    spec, status, request = planning.spec, planning.status, planning.request
-    due_time = format_time(request.due_time) if request.due_time else ""
-    collection = collection_id(spec, request.retry, due_time)
+    spec, status, inputs = planning.spec, planning.status, planning.inputs
+    due_time = format_time(inputs.due_time) if inputs.due_time else ""
+    collection = collection_id(spec, inputs.retry, due_time)
     if spec.pinned_run:
         message = f"{planning.run.message} Nothing is collected."
         return complete_step("collect", status.collection or collection, message)
@@ -101,13 +101,13 @@ def _plan_train(planning: _Planning) -> Step:
 
 def _plan_sample(planning: _Planning) -> Step:
     """Plan new samples if the samples of the run were drawn with another spec.generation."""
-    known = planning.run.known
-    has_samples = known is not None and known.generation_hash == planning.generation_hash
+    recorded = planning.run.recorded
+    has_samples = recorded is not None and recorded.generation_hash == planning.generation_hash
     return _run_step(planning, "sample", is_complete=has_samples)
 
 
 def _plan_publish(planning: _Planning) -> Step:
-    """Plan the report of a run not yet in the status, and the publication of an unpublished model."""
+    """Plan a Job that publishes the model, or reports it to the status if it is not the current model yet."""
     model = planning.status.model
     current = RunHistory(planning.status.runs).current(model)
     if model is None or current is None or current.id != planning.run.id:
@@ -135,17 +135,17 @@ def _run_step(planning: _Planning, name: StepName, is_complete: bool) -> Step:
         baseline_loss=run.baseline_loss,
         generation_hash=planning.generation_hash,
         publish_hash=planning.publish_hash,
-        due_time=planning.request.due_time,
+        due_time=planning.inputs.due_time,
         pod_template=planning.spec.pod_template,
     )
 
 
 def _dataset_of(planning: _Planning, run: DesiredRun) -> DatasetReference | None:
-    """Return the data set of a run: of a known run the recorded data set, else the present data set."""
-    if run.known:
-        key = planning.request.key
+    """Return the recorded data set of a recorded run, else the data set in the status."""
+    if run.recorded:
+        key = planning.inputs.key
         layout = Layout(planning.spec.storage.uri, key.namespace, key.name)
-        digest = run.known.dataset_digest
+        digest = run.recorded.dataset_digest
         return DatasetReference(uri=layout.dataset(digest), digest=digest) if digest else None
     dataset = planning.status.dataset
     return DatasetReference(uri=dataset.uri, digest=dataset.digest) if dataset else None
@@ -166,7 +166,7 @@ def _model_message(status: TweetModelStatus, run: DesiredRun) -> str:
     condition = status.condition("Trained")
     if condition and condition.status == "True" and condition.message and status.run == run.id:
         return condition.message
-    evaluation = run.known.evaluation if run.known else None
+    evaluation = run.recorded.evaluation if run.recorded else None
     if evaluation is None:
         return f"The model of run {run.id} is ready."
     return f"Perplexity on held-out posts went from {evaluation.perplexity_before} to {evaluation.perplexity}."

@@ -9,7 +9,7 @@ from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.status import ModelReference
 from tweetmodel_api.steps import StepName
 from tweetmodel_operator import names
-from tweetmodel_operator.decide.requests import request_job
+from tweetmodel_operator.decide.job_request import request_job
 from tweetmodel_operator.decide.steps import Step, StepResult, active
 from tweetmodel_operator.decision import JobRequest
 

@@ -9,7 +9,7 @@ from fakes.cluster import FakeCluster, fake_cluster, new_reconciler, reconcile_u
 from makers import dataset, observed, spec, success
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError
-from tweetmodel_operator.apply_defaults import apply_defaults
+from tweetmodel_operator.defaulting import apply_defaults
 from tweetmodel_operator.settings import Settings
 
 SPEC = spec().to_json_object()

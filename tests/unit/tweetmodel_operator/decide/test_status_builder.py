@@ -28,7 +28,7 @@ from tweetmodel_api.fields import MAX_MESSAGE_LENGTH
 from tweetmodel_api.identities import run_id
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.status import Metric, Progress, Summary, TweetModelStatus
-from tweetmodel_operator.decide import status
+from tweetmodel_operator.decide import status_builder
 from tweetmodel_operator.decide.steps import StepState
 from tweetmodel_operator.decision import Decision
 from tweetmodel_operator.observed import PolicyResult
@@ -126,10 +126,10 @@ def test_a_collection_without_enough_posts_stalls_before_any_training() -> None:
     assert "5,120" in message(decision)
 
 
-def test_training_waits_for_the_data_set() -> None:
+def test_training_starts_after_the_collection() -> None:
     decision = decided(observed())
     assert condition(decision, "Trained") == ("Unknown", "Pending")
-    assert message(decision, "Trained") == "Training waits for its data set."
+    assert message(decision, "Trained") == "Training has not started (the data set is not ready yet)."
 
 
 def test_trained_stays_true_while_the_model_is_published() -> None:
@@ -285,7 +285,7 @@ def test_a_change_of_progress_alone_is_written_every_ten_seconds() -> None:
 def test_another_change_is_written_at_once_with_the_progress() -> None:
     before = collected_status().model_copy(update={"progress": progress_at(10)})
     after = before.model_copy(update={"progress": progress_at(12), "observed_generation": 2})
-    assert status.throttle_progress(before, after, 10, time("2026-11-23T12:00:13Z")) == (after, None)
+    assert status_builder.throttle_progress(before, after, 10, time("2026-11-23T12:00:13Z")) == (after, None)
 
 
 # Problems that prevent all work
@@ -312,7 +312,7 @@ def test_a_violation_stalls_and_keeps_the_results() -> None:
     ids=["quota", "policy"],
 )
 def test_a_rejected_job_stalls_unless_the_rejection_is_transient(cause: str, is_stalled: str) -> None:
-    rejected = status.rejected(collected_status(), observed(), cause, time(NOW))
+    rejected = status_builder.rejected_status(collected_status(), observed(), cause, time(NOW))
     assert rejected.condition("Stalled").status == is_stalled
     assert rejected.condition("Ready").message == f"{cause}. {REASONS[Reason.POD_REFUSED].advice}"
     assert rejected.condition("DataReady") == collected_status().condition("DataReady")
@@ -321,7 +321,7 @@ def test_a_rejected_job_stalls_unless_the_rejection_is_transient(cause: str, is_
 def test_a_purge_replaces_steps_and_progress() -> None:
     before = finished_status().model_copy(update={"progress": progress_at(10)})
     state = StepState("Active", Reason.PURGING, "The Jobs are stopped.")
-    purging = status.purging(observed(status=before), state, time(NOW))
+    purging = status_builder.purging_status(observed(status=before), state, time(NOW))
     assert (purging.steps, purging.progress) == ((), None)
     assert reasons(purging)["Ready"] == "Purging"
     assert (purging.model, purging.runs) == (before.model, before.runs)

@@ -18,7 +18,7 @@ from makers import DIGEST, KEY, dataset, model, run_entry, spec, status_with, su
 from tweetmodel_api.identities import collection_id, generation_hash, publish_hash
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import Publication, TweetModelStatus
-from tweetmodel_operator.decide.plan_steps import Request, plan_steps
+from tweetmodel_operator.decide.planning import PlanInputs, plan_steps
 from tweetmodel_operator.decide.steps import Step
 from tweetmodel_operator.decision import JobRequest
 
@@ -27,8 +27,8 @@ OTHER = "f" * 64
 EMPTY = TweetModelStatus(observed_generation=0)
 
 
-def planned(fields: dict[str, Any], status: TweetModelStatus, **request: Any) -> tuple[Step, ...]:
-    return plan_steps(spec(**fields), status, Request(KEY, **request))
+def planned(fields: dict[str, Any], status: TweetModelStatus, **inputs: Any) -> tuple[Step, ...]:
+    return plan_steps(spec(**fields), status, PlanInputs(KEY, **inputs))
 
 
 def finished_status(**fields: Any) -> TweetModelStatus:

@@ -1,6 +1,6 @@
 """Writes the administrator's defaults for a namespace or the cluster into omitted fields of a new TweetModel."""
 
-from tweetmodel_api.defaults import NAME, values_for
+from tweetmodel_api.defaults import OBJECT_NAME, values_for
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, ApiServer, defaults_path, tweetmodel_path
 from tweetmodel_operator.observed import Observed
@@ -31,7 +31,7 @@ async def apply_defaults(api: ApiServer, observed: Observed, settings: Settings)
 
 async def _namespace_defaults(api: ApiServer, namespace: str) -> JsonObject:
     try:
-        found = await api.get(defaults_path(namespace, NAME))
+        found = await api.get(defaults_path(namespace, OBJECT_NAME))
     except ApiError as error:
         if error.code == 404:
             return {}

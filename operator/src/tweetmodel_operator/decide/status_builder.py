@@ -21,11 +21,11 @@ from tweetmodel_api.status import (
     Summary,
     TweetModelStatus,
 )
-from tweetmodel_operator.decide.diagnosis import is_transient_rejection
 from tweetmodel_operator.decide.history import RunHistory
 from tweetmodel_operator.decide.schedule import is_delayed
-from tweetmodel_operator.decide.steps import Hold, Step, StepResult, StepState
+from tweetmodel_operator.decide.steps import Hold, Step, StepsResult, StepState
 from tweetmodel_operator.observed import Observed
+from tweetmodel_operator.rejections import is_transient_rejection
 from tweetmodel_operator.times import format_time, parse_time, seconds_between
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -33,59 +33,8 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 _STATUS_OF_OUTCOME: dict[str, ConditionStatus] = {"Succeeded": "True", "Failed": "False", "Active": "Unknown"}
 
 
-@dataclass(frozen=True)
-class PlanProgress:
-    """The plan after this reconcile."""
-
-    recorded: TweetModelStatus
-    """Status with data set, model and runs up to date."""
-    steps: tuple[Step, ...]
-    """Planned steps; at most the last is incomplete."""
-    results: tuple[StepResult, ...]
-    """Results of the reconciled steps; at most the last is incomplete."""
-
-    @property
-    def is_complete(self) -> bool:
-        """True if all steps are complete."""
-        return self.steps[-1].is_complete
-
-    @property
-    def run(self) -> str | None:
-        """Run of the planned steps, or None while posts are collected."""
-        if len(self.steps) == 1:
-            return None
-        return self.steps[1].id
-
-    @property
-    def collect_state(self) -> StepState:
-        """State of the collect step."""
-        collected = next((result.state for result in self.results if result.step.name == "collect"), None)
-        return collected or _complete(self.steps[0])
-
-    @property
-    def train_state(self) -> StepState:
-        """State of the training: complete once the run has a model, even after a failed publication."""
-        if len(self.steps) == 1:
-            return StepState("Active", Reason.PENDING, "Training waits for its data set.")
-        if not self.steps[1].is_complete:
-            return self.results[-1].state
-        for result in reversed(self.results):
-            if result.step.name != "collect" and result.state.is_complete:
-                return result.state
-        return _complete(self.steps[1])
-
-    @property
-    def overall_state(self) -> StepState:
-        """State of the TweetModel."""
-        return self.train_state if self.is_complete else self.results[-1].state
-
-
-def _complete(step: Step) -> StepState:
-    return StepState("Succeeded", Reason.SUCCEEDED, step.complete_message or "")
-
-
-def build(
-    observed: Observed, plan: PlanProgress, schedule: ScheduleStatus | None, hold: Hold | None, now: datetime
+def build_status(
+    observed: Observed, plan: StepsResult, schedule: ScheduleStatus | None, hold: Hold | None, now: datetime
 ) -> TweetModelStatus:
     """Return the complete status after the steps were reconciled.
 
@@ -113,7 +62,7 @@ def build(
     return status.model_copy(update={"summary": _build_summary(observed, status, plan.overall_state)})
 
 
-def _build_steps(before: TweetModelStatus, plan: PlanProgress) -> tuple[StepStatus, ...]:
+def _build_steps(before: TweetModelStatus, plan: StepsResult) -> tuple[StepStatus, ...]:
     """Return the last attempt of each planned step: from this reconcile, else the recorded attempt."""
     recorded = {entry.name: entry for entry in before.steps}
     kept = [_update_entry(recorded[step.name], step) for step in plan.steps if step.name in recorded]
@@ -131,9 +80,9 @@ def _update_entry(recorded: StepStatus, step: Step) -> StepStatus:
 
 
 def _build_progress(
-    observed: Observed, plan: PlanProgress, steps: tuple[StepStatus, ...], hold: Hold | None
+    observed: Observed, plan: StepsResult, steps: tuple[StepStatus, ...], hold: Hold | None
 ) -> Progress | None:
-    """Return the progress of the active step, unless the Job is new or held."""
+    """Return the progress of the active step; None for a new Job, or during a hold."""
     before = observed.active_step()
     active = next((step for step in steps if step.outcome == "Active"), None)
     if hold or before is None or active is None or before.job != active.job:
@@ -141,17 +90,17 @@ def _build_progress(
     return observed.progress or observed.status.progress
 
 
-def _build_runs(observed: Observed, plan: PlanProgress, now: datetime) -> RunHistory:
+def _build_runs(observed: Observed, plan: StepsResult, now: datetime) -> RunHistory:
     history = RunHistory(plan.recorded.runs).superseded(plan.run, now)
     model = plan.recorded.model
     current = history.current(model)
     is_pinned = observed.spec is not None and observed.spec.pinned_run is not None
     if plan.is_complete and current and current.outcome == "NotImproved" and not is_pinned:
-        history = history.promoted(current.id)  # the better model is gone
-    return history.capped(model)
+        history = history.with_best(current.id)  # the better model was deleted from storage
+    return history.truncated(model)
 
 
-def _schedule_suffix(observed: Observed, status: TweetModelStatus, plan: PlanProgress, hold: Hold | None) -> str:
+def _schedule_suffix(observed: Observed, status: TweetModelStatus, plan: StepsResult, hold: Hold | None) -> str:
     """Return a sentence about the next due time of an idle TweetModel."""
     assert observed.spec is not None  # a status is built for a readable spec only
     if plan.overall_state.outcome == "Active" or status.schedule is None or status.schedule.next_time is None:
@@ -161,7 +110,7 @@ def _schedule_suffix(observed: Observed, status: TweetModelStatus, plan: PlanPro
     return f" The next collection is due at {status.schedule.next_time}."
 
 
-def _build_conditions(observed: Observed, plan: PlanProgress, suffix: str, now: datetime) -> tuple[Condition, ...]:
+def _build_conditions(observed: Observed, plan: StepsResult, suffix: str, now: datetime) -> tuple[Condition, ...]:
     overall = plan.overall_state
     overall = replace(overall, message=overall.message[: MAX_MESSAGE_LENGTH - len(suffix)] + suffix)
     writer = _ConditionWriter(observed.status, observed.generation, format_time(now))
@@ -222,7 +171,7 @@ def _build_summary(observed: Observed, status: TweetModelStatus, state: StepStat
         handles=", ".join(source.handle for source in observed.spec.sources),
         tweets=status.dataset and status.dataset.kept,
     )
-    if state.is_complete:
+    if state.succeeded:
         return summary.model_copy(update={"progress": "100%"} | _final_metrics(status))
     if status.progress:
         return summary.model_copy(update=_live_columns(status.progress))
@@ -259,7 +208,7 @@ def _format_duration(seconds: int | None) -> str | None:
     return f"{seconds}s"
 
 
-def purging(
+def purging_status(
     observed: Observed,
     state: StepState,
     now: datetime,
@@ -277,13 +226,13 @@ def purging(
     return observed.status.model_copy(update=changes)
 
 
-def rejected(decided: TweetModelStatus, observed: Observed, message: str, now: datetime) -> TweetModelStatus:
+def rejected_status(decided: TweetModelStatus, observed: Observed, message: str, now: datetime) -> TweetModelStatus:
     """Return the status `decided` after the cluster rejected a Job."""
     requires_action = not is_transient_rejection(message)
-    return stalled(decided, observed, Reason.POD_REFUSED, message, now, requires_action=requires_action)
+    return stalled_status(decided, observed, Reason.POD_REFUSED, message, now, requires_action=requires_action)
 
 
-def stalled(
+def stalled_status(
     decided: TweetModelStatus,
     observed: Observed,
     reason: Reason,
@@ -314,10 +263,10 @@ def _with_step_conditions(status: TweetModelStatus, overall: tuple[Condition, ..
 def throttle_progress(
     before: TweetModelStatus, after: TweetModelStatus, interval: int, now: datetime
 ) -> tuple[TweetModelStatus, float | None]:
-    """Hold back a change of progress alone until the shown progress is `interval` seconds old.
+    """Delay a status write that would change only the progress until the recorded progress is `interval` seconds old.
 
     Returns:
-        The status to write, and the seconds until the held back progress is due.
+        The status to write, and the seconds until the delayed progress is written; None without a delay.
     """
     old, new = before.progress, after.progress
     if old is None or new is None or old == new:

@@ -26,7 +26,7 @@ from makers import (
 from tweetmodel_api.identities import run_id
 from tweetmodel_api.plan import DatasetReference
 from tweetmodel_api.status import Progress, TweetModelStatus
-from tweetmodel_operator.decide import Inputs, rejected
+from tweetmodel_operator.decide.next_writes import Inputs, decide_rejected_job
 from tweetmodel_operator.decision import Decision
 from tweetmodel_operator.observed import Observed, PolicyResult
 
@@ -300,7 +300,7 @@ def test_an_active_collection_does_not_wait_for_its_upstreams() -> None:
 )
 def test_a_rejected_job_is_not_recorded_and_retried_after_a_minute(cause: str, is_stalled: str) -> None:
     inputs = Inputs(observed(), PolicyResult(), {}, time(NOW), 10)
-    decision = rejected(inputs, decided(observed()), cause)
+    decision = decide_rejected_job(inputs, decided(observed()), cause)
     assert (decision.create, decision.requeue_after) == ((), 60)
     assert condition(decision, "Stalled") == (is_stalled, "PodRefused")
     assert decision.status
@@ -310,7 +310,7 @@ def test_a_rejected_job_is_not_recorded_and_retried_after_a_minute(cause: str, i
 def test_the_results_of_a_decision_survive_the_rejection_of_its_job() -> None:
     collected = observed(job().complete(success(dataset=dataset())))
     inputs = Inputs(collected, PolicyResult(), {}, time(NOW), 10)
-    decision = rejected(inputs, decided(collected), "denied the request")
+    decision = decide_rejected_job(inputs, decided(collected), "denied the request")
     assert decision.status
     assert decision.status.dataset == dataset()
     assert condition(decision, "DataReady") == ("True", "Succeeded")
@@ -319,9 +319,9 @@ def test_the_results_of_a_decision_survive_the_rejection_of_its_job() -> None:
 def test_a_rejected_purge_is_given_up_unless_the_rejection_is_transient() -> None:
     deleted = observed(of=spec(deletionPolicy="Delete"), deleted_at=time(NOW), has_finalizer=True)
     inputs = Inputs(deleted, PolicyResult(), {}, time(NOW), 10)
-    retried = rejected(inputs, decided(deleted), "exceeded quota: jobs")
+    retried = decide_rejected_job(inputs, decided(deleted), "exceeded quota: jobs")
     assert (retried.set_finalizer, retried.requeue_after) == (None, 60)
-    given_up = rejected(inputs, decided(deleted), "the namespace is being terminated")
+    given_up = decide_rejected_job(inputs, decided(deleted), "the namespace is being terminated")
     assert given_up.set_finalizer is False
     assert "the namespace is being terminated" in given_up.orphan_warning
 
