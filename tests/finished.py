@@ -14,7 +14,7 @@ POSTS = ["a gull took my sandwich and flew off to the north", "the kettle is on"
 TEXTS = ("The fog has opinions about my knitting.", "Ships, please go around.", POSTS[1])
 
 
-def log_context(
+def about(
     texts: Sequence[str] = TEXTS, prompts: Sequence[str] = ("",), handles: Sequence[str] = ("ada",), **changes: object
 ) -> About:
     """A run whose model wrote these texts, by turns for these prompts, which each text is made to begin with."""

@@ -1,4 +1,4 @@
-"""Random walks: in whatever order users, clusters and clocks act, the operator keeps its invariants.
+"""Random walks: the operator keeps its invariants in any order of actions of users, nodes, clocks and crashes.
 
 Most walks are drawn at random. Hypothesis draws some more, which is slower, but finds the shortest failing walk.
 `WALKS=10 pytest …` multiplies the number of walks.
@@ -17,14 +17,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from simulation import ACTIONS, Action, Simulation
 
 FACTOR = int(os.environ.get("WALKS", "1"))
+WALKS_PER_PART = 600 * FACTOR
 STEPS = 40
 IDLE_CHECK_STEPS = 8
 """Actions between two checks that the operator becomes idle; a check takes as long as four actions."""
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_random_walks(part: int) -> None:
-    for number in range(600 * FACTOR):
+def test_random_walks_keep_all_invariants(part: int) -> None:
+    for number in range(WALKS_PER_PART):
         seed = f"{part}-{number}"
         try:
             walk(Random(seed))
@@ -78,8 +79,8 @@ def as_rule(action: Action) -> Any:
     return precondition(lambda self: action.is_possible(self.simulation))(rule(data=st.data())(take))
 
 
-for each in ACTIONS:
-    setattr(Walk, each.run.__name__, as_rule(each))
+for _action in ACTIONS:
+    setattr(Walk, _action.run.__name__, as_rule(_action))
 
 TestWalk = Walk.TestCase
 TestWalk.settings = settings(max_examples=60 * FACTOR, stateful_step_count=STEPS)

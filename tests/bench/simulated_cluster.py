@@ -1,7 +1,7 @@
-"""A cluster in which nothing runs: what the Job controller and the kubelet would write is written from here.
+"""A cluster without running pods: the benchmark writes in place of the Job controller and the kubelet.
 
-API server and etcd are real; controller manager and scheduler are stopped, so that their work is neither in the
-operator's figures nor in the bare client's.
+API server and etcd are real; controller manager and scheduler are stopped, so that the figures of operator and bare
+client do not contain their work.
 """
 
 import asyncio
@@ -13,63 +13,62 @@ from typing import Any
 from client import Client
 from kube import tweetmodel
 
-from makers import dataset, model, success
+from fakes import objects
+from fakes.trainer import successful_report
 from tweetmodel_api import API_VERSION, PLURAL
-from tweetmodel_api.plan import Plan
-from tweetmodel_api.report import Report, encode
+from tweetmodel_api.report import Report
 from tweetmodel_operator import names
-from tweetmodel_operator.api_server import ApiError, JsonObject, tweetmodel_path
+from tweetmodel_operator.api_server import ApiError, JsonObject, tweetmodel_path, tweetmodels_path
 from tweetmodel_operator.children import JOB, POD
 
-AT_ONCE = 8
-"""Requests of a client at a time; the operator has as many workers."""
-
-
-def tweetmodels_path(namespace: str) -> str:
-    return tweetmodel_path(namespace, "").rstrip("/")
+CONCURRENT_REQUESTS = 8
+"""Concurrent requests of a client; the operator has as many workers."""
+SAMPLES = tuple(f"{number} " + "a tweet as people write them, " * 5 for number in range(10))
+"""Samples of the usual length."""
 
 
 async def in_parallel(work: Callable[[Any], Awaitable[object]], items: Iterable[Any]) -> None:
-    """Works through the items, as many at a time as the operator does."""
-    rest = iter(items)
+    """Process items with as many concurrent requests as the operator."""
+    remaining = iter(items)
 
     async def worker() -> None:
-        for item in rest:
+        for item in remaining:
             await work(item)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(AT_ONCE):
+        for _ in range(CONCURRENT_REQUESTS):
             group.create_task(worker())
 
 
 @dataclass
 class Namespace:
-    """A namespace of TweetModels, and who writes there."""
+    """A namespace of TweetModels, with the state reported by the watches."""
 
     api: Client
     name: str
     working: set[str] = field(default_factory=set)
-    """TweetModels that have a status and a Job."""
+    """TweetModels with a status and a Job."""
     ready: set[str] = field(default_factory=set)
-    """TweetModels that are Ready."""
+    """Ready TweetModels."""
     stalled: dict[str, float] = field(default_factory=dict)
-    """When a TweetModel was first seen to wait for a person."""
+    """Time at which a TweetModel was first seen to be stalled."""
     jobs: dict[str, JsonObject] = field(default_factory=dict)
     """The newest Job of each TweetModel."""
     seen: dict[str, float] = field(default_factory=dict)
-    """When a TweetModel's first Job was seen."""
+    """Time at which the first Job of a TweetModel was seen."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     finishing: asyncio.Queue[JsonObject] | None = None
-    """Jobs to be finished, while lives are played to their end."""
-    _statuses: set[str] = field(default_factory=set)
+    """Jobs to finish; None unless `finish_jobs` runs."""
+    _with_status: set[str] = field(default_factory=set)
 
     async def empty(self) -> None:
-        """Deletes what is in it: no garbage collector runs."""
+        """Delete all objects of the benchmark: no garbage collector runs."""
         events_path = f"/apis/events.k8s.io/v1/namespaces/{self.name}/events"
         for path in (tweetmodels_path(self.name), JOB.path(self.name), POD.path(self.name), events_path):
             await self.api.empty(path)
 
     async def watch_tweetmodels(self) -> None:
+        """Follow the TweetModels until canceled."""
         async for event in self.tweetmodel_events():
             item = event["object"]
             if event["type"] not in ("ADDED", "MODIFIED"):
@@ -77,7 +76,7 @@ class Namespace:
             name, status = item["metadata"]["name"], item.get("status", {})
             conditions = {c["type"]: c["status"] for c in status.get("conditions", ())}
             if conditions:
-                self._statuses.add(name)
+                self._with_status.add(name)
                 if name in self.jobs:
                     self.working.add(name)
             if conditions.get("Ready") == "True":
@@ -87,6 +86,7 @@ class Namespace:
             self.changed.set()
 
     async def watch_jobs(self) -> None:
+        """Follow the Jobs until canceled."""
         async for event in self.api.watch(JOB.path(self.name)):
             if event["type"] != "ADDED":
                 continue
@@ -94,108 +94,80 @@ class Namespace:
             name = job["metadata"]["labels"][names.NAME_LABEL]
             self.jobs[name] = job
             self.seen.setdefault(name, time.perf_counter())
-            if name in self._statuses:
+            if name in self._with_status:
                 self.working.add(name)
             if self.finishing:
                 self.finishing.put_nowait(job)
             self.changed.set()
 
-    async def until(self, true: Callable[[], object], seconds: float = 1800) -> None:
-        """Waits until something that the watches show is true."""
+    async def until(self, is_true: Callable[[], object], seconds: float = 1800) -> None:
+        """Wait until the watches have reported a state."""
         async with asyncio.timeout(seconds):
-            while not true():
+            while not is_true():
                 self.changed.clear()
                 await self.changed.wait()
 
     async def apply(self, name: str) -> None:
-        """As a user does."""
+        """Create a TweetModel as a user."""
         await self.api.create(tweetmodels_path(self.name), tweetmodel(name))
 
     def tweetmodel_events(self) -> AsyncIterator[JsonObject]:
+        """Return the watch events of the TweetModels."""
         return self.api.watch(tweetmodels_path(self.name))
 
-    async def start_pod(self, job: JsonObject) -> JsonObject:
-        """A pod of the Job, which is never scheduled."""
-        metadata, template = job["metadata"], job["spec"]["template"]
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
-        pod = {
-            "metadata": {
-                "name": f"{metadata['name']}-0",
-                "labels": template["metadata"]["labels"],
-                "annotations": template["metadata"].get("annotations", {}),
-                "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
-            },
-            "spec": template["spec"],
-        }
-        return await self.api.create(POD.path(self.name), pod)
+    async def create_pod(self, job: JsonObject) -> JsonObject:
+        """Create a pod of a Job as the Job controller; no scheduler assigns the pod to a node."""
+        return await self.api.create(POD.path(self.name), objects.pod(job, created_at=_now()))
 
     async def run_pod(self, job: JsonObject) -> JsonObject:
-        """A pod of the Job, which runs."""
-        pod = await self.start_pod(job)
-        await self._say(pod, "Running", {"running": {"startedAt": _now()}})
+        """Create a pod of a Job and report its start as the kubelet."""
+        pod = await self.create_pod(job)
+        await self._set_status(POD.path(self.name, pod["metadata"]["name"]), objects.running(_now()))
         return pod
 
-    async def _say(self, pod: JsonObject, phase: str, state: JsonObject) -> None:
-        container = {"name": names.CONTAINER, "image": "none", "imageID": "", "ready": False, "restartCount": 0}
-        status = {"phase": phase, "containerStatuses": [container | {"state": state}]}
-        await self.api.merge(f"{POD.path(self.name, pod['metadata']['name'])}/status", {"status": status})
-
     async def end_pod(self, job: JsonObject, report: Report, code: int = 0) -> None:
-        """A pod of the Job has run and ended, as the kubelet would say it; then the Job has, as its controller does."""
-        metadata = job["metadata"]
-        now = _now()
-        ended = {"exitCode": code, "reason": "Error" if code else "Completed", "message": encode(report)}
-        state = {"terminated": ended | {"startedAt": now, "finishedAt": now, "containerID": ""}}
-        await self._say(await self.start_pod(job), "Failed" if code else "Succeeded", state)
-        when = {"lastTransitionTime": now, "lastProbeTime": now, "message": "played", "status": "True"}
-        kinds = ("FailureTarget", "Failed") if code else ("SuccessCriteriaMet", "Complete")
-        reason = "PodFailurePolicy" if code else "CompletionsReached"
-        status: JsonObject = {
-            "startTime": now,
-            "conditions": [when | {"type": kind, "reason": reason} for kind in kinds],
-            "failed" if code else "succeeded": 1,
-        }
-        if not code:
-            status["completionTime"] = now
-        await self.api.merge(f"{JOB.path(self.name, metadata['name'])}/status", {"status": status})
+        """End a pod with a report as the kubelet, then the Job as the Job controller."""
+        pod, now = await self.create_pod(job), _now()
+        ended = objects.terminated(code, report, started_at=now, at=now)
+        await self._set_status(POD.path(self.name, pod["metadata"]["name"]), ended)
+        end = objects.job_failed if code else objects.job_complete
+        await self._set_status(JOB.path(self.name, job["metadata"]["name"]), end(at=now, started_at=now))
+
+    async def _set_status(self, path: str, status: JsonObject) -> None:
+        await self.api.merge(f"{path}/status", {"status": status})
 
     async def finish(self, job: JsonObject) -> None:
-        """The stage succeeds, with a report as long as a trainer's."""
-        plan = Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN_ANNOTATION])
-        if plan.step == "collect":
-            await self.end_pod(job, success(dataset=dataset()))
-            return
-        assert plan.run
-        samples = [f"{number} " + "a tweet as people write them, " * 5 for number in range(10)]
-        await self.end_pod(job, success(model=model(plan.run, plan.spec), samples=samples))
+        """Let a Job succeed, with a report of the usual length."""
+        await self.end_pod(job, successful_report(objects.plan_of(job), samples=SAMPLES))
 
-    async def finish_some(self, chosen: set[str]) -> None:
-        """Finishes each Job of these TweetModels that is there and each that comes, until cancelled."""
+    async def finish_jobs(self, tweetmodels: set[str]) -> None:
+        """Finish all present and future Jobs of these TweetModels, until canceled."""
         self.finishing = asyncio.Queue()
         for job in self.jobs.values():
             self.finishing.put_nowait(job)
 
-        async def player() -> None:
+        async def worker() -> None:
             assert self.finishing
             while True:
                 job = await self.finishing.get()
-                if job["metadata"]["labels"][names.NAME_LABEL] in chosen:
+                if job["metadata"]["labels"][names.NAME_LABEL] in tweetmodels:
                     await self.finish(job)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
-                group.create_task(player())
+            for _ in range(CONCURRENT_REQUESTS):
+                group.create_task(worker())
 
 
 @dataclass(frozen=True)
-class Written:
-    """What the operator writes at first for a TweetModel, to be written again by a client without an operator."""
+class FirstWrites:
+    """The operator's first objects for a TweetModel, for writes by a bare client."""
 
     job: JsonObject
     status: JsonObject
 
     @classmethod
-    async def read(cls, namespace: Namespace, name: str) -> "Written":
+    async def read(cls, namespace: Namespace, name: str) -> "FirstWrites":
+        """Read the Job and the status of a TweetModel."""
         api = namespace.api
         return cls(
             await api.get(JOB.path(namespace.name, namespace.jobs[name]["metadata"]["name"])),
@@ -203,10 +175,10 @@ class Written:
         )
 
     async def write(self, namespace: Namespace, name: str) -> None:
-        """TweetModel, Job and status of one name."""
+        """Write a TweetModel with its Job and its status."""
         api = namespace.api
-        made = await api.create(tweetmodels_path(namespace.name), tweetmodel(name))
-        own = {"name": name, "namespace": namespace.name, "uid": made["metadata"]["uid"]}
+        created = await api.create(tweetmodels_path(namespace.name), tweetmodel(name))
+        own = {"name": name, "namespace": namespace.name, "uid": created["metadata"]["uid"]}
         old = self.job["metadata"]
         metadata = {
             "name": f"{name}-collect-00000000",
@@ -224,6 +196,7 @@ class Written:
 
 
 async def accepting(code: int, request: Awaitable[JsonObject]) -> None:
+    """Await a request, and ignore a rejection with this code."""
     try:
         await request
     except ApiError as error:
@@ -231,8 +204,8 @@ async def accepting(code: int, request: Awaitable[JsonObject]) -> None:
             raise
 
 
-async def writes_seen(api: Client) -> float:
-    """Writes to TweetModels, Jobs and events that the API server has counted, whoever made them."""
+async def count_writes(api: Client) -> float:
+    """Return the writes of all clients to TweetModels, Jobs and events, as the API server counts them."""
     kinds = tuple(f'resource="{kind}"' for kind in (PLURAL, "jobs", "events"))
     reads = tuple(f'verb="{verb}"' for verb in ("GET", "LIST", "WATCH"))
     return sum(
