@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import urlsplit
+
+from http_server import QuietHandler, QuietServer
 
 BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
@@ -108,7 +108,7 @@ class FaultyS3:
         self._lock = threading.Lock()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def _serve(self) -> None:
@@ -117,12 +117,8 @@ class FaultyS3:
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = QuietServer(Handler)
+        self.address = self.server.url
 
     @contextmanager
     def spoiling(self, fault: Fault, chosen: Container[int]) -> Iterator[None]:
@@ -132,7 +128,7 @@ class FaultyS3:
         finally:
             self._fault = None
 
-    def _serve(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
+    def _serve(self, handler: QuietHandler, request: Request) -> None:
         with self._lock:
             number = len(self.asked)
             self.asked.append(f"{request.method} {request.path}")

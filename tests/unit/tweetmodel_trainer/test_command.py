@@ -8,12 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from http_server import QuietHandler, QuietServer
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import MAX_REPORT_BYTES, Report, decode
@@ -106,7 +106,7 @@ def test_a_pod_that_is_stopped_while_it_waits_for_storage_exits_as_interrupted(
     """Storage falls silent at once, or after a list, a file's head and the first bytes of it."""
     silent, over = threading.Event(), threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         asked = 0
 
         def do_GET(self) -> None:
@@ -114,40 +114,29 @@ def test_a_pod_that_is_stopped_while_it_waits_for_storage_exits_as_interrupted(
             if Handler.asked > answers:
                 silent.set()
                 over.wait(60)
-            listing = "list-type" in self.path
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(LISTED) if listing else 1000))
-            self.send_header("ETag", "x")
-            self.end_headers()
+            if "list-type" in self.path:
+                self.respond(200, LISTED)
+                return
+            self.respond(200, b"the beginning", {"Content-Length": "1000", "ETag": "x"})
             if self.command == "GET":
-                self.wfile.write(LISTED if listing else b"the beginning")
-                if not listing:
-                    silent.set()
-                    over.wait(60)
+                silent.set()
+                over.wait(60)
 
         do_HEAD = do_GET
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
     file, log = tmp_path / "plan.json", tmp_path / "log"
-    plan = make_plan(storage={"uri": "s3://bucket/x", "endpoint": endpoint})
-    file.write_text(plan.model_dump_json(by_alias=True))
     command = [sys.executable, "-m", "tweetmodel_trainer", "collect", "--plan", str(file)]
-    pod = subprocess.Popen(
-        [*command, "--workdir", str(tmp_path), "--termination-log", str(log)], stderr=subprocess.PIPE, text=True
-    )
-    assert silent.wait(30)
-    time.sleep(0.2)
-    os.kill(pod.pid, signal.SIGTERM)
-    _, said = pod.communicate(timeout=20)
-    over.set()
-    server.shutdown()
-    server.server_close()
+    with QuietServer(Handler) as server:
+        plan = make_plan(storage={"uri": "s3://bucket/x", "endpoint": server.url})
+        file.write_text(plan.model_dump_json(by_alias=True))
+        pod = subprocess.Popen(
+            [*command, "--workdir", str(tmp_path), "--termination-log", str(log)], stderr=subprocess.PIPE, text=True
+        )
+        assert silent.wait(30)
+        time.sleep(0.2)
+        os.kill(pod.pid, signal.SIGTERM)
+        _, said = pod.communicate(timeout=20)
+        over.set()
     assert pod.returncode == ExitCode.INTERRUPTED
     assert decode(log.read_text()).outcome == "Interrupted"
     assert "Traceback" not in said

@@ -2,7 +2,6 @@
 
 import json
 import random
-import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -51,10 +50,8 @@ session = cache(boto3.Session)  # each new one would read anew what a client is
 @pytest.fixture
 def faulty(endpoint: str) -> Iterator[FaultyS3]:
     faulty = FaultyS3(endpoint)
-    threading.Thread(target=faulty.server.serve_forever, args=(0.01,), daemon=True).start()
-    yield faulty
-    faulty.server.shutdown()
-    faulty.server.server_close()
+    with faulty.server:
+        yield faulty
 
 
 @pytest.fixture

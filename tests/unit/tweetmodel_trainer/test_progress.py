@@ -3,12 +3,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from http_server import QuietHandler, QuietServer
 from tweetmodel_trainer import progress as module
 from tweetmodel_trainer.progress import Progress
 
@@ -21,19 +21,14 @@ class Server:
         self.came = threading.Event()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.posts.append((self.headers["Authorization"], body))
-                self.send_response(200)
-                self.end_headers()
+                self.respond(200)
                 outer.came.set()
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.http = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
+        self.http = QuietServer(Handler)
 
     def wait(self) -> dict[str, Any]:
         assert self.came.wait(5)
@@ -45,16 +40,15 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.05)
     server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+    with server.http:
+        yield server
 
 
 @pytest.fixture
 def environ(server: Server, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "token").write_text("first\n")
     return {
-        "KUBEFLOW_TRAINER_SERVER_URL": f"http://127.0.0.1:{server.http.server_address[1]}/status",
+        "KUBEFLOW_TRAINER_SERVER_URL": f"{server.http.url}/status",
         "KUBEFLOW_TRAINER_SERVER_TOKEN": str(tmp_path / "token"),
     }
 

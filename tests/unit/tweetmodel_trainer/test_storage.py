@@ -1,8 +1,6 @@
 import socket
-import socketserver
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +10,7 @@ from botocore.exceptions import HTTPClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from http_server import QuietHandler, QuietServer
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.spec import Storage as Spec
@@ -247,33 +246,26 @@ def test_an_endpoint_where_nobody_listens_is_told_in_seconds() -> None:
 
 
 @pytest.fixture
-def answering() -> Iterator[Callable[[int, str], Storage]]:
+def serving() -> Iterator[Callable[[type[QuietHandler]], Storage]]:
+    """A storage whose service is this handler."""
+    with ExitStack() as servers:
+        yield lambda handler: Storage(Spec(uri="s3://bucket", endpoint=servers.enter_context(QuietServer(handler)).url))
+
+
+@pytest.fixture
+def answering(serving: Callable[[type[QuietHandler]], Storage]) -> Callable[[int, str], Storage]:
     """A storage whose service answers everything with one code."""
-    servers: list[socketserver.BaseServer] = []
 
     def start(status: int, code: str) -> Storage:
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
-                body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.respond(status, f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode())
 
             do_PUT = do_GET
 
-            def log_message(self, *_: Any) -> None:
-                pass
+        return serving(Handler)
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return Storage(Spec(uri="s3://bucket", endpoint=f"http://127.0.0.1:{server.server_address[1]}"))
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 @pytest.mark.parametrize(
@@ -309,36 +301,12 @@ def test_what_the_service_answers_becomes_a_reason(
         assert failure.value.reason is reason
 
 
-@pytest.fixture
-def serving() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], Storage]]:
-    """A storage whose service is this handler."""
-    servers: list[socketserver.BaseServer] = []
-
-    def start(handler: type[BaseHTTPRequestHandler]) -> Storage:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return Storage(Spec(uri="s3://bucket", endpoint=f"http://127.0.0.1:{server.server_address[1]}"))
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
 def test_a_web_page_is_not_taken_for_a_storage_service(
-    serving: Callable[[type[BaseHTTPRequestHandler]], Storage],
+    serving: Callable[[type[QuietHandler]], Storage],
 ) -> None:
-    class WebPage(BaseHTTPRequestHandler):
+    class WebPage(QuietHandler):
         def do_GET(self) -> None:
-            body = b"<!doctype html><p>Hello<br>"
-            self.send_response(400)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            self.respond(400, b"<!doctype html><p>Hello<br>")
 
     with pytest.raises(Failure, match=r"http://127\.0\.0\.1:\d+ does not take s3://bucket/x") as failure:
         serving(WebPage).check_bucket("s3://bucket/x")
@@ -346,21 +314,13 @@ def test_a_web_page_is_not_taken_for_a_storage_service(
 
 
 def test_a_body_that_breaks_off_each_time_does_not_count(
-    serving: Callable[[type[BaseHTTPRequestHandler]], Storage], tmp_path: Path
+    serving: Callable[[type[QuietHandler]], Storage], tmp_path: Path
 ) -> None:
-    class BreaksOff(BaseHTTPRequestHandler):
+    class BreaksOff(QuietHandler):
         def do_HEAD(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.send_header("ETag", '"tag"')
-            self.end_headers()
+            self.respond(200, b"half", {"Content-Length": "1000", "ETag": '"tag"'})
 
-        def do_GET(self) -> None:
-            self.do_HEAD()
-            self.wfile.write(b"half")
-
-        def log_message(self, *_: Any) -> None:
-            pass
+        do_GET = do_HEAD
 
     with pytest.raises(Failure) as failure:
         serving(BreaksOff).download("s3://bucket/x", tmp_path / "x")

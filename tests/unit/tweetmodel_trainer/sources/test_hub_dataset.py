@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from http_server import QuietHandler, QuietServer
 from hub_server import served_as_hub
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
@@ -41,23 +41,15 @@ class Hub:
         self.tokens: set[str | None] = set()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 outer.tokens.add(self.headers["Authorization"])
                 status, headers, content = outer.answer(unquote(urlsplit(self.path).path))
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(content)
+                self.respond(status, content, headers)
 
             do_HEAD = do_GET
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = QuietServer(Handler)
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         if self.refusal:

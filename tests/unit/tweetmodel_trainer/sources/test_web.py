@@ -2,47 +2,36 @@
 
 import io
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
+from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import web
 from tweetmodel_trainer.sources.gather import file_name
 
 
-class Web(BaseHTTPRequestHandler):
+class Web(QuietHandler):
     """Answers a path that is a number with that status, /moved with a redirect, /short with half of what it says."""
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].strip("/")
         status = {"moved": 302, "round": 302}.get(path, int(path) if path.isdecimal() else 200)
-        self.send_response(status)
-        if path == "moved":
-            self.send_header("Location", "/posts.jsonl")
-        if path == "round":
-            self.send_header("Location", "/round")
-        self.send_header("Content-Length", "40" if path == "short" else "20")
-        self.end_headers()
-        self.wfile.write(b"x" * 20)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        headers = {"Content-Length": "40" if path == "short" else "20"}
+        if path in ("moved", "round"):
+            headers["Location"] = "/posts.jsonl" if path == "moved" else "/round"
+        self.respond(status, b"x" * 20, headers)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with QuietServer(Web) as server:
+        yield server.url
 
 
 def test_a_file_is_fetched_also_where_it_has_moved_to(url: str, tmp_path: Path) -> None:

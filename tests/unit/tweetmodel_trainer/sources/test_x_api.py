@@ -5,7 +5,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
 import hostile
+from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import XApi
 from tweetmodel_trainer.data.clean import Counts
@@ -43,22 +43,14 @@ class X:
         self.awake.set()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 outer.awake.wait()
                 status, headers, value = outer.answer(self.path, self.headers["Authorization"])
                 content = value if isinstance(value, bytes) else json.dumps(value).encode()
-                self.send_response(status)
-                for name, text in {"Content-Length": str(len(content)), **headers}.items():
-                    self.send_header(name, text)
-                self.end_headers()
-                self.wfile.write(content)
+                self.respond(status, content, headers)
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = QuietServer(Handler)
 
     def write(self, *ids: int, **fields: Any) -> None:
         for id_ in ids:
@@ -122,16 +114,12 @@ def x(monkeypatch: pytest.MonkeyPatch) -> Iterator[X]:
 
     def client(token: str) -> Any:
         door = real(token)
-        door.session.mount("https://", Redirected(found.address))
+        door.session.mount("https://", Redirected(found.server.url))
         return door
 
     monkeypatch.setattr(x_api, "client", client)
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
+    with found.server:
+        yield found
 
 
 Read = Callable[..., list[str]]
