@@ -22,8 +22,8 @@ from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer.data import dataset
 from tweetmodel_trainer.data.clean import DEFAULT, Counts, cleaned
 from tweetmodel_trainer.data.post import Post
-from tweetmodel_trainer.sources import archive
-from tweetmodel_trainer.sources import posts_file as posts
+from tweetmodel_trainer.sources.formats import posts_file as posts
+from tweetmodel_trainer.sources.formats import x_archive as archive
 
 RESULTS = Path(__file__).parent / "results" / "collect.json"
 ALL = Cleaning.model_validate({"drop": ["Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"]})

@@ -19,8 +19,8 @@ from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer.data.clean import Counts, cleaned
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources import archive
-from tweetmodel_trainer.sources import posts_file as posts
+from tweetmodel_trainer.sources.formats import posts_file as posts
+from tweetmodel_trainer.sources.formats import x_archive as archive
 
 Write = Callable[[str, bytes], Path]
 ROWS = [

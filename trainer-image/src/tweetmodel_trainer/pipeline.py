@@ -33,7 +33,7 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models.cache import NO_CACHE, Cache
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.sources import fingerprint as looks
-from tweetmodel_trainer.sources.gather import gather
+from tweetmodel_trainer.sources.registry import gather
 from tweetmodel_trainer.storage import Storage, Torn
 from tweetmodel_trainer.training.checkpoints import Checkpoints
 

@@ -13,7 +13,7 @@ from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset
 from tweetmodel_trainer import pipeline
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.sources import gather
+from tweetmodel_trainer.sources import registry as gather
 from tweetmodel_trainer.sources.fingerprint import look
 from tweetmodel_trainer.storage import Storage
 

@@ -16,7 +16,7 @@ from tweetmodel_api.plan import Plan
 from tweetmodel_trainer.data import dataset
 from tweetmodel_trainer.data.clean import Counts
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.gather import version
+from tweetmodel_trainer.sources.registry import version
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from tweetmodel_api.spec import HubDataset
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.hub_errors import Kind, told_by
-from tweetmodel_trainer.sources import posts_file as posts
+from tweetmodel_trainer.sources.formats import posts_file as posts
 
 T = TypeVar("T")
 

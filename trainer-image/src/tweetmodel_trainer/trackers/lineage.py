@@ -7,7 +7,7 @@ from typing import Any
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.spec import Source
-from tweetmodel_trainer.sources.web import without_query
+from tweetmodel_trainer.sources.download import without_query
 
 
 @dataclass(frozen=True)

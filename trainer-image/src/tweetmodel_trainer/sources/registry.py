@@ -17,8 +17,10 @@ from tweetmodel_trainer.data import dataset
 from tweetmodel_trainer.data.clean import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources import archive, web, x_api
-from tweetmodel_trainer.sources import posts_file as posts
+from tweetmodel_trainer.sources import download as web
+from tweetmodel_trainer.sources import x_api
+from tweetmodel_trainer.sources.formats import posts_file as posts
+from tweetmodel_trainer.sources.formats import x_archive as archive
 from tweetmodel_trainer.storage import Storage, Torn
 
 logger = logging.getLogger(__name__)

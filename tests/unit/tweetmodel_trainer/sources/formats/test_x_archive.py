@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from makers import zipped
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources import archive, json_list
+from tweetmodel_trainer.sources.formats import json_list
+from tweetmodel_trainer.sources.formats import x_archive as archive
 
 Write = Callable[[str, bytes], Path]
 

@@ -21,7 +21,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.data.clean import collapse_space, unescape
 from tweetmodel_trainer.data.post import Post, from_fields
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.json_list import Malformed, elements
+from tweetmodel_trainer.sources.formats.json_list import Malformed, elements
 
 MOST_BYTES = 4 << 30
 """A part larger than this is no export but a trap: X splits them far earlier."""

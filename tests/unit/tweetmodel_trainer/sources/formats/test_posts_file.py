@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.data.post import time_of
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources import posts_file as posts
+from tweetmodel_trainer.sources.formats import posts_file as posts
 
 Write = Callable[[str, bytes], Path]
 

@@ -20,7 +20,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import PostsFormat
 from tweetmodel_trainer.data.post import Post, from_fields
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.json_list import Malformed, elements
+from tweetmodel_trainer.sources.formats.json_list import Malformed, elements
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ from requests.adapters import HTTPAdapter
 from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources import web
-from tweetmodel_trainer.sources.gather import file_name
+from tweetmodel_trainer.sources import download as web
+from tweetmodel_trainer.sources.registry import file_name
 
 
 class Web(QuietHandler):
