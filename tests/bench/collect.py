@@ -20,7 +20,9 @@ from rich.table import Table
 
 from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import DEFAULT, Counts, cleaned
+from tweetmodel_trainer.data.clean import cleaned
+from tweetmodel_trainer.data.counts import Counts
+from tweetmodel_trainer.data.normalize import DEFAULT
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.sources.formats import posts_file as posts
 from tweetmodel_trainer.sources.formats import x_archive as archive

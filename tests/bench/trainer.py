@@ -46,7 +46,8 @@ from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.spec import BaseModelSource, Generation, ScratchModel, Training, TweetModelSpec
 from tweetmodel_trainer import pipeline
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_trainer.data.clean import cleaned
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation import generate
 from tweetmodel_trainer.evaluation.evaluate import evaluate

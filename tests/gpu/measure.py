@@ -118,7 +118,8 @@ def posts() -> tuple[list[Any], list[str]]:
     """Ada's 2,633 posts, split as a run splits them."""
     import generate as archive
 
-    from tweetmodel_trainer.data.clean import Counts, cleaned
+    from tweetmodel_trainer.data.clean import cleaned
+    from tweetmodel_trainer.data.counts import Counts
     from tweetmodel_trainer.data.dataset import place
     from tweetmodel_trainer.data.post import Post
 

@@ -16,7 +16,8 @@ import hostile
 from makers import zipped
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_trainer.data.clean import cleaned
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources.formats import posts_file as posts

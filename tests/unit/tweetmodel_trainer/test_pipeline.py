@@ -26,7 +26,7 @@ from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Publish
 from tweetmodel_api.status import ModelReference
 from tweetmodel_trainer.command import main
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation.generate import printable
 from tweetmodel_trainer.failure import Failure

@@ -25,7 +25,8 @@ from tweetmodel_api.report import Report, decode, encode
 from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
 from tweetmodel_api.status import MAX_SAMPLES, Dataset, ModelReference, Publication, TrainedModel
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_trainer.data.clean import cleaned
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.erase import forget, forgotten
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation.memorization import ranked

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.clean import END_OF_TEXT, Counts, clean, cleaned, is_retweet, is_short, tidy_rules
+from tweetmodel_trainer.data.clean import cleaned, is_retweet, is_short
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.duplicates import Seen
+from tweetmodel_trainer.data.normalize import END_OF_TEXT, clean, tidy_rules
 from tweetmodel_trainer.data.post import Post, time_of
 
 

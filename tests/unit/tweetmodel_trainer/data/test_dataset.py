@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_trainer.data.clean import cleaned
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 

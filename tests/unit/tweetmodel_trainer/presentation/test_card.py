@@ -15,7 +15,7 @@ from markdown_it.token import Token
 import hostile
 from finished import about
 from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.evaluation.generate import printable
 from tweetmodel_trainer.evaluation.sample import Sampling
 from tweetmodel_trainer.presentation.card import card, literal

@@ -18,7 +18,7 @@ import hostile
 from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import XApi
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import x_api
 from tweetmodel_trainer.sources.x_api import Gap, Page, gaps, pages_of

@@ -6,58 +6,20 @@ The numbers it must reproduce are those of the account that huggingtweets shows 
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from tweetmodel_api.spec import Cleaning
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.duplicates import Seen, same_words
-from tweetmodel_trainer.data.post import Post, time_of
+from tweetmodel_trainer.data.normalize import DEFAULT, clean, strip_controls, tidy_rules
+from tweetmodel_trainer.data.post import Post
 
 T = TypeVar("T")
 
 PLAIN_WORDS_NEEDED = 3
-END_OF_TEXT = "<|endoftext|>"
-
-_LINKS = tuple(
-    (re.compile(found), left)
-    for link in (r"http:\S++", r"https:\S++")
-    for found, left in ((f" {link}", ""), (f"({link}(?! ))|{link} ", r"\1"), (f"\n{link} ", ""), (f"\n?{link}", ""))
-)
-"""What is found of a link and what is left of that: by these steps huggingtweets joins what stood around it. In the
-second a link with no space behind it is found too, and left: else each `http:` in it would be read to its end."""
-_MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 _MARKS = ("http", "@", "#")
 _UNKNOWN_LANGUAGES = re.compile(r"(und|zxx|q\w\w)?$")
 """X's codes for posts of no language (too short, links or emoji alone), and no code."""
-
-
-def unescape(text: str) -> str:
-    """Undoes the three entities that X writes, in the order in which huggingtweets does."""
-    if "&" in text:
-        for entity, character in _MARKUP:
-            text = text.replace(entity, character)
-    return text
-
-
-def strip_urls(text: str) -> str:
-    """Removes links with a space beside them, in the steps in which huggingtweets does."""
-    if "http" in text:
-        for found, left in _LINKS:
-            text = found.sub(left, text)
-    return text
-
-
-def strip_controls(text: str) -> str:
-    """Removes what UTF-8 can't tell, NUL, and the mark that separates posts in training. No spec turns this off."""
-    text = text.replace("\x00", "")
-    if not text.isascii():
-        text = text.encode("utf-8", "ignore").decode()
-    return text.replace(END_OF_TEXT, " ")  # by a space, or the halves of another could join
-
-
-def collapse_space(text: str) -> str:
-    """One space for every run of spaces and line breaks, none at the ends."""
-    return " ".join(text.split())
 
 
 def is_retweet(text: str) -> bool:
@@ -111,60 +73,6 @@ def is_short(text: str) -> bool:
         if plain == PLAIN_WORDS_NEEDED:
             return False
     return True
-
-
-DEFAULT = Cleaning()
-
-
-def tidy_rules(how: Cleaning = DEFAULT) -> tuple[Callable[[str], str], ...]:
-    """What is done to a text, in order."""
-    rules = (("Entities", unescape), ("Links", strip_urls), ("", strip_controls), ("Whitespace", collapse_space))
-    return tuple(rule for name, rule in rules if not name or name in how.normalize)
-
-
-def clean(text: str, rules: Iterable[Callable[[str], str]] = tidy_rules()) -> str:  # pure, and a constant
-    """A post's text after all rules."""
-    for rule in rules:
-        text = rule(text)
-    return text
-
-
-@dataclass
-class Counts:
-    """What became of an account's posts: each is counted by the first rule that drops it."""
-
-    downloaded: int = 0
-    retweets: int = 0
-    short: int = 0
-    kept: int = 0
-    characters: int = 0
-    replies: int = 0
-    foreign: int = 0
-    duplicates: int = 0
-    similar: int = 0
-    forgotten: int = 0
-    barred: int = 0
-    """Posts of an account that is barred, or that mention one."""
-    unlabelled: int = 0
-    """Kept posts that tell no language, where cleaning.languages asks for one."""
-    budget_spent: bool = False
-    """Whether the budget of the X API ended the reading."""
-    first: str = ""
-    """When the first and the last of the kept posts were written; empty where no source says it."""
-    last: str = ""
-
-    @property
-    def other(self) -> int:
-        """Posts dropped by rules that huggingtweets has not."""
-        return self.replies + self.foreign + self.duplicates + self.similar + self.barred + self.forgotten
-
-    def keep(self, text: str, created: str) -> None:
-        """Counts a post that stays."""
-        self.kept += 1
-        self.characters += len(text)
-        if created and (time := time_of(created)):
-            self.first = min(self.first or time, time)
-            self.last = max(self.last, time)
 
 
 Drops = list[tuple[str, Callable[[T], bool]]]

@@ -19,8 +19,9 @@ from types import TracebackType
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.clean import DEFAULT, Counts
+from tweetmodel_trainer.data.counts import Counts, total
 from tweetmodel_trainer.data.duplicates import Seen
+from tweetmodel_trainer.data.normalize import DEFAULT
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 
@@ -113,20 +114,6 @@ def _left_out(count: Counts) -> str:
     }
     told = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]
     return f"{', '.join(told)} and {count.short:,} short ones left out"
-
-
-def total(counts: dict[str, Counts]) -> Counts:
-    """The sum over all accounts, and the first and last time of them."""
-    rows = list(counts.values())
-    numbers = [name for name, value in asdict(Counts()).items() if type(value) is int]
-    sums = {name: sum(getattr(row, name) for row in rows) for name in numbers}
-    times = [time for row in rows for time in (row.first, row.last) if time]
-    return Counts(
-        **sums,
-        budget_spent=any(row.budget_spent for row in rows),
-        first=min(times, default=""),
-        last=max(times, default=""),
-    )
 
 
 def write(

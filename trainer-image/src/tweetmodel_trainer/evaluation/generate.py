@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from tweetmodel_api.spec import Generation
-from tweetmodel_trainer.data.clean import collapse_space
+from tweetmodel_trainer.data.normalize import collapse_space
 from tweetmodel_trainer.evaluation.sample import Sample
 from tweetmodel_trainer.models.tokens import context_of, encode
 

@@ -17,7 +17,7 @@ from huggingface_hub import ModelCard
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.spec import BaseModelSource, Generation, Training
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.language import language
 from tweetmodel_trainer.evaluation.assessment import Assessment
 from tweetmodel_trainer.evaluation.sample import Sampling

@@ -14,7 +14,7 @@ from tweetmodel_api.fields import Identifier, Model
 from tweetmodel_api.identities import collection_id
 from tweetmodel_api.plan import Plan
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources.registry import version
 from tweetmodel_trainer.storage import Storage, Torn

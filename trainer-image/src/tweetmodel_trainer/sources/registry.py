@@ -14,7 +14,7 @@ from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Source
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import download as web

@@ -26,7 +26,7 @@ import tweepy
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import XApi
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post, from_fields
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.storage import Storage

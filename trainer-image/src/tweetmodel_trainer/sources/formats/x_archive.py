@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_trainer.data.clean import collapse_space, unescape
+from tweetmodel_trainer.data.normalize import collapse_space, unescape
 from tweetmodel_trainer.data.post import Post, from_fields
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources.formats.json_list import Malformed, elements
