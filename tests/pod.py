@@ -55,8 +55,8 @@ def _stage(arguments: list[str], signal: int, moment: Moment | None) -> None:
     boto3.Session = lambda: _SESSION  # type: ignore[misc,assignment]
     base_model.PRESETS["Tiny"] = WEIGHTLESS
     hub.push = lambda *_: "https://hub/ada"
-    read = command._plan
-    command._plan = lambda file: _with_a_checkpoint_each_step(read(file))
+    read = command._read_plan
+    command._read_plan = lambda file: _with_a_checkpoint_each_step(read(file))
     if moment:
         _call_in(moment, lambda: os.kill(os.getpid(), signal))
     sys.exit(command.main(arguments))

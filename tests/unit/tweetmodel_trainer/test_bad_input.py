@@ -16,7 +16,7 @@ import hostile
 from makers import zipped
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.clean import cleaned
+from tweetmodel_trainer.data.clean import clean_posts
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
@@ -95,7 +95,7 @@ def test_hostile_posts_are_read_as_they_are(written: Write, name: str) -> None:
     assert [post.text for post in found] == [row["text"] for row in ROWS]
     assert [(post.id, post.created) for post in found] == [(row["id"], row["created_at"]) for row in ROWS]
     counts = Counts()
-    assert all(len(post.text.splitlines()) == 1 for post in cleaned(found, counts, Cleaning(drop=())) if post.text)
+    assert all(len(post.text.splitlines()) == 1 for post in clean_posts(found, counts, Cleaning(drop=())) if post.text)
     assert (counts.first, counts.last) == (ROWS[-1]["created_at"], ROWS[0]["created_at"])
 
 
@@ -114,7 +114,7 @@ def damaged(content: bytes, generator: random.Random) -> bytes:
 def failure_of(path: Path) -> Failure | None:
     """What is told of a file; None where it is read and what stays can be written."""
     try:
-        for post in cleaned(read(path), Counts(), Cleaning(languages=("en",), exclude_accounts=("eve",))):
+        for post in clean_posts(read(path), Counts(), Cleaning(languages=("en",), exclude_accounts=("eve",))):
             f"{post.id} {post.text}".encode()
     except Failure as failure:
         return failure

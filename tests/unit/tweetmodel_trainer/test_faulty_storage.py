@@ -24,7 +24,7 @@ from tweetmodel_api.spec import Storage as Spec
 from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models import base_model
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 FAULTS = (
     faulty_s3.busy,
@@ -85,7 +85,7 @@ def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
 def whole(uri: str, storage: Storage, folder: Path) -> bool:
     try:
         return bool(storage.fetch(uri, folder / "whole"))
-    except Torn:
+    except IncompleteFolder:
         return False
 
 

@@ -37,11 +37,11 @@ def test_a_stage_that_may_finish_its_step_is_interrupted_when_it_leaves() -> Non
     seen = []
 
     def step() -> None:
-        with interrupt.deferred() as request:
-            seen.append(request.asked)
+        with interrupt.defer_termination() as request:
+            seen.append(request.requested)
             stop()
             stop()
-            seen.append(request.asked)
+            seen.append(request.requested)
 
     interrupt.on_termination(end)
     with pytest.raises(Interrupted):
@@ -51,7 +51,7 @@ def test_a_stage_that_may_finish_its_step_is_interrupted_when_it_leaves() -> Non
 
 def test_a_stop_after_the_loop_ends_the_stage_again() -> None:
     interrupt.on_termination(end)
-    with interrupt.deferred():
+    with interrupt.defer_termination():
         pass
     with pytest.raises(Ended):
         stop()
@@ -59,7 +59,7 @@ def test_a_stop_after_the_loop_ends_the_stage_again() -> None:
 
 def test_a_stop_that_comes_when_all_is_done_is_ignored() -> None:
     interrupt.on_termination(end)
-    interrupt.ignore()
+    interrupt.ignore_termination()
     stop()
 
 

@@ -54,7 +54,7 @@ def environ(server: Server, tmp_path: Path) -> dict[str, str]:
 
 
 def test_it_speaks_the_trainers_protocol(server: Server, environ: dict[str, str]) -> None:
-    Progress(environ).say(45.7, 60.4, loss=3.14159)
+    Progress(environ).report(45.7, 60.4, loss=3.14159)
     status = server.wait()
     assert status.pop("lastUpdatedTime")
     metrics = [{"name": "loss", "value": "3.142"}]
@@ -64,10 +64,10 @@ def test_it_speaks_the_trainers_protocol(server: Server, environ: dict[str, str]
 
 def test_a_renewed_token_is_used(server: Server, environ: dict[str, str]) -> None:
     progress = Progress(environ)
-    progress.say(1)
+    progress.report(1)
     server.wait()
     Path(environ["KUBEFLOW_TRAINER_SERVER_TOKEN"]).write_text("second")
-    progress.say(2)
+    progress.report(2)
     server.wait()
     assert server.posts[-1][0] == "Bearer second"
 
@@ -75,14 +75,14 @@ def test_a_renewed_token_is_used(server: Server, environ: dict[str, str]) -> Non
 def test_many_values_are_sent_as_the_latest_one(server: Server, environ: dict[str, str]) -> None:
     progress = Progress(environ)
     for percentage in range(90):
-        progress.say(percentage)
+        progress.report(percentage)
     while server.wait()["progressPercentage"] != 89:
         pass
     assert len(server.posts) < 10
 
 
 def test_a_hundred_percent_is_left_to_the_report(server: Server, environ: dict[str, str]) -> None:
-    Progress(environ).say(100)
+    Progress(environ).report(100)
     assert server.wait()["progressPercentage"] == 99
 
 
@@ -91,12 +91,12 @@ def test_a_server_that_does_not_answer_is_told_once_and_stops_nothing(
 ) -> None:
     warned = threading.Event()
     monkeypatch.setattr(module.logger, "warning", lambda *_: warned.set())
-    Progress(environ | {"KUBEFLOW_TRAINER_SERVER_URL": "http://127.0.0.1:9/"}).say(1)
+    Progress(environ | {"KUBEFLOW_TRAINER_SERVER_URL": "http://127.0.0.1:9/"}).report(1)
     assert warned.wait(5)
 
 
 def test_without_a_server_nothing_is_sent() -> None:
-    Progress({}).say(50)
+    Progress({}).report(50)
 
 
 def test_the_last_value_is_sent_on_leaving(
@@ -104,10 +104,10 @@ def test_the_last_value_is_sent_on_leaving(
 ) -> None:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 60)
     with Progress(environ) as progress:
-        progress.say(1)
+        progress.report(1)
         server.wait()
-        progress.say(2)
-        progress.say(99)
+        progress.report(2)
+        progress.report(99)
     assert [body["trainerStatus"]["progressPercentage"] for _, body in server.posts] == [1, 99]
 
 
@@ -116,17 +116,17 @@ def test_a_proxy_of_the_pod_never_sees_the_token(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with Progress(environ) as progress:
-        progress.say(1)
+        progress.report(1)
     assert len(server.posts) == 1
 
 
 def test_a_server_that_hangs_holds_up_the_end_for_seconds_only(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.2)
+    monkeypatch.setattr(module, "SHUTDOWN_TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         began = time.monotonic()
         with Progress(environ | {"KUBEFLOW_TRAINER_SERVER_URL": address}) as progress:
-            progress.say(1)
+            progress.report(1)
         assert time.monotonic() - began < 2

@@ -15,7 +15,7 @@ from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.spec import Storage as Spec
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_file_that_is_not_what_the_manifest_says_does_not_count(
         s3.delete_object(Bucket=bucket, Key="x/a")
     else:
         s3.put_object(Bucket=bucket, Key="x/a", Body=change)
-    with pytest.raises(Torn):
+    with pytest.raises(IncompleteFolder):
         storage.fetch(uri, tmp_path / "back")
 
 
@@ -88,7 +88,7 @@ def test_a_folder_with_any_damage_does_not_count(
         put(f"x/{name}", objects[name][:at] + change + (b"" if cut else objects[name][at + 1 :]))
         try:
             storage.fetch(uri, tmp_path / "back")
-        except Torn:
+        except IncompleteFolder:
             pass
         else:
             assert {e.path: (tmp_path / "back" / e.path).read_bytes() for e in manifest.files} | {

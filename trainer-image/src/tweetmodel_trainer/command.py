@@ -25,7 +25,7 @@ from tweetmodel_trainer.storage import Storage
 
 logger = logging.getLogger("tweetmodel_trainer")
 
-MOST_BYTES = 1000
+MAX_MESSAGE_BYTES = 1000
 """Of a sentence, so that it fits the termination message whatever it quotes."""
 
 
@@ -44,21 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it says where it found credentials
 
     def stop() -> None:
-        interrupt.ignore()
-        _leave(_interrupted(), options.termination_log)
+        interrupt.ignore_termination()
+        _write_termination_message(_interrupted_report(), options.termination_log)
         os._exit(ExitCode.INTERRUPTED)
 
     interrupt.on_termination(stop)
     try:
         report = _run(options.stage, options.plan, options.workdir, Cache(options.cache))
     except Interrupted:
-        report = _interrupted()
-    interrupt.ignore()  # the stage is over: a stop that comes now must not change how it ended
-    _leave(report, options.termination_log)
+        report = _interrupted_report()
+    interrupt.ignore_termination()  # the stage is over: a stop that comes now must not change how it ended
+    _write_termination_message(report, options.termination_log)
     return int(exit_code(report))
 
 
-def _interrupted() -> Report:
+def _interrupted_report() -> Report:
     return Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=REASONS[Reason.INTERRUPTED].meaning)
 
 
@@ -71,7 +71,7 @@ def exit_code(report: Report) -> ExitCode:
 
 def _run(stage: StepName, plan_file: Path, workdir: Path, cache: Cache) -> Report:
     try:
-        plan = _plan(plan_file)
+        plan = _read_plan(plan_file)
         storage = Storage(plan.spec.storage)
         workdir.mkdir(parents=True, exist_ok=True)
         with (
@@ -85,17 +85,17 @@ def _run(stage: StepName, plan_file: Path, workdir: Path, cache: Cache) -> Repor
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
             return pipeline.train(plan, Path(folder), storage, progress, attempt, cache)
     except Failure as failure:
-        return _failed(failure.reason, str(failure), failure.model)
+        return _failure_report(failure.reason, str(failure), failure.model)
     except MemoryError:
         fact = REASONS[Reason.OUT_OF_MEMORY]
-        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {remedy(Reason.OUT_OF_MEMORY, stage)}")
+        return _failure_report(Reason.OUT_OF_MEMORY, f"{fact.meaning} {remedy(Reason.OUT_OF_MEMORY, stage)}")
     except Exception as error:
         if _is_full_disk(error):
             fact = REASONS[Reason.DISK_FULL]
-            return _failed(Reason.DISK_FULL, f"{fact.meaning} {fact.advice}")
+            return _failure_report(Reason.DISK_FULL, f"{fact.meaning} {fact.advice}")
         logger.exception("%s failed in a way it does not know", stage)
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        return _failed(Reason.INTERNAL_ERROR, f"{stage} failed ({what}): read the pod's log and report it.")
+        return _failure_report(Reason.INTERNAL_ERROR, f"{stage} failed ({what}): read the pod's log and report it.")
 
 
 def _is_full_disk(error: Exception) -> bool:
@@ -108,7 +108,7 @@ def _is_full_disk(error: Exception) -> bool:
     )
 
 
-def _plan(file: Path) -> Plan:
+def _read_plan(file: Path) -> Plan:
     try:
         return Plan.model_validate_json(file.read_text())
     except OSError as error:
@@ -123,14 +123,14 @@ def _plan(file: Path) -> Plan:
         ) from None
 
 
-def _failed(reason: Reason, sentence: str, model: TrainedModel | None = None) -> Report:
+def _failure_report(reason: Reason, sentence: str, model: TrainedModel | None = None) -> Report:
     printable = "".join(c if c.isprintable() else " " for c in sentence)
-    message = printable.encode()[:MOST_BYTES].decode(errors="ignore")
+    message = printable.encode()[:MAX_MESSAGE_BYTES].decode(errors="ignore")
     told = message if message == printable else f"{message}…"
     return Report(outcome="Failed", reason=reason, message=told, model=model)
 
 
-def _leave(report: Report, termination_log: Path) -> None:
+def _write_termination_message(report: Report, termination_log: Path) -> None:
     """Hands the report to the kubelet; on a laptop, where that file is missing, the log has it."""
     try:
         termination_log.write_text(encode(report))

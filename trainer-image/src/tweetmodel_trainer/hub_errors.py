@@ -19,10 +19,10 @@ from tweetmodel_trainer.failure import Failure
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["missing", "gated", "denied", "unreachable"]
+HubErrorKind = Literal["missing", "gated", "denied", "unreachable"]
 """Where it says that something is missing, it may be private too."""
 
-MOST_WORDS = 200
+MAX_DETAIL_CHARACTERS = 200
 """Characters."""
 
 _MISSING = (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError)
@@ -34,7 +34,9 @@ _NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
 
 
 @contextmanager
-def told_by(failure: Callable[[Kind, str], Failure], but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def translate_hub_errors(
+    failure: Callable[[HubErrorKind, str], Failure], but: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
     """Within it, what the Hub's client raises becomes a failure, made of what it means and a few words on it."""
     try:
         yield
@@ -48,7 +50,7 @@ def told_by(failure: Callable[[Kind, str], Failure], but: tuple[type[Exception],
         raise failure(*_meaning(error)) from None
 
 
-def _meaning(error: Exception) -> tuple[Kind, str]:
+def _meaning(error: Exception) -> tuple[HubErrorKind, str]:
     """What an error of the Hub's client means, and a few words on it."""
     if isinstance(error.__cause__, HTTPError) and not isinstance(error, HTTPError):
         error = error.__cause__  # wrapped where a copy on the disk was looked for, or a card was not accepted
@@ -61,10 +63,10 @@ def _meaning(error: Exception) -> tuple[Kind, str]:
         words = str(error)
     elif not isinstance(error, _NO_ANSWER):
         words = "what came is none of its answers"
-    return kind, " ".join(words.split())[:MOST_WORDS]
+    return kind, " ".join(words.split())[:MAX_DETAIL_CHARACTERS]
 
 
-def _kind(error: Exception) -> Kind:
+def _kind(error: Exception) -> HubErrorKind:
     if isinstance(error, GatedRepoError):
         return "gated"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None

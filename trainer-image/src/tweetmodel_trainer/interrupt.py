@@ -17,10 +17,10 @@ class Interrupted(BaseException):
 
 
 @dataclass
-class Request:
+class StopRequest:
     """Whether a stop was asked for."""
 
-    asked: bool = False
+    requested: bool = False
 
 
 def on_termination(end: Callable[[], None]) -> None:
@@ -29,26 +29,26 @@ def on_termination(end: Callable[[], None]) -> None:
 
 
 @contextmanager
-def deferred() -> Iterator[Request]:
+def defer_termination() -> Iterator[StopRequest]:
     """Within it SIGTERM sets `asked` instead; it is for the body to stop in time.
 
     Raises:
         Interrupted: on leaving, where a stop was asked for.
     """
-    request = Request()
+    request = StopRequest()
 
     def remember(_signal: int, _frame: FrameType | None) -> None:
-        request.asked = True
+        request.requested = True
 
     before = signal.signal(signal.SIGTERM, remember)
     try:
         yield request
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if request.asked else before)
-    if request.asked:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if request.requested else before)
+    if request.requested:
         raise Interrupted
 
 
-def ignore() -> None:
+def ignore_termination() -> None:
     """From now on SIGTERM does nothing: what is left to do is too short to be stopped."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -25,7 +25,7 @@ from tweetmodel_api.report import Report, decode, encode
 from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
 from tweetmodel_api.status import MAX_SAMPLES, Dataset, ModelReference, Publication, TrainedModel
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import cleaned
+from tweetmodel_trainer.data.clean import clean_posts
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.erase import forget, forgotten
 from tweetmodel_trainer.data.post import Post
@@ -35,7 +35,7 @@ from tweetmodel_trainer.models.cache import NO_CACHE, Cache
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.sources import fingerprint as looks
 from tweetmodel_trainer.sources.registry import gather
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 from tweetmodel_trainer.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         downloaded=total.downloaded,
         retweets_dropped=total.retweets,
         short_dropped=total.short,
-        other_dropped=total.other,
+        other_dropped=total.other_dropped,
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
@@ -77,10 +77,10 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         if plan.baseline_dataset
         else None,
     )
-    return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(written.counts), dataset=made)
+    return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.summary(written.counts), dataset=made)
 
 
-def _write(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> dataset.Written:
+def _write(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> dataset.LocalDataset:
     """Makes the data set from the sources."""
     counts: dict[str, Counts] = {}
     posts = _gather(plan, workdir, storage, progress, counts)
@@ -91,10 +91,10 @@ def _new(folder: Path, known: str, workdir: Path, storage: Storage) -> int | Non
     """Posts of a data set that an earlier one does not have; None where that one is gone."""
     try:
         storage.fetch(known, workdir / "known")
-    except Torn as error:
+    except IncompleteFolder as error:
         logger.warning("nobody can say which posts are new (%s): all count", error)
         return None
-    return dataset.new_in(folder, workdir / "known")
+    return dataset.count_new_posts(folder, workdir / "known")
 
 
 def _gather(
@@ -102,13 +102,13 @@ def _gather(
 ) -> Iterator[Post]:
     """The cleaned posts of all sources, one source after the other."""
     for number, source in enumerate(sorted(plan.spec.sources, key=attrgetter("handle"))):
-        tell = partial(progress.say, 90 * number / len(plan.spec.sources))
+        tell = partial(progress.report, 90 * number / len(plan.spec.sources))
         tell()
         logger.info("gathering @%s", source.handle)
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
             posts = gather(source, plan, Path(folder), storage, tell, counts[source.handle])
-            kept = cleaned(posts, counts[source.handle], plan.cleaning)
+            kept = clean_posts(posts, counts[source.handle], plan.cleaning)
             # Another TweetModel's posts bear their authors' handles, by which they may be forgotten.
             yield from (post._replace(handle=source.handle) for post in kept) if source.tweet_model else kept
 
@@ -147,7 +147,7 @@ def train(
 def _fetch(what: str, uri: str, folder: Path, storage: Storage) -> None:
     try:
         storage.fetch(uri, folder)
-    except Torn as error:
+    except IncompleteFolder as error:
         advice = "delete its folder, and annotate the TweetModel with tweetmodel.dev/retry"
         sentence = f"the {what} is not whole ({error}): {advice}."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
@@ -157,13 +157,13 @@ def _done(plan: Plan, run: str, folder: Path, storage: Storage) -> Report | None
     """The report of a run whose results and model are there, by whichever pod; None where one is missing."""
     try:
         storage.fetch(plan.layout.results(run), folder)
-    except Torn:
+    except IncompleteFolder:
         return None
     report = decode((folder / REPORT).read_text())
     uri = plan.layout.model(run)
     model = storage.manifest(uri)
     fits = report and report.model and model and model.digest == report.model.digest
-    if not (report and model and fits and storage.is_whole(uri, model)):
+    if not (report and model and fits and storage.sizes_match(uri, model)):
         logger.warning("the results of run %s do not fit its model, so it counts as not done", run)
         return None
     logger.info("run %s is done already: its report is repeated", run)
@@ -189,7 +189,7 @@ def _train(
     spec = _from_start(plan.initial_model, plan.spec, storage) if plan.initial_model else plan.spec
     event_files = partial(storage.publish, uri=plan.layout.tensorboard(run), replace=True)
     with Tracking(spec.report_to, run_of(plan), workdir / "trackers", event_files) as tracking:
-        posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
+        posts, held_out = (dataset.read_posts(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
         callbacks = [*tracking.callbacks, metrics]
         try:
             learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, cache, callbacks)
@@ -265,7 +265,7 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
     beat = model.evaluation.loss_before if plan.baseline_loss and plan.initial_model else plan.baseline_loss
     why_not, url = gate.rejection(publish.criteria, model.evaluation, beat), None
     if not why_not:
-        progress.say(98)
+        progress.report(98)
         if not folder.exists():
             _fetch("model", model.uri, folder, storage)
         try:

@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 2.0
 TIMEOUT_SECONDS = 5.0
-FAREWELL_SECONDS = 2.0
+SHUTDOWN_TIMEOUT_SECONDS = 2.0
 """How long the end of a stage waits for its last value to be sent."""
 
 
 class Progress:
     """Where a stage says how far it is. Without a server it only remembers.
 
-    As a context manager it sends the last value on leaving, if that takes no longer than `FAREWELL_SECONDS`.
+    As a context manager it sends the last value on leaving, if that takes no longer than `SHUTDOWN_TIMEOUT_SECONDS`.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -48,9 +48,9 @@ class Progress:
         self._over.set()
         self._due.set()
         if self._sender.is_alive():
-            self._sender.join(FAREWELL_SECONDS)
+            self._sender.join(SHUTDOWN_TIMEOUT_SECONDS)
 
-    def say(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
+    def report(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
         """Sets what is told next.
 
         Args:

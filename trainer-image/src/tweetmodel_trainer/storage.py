@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READINGS = 2
+MAX_READS = 2
 """What is not what it should be is read once more: it may have been spoilt on its way."""
 
 _DENIED = {
@@ -66,7 +66,7 @@ _UNREACHABLE = (
 )
 
 
-class Torn(Exception):
+class IncompleteFolder(Exception):
     """A folder that is not what its manifest says: it does not count."""
 
 
@@ -105,7 +105,7 @@ class Storage:
             Failure: BucketMissing, AccessDenied, StorageUnreachable or InvalidStorage.
         """
         bucket, prefix = _split(uri)
-        with self._telling(uri, Reason.BUCKET_MISSING):
+        with self._translate_errors(uri, Reason.BUCKET_MISSING):
             self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
 
     def download(self, uri: str, path: Path, missing: Reason = Reason.SOURCE_MISSING) -> None:
@@ -119,9 +119,9 @@ class Storage:
         size = self._head(uri, missing)["ContentLength"]
         self._copy(uri, path, missing)
         if path.stat().st_size != size:  # a body may be cut off and be said to be whole
-            raise self._spoilt(uri)
+            raise self._corrupt(uri)
 
-    def tag(self, uri: str) -> str:
+    def etag(self, uri: str) -> str:
         """The ETag of an object: another one where its content is another; empty where the service tells none.
 
         Raises:
@@ -129,23 +129,23 @@ class Storage:
         """
         return self._head(uri, Reason.SOURCE_MISSING).get("ETag", "")
 
-    def tags(self, uri: str) -> dict[str, str]:
+    def etags(self, uri: str) -> dict[str, str]:
         """ETags of the objects below a folder, by their paths relative to it; empty ones where the service tells none.
 
         Raises:
             Failure: as `check_bucket`.
         """
-        return {path: item.get("ETag", "") for path, item in self._listed(uri).items()}
+        return {path: item.get("ETag", "") for path, item in self._list_objects(uri).items()}
 
     def _head(self, uri: str, missing: Reason) -> "HeadObjectOutputTypeDef":
         bucket, key = _object(uri)
-        with self._telling(uri, missing):
+        with self._translate_errors(uri, missing):
             return self._client.head_object(Bucket=bucket, Key=key)
 
     def _copy(self, uri: str, path: Path, missing: Reason) -> None:
         bucket, key = _object(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._telling(uri, missing):
+        with self._translate_errors(uri, missing):
             self._client.download_file(bucket, key, str(path), Config=self._transfer)
 
     def publish(self, folder: Path, uri: str, *, replace: bool = False) -> Manifest:
@@ -164,23 +164,23 @@ class Storage:
         """
         manifest = _manifest_of(folder)
         found = self.manifest(uri)
-        if found and (found == manifest or not replace) and self._is_intact(uri, found, folder.parent):
+        if found and (found == manifest or not replace) and self._checksums_match(uri, found, folder.parent):
             return found
         if self.names(uri):
             self.delete(uri)
         bucket, prefix = _split(uri)
-        with self._telling(uri, Reason.BUCKET_MISSING):
+        with self._translate_errors(uri, Reason.BUCKET_MISSING):
             for entry in manifest.files:
                 kind = {"ContentType": guess_type(entry.path)[0] or "application/octet-stream"}  # a page opens by it
                 self._client.upload_file(
                     str(folder / entry.path), bucket, prefix + entry.path, ExtraArgs=kind, Config=self._transfer
                 )
-            if not self.is_whole(uri, manifest):
-                raise self._spoilt(uri)
+            if not self.sizes_match(uri, manifest):
+                raise self._corrupt(uri)
             body = manifest.model_dump_json(by_alias=True, indent=1).encode()
             self._client.put_object(Bucket=bucket, Key=prefix + MANIFEST, Body=body)
         if self.manifest(uri) != manifest:
-            raise self._spoilt(uri)
+            raise self._corrupt(uri)
         logger.info("published %d files to %s", len(manifest.files), uri)
         return manifest
 
@@ -191,15 +191,15 @@ class Storage:
             Failure: as `check_bucket`.
         """
         bucket, key = _object(uri)
-        with self._telling(uri, Reason.BUCKET_MISSING):
+        with self._translate_errors(uri, Reason.BUCKET_MISSING):
             self._client.put_object(Bucket=bucket, Key=key, Body=body)
 
     def manifest(self, uri: str) -> Manifest | None:
         """The manifest of a folder, or None where it does not exist or can't be read as one."""
         bucket, prefix = _split(uri)
-        for _ in range(READINGS):
+        for _ in range(MAX_READS):
             try:
-                with self._telling(uri, Reason.SOURCE_MISSING):
+                with self._translate_errors(uri, Reason.SOURCE_MISSING):
                     body = self._client.get_object(Bucket=bucket, Key=prefix + MANIFEST)["Body"].read()
                 return Manifest.model_validate_json(body)
             except ValidationError:
@@ -210,36 +210,36 @@ class Storage:
                 raise
         return None
 
-    def _is_intact(self, uri: str, manifest: Manifest, workdir: Path) -> bool:
+    def _checksums_match(self, uri: str, manifest: Manifest, workdir: Path) -> bool:
         """Whether every file that a folder's manifest names is there, by its content."""
-        if not self.is_whole(uri, manifest):
+        if not self.sizes_match(uri, manifest):
             return False
         with TemporaryDirectory(dir=workdir) as folder:
             try:
                 return self.fetch(uri, Path(folder)) == manifest
-            except Torn:
+            except IncompleteFolder:
                 return False
 
-    def is_whole(self, uri: str, manifest: Manifest) -> bool:
+    def sizes_match(self, uri: str, manifest: Manifest) -> bool:
         """Whether every file that a folder's manifest names is there, by its size."""
-        there = {path: item["Size"] for path, item in self._listed(uri).items()}
+        there = {path: item["Size"] for path, item in self._list_objects(uri).items()}
         return all(there.get(entry.path) == entry.size for entry in manifest.files)
 
     def fetch(self, uri: str, folder: Path, cache: Cache = NO_CACHE) -> Manifest:
         """Downloads a folder, but for files that the cache has, and verifies every file.
 
         Raises:
-            Torn: there is no manifest, or a file is missing or not what the manifest says.
+            IncompleteFolder: there is no manifest, or a file is missing or not what the manifest says.
             Failure: as `check_bucket`.
         """
-        for _ in range(READINGS):
+        for _ in range(MAX_READS):
             manifest = self.manifest(uri)
             if manifest is None:
-                raise Torn(f"{uri} has no manifest")
+                raise IncompleteFolder(f"{uri} has no manifest")
             wrong = next((e.path for e in manifest.files if not self._fetch(e, uri, folder, cache)), None)
             if wrong is None:
                 return manifest
-        raise Torn(f"{uri}/{wrong} is not what its manifest says")
+        raise IncompleteFolder(f"{uri}/{wrong} is not what its manifest says")
 
     def _fetch(self, entry: FileEntry, uri: str, folder: Path, cache: Cache) -> bool:
         """Downloads a file that the cache has not; whether it is there and what the manifest says."""
@@ -259,12 +259,12 @@ class Storage:
 
     def names(self, uri: str) -> list[str]:
         """Paths of the objects below a folder, relative to it, sorted."""
-        return sorted(self._listed(uri))
+        return sorted(self._list_objects(uri))
 
-    def _listed(self, uri: str) -> "dict[str, ObjectTypeDef]":
+    def _list_objects(self, uri: str) -> "dict[str, ObjectTypeDef]":
         """What a list says of each object below a folder, by its path relative to it."""
         bucket, prefix = _split(uri)
-        with self._telling(uri, Reason.BUCKET_MISSING):
+        with self._translate_errors(uri, Reason.BUCKET_MISSING):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             return {item["Key"][len(prefix) :]: item for page in pages for item in page.get("Contents", [])}
 
@@ -272,21 +272,21 @@ class Storage:
         """Deletes a folder, but for one name, its manifest first, so that no half of it counts."""
         bucket, prefix = _split(uri)
         names = [name for name in self.names(uri) if name != keep]
-        with self._telling(uri, Reason.BUCKET_MISSING):
+        with self._translate_errors(uri, Reason.BUCKET_MISSING):
             for name in sorted(names, key=lambda name: name != MANIFEST):
                 self._client.delete_object(Bucket=bucket, Key=prefix + name)
 
     @contextmanager
-    def _telling(self, uri: str, missing: Reason) -> Iterator[None]:
+    def _translate_errors(self, uri: str, missing: Reason) -> Iterator[None]:
         """Turns what boto3 raises into a Failure; the one place that knows botocore's words."""
         try:
             yield
         except aws.ClientError as error:
-            raise self._answered(error, uri, missing) from None
+            raise self._client_error(error, uri, missing) from None
         except S3UploadFailedError as error:  # upload_file keeps the cause in its context
             cause = error.__context__
             if isinstance(cause, aws.ClientError):
-                raise self._answered(cause, uri, missing) from None
+                raise self._client_error(cause, uri, missing) from None
             raise self._unreachable(uri, error) from None
         except _UNREACHABLE as error:
             raise self._unreachable(uri, error) from None
@@ -300,7 +300,7 @@ class Storage:
             sentence = f"{uri} can't be used at {self._where} ({type(error).__name__}): correct spec.storage."
             raise Failure(Reason.INVALID_STORAGE, sentence) from None
 
-    def _answered(self, error: aws.ClientError, uri: str, missing: Reason) -> Failure:
+    def _client_error(self, error: aws.ClientError, uri: str, missing: Reason) -> Failure:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         bucket = _split(uri)[0]
@@ -330,7 +330,7 @@ class Storage:
             "network between the pod and it.",
         )
 
-    def _spoilt(self, uri: str) -> Failure:
+    def _corrupt(self, uri: str) -> Failure:
         sentence = f"{self._where} gives back something else than what {uri} holds: check it, and the network."
         return Failure(Reason.STORAGE_UNREACHABLE, sentence)
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.clean import cleaned, is_retweet, is_short
+from tweetmodel_trainer.data.clean import clean_posts, is_retweet, is_short
 from tweetmodel_trainer.data.counts import Counts
-from tweetmodel_trainer.data.duplicates import Seen
-from tweetmodel_trainer.data.normalize import END_OF_TEXT, clean, tidy_rules
-from tweetmodel_trainer.data.post import Post, time_of
+from tweetmodel_trainer.data.duplicates import SeenTexts
+from tweetmodel_trainer.data.normalize import END_OF_TEXT, normalization_steps, normalize
+from tweetmodel_trainer.data.post import Post, to_utc_time
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ from tweetmodel_trainer.data.post import Post, time_of
     ],
 )
 def test_a_post_is_cleaned(raw: str, left: str) -> None:
-    assert clean(raw) == left
+    assert normalize(raw) == left
 
 
 LINK_PIECES = ["http:", "https:", "//t.co/x", "ht", "tp:", "tps:", "s:", "(", "word", " ", "\n", "\t", "\u3000"]
@@ -52,7 +52,7 @@ def test_links_are_removed_as_huggingtweets_removes_them(text: str) -> None:
         link = rf"{scheme}\S+"
         for what in (f" {link}", f"{link} ", f"\n{link} ", f"\n{link}", link):
             left = re.sub(what, "", left)
-    assert clean(text) == " ".join(re.sub(" +", " ", left).split())
+    assert normalize(text) == " ".join(re.sub(" +", " ", left).split())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_retweet_is_told_by_its_beginning() -> None:
 def test_the_sample_archive_gives_the_table_that_huggingtweets_shows() -> None:
     counts = Counts()
     texts = (tweet["full_text"] for tweet in generate.tweets(1))
-    kept = list(cleaned((Post("ada", str(number), text) for number, text in enumerate(texts)), counts))
+    kept = list(clean_posts((Post("ada", str(number), text) for number, text in enumerate(texts)), counts))
     assert (counts.downloaded, counts.retweets, counts.short, counts.kept) == (3249, 610, 6, 2633)
     assert counts.characters == sum(len(post.text) for post in kept) > 40_000
 
@@ -84,7 +84,7 @@ def test_the_sample_archive_gives_the_table_that_huggingtweets_shows() -> None:
 def after(posts: list[Post], **how: object) -> tuple[list[str], Counts]:
     """The texts that stay, and the counts."""
     counts = Counts()
-    return [post.text for post in cleaned(posts, counts, Cleaning.model_validate(how))], counts
+    return [post.text for post in clean_posts(posts, counts, Cleaning.model_validate(how))], counts
 
 
 def said(*texts: str) -> list[Post]:
@@ -103,7 +103,7 @@ def said(*texts: str) -> list[Post]:
 )
 def test_each_rule_for_texts_can_be_left_out(tidy: list[str], left: str) -> None:
     how = Cleaning.model_validate({"normalize": tidy})
-    assert clean("tea &amp; toast,\n look https://t.co/x", tidy_rules(how)) == left
+    assert normalize("tea &amp; toast,\n look https://t.co/x", normalization_steps(how)) == left
 
 
 def test_retweets_and_short_posts_stay_where_the_spec_says_so() -> None:
@@ -117,14 +117,14 @@ def test_replies_go_where_asked_for_and_threads_stay() -> None:
     posts = [thread, reply, *said("@bob it does not at all", "I told @bob that it does")]
     left, counts = after(posts, drop=["Replies"])
     assert left == ["and so it goes on", "I told @bob that it does"]
-    assert counts.replies == counts.other == 2
+    assert counts.replies == counts.other_dropped == 2
     assert len(after(posts)[0]) == 4
 
 
 def test_a_post_that_mentions_who_must_not_appear_goes() -> None:
     kept, counts = after(said("hi @Eve!", "@eve_l is not eve", "mail a@eve.org now"), excludeAccounts=["eve"], drop=[])
     assert kept == ["@eve_l is not eve", "mail a@eve.org now"]
-    assert (counts.barred, counts.other) == (1, 1)
+    assert (counts.excluded, counts.other_dropped) == (1, 1)
 
 
 def test_a_post_by_who_must_not_appear_goes_from_wherever_it_comes() -> None:
@@ -132,14 +132,14 @@ def test_a_post_by_who_must_not_appear_goes_from_wherever_it_comes() -> None:
         [Post("eVe", "1", "one two three"), Post("ada", "2", "four five six")], excludeAccounts=["Eve"]
     )
     assert kept == ["four five six"]
-    assert (counts.barred, counts.other) == (1, 1)
+    assert (counts.excluded, counts.other_dropped) == (1, 1)
 
 
 def test_a_forgotten_post_and_all_posts_of_a_forgotten_account_go() -> None:
     posts = [Post("Eve", "1", "one two three"), Post("ada", "2", "four five six"), Post("ada", "3", "seven eight nine")]
     kept, counts = after(posts, erase=["2", "@eVE"])
     assert kept == ["seven eight nine"]
-    assert (counts.forgotten, counts.other) == (2, 2)
+    assert (counts.erased, counts.other_dropped) == (2, 2)
     assert len(after(posts, erase=["@ev", "@adam"])[0]) == 3
 
 
@@ -148,12 +148,12 @@ def test_a_post_in_another_language_goes_and_one_of_none_stays() -> None:
     posts = [Post("ada", f"id {code}", f"three words in {code}", language=code) for code in codes]
     left, counts = after(posts, languages=["en"])
     assert left == [f"three words in {code}".strip() for code in ("en", "und", "qme", "")]
-    assert counts.foreign == 1
+    assert counts.other_language == 1
 
 
 def test_the_same_id_again_goes_but_where_it_is_another_accounts_or_only_a_number() -> None:
     first, again = Post("ada", "7", "the fog is back"), Post("ada", "7", "the fog has gone again")
-    others = [Post("bob", "7", "no fog over here"), Post("ada", "7", "a row without an id", numbered=True)]
+    others = [Post("bob", "7", "no fog over here"), Post("ada", "7", "a row without an id", is_numbered=True)]
     left, counts = after([first, again, *others])
     assert left == ["the fog is back", "no fog over here", "a row without an id"]
     assert (counts.downloaded, counts.duplicates, counts.kept) == (4, 1, 3)
@@ -174,7 +174,7 @@ def test_the_same_words_again_go_where_asked_for() -> None:
     )
     left, counts = after(posts, drop=["NearDuplicates"])
     assert left == ["the fog is back", "the fog is not back", "day 1", "day 2"]
-    assert counts.similar == 2
+    assert counts.near_duplicates == 2
 
 
 def test_posts_without_words_are_told_apart_by_their_characters() -> None:
@@ -183,16 +183,16 @@ def test_posts_without_words_are_told_apart_by_their_characters() -> None:
 
 @given(st.lists(st.text(max_size=3)))
 def test_what_was_seen_is_what_a_set_would_hold(texts: list[str]) -> None:
-    seen, known = Seen(), set()
+    seen, known = SeenTexts(), set()
     for text in texts * 2:
-        assert seen.again(text) is (text in known)
+        assert seen.check_and_add(text) is (text in known)
         known.add(text)
 
 
 def test_a_table_of_what_was_seen_grows() -> None:
-    seen = Seen()
-    assert not any(seen.again(str(number)) for number in range(5000))
-    assert all(seen.again(str(number)) for number in range(5000))
+    seen = SeenTexts()
+    assert not any(seen.check_and_add(str(number)) for number in range(5000))
+    assert all(seen.check_and_add(str(number)) for number in range(5000))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_times_are_read_as_x_writes_them_wherever_the_pod_is(
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time_module.tzset()
     try:
-        assert time_of(created) == time
+        assert to_utc_time(created) == time
     finally:
         monkeypatch.undo()
         time_module.tzset()
@@ -247,19 +247,19 @@ def test_the_first_and_the_last_time_do_not_depend_on_the_order() -> None:
 )
 def test_a_post_of_megabytes_is_cleaned_in_linear_time(text: str) -> None:
     began = time_module.process_time()
-    is_short(clean(text))
+    is_short(normalize(text))
     assert time_module.process_time() - began < 10
 
 
 @given(st.text())
 def test_cleaning_twice_is_cleaning_once_unless_entities_were_nested(text: str) -> None:
-    once = clean(text.replace("&", ""))
-    assert clean(once) == once
+    once = normalize(text.replace("&", ""))
+    assert normalize(once) == once
 
 
 @given(st.text(st.characters()))
 def test_what_is_left_can_be_written_as_utf8_and_holds_no_control_token(text: str) -> None:
-    left = clean(text)
+    left = normalize(text)
     left.encode()
     assert END_OF_TEXT not in left
     assert "\x00" not in left
@@ -270,7 +270,7 @@ def test_what_is_left_can_be_written_as_utf8_and_holds_no_control_token(text: st
 def test_every_post_is_either_kept_or_counted_once(texts: list[str], drop: set[str]) -> None:
     left, counts = after(said(*texts), drop=list(drop))
     assert counts.downloaded == len(texts)
-    assert counts.kept == len(left) == counts.downloaded - counts.retweets - counts.short - counts.other
+    assert counts.kept == len(left) == counts.downloaded - counts.retweets - counts.short - counts.other_dropped
     assert counts.characters == sum(map(len, left))
 
 
@@ -279,4 +279,4 @@ PIECES = [END_OF_TEXT, *(END_OF_TEXT[:at] for at in (1, 5)), *(END_OF_TEXT[at:] 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=8))
 def test_the_mark_between_posts_never_survives(pieces: list[str]) -> None:
-    assert END_OF_TEXT not in clean("".join(pieces), tidy_rules(Cleaning(normalize=())))
+    assert END_OF_TEXT not in normalize("".join(pieces), normalization_steps(Cleaning(normalize=())))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import cleaned
+from tweetmodel_trainer.data.clean import clean_posts
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
@@ -24,19 +24,19 @@ def posts(count: int, handle: str = "ada") -> list[Post]:
     ]
 
 
-def write(folder: Path, *many: list[Post], seed: int = 1) -> dataset.Written:
+def write(folder: Path, *many: list[Post], seed: int = 1) -> dataset.LocalDataset:
     counts: dict[str, Counts] = {}
 
     def stream():
         for some in many:
-            yield from cleaned(some, counts.setdefault(some[0].handle, Counts()))
+            yield from clean_posts(some, counts.setdefault(some[0].handle, Counts()))
 
     return dataset.write(stream(), counts, seed, folder)
 
 
 def test_no_text_is_in_both_parts(tmp_path: Path) -> None:
     write(tmp_path, posts(300) + [post._replace(id=f"again {post.id}") for post in posts(300)])
-    train, held_out = (dataset.read(tmp_path / name) for name in (dataset.TRAIN, dataset.EVAL))
+    train, held_out = (dataset.read_posts(tmp_path / name) for name in (dataset.TRAIN, dataset.EVAL))
     assert not {p.text for p in train} & {p.text for p in held_out}
     assert len(train) + len(held_out) == 600
 
@@ -48,7 +48,7 @@ def test_a_tenth_is_held_out() -> None:
 
 def test_a_post_that_is_held_out_stays_so_when_the_account_writes_more(tmp_path: Path) -> None:
     few, more = write(tmp_path / "few", posts(300)), write(tmp_path / "more", posts(400, "ada"))
-    apart = [{post.text for post in dataset.read(made.folder / dataset.EVAL)} for made in (few, more)]
+    apart = [{post.text for post in dataset.read_posts(made.folder / dataset.EVAL)} for made in (few, more)]
     assert apart[0] == {text for text in apart[1] if text in {post.text for post in posts(300)}}
 
 
@@ -61,7 +61,7 @@ def test_the_files_hold_what_the_digest_says(tmp_path: Path) -> None:
     made = write(tmp_path, posts(300), posts(200, "bob"))
     info = json.loads((tmp_path / dataset.INFO).read_text())
     assert info["digest"] == made.digest
-    assert info["posts"]["heldOut"] == made.held_out == len(dataset.read(tmp_path / dataset.EVAL))
+    assert info["posts"]["heldOut"] == made.held_out == len(dataset.read_posts(tmp_path / dataset.EVAL))
     assert info["sources"]["bob"]["kept"] == 200
     assert made.total.kept == 500
 
@@ -86,8 +86,8 @@ def test_posts_that_are_all_the_same_cannot_be_split(tmp_path: Path) -> None:
 
 
 def held_out(texts: list[str], seed: int) -> set[str]:
-    places = {text: dataset.place(text, seed) for text in texts}
-    below = dataset.cut(min(places.values()), max(places.values()))
+    places = {text: dataset.split_position(text, seed) for text in texts}
+    below = dataset.split_threshold(min(places.values()), max(places.values()))
     return {text for text, where in places.items() if where < below}
 
 
@@ -107,7 +107,7 @@ def test_where_chance_leaves_a_part_empty_one_post_moves(seed: int, count: int) 
     long = [Post("ada", str(n), f"{n} " + "a very long post " * 400) for n in range(count)]
     with tempfile.TemporaryDirectory() as folder:
         made = write(Path(folder), long, seed=seed)
-        train, apart = (dataset.read(Path(folder) / name) for name in (dataset.TRAIN, dataset.EVAL))
+        train, apart = (dataset.read_posts(Path(folder) / name) for name in (dataset.TRAIN, dataset.EVAL))
         assert sorted(p.id for p in train + apart) == [p.id for p in long]
         assert {p.text for p in apart} == held_out([p.text.strip() for p in long], seed)
         assert made.held_out == len(apart) > 0 < len(train)
@@ -149,7 +149,7 @@ def test_ten_million_posts_take_less_than_a_gibibyte(tmp_path: Path) -> None:
     many = (Post("ada", str(n), f"the gull took sandwich number {n}") for n in range(number))
     how = Cleaning(drop=("Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"))
     tracemalloc.start()
-    dataset.write(cleaned(many, counts["ada"], how), counts, 1, tmp_path, how)
+    dataset.write(clean_posts(many, counts["ada"], how), counts, 1, tmp_path, how)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert counts["ada"].kept == number
@@ -158,50 +158,50 @@ def test_ten_million_posts_take_less_than_a_gibibyte(tmp_path: Path) -> None:
 
 def test_an_id_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) -> None:
     write(tmp_path, [Post("ada", "\ud800", "the first one has an id of its own"), *posts(200)])
-    assert len(dataset.read(tmp_path / dataset.TRAIN)) > 150
+    assert len(dataset.read_posts(tmp_path / dataset.TRAIN)) > 150
 
 
 def test_six_thousand_characters_are_enough_and_forty_thousand_are_good() -> None:
-    dataset.check({"ada": Counts(characters=6_000)})
+    dataset.require_enough_text({"ada": Counts(characters=6_000)})
     with pytest.raises(Failure):
-        dataset.check({"ada": Counts(characters=6_000), "bob": Counts(characters=5_999)})
-    assert "@bob has fewer" in dataset.sentence({"ada": Counts(characters=40_000), "bob": Counts(characters=39_999)})
+        dataset.require_enough_text({"ada": Counts(characters=6_000), "bob": Counts(characters=5_999)})
+    assert "@bob has fewer" in dataset.summary({"ada": Counts(characters=40_000), "bob": Counts(characters=39_999)})
 
 
 def test_a_small_data_set_is_warned_of() -> None:
     small, large = Counts(10, 0, 0, 10, 7_000), Counts(10, 0, 0, 10, 70_000)
-    assert "@ada has fewer than 40,000" in dataset.sentence({"ada": small, "bob": large})
-    assert "fewer" not in dataset.sentence({"bob": large})
+    assert "@ada has fewer than 40,000" in dataset.summary({"ada": small, "bob": large})
+    assert "fewer" not in dataset.summary({"bob": large})
 
 
 def test_that_the_budget_ended_the_reading_is_told() -> None:
     spent, whole = (Counts(10, 0, 0, 10, characters, budget_spent=characters < 9_000) for characters in (5_000, 50_000))
-    assert dataset.sentence({"ada": spent, "bob": whole}).endswith(
+    assert dataset.summary({"ada": spent, "bob": whole}).endswith(
         " The budget of @ada is spent: raise budgetUSD to read posts beyond it."
     )
-    assert "budget" not in dataset.sentence({"bob": whole})
-    assert dataset.total({"ada": spent, "bob": whole}).budget_spent is True
+    assert "budget" not in dataset.summary({"bob": whole})
+    assert dataset.sum_counts({"ada": spent, "bob": whole}).budget_spent is True
     with pytest.raises(Failure, match="The budget of @ada is spent"):
-        dataset.check({"bob": whole, "ada": spent})
+        dataset.require_enough_text({"bob": whole, "ada": spent})
 
 
 def test_the_sentence_of_the_most_sources_fits_a_report() -> None:
     many = {name: 10_000_000 for name, value in asdict(Counts()).items() if type(value) is int}
     count = Counts(**many | {"characters": 7_000}, budget_spent=True)
-    assert len(dataset.sentence({f"handle_number_{n:x}": count for n in range(16)})) <= 1024
+    assert len(dataset.summary({f"handle_number_{n:x}": count for n in range(16)})) <= 1024
 
 
 def test_what_else_was_left_out_is_told() -> None:
     count = Counts(20, 3, 2, 10, 70_000, replies=4, duplicates=1)
-    assert "10 of 20 posts kept (3 retweets, 4 replies, 1 duplicates and 2 short ones left out)" in dataset.sentence(
+    assert "10 of 20 posts kept (3 retweets, 4 replies, 1 duplicates and 2 short ones left out)" in dataset.summary(
         {"ada": count}
     )
 
 
 def test_posts_that_tell_no_language_are_counted_where_one_is_asked_for(tmp_path: Path) -> None:
     many = [post._replace(language=("en", "", "und", "de")[n % 4]) for n, post in enumerate(posts(400))]
-    for asked, unlabelled in ((), 0), (("en",), 200):
+    for asked, unlabeled in ((), 0), (("en",), 200):
         counts, how = {"ada": Counts()}, Cleaning(languages=asked)
-        dataset.write(cleaned(many, counts["ada"], how), counts, 1, tmp_path, how)
-        assert json.loads((tmp_path / dataset.INFO).read_text())["total"]["unlabelled"] == unlabelled
-        assert ("300 of 400 posts kept, 200 of no known language (" in dataset.sentence(counts)) == bool(asked)
+        dataset.write(clean_posts(many, counts["ada"], how), counts, 1, tmp_path, how)
+        assert json.loads((tmp_path / dataset.INFO).read_text())["total"]["unlabeled"] == unlabeled
+        assert ("300 of 400 posts kept, 200 of no known language (" in dataset.summary(counts)) == bool(asked)

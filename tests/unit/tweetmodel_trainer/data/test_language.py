@@ -2,7 +2,7 @@
 
 import pytest
 
-from tweetmodel_trainer.data.language import language
+from tweetmodel_trainer.data.language import detect_language
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from tweetmodel_trainer.data.language import language
     ],
 )
 def test_a_language_is_told_by_its_little_words_or_not_at_all(text: str, code: str | None) -> None:
-    assert language([text]) == code
+    assert detect_language([text]) == code
 
 
 def test_two_languages_in_equal_parts_are_none() -> None:
-    assert language(["the fog and the gull is on it", "der Nebel kam und die Möwe sah den Tee"]) is None
+    assert detect_language(["the fog and the gull is on it", "der Nebel kam und die Möwe sah den Tee"]) is None

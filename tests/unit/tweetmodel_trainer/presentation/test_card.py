@@ -82,9 +82,7 @@ def test_the_data_table_has_a_column_for_each_account() -> None:
 def test_every_post_is_accounted_for() -> None:
     counted = {name for name, value in asdict(Counts()).items() if type(value) is int}
     assert {field for _, field in ROWS} == counted
-    dropped = {
-        name: n for n, name in enumerate(sorted(counted - {"downloaded", "kept", "characters", "unlabelled"}), 1)
-    }
+    dropped = {name: n for n, name in enumerate(sorted(counted - {"downloaded", "kept", "characters", "unlabeled"}), 1)}
     counts = Counts(downloaded=100 + sum(dropped.values()), kept=100, characters=6000, **dropped)
     rows = dict(about(accounts={"ada": counts}).data)
     assert rows["Downloaded"][0] - sum(n for name, [n] in rows.items() if name.endswith("left out")) == rows["Kept"][0]

@@ -90,7 +90,7 @@ def test_no_hop_of_a_redirect_is_without_tls(tmp_path: Path, monkeypatch: pytest
 
 def test_a_file_that_is_too_large_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="more than 19 bytes") as failure:
-        web.download(f"{url}/posts", tmp_path / "copy", most_bytes=19)
+        web.download(f"{url}/posts", tmp_path / "copy", max_bytes=19)
     assert failure.value.reason is Reason.SOURCE_TOO_LARGE
 
 

@@ -213,9 +213,9 @@ def test_sources_have_versions_but_x_and_https_addresses(
     assert first == version_of(archive=folder)
     put("export/data/tweets-part1.js", b"two")
     assert first != version_of(archive=folder)
-    monkeypatch.setattr(Storage, "tags", lambda *_: {"data/tweets.js": ""})
+    monkeypatch.setattr(Storage, "etags", lambda *_: {"data/tweets.js": ""})
     assert version_of(archive=folder) is None, "a service may tell none"
     put("ada.txt", b"one")
     assert version_of(s3={"uri": f"s3://{bucket}/ada.txt"})
-    monkeypatch.setattr(Storage, "tag", lambda *_: "")
+    monkeypatch.setattr(Storage, "etag", lambda *_: "")
     assert version_of(s3={"uri": f"s3://{bucket}/ada.txt"}) is None

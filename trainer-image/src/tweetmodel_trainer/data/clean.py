@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer.data.counts import Counts
-from tweetmodel_trainer.data.duplicates import Seen, same_words
-from tweetmodel_trainer.data.normalize import DEFAULT, clean, strip_controls, tidy_rules
+from tweetmodel_trainer.data.duplicates import SeenTexts, word_key
+from tweetmodel_trainer.data.normalize import DEFAULT, normalization_steps, normalize, remove_invalid_characters
 from tweetmodel_trainer.data.post import Post
 
 T = TypeVar("T")
@@ -32,22 +32,22 @@ def is_reply(post: Post) -> bool:
     return post.is_reply or post.text.startswith("@")
 
 
-def is_forgotten(post: Post, ids: Collection[str], accounts: Collection[str]) -> bool:
+def is_erased(post: Post, ids: Collection[str], accounts: Collection[str]) -> bool:
     """Whether a post is one of these, or written by one of these accounts, whose handles are in lower case."""
-    return post.id in ids or (bool(accounts) and is_by(post, accounts))
+    return post.id in ids or (bool(accounts) and is_written_by(post, accounts))
 
 
-def is_by(post: Post, accounts: Collection[str]) -> bool:
+def is_written_by(post: Post, accounts: Collection[str]) -> bool:
     """Whether one of these accounts, whose handles are in lower case, wrote a post."""
     return post.handle.lower() in accounts
 
 
-def is_again(post: Post, seen: Seen) -> bool:
+def is_repeated_id(post: Post, seen: SeenTexts) -> bool:
     """Whether an account's post of this id came before; what has no id of its own is another one by its number."""
-    return not post.numbered and seen.again(f"{post.handle}/{post.id}")
+    return not post.is_numbered and seen.check_and_add(f"{post.handle}/{post.id}")
 
 
-def is_foreign(language: str, kept: Sequence[str]) -> bool:
+def is_other_language(language: str, kept: Sequence[str]) -> bool:
     """Whether a post is known to be in a language that is not kept."""
     return language not in kept and not _UNKNOWN_LANGUAGES.match(language)
 
@@ -57,7 +57,7 @@ def mentions(text: str, pattern: re.Pattern[str]) -> bool:
     return "@" in text and bool(pattern.search(text))
 
 
-def pattern_of(handles: Sequence[str]) -> re.Pattern[str]:
+def mention_pattern(handles: Sequence[str]) -> re.Pattern[str]:
     """Finds mentions of these accounts: whole handles, whatever their case."""
     return re.compile(rf"(?<!\w)@(?:{'|'.join(map(re.escape, handles))})(?!\w)", re.IGNORECASE | re.ASCII)
 
@@ -79,19 +79,19 @@ Drops = list[tuple[str, Callable[[T], bool]]]
 """Rules that drop a post, by the count that they add to."""
 
 
-def cleaned(posts: Iterable[Post], counts: Counts, how: Cleaning = DEFAULT) -> Iterator[Post]:
+def clean_posts(posts: Iterable[Post], counts: Counts, how: Cleaning = DEFAULT) -> Iterator[Post]:
     """The posts of an account that stay, cleaned; `counts` is brought up to date on the way."""
-    rules, raw_drops, text_drops = tidy_rules(how), _raw_drops(how), _text_drops(how)
+    rules, raw_drops, text_drops = normalization_steps(how), _raw_drops(how), _text_drops(how)
     for post in posts:
         counts.downloaded += 1
         dropped_as = _first(raw_drops, post)
         if dropped_as is None:
-            text = clean(post.text, rules)
+            text = normalize(post.text, rules)
             dropped_as = _first(text_drops, text)
         if dropped_as is None:
             counts.keep(text, post.created)
-            counts.unlabelled += bool(how.languages) and post.language not in how.languages
-            yield Post(post.handle, strip_controls(post.id), text)
+            counts.unlabeled += bool(how.languages) and post.language not in how.languages
+            yield Post(post.handle, remove_invalid_characters(post.id), text)
         else:
             setattr(counts, dropped_as, getattr(counts, dropped_as) + 1)
 
@@ -105,20 +105,20 @@ def _first(drops: Drops[T], value: T) -> str | None:
 
 def _raw_drops(how: Cleaning) -> Drops[Post]:
     """Rules that ask the post as it was written; that it is another one than those before is always asked."""
-    seen = Seen()
-    drops: Drops[Post] = [("duplicates", lambda post: is_again(post, seen))]
+    seen = SeenTexts()
+    drops: Drops[Post] = [("duplicates", lambda post: is_repeated_id(post, seen))]
     if how.erase:
         ids, accounts = how.erased_posts, how.erased_accounts
-        drops.append(("forgotten", lambda post: is_forgotten(post, ids, accounts)))
+        drops.append(("erased", lambda post: is_erased(post, ids, accounts)))
     if "Retweets" in how.drop:
         drops.append(("retweets", lambda post: is_retweet(post.text)))
     if "Replies" in how.drop:
         drops.append(("replies", is_reply))
     if how.exclude_accounts:
-        barred, pattern = frozenset(map(str.lower, how.exclude_accounts)), pattern_of(how.exclude_accounts)
-        drops.append(("barred", lambda post: is_by(post, barred) or mentions(post.text, pattern)))
+        barred, pattern = frozenset(map(str.lower, how.exclude_accounts)), mention_pattern(how.exclude_accounts)
+        drops.append(("excluded", lambda post: is_written_by(post, barred) or mentions(post.text, pattern)))
     if how.languages:
-        drops.append(("foreign", lambda post: is_foreign(post.language, how.languages)))
+        drops.append(("other_language", lambda post: is_other_language(post.language, how.languages)))
     return drops
 
 
@@ -128,8 +128,8 @@ def _text_drops(how: Cleaning) -> Drops[str]:
     if "Short" in how.drop:
         drops.append(("short", is_short))
     if "Duplicates" in how.drop:
-        drops.append(("duplicates", Seen().again))
+        drops.append(("duplicates", SeenTexts().check_and_add))
     if "NearDuplicates" in how.drop:
-        seen = Seen()
-        drops.append(("similar", lambda text: seen.again(same_words(text))))
+        seen = SeenTexts()
+        drops.append(("near_duplicates", lambda text: seen.check_and_add(word_key(text))))
     return drops

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from tweetmodel_trainer.data.post import time_of
+from tweetmodel_trainer.data.post import to_utc_time
 
 
 @dataclass
@@ -15,13 +15,13 @@ class Counts:
     kept: int = 0
     characters: int = 0
     replies: int = 0
-    foreign: int = 0
+    other_language: int = 0
     duplicates: int = 0
-    similar: int = 0
-    forgotten: int = 0
-    barred: int = 0
+    near_duplicates: int = 0
+    erased: int = 0
+    excluded: int = 0
     """Posts of an account that is barred, or that mention one."""
-    unlabelled: int = 0
+    unlabeled: int = 0
     """Kept posts that tell no language, where cleaning.languages asks for one."""
     budget_spent: bool = False
     """Whether the budget of the X API ended the reading."""
@@ -30,20 +30,20 @@ class Counts:
     last: str = ""
 
     @property
-    def other(self) -> int:
+    def other_dropped(self) -> int:
         """Posts dropped by rules that huggingtweets has not."""
-        return self.replies + self.foreign + self.duplicates + self.similar + self.barred + self.forgotten
+        return self.replies + self.other_language + self.duplicates + self.near_duplicates + self.excluded + self.erased
 
     def keep(self, text: str, created: str) -> None:
         """Counts a post that stays."""
         self.kept += 1
         self.characters += len(text)
-        if created and (time := time_of(created)):
+        if created and (time := to_utc_time(created)):
             self.first = min(self.first or time, time)
             self.last = max(self.last, time)
 
 
-def total(counts: dict[str, Counts]) -> Counts:
+def sum_counts(counts: dict[str, Counts]) -> Counts:
     """The sum over all accounts, and the first and last time of them."""
     rows = list(counts.values())
     numbers = [name for name, value in asdict(Counts()).items() if type(value) is int]

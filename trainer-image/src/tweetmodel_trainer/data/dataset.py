@@ -19,16 +19,16 @@ from types import TracebackType
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.counts import Counts, total
-from tweetmodel_trainer.data.duplicates import Seen
+from tweetmodel_trainer.data.counts import Counts, sum_counts
+from tweetmodel_trainer.data.duplicates import SeenTexts
 from tweetmodel_trainer.data.normalize import DEFAULT
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 
-HELD_OUT_SHARE = 0.1
-FEWEST_CHARACTERS = 6_000
+HELD_OUT_FRACTION = 0.1
+MIN_CHARACTERS = 6_000
 """Less than this of an account teaches no voice (huggingtweets' limit, per account)."""
-FEW_CHARACTERS = 40_000
+RECOMMENDED_CHARACTERS = 40_000
 """Less than this is enough but not good (huggingtweets' warning, per account)."""
 
 SOFTWARE = ("tweetmodel-trainer", "tweetmodel-api", "tweepy", "pyarrow", "huggingface-hub")
@@ -38,7 +38,7 @@ TRAIN, EVAL, INFO = "train.jsonl", "eval.jsonl", "dataset.json"
 
 
 @dataclass(frozen=True)
-class Written:
+class LocalDataset:
     """A data set on disk."""
 
     folder: Path
@@ -51,50 +51,50 @@ class Written:
     @property
     def total(self) -> Counts:
         """What became of all posts."""
-        return total(self.counts)
+        return sum_counts(self.counts)
 
 
-def place(text: str, seed: int) -> float:
+def split_position(text: str, seed: int) -> float:
     """Where a text falls in [0, 1), evenly spread: its hash as a fraction."""
     digest = hashlib.sha256(f"{seed}\n{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def cut(lowest: float, highest: float) -> float:
+def split_threshold(lowest: float, highest: float) -> float:
     """Texts whose place is below it are held out: the share, moved as little as leaves no part empty.
 
     Args:
         lowest: place of the text that is nearest to being held out.
         highest: place of the one that is furthest from it.
     """
-    return min(max(HELD_OUT_SHARE, math.nextafter(lowest, 1)), highest)
+    return min(max(HELD_OUT_FRACTION, math.nextafter(lowest, 1)), highest)
 
 
-def check(counts: dict[str, Counts]) -> None:
+def require_enough_text(counts: dict[str, Counts]) -> None:
     """Refuses an account that has too little text.
 
     Raises:
         Failure: NotEnoughTweets, with the numbers.
     """
     for handle, count in counts.items():
-        if count.characters < FEWEST_CHARACTERS:
+        if count.characters < MIN_CHARACTERS:
             raise Failure(
                 Reason.NOT_ENOUGH_TWEETS,
                 f"@{handle} has {count.characters:,} characters in {count.kept:,} kept posts (of {count.downloaded:,}: "
                 f"{_left_out(count)}), and at least "
-                f"{FEWEST_CHARACTERS:,} are needed: add more posts, or choose an account that has written more."
+                f"{MIN_CHARACTERS:,} are needed: add more posts, or choose an account that has written more."
                 f"{_cut_short({handle: count})}",
             )
 
 
-def sentence(counts: dict[str, Counts]) -> str:
+def summary(counts: dict[str, Counts]) -> str:
     """What a person should know of the data set, with a warning where it is small."""
-    sum_ = total(counts)
-    kept = f"kept, {sum_.unlabelled:,} of no known language" if sum_.unlabelled else "kept"
+    sum_ = sum_counts(counts)
+    kept = f"kept, {sum_.unlabeled:,} of no known language" if sum_.unlabeled else "kept"
     told = f"{sum_.kept:,} of {sum_.downloaded:,} posts {kept} ({_left_out(sum_)}), {sum_.characters:,} characters."
-    small = [f"@{handle}" for handle, count in counts.items() if count.characters < FEW_CHARACTERS]
+    small = [f"@{handle}" for handle, count in counts.items() if count.characters < RECOMMENDED_CHARACTERS]
     if small:
-        told += f" {', '.join(small)} has fewer than {FEW_CHARACTERS:,}: more posts would make a better model."
+        told += f" {', '.join(small)} has fewer than {RECOMMENDED_CHARACTERS:,}: more posts would make a better model."
     return told + _cut_short(counts)
 
 
@@ -106,11 +106,11 @@ def _cut_short(counts: dict[str, Counts]) -> str:
 def _left_out(count: Counts) -> str:
     others = {
         "replies": count.replies,
-        "in other languages": count.foreign,
+        "in other languages": count.other_language,
         "duplicates": count.duplicates,
-        "near duplicates": count.similar,
-        "forgotten": count.forgotten,
-        "of or with barred accounts": count.barred,
+        "near duplicates": count.near_duplicates,
+        "forgotten": count.erased,
+        "of or with barred accounts": count.excluded,
     }
     told = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]
     return f"{', '.join(told)} and {count.short:,} short ones left out"
@@ -118,7 +118,7 @@ def _left_out(count: Counts) -> str:
 
 def write(
     posts: Iterable[Post], counts: dict[str, Counts], seed: int, folder: Path, how: Cleaning = DEFAULT
-) -> Written:
+) -> LocalDataset:
     """Writes train.jsonl, eval.jsonl and dataset.json.
 
     Args:
@@ -132,11 +132,11 @@ def write(
         Failure: NotEnoughTweets.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    train, held_out, where = _split(posts, seed, HELD_OUT_SHARE, folder)
-    check(counts)
+    train, held_out, where = _split(posts, seed, HELD_OUT_FRACTION, folder)
+    require_enough_text(counts)
     if not (train.posts and held_out.posts):
         whole = (folder / (TRAIN if train.posts else EVAL)).rename(folder / "whole.jsonl")
-        train, held_out, _ = _split(lines(whole), seed, where, folder)
+        train, held_out, _ = _split(iter_posts(whole), seed, where, folder)
         whole.unlink()
     if not held_out.posts:
         raise Failure(
@@ -147,19 +147,19 @@ def write(
     info = {
         "digest": digest,
         "seed": seed,
-        "heldOutShare": HELD_OUT_SHARE,
+        "heldOutFraction": HELD_OUT_FRACTION,
         "posts": {"train": train.posts, "heldOut": held_out.posts},
         "files": {
             name: {"posts": part.posts, "characters": part.characters, "sha256": part.sha256}
             for name, part in ((TRAIN, train), (EVAL, held_out))
         },
-        "total": asdict(total(counts)),
+        "total": asdict(sum_counts(counts)),
         "sources": {handle: asdict(count) for handle, count in counts.items()},
         "cleaning": how.to_json_object(),
         "software": {"python": platform.python_version()} | {name: metadata.version(name) for name in SOFTWARE},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2) + "\n")
-    return Written(folder, digest, counts, held_out.posts)
+    return LocalDataset(folder, digest, counts, held_out.posts)
 
 
 class _Part(AbstractContextManager["_Part"]):
@@ -195,28 +195,28 @@ def _split(posts: Iterable[Post], seed: int, below: float, folder: Path) -> tupl
     lowest, highest = 1.0, 0.0
     with _Part(folder / TRAIN) as train, _Part(folder / EVAL) as held_out:
         for post in posts:
-            where = place(post.text, seed)
+            where = split_position(post.text, seed)
             lowest, highest = min(lowest, where), max(highest, where)
             (held_out if where < below else train).write(post)
-    return train, held_out, cut(lowest, highest)
+    return train, held_out, split_threshold(lowest, highest)
 
 
-def lines(path: Path) -> Iterator[Post]:
+def iter_posts(path: Path) -> Iterator[Post]:
     """The posts of train.jsonl or eval.jsonl, in their order, one at a time."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield Post(**json.loads(line))
 
 
-def new_in(folder: Path, known: Path) -> int:
+def count_new_posts(folder: Path, known: Path) -> int:
     """Texts of a data set that an earlier one does not have, at sixteen bytes of memory each."""
-    seen = Seen()
+    seen = SeenTexts()
     for name in (TRAIN, EVAL):
-        for post in lines(known / name):
-            seen.again(post.text)
-    return sum(not seen.again(post.text) for name in (TRAIN, EVAL) for post in lines(folder / name))
+        for post in iter_posts(known / name):
+            seen.check_and_add(post.text)
+    return sum(not seen.check_and_add(post.text) for name in (TRAIN, EVAL) for post in iter_posts(folder / name))
 
 
-def read(path: Path) -> list[Post]:
+def read_posts(path: Path) -> list[Post]:
     """The posts of train.jsonl or eval.jsonl, in their order."""
-    return list(lines(path))
+    return list(iter_posts(path))

@@ -8,13 +8,13 @@ import hashlib
 import re
 from array import array
 
-FULLEST = 2 / 3
+MAX_LOAD = 2 / 3
 """Share of slots in use at which the table doubles."""
 
 _NO_WORDS = re.compile(r"@\w+|https?:\S+|[^\w\s]|_")
 
 
-def same_words(text: str) -> str:
+def word_key(text: str) -> str:
     """What near duplicates have in common: the words, in lower case, without mentions, links and punctuation.
 
     Where nothing is left (emoji alone, say), it is the text itself.
@@ -22,14 +22,14 @@ def same_words(text: str) -> str:
     return " ".join(_NO_WORDS.sub(" ", text.casefold()).split()) or text
 
 
-class Seen:
+class SeenTexts:
     """The texts that came before."""
 
     def __init__(self) -> None:
         self._slots = array("Q", [0]) * 1024
         self._count = 0
 
-    def again(self, text: str) -> bool:
+    def check_and_add(self, text: str) -> bool:
         """Whether this text was asked about before."""
         key = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") or 1
         slot = _slot(self._slots, key)
@@ -37,7 +37,7 @@ class Seen:
             return True
         self._slots[slot] = key
         self._count += 1
-        if self._count > FULLEST * len(self._slots):
+        if self._count > MAX_LOAD * len(self._slots):
             self._double()
         return False
 

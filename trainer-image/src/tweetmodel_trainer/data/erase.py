@@ -15,10 +15,10 @@ from tweetmodel_api.layout import MANIFEST, TOMBSTONE, Layout
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import is_forgotten
+from tweetmodel_trainer.data.clean import is_erased
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import x_api
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def _holds(uri: str, how: Cleaning, workdir: Path, storage: Storage) -> bool:
     with TemporaryDirectory(dir=workdir) as folder:
         try:
             storage.fetch(uri, Path(folder))
-        except Torn:  # half written or half deleted: nobody reads it, and nobody can say what was in it
+        except IncompleteFolder:  # half written or half deleted: nobody reads it, and nobody can say what was in it
             return True
-        posts = (post for name in (dataset.TRAIN, dataset.EVAL) for post in dataset.lines(Path(folder) / name))
-        return any(is_forgotten(post, ids, accounts) for post in posts)
+        posts = (post for name in (dataset.TRAIN, dataset.EVAL) for post in dataset.iter_posts(Path(folder) / name))
+        return any(is_erased(post, ids, accounts) for post in posts)

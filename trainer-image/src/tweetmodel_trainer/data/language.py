@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-LITTLE_WORDS = {
+STOP_WORDS = {
     "de": "der die das und ist nicht ich ein eine zu mit auf für wir auch sich dem den von es",
     "en": "the and is of to it that for you was with this but not are have my be at just",
     "es": "el la los que de en y es no un una por con para se lo las del más pero",
@@ -20,18 +20,18 @@ LITTLE_WORDS = {
     "tr": "bir ve bu da de için çok ne ben ama gibi daha var kadar o mi değil her sen en",
 }
 
-_SETS = {code: frozenset(words.split()) for code, words in LITTLE_WORDS.items()}
+_SETS = {code: frozenset(words.split()) for code, words in STOP_WORDS.items()}
 _WORD = re.compile(r"[^\W\d_]+")
 
-FAIR = 0.12
-AHEAD = 1.4
+MIN_SHARE = 0.12
+MIN_LEAD = 1.4
 
 
-def language(texts: Iterable[str]) -> str | None:
+def detect_language(texts: Iterable[str]) -> str | None:
     """ISO 639-1 of the texts' language, or None."""
     seen = Counter(word for text in texts for word in _WORD.findall(text.casefold()))
     if not seen:
         return None
     scores = {code: sum(seen[word] for word in words) / seen.total() for code, words in _SETS.items()}
     (code, first), (_, second) = sorted(scores.items(), key=lambda item: -item[1])[:2]
-    return code if first >= FAIR and first >= AHEAD * second else None
+    return code if first >= MIN_SHARE and first >= MIN_LEAD * second else None

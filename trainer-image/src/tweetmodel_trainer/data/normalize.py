@@ -18,7 +18,7 @@ _MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 DEFAULT = Cleaning()
 
 
-def unescape(text: str) -> str:
+def unescape_entities(text: str) -> str:
     """Undoes the three entities that X writes, in the order in which huggingtweets does."""
     if "&" in text:
         for entity, character in _MARKUP:
@@ -26,7 +26,7 @@ def unescape(text: str) -> str:
     return text
 
 
-def strip_urls(text: str) -> str:
+def remove_links(text: str) -> str:
     """Removes links with a space beside them, in the steps in which huggingtweets does."""
     if "http" in text:
         for found, left in _LINKS:
@@ -34,7 +34,7 @@ def strip_urls(text: str) -> str:
     return text
 
 
-def strip_controls(text: str) -> str:
+def remove_invalid_characters(text: str) -> str:
     """Removes what UTF-8 can't tell, NUL, and the mark that separates posts in training. No spec turns this off."""
     text = text.replace("\x00", "")
     if not text.isascii():
@@ -42,18 +42,23 @@ def strip_controls(text: str) -> str:
     return text.replace(END_OF_TEXT, " ")  # by a space, or the halves of another could join
 
 
-def collapse_space(text: str) -> str:
+def collapse_whitespace(text: str) -> str:
     """One space for every run of spaces and line breaks, none at the ends."""
     return " ".join(text.split())
 
 
-def tidy_rules(how: Cleaning = DEFAULT) -> tuple[Callable[[str], str], ...]:
+def normalization_steps(how: Cleaning = DEFAULT) -> tuple[Callable[[str], str], ...]:
     """What is done to a text, in order."""
-    rules = (("Entities", unescape), ("Links", strip_urls), ("", strip_controls), ("Whitespace", collapse_space))
+    rules = (
+        ("Entities", unescape_entities),
+        ("Links", remove_links),
+        ("", remove_invalid_characters),
+        ("Whitespace", collapse_whitespace),
+    )
     return tuple(rule for name, rule in rules if not name or name in how.normalize)
 
 
-def clean(text: str, rules: Iterable[Callable[[str], str]] = tidy_rules()) -> str:  # pure, and a constant
+def normalize(text: str, rules: Iterable[Callable[[str], str]] = normalization_steps()) -> str:  # pure, and a constant
     """A post's text after all rules."""
     for rule in rules:
         text = rule(text)

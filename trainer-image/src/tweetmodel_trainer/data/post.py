@@ -29,7 +29,7 @@ class Post(NamedTuple):
     """What X took its language for, such as "en"; empty where nobody says."""
     is_reply: bool = False
     """Whether it is known to answer somebody else's post."""
-    numbered: bool = False
+    is_numbered: bool = False
     """Whether its source names no id, so that the id is its number there."""
 
 
@@ -43,7 +43,7 @@ def from_fields(handle: str, text: str, fields: Mapping[str, object], number: in
         str(fields.get("created_at") or ""),
         str(fields.get("lang") or ""),
         _answers_another(handle, fields),
-        numbered=not named,
+        is_numbered=not named,
     )
 
 
@@ -61,7 +61,7 @@ def _answers_another(handle: str, fields: Mapping[str, object]) -> bool:
     return str(whom) != str(fields.get("author_id")) and name.lower() != handle.lower()
 
 
-def time_of(created: str) -> str:
+def to_utc_time(created: str) -> str:
     """The time that a source wrote, in UTC as 2018-10-10T20:19:24Z; empty where it can't be read or never was.
 
     X writes `Wed Oct 10 20:19:24 +0000 2018` in archives and ISO 8601 in API v2; a time of no zone is taken for UTC.

@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = (5, 60)
 """To connect, and for each read."""
 CHUNK_BYTES = 1 << 20
-MOST_BYTES = 32 << 30
+MAX_BYTES = 32 << 30
 """A source larger than this would fill the node's disk before it is known to be posts."""
 
 _MISSING, _DENIED, _TEMPORARY = {404, 410}, {401, 403, 407}, {408, 425, 429}
 
 
-def download(url: str, path: Path, most_bytes: int = MOST_BYTES) -> None:
+def download(url: str, path: Path, max_bytes: int = MAX_BYTES) -> None:
     """Copies what a URL names to a file.
 
     Raises:
@@ -37,7 +37,7 @@ def download(url: str, path: Path, most_bytes: int = MOST_BYTES) -> None:
                 session.mount("http://", _WithoutTls(shown))
             with session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
                 _check(response, shown)
-                _copy(response, path, shown, most_bytes)
+                _copy(response, path, shown, max_bytes)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects) as error:
         sentence = f"{shown} leads nowhere ({type(error).__name__}): correct the source's uri."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
@@ -81,13 +81,13 @@ def _check(response: requests.Response, shown: str) -> None:
         raise Failure(Reason.SOURCE_MISSING, f"{shown} {what} ({status}): correct the source's uri.")
 
 
-def _copy(response: requests.Response, path: Path, shown: str, most_bytes: int) -> None:
+def _copy(response: requests.Response, path: Path, shown: str, max_bytes: int) -> None:
     count = 0
     with path.open("wb") as file:
         for chunk in response.iter_content(CHUNK_BYTES):
             count += len(chunk)
-            if count > most_bytes:
-                sentence = f"{shown} has more than {most_bytes:,} bytes: split it, or remove rows that are not posts."
+            if count > max_bytes:
+                sentence = f"{shown} has more than {max_bytes:,} bytes: split it, or remove rows that are not posts."
                 raise Failure(Reason.SOURCE_TOO_LARGE, sentence)
             file.write(chunk)
     logger.info("%s: %d bytes", shown, count)

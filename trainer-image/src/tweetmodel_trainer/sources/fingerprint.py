@@ -17,7 +17,7 @@ from tweetmodel_trainer.data import dataset
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources.registry import version
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def look(plan: Plan, storage: Storage) -> Look | None:
     return Look(collection=collection_id(spec, plan.retry), software=software, sources=versions)
 
 
-def repeated(seen: Look, plan: Plan, folder: Path, storage: Storage) -> dataset.Written | None:
+def repeated(seen: Look, plan: Plan, folder: Path, storage: Storage) -> dataset.LocalDataset | None:
     """The data set of the last look, fetched anew, where that saw the same.
 
     Raises:
@@ -72,13 +72,13 @@ def repeated(seen: Look, plan: Plan, folder: Path, storage: Storage) -> dataset.
         if note.look != seen:
             return None
         storage.fetch(plan.layout.dataset(note.digest), folder / "dataset")
-    except (Torn, FileNotFoundError, ValidationError):  # there is none, or another version wrote it
+    except (IncompleteFolder, FileNotFoundError, ValidationError):  # there is none, or another version wrote it
         return None
     logger.info("no source has changed since the last look: its data set is repeated")
-    return dataset.Written(folder / "dataset", note.digest, note.counts, note.held_out)
+    return dataset.LocalDataset(folder / "dataset", note.digest, note.counts, note.held_out)
 
 
-def keep(seen: Look, made: dataset.Written, plan: Plan, folder: Path, storage: Storage) -> None:
+def keep(seen: Look, made: dataset.LocalDataset, plan: Plan, folder: Path, storage: Storage) -> None:
     """Notes what came of a look; where that fails, the next look reads."""
     folder.mkdir()
     note = _Note(look=seen, digest=made.digest, held_out=made.held_out, counts=made.counts)

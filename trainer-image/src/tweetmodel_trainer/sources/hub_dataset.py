@@ -19,7 +19,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.hub_errors import Kind, told_by
+from tweetmodel_trainer.hub_errors import HubErrorKind, translate_hub_errors
 from tweetmodel_trainer.sources.formats import posts_file as posts
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ T = TypeVar("T")
 CONVERTED = "refs/convert/parquet"
 DEFAULT = "default"
 """The configuration that the Hub gives a data set that names none."""
-MOST_NAMED = 10
+MAX_NAMED_CONFIGS = 10
 """Configurations in a sentence."""
 
 SUFFIXES = (".parquet", ".jsonl", ".csv", ".txt", ".jsonl.gz", ".csv.gz", ".txt.gz")
@@ -50,7 +50,7 @@ def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[
         Failure: SourceMissing, SourceDenied, SourceUnreachable, or InvalidPosts.
     """
     for number, post in enumerate(_posts(source, handle, token, folder), 1):
-        yield post._replace(id=str(number)) if post.numbered else post  # each file numbers its own
+        yield post._replace(id=str(number)) if post.is_numbered else post  # each file numbers its own
 
 
 def version(source: HubDataset, token: str) -> str:
@@ -74,7 +74,7 @@ def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
     api = HfApi(token=token or False)
     names, source = _of_revision(source, partial(_listed, api))
     fetch = partial(api.hf_hub_download, repo_type="dataset", revision=_revision(source), local_dir=folder)
-    with told_by(partial(_failure, source)):
+    with translate_hub_errors(partial(_failure, source)):
         for name in files_of(names, source):
             yield Path(fetch(source.dataset, name))
 
@@ -82,7 +82,7 @@ def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
 def _of_revision(source: HubDataset, asked: Callable[[HubDataset], T]) -> tuple[T, HubDataset]:
     """What the Hub answers about the revision that is read, and the source with that: the Parquet or, without, main."""
     try:
-        with told_by(partial(_failure, source), but=() if source.revision else (RevisionNotFoundError,)):
+        with translate_hub_errors(partial(_failure, source), but=() if source.revision else (RevisionNotFoundError,)):
             return asked(source), source
     except RevisionNotFoundError:  # the Hub has not made Parquet of every data set
         return _of_revision(source.model_copy(update={"revision": "main"}), asked)
@@ -124,7 +124,7 @@ def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
         why = f"has only the beginning of the split {split}, as the Hub converts no more of a large one"
         advice = f"name a revision, such as main, or partial-{split} as huggingFace.split"
     elif configs:
-        why = f"has the split {split} in the configurations {', '.join(configs[:MOST_NAMED])}"
+        why = f"has the split {split} in the configurations {', '.join(configs[:MAX_NAMED_CONFIGS])}"
         advice = "name one in huggingFace.config"
     else:
         why, advice = f"has no file of the split {split}", "correct huggingFace.split, config or revision"
@@ -154,7 +154,7 @@ def _named(source: HubDataset) -> str:
     return f"the data set {source.dataset} at {_revision(source)}"
 
 
-def _failure(source: HubDataset, kind: Kind, words: str) -> Failure:
+def _failure(source: HubDataset, kind: HubErrorKind, words: str) -> Failure:
     """What the Hub's answer is to a data set."""
     named = _named(source)
     if kind == "unreachable":

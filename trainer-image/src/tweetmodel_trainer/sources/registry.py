@@ -21,7 +21,7 @@ from tweetmodel_trainer.sources import download as web
 from tweetmodel_trainer.sources import x_api
 from tweetmodel_trainer.sources.formats import posts_file as posts
 from tweetmodel_trainer.sources.formats import x_archive as archive
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def version(source: Source, plan: Plan, storage: Storage) -> str:
         tags = _tags(source.archive.uri, storage)
         return hashlib.sha256(repr(tags).encode()).hexdigest() if tags and all(tags.values()) else ""
     file = source.archive or source.s3
-    return storage.tag(file.uri) if file and file.uri.startswith("s3://") else ""
+    return storage.etag(file.uri) if file and file.uri.startswith("s3://") else ""
 
 
 def _token_of(source: Source) -> str:
@@ -112,11 +112,11 @@ def _lent(lent: DatasetReference, source: Source, folder: Path, storage: Storage
     """
     try:
         storage.fetch(lent.uri, folder)
-    except Torn as error:
+    except IncompleteFolder as error:
         sentence = f"the data set of the TweetModel behind @{source.handle} is not whole ({error}): make it anew."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
-    lent_posts = chain.from_iterable(dataset.lines(folder / name) for name in (dataset.TRAIN, dataset.EVAL))
-    return (post._replace(numbered=True) for post in lent_posts)
+    lent_posts = chain.from_iterable(dataset.iter_posts(folder / name) for name in (dataset.TRAIN, dataset.EVAL))
+    return (post._replace(is_numbered=True) for post in lent_posts)
 
 
 def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:
@@ -134,7 +134,7 @@ def _fetch_archive(uri: str, folder: Path, storage: Storage) -> Path:
 
 def _tags(uri: str, storage: Storage) -> dict[str, str]:
     """ETags of the files of an unpacked archive that are read, by their names, in order."""
-    return {name: tag for name, tag in sorted(storage.tags(uri).items()) if archive.is_wanted(name)}
+    return {name: tag for name, tag in sorted(storage.etags(uri).items()) if archive.is_wanted(name)}
 
 
 def _is_folder(uri: str) -> bool:

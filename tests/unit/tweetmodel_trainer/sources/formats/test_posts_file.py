@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_trainer.data.post import time_of
+from tweetmodel_trainer.data.post import to_utc_time
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources.formats import posts_file as posts
 
@@ -54,10 +54,10 @@ def test_the_named_field_holds_the_text(written: Write) -> None:
         (b'[{"text": "one"},', "a.jsonl breaks off or is no JSON at line 1"),
         (b'[{"text": "one"}]\n[{"text": "two"}]', "a.jsonl goes on behind its list at line 2: save it again in UTF-8"),
         (b'[{"text": "one"}];\n[{"text": "two"}]', "a.jsonl goes on behind its list at line 2"),
-        (b'[{"text": "' + b"x" * posts.LONGEST_LINE + b'"}]', "a.jsonl holds one element of more than 33,554,432"),
+        (b'[{"text": "' + b"x" * posts.MAX_LINE_BYTES + b'"}]', "a.jsonl holds one element of more than 33,554,432"),
         (b'[{"text": "\xe9"}]', "a.jsonl is not UTF-8"),
         (gzip.compress(b"[" + b'{"text": "one"},' * 5000)[:-20], "a.jsonl is damaged after element"),
-        (gzip.compress(b"x" * posts.LONGEST_LINE, 1), "line 1 of a.jsonl is too long for a post"),
+        (gzip.compress(b"x" * posts.MAX_LINE_BYTES, 1), "line 1 of a.jsonl is too long for a post"),
         (gzip.compress(b'{"text": "one"}\n' * 5000)[:-20], "a.jsonl is damaged"),
     ],
 )
@@ -144,7 +144,7 @@ def test_an_id_of_nought_is_one_and_no_number_is_none(written: Write) -> None:
     rows = [{"text": "so", "id": id} for id in (0, 1, float("nan"), None)]
     content = "\n".join(map(json.dumps, rows)).encode()
     found = list(posts.read(written("a.jsonl", content), "ada", "text"))
-    assert [(post.id, post.numbered) for post in found] == [("0", False), ("1", False), ("3", True), ("4", True)]
+    assert [(post.id, post.is_numbered) for post in found] == [("0", False), ("1", False), ("3", True), ("4", True)]
 
 
 def test_a_field_of_several_values_can_not_be_asked_for(written: Write) -> None:
@@ -182,7 +182,7 @@ def test_what_no_row_can_be_asked_for_is_told(written: Write) -> None:
 def test_a_time_of_any_kind_is_read_or_passed_over(written: Write, kind: pa.DataType, value: object, time: str) -> None:
     content = in_parquet(text=["one", "two"], created_at=pa.array([value, None], kind))
     one, two = posts.read(written("a.parquet", content), "ada", "text")
-    assert (time_of(one.created), two.created) == (time, "")
+    assert (to_utc_time(one.created), two.created) == (time, "")
 
 
 def test_a_value_that_nobody_can_read_is_told(written: Write) -> None:
@@ -195,7 +195,7 @@ def test_a_value_that_nobody_can_read_is_told(written: Write) -> None:
 def test_a_row_without_an_id_has_its_number(written: Write) -> None:
     path = written("a.jsonl", b'{"text": "one", "id": 7}\n\n{"text": "two"}\n{"text": "three", "id": ""}')
     found = posts.read(path, "ada", "text")
-    assert [(post.id, post.numbered) for post in found] == [("7", False), ("3", True), ("4", True)]
+    assert [(post.id, post.is_numbered) for post in found] == [("7", False), ("3", True), ("4", True)]
 
 
 def test_a_file_without_posts_is_empty(written: Write) -> None:
@@ -216,16 +216,16 @@ def test_a_post_of_ten_megabytes_is_read(written: Write) -> None:
         ("a.csv", b"id,body\n1,x\n", "line 1 of a.csv has no column 'text': name the right one in textField"),
         ("a.csv", b'text\n"one\ntwo', "a.csv after line 1 is no CSV"),
         ("a.csv", b"id,text\n1\n", "line 2 of a.csv has no text in the field 'text': leave such rows out"),
-        ("a.csv", b'text\n"' + b"x\n" * (posts.LONGEST_IN_CSV // 2 + 1), "larger than field limit"),
+        ("a.csv", b'text\n"' + b"x\n" * (posts.MAX_CSV_LINE_CHARACTERS // 2 + 1), "larger than field limit"),
         ("a.csv", b"text\n\xff\n", "is not UTF-8"),
-        ("a.csv", b"text\n" + b"x" * posts.LONGEST_IN_CSV, "line 2 of a.csv is too long for a post"),
+        ("a.csv", b"text\n" + b"x" * posts.MAX_CSV_LINE_CHARACTERS, "line 2 of a.csv is too long for a post"),
         ("a.parquet", b"PAR1 no", "a.parquet is damaged or no Parquet file"),
         ("a.parquet", FILES["a.parquet"][:-9], "a.parquet is damaged or no Parquet file"),
         ("a.parquet", in_parquet(body=["x"]), "has no column 'text': name the right one in textField"),
         ("a.parquet", in_parquet(text=["x", None]), "row 2 of a.parquet has no text"),
         ("a.parquet", in_parquet(text=[1]), "row 1 of a.parquet has no text"),
         ("a.txt", b"one\n\xff\n", "line 2 of a.txt is not UTF-8"),
-        ("a.txt", b"x" * posts.LONGEST_LINE, "line 1 of a.txt is too long for a post"),
+        ("a.txt", b"x" * posts.MAX_LINE_BYTES, "line 1 of a.txt is too long for a post"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told(written: Write, name: str, content: bytes, sentence: str) -> None:

@@ -181,7 +181,7 @@ def test_an_unpacked_archive_is_read_from_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_file_of_many_windows_is_read_one_post_at_a_time(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_list, "WINDOW", 40)
+    monkeypatch.setattr(json_list, "WINDOW_CHARACTERS", 40)
     many = [f"post {n} \u2028 with 🌊 and \\ and [" for n in range(50)]
     assert texts(written("tweets.js", part(*many))) == many
     with pytest.raises(Failure, match="breaks off or is no JSON at line 3"):
@@ -207,5 +207,5 @@ ANY = st.recursive(
 def test_elements_are_those_that_json_reads(values: list[object], window: int) -> None:
     document = json.dumps(values, ensure_ascii=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_list, "WINDOW", window)
-        assert list(json_list.elements(io.StringIO(document))) == values
+        patch.setattr(json_list, "WINDOW_CHARACTERS", window)
+        assert list(json_list.iter_elements(io.StringIO(document))) == values

@@ -20,16 +20,16 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import PostsFormat
 from tweetmodel_trainer.data.post import Post, from_fields
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.formats.json_list import Malformed, elements
+from tweetmodel_trainer.sources.formats.json_list import MalformedList, iter_elements
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 GZIP = b"\x1f\x8b"
-LONGEST_LINE = 32 << 20
+MAX_LINE_BYTES = 32 << 20
 """Bytes; a longer line is no post and is refused before it fills the memory (cleaning takes up to forty bytes of
 it for each). A post of 10 MB has 30 where JSON escapes its characters."""
-LONGEST_IN_CSV = 16 << 20
+MAX_CSV_LINE_CHARACTERS = 16 << 20
 """Characters; CSV escapes none."""
 BATCH_ROWS = 4096
 
@@ -166,9 +166,9 @@ def _object(line: str, where: str) -> Mapping[str, object]:
 def _json_list(path: Path, _: Needed) -> Rows:
     with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig") as text:
         try:
-            for number, item in enumerate(elements(text, LONGEST_LINE), 1):
+            for number, item in enumerate(iter_elements(text, MAX_LINE_BYTES), 1):
                 yield number, _checked(item, f"element {number:,} of {path.name}", "write a list of objects")
-        except Malformed as error:
+        except MalformedList as error:
             advice = "save it again in UTF-8, as one list or as one object a line"
             raise _invalid(f"{path.name} {error}: {advice}") from None
 
@@ -191,9 +191,9 @@ def _plain_text(path: Path, needed: Needed) -> Rows:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file that are not blank, with their numbers."""
     with _open(path) as file:
-        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
             where = f"line {number:,} of {path.name}"
-            if len(line) == LONGEST_LINE:
+            if len(line) == MAX_LINE_BYTES:
                 raise _too_long(where)
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -204,7 +204,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _csv(path: Path, needed: Needed) -> Rows:
-    csv.field_size_limit(LONGEST_IN_CSV)
+    csv.field_size_limit(MAX_CSV_LINE_CHARACTERS)
     with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
         # Strict, or a quote that is never closed swallows the rest.
         rows = csv.DictReader(_csv_lines(path, text), strict=True)
@@ -223,8 +223,8 @@ def _csv(path: Path, needed: Needed) -> Rows:
 
 
 def _csv_lines(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
-    for number, line in enumerate(iter(lambda: text.readline(LONGEST_IN_CSV), ""), 1):
-        if len(line) == LONGEST_IN_CSV:
+    for number, line in enumerate(iter(lambda: text.readline(MAX_CSV_LINE_CHARACTERS), ""), 1):
+        if len(line) == MAX_CSV_LINE_CHARACTERS:
             raise _too_long(f"line {number:,} of {path.name}")
         yield line
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import IO, cast
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_trainer.data.normalize import collapse_space, unescape
+from tweetmodel_trainer.data.normalize import collapse_whitespace, unescape_entities
 from tweetmodel_trainer.data.post import Post, from_fields
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.formats.json_list import Malformed, elements
+from tweetmodel_trainer.sources.formats.json_list import MalformedList, iter_elements
 
-MOST_BYTES = 4 << 30
+MAX_BYTES = 4 << 30
 """A part larger than this is no export but a trap: X splits them far earlier."""
 
 OPENING = 100
@@ -86,7 +86,7 @@ def _files(path: Path, stack: ExitStack) -> dict[str, Open]:
         raise _invalid(f"{path.name} is damaged (a file's name in it is no text)") from None
     wanted = [info for info in package.infolist() if is_wanted(info.filename)]
     for info in wanted:
-        if info.file_size > MOST_BYTES:
+        if info.file_size > MAX_BYTES:
             raise _invalid(f"{info.filename} in {path.name} unpacks to {info.file_size:,} bytes")
     return {info.filename: cast(Open, partial(package.open, info)) for info in wanted}
 
@@ -116,8 +116,8 @@ def _shown(tweet: Fields) -> object:
 def _elements(name: str, opener: Open) -> Iterator[object]:
     with opener() as file, io.TextIOWrapper(file, "utf-8-sig") as text:
         try:
-            yield from elements(text)
-        except Malformed as error:
+            yield from iter_elements(text)
+        except MalformedList as error:
             raise _invalid(f"{name} {error}") from None
 
 
@@ -151,7 +151,7 @@ def _opening(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return collapse_space(unescape(text))
+    return collapse_whitespace(unescape_entities(text))
 
 
 def _number(value: object) -> int:
