@@ -14,11 +14,11 @@ from tweetmodel_trainer.progress import Progress
 
 
 class Server:
-    """Takes posts as the operator does."""
+    """Receives progress as the operator does."""
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, dict[str, Any]]] = []
-        self.came = threading.Event()
+        self.received = threading.Event()
         outer = self
 
         class Handler(QuietHandler):
@@ -26,13 +26,13 @@ class Server:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.posts.append((self.headers["Authorization"], body))
                 self.respond(200)
-                outer.came.set()
+                outer.received.set()
 
         self.http = QuietServer(Handler)
 
     def wait(self) -> dict[str, Any]:
-        assert self.came.wait(5)
-        self.came.clear()
+        assert self.received.wait(5)
+        self.received.clear()
         return self.posts[-1][1]["trainerStatus"]
 
 
@@ -53,7 +53,7 @@ def environ(server: Server, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_it_speaks_the_trainers_protocol(server: Server, environ: dict[str, str]) -> None:
+def test_progress_follows_the_protocol_of_kubeflow_trainer(server: Server, environ: dict[str, str]) -> None:
     Progress(environ).report(45.7, 60.4, loss=3.14159)
     status = server.wait()
     assert status.pop("lastUpdatedTime")
@@ -62,7 +62,7 @@ def test_it_speaks_the_trainers_protocol(server: Server, environ: dict[str, str]
     assert server.posts[0][0] == "Bearer first"
 
 
-def test_a_renewed_token_is_used(server: Server, environ: dict[str, str]) -> None:
+def test_renewed_token_is_used(server: Server, environ: dict[str, str]) -> None:
     progress = Progress(environ)
     progress.report(1)
     server.wait()
@@ -72,7 +72,7 @@ def test_a_renewed_token_is_used(server: Server, environ: dict[str, str]) -> Non
     assert server.posts[-1][0] == "Bearer second"
 
 
-def test_many_values_are_sent_as_the_latest_one(server: Server, environ: dict[str, str]) -> None:
+def test_only_the_latest_value_is_sent(server: Server, environ: dict[str, str]) -> None:
     progress = Progress(environ)
     for percentage in range(90):
         progress.report(percentage)
@@ -81,12 +81,12 @@ def test_many_values_are_sent_as_the_latest_one(server: Server, environ: dict[st
     assert len(server.posts) < 10
 
 
-def test_a_hundred_percent_is_left_to_the_report(server: Server, environ: dict[str, str]) -> None:
+def test_percentage_stays_below_100(server: Server, environ: dict[str, str]) -> None:
     Progress(environ).report(100)
     assert server.wait()["progressPercentage"] == 99
 
 
-def test_a_server_that_does_not_answer_is_told_once_and_stops_nothing(
+def test_unreachable_server_causes_a_warning(
     environ: dict[str, str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warned = threading.Event()
@@ -95,13 +95,11 @@ def test_a_server_that_does_not_answer_is_told_once_and_stops_nothing(
     assert warned.wait(5)
 
 
-def test_without_a_server_nothing_is_sent() -> None:
+def test_nothing_is_sent_without_a_server() -> None:
     Progress({}).report(50)
 
 
-def test_the_last_value_is_sent_on_leaving(
-    server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_last_value_is_sent_on_exit(server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 60)
     with Progress(environ) as progress:
         progress.report(1)
@@ -111,7 +109,7 @@ def test_the_last_value_is_sent_on_leaving(
     assert [body["trainerStatus"]["progressPercentage"] for _, body in server.posts] == [1, 99]
 
 
-def test_a_proxy_of_the_pod_never_sees_the_token(
+def test_proxy_does_not_receive_the_token(
     server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -120,7 +118,7 @@ def test_a_proxy_of_the_pod_never_sees_the_token(
     assert len(server.posts) == 1
 
 
-def test_a_server_that_hangs_holds_up_the_end_for_seconds_only(
+def test_hanging_server_delays_the_exit_by_the_timeout_only(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SHUTDOWN_TIMEOUT_SECONDS", 0.2)
