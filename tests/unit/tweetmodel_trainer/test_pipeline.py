@@ -194,7 +194,7 @@ def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     assert code == ExitCode.DONE
     assert after.dataset.kept == before.dataset.kept - 1
     assert after.dataset.erased_from == (before.dataset.digest[:16],)
-    assert "1 forgotten" in after.message
+    assert "1 erased" in after.message
     left = s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]
     bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in left]
     assert not any(b'"id": "17"' in body for body in bodies)
@@ -303,7 +303,7 @@ def test_a_forgotten_accounts_posts_do_not_come_by_another_tweetmodel(
     reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
     _, report = run(plan.model_copy(update={"name": "eve", "upstream_datasets": {"ada": reference}}))
     assert (report.dataset.downloaded, report.dataset.kept) == (800, 400)
-    assert "400 forgotten" in report.message
+    assert "400 erased" in report.message
 
 
 def test_posts_of_and_with_accounts_that_the_administrator_bars_do_not_come_by_another_tweetmodel(
@@ -320,7 +320,7 @@ def test_posts_of_and_with_accounts_that_the_administrator_bars_do_not_come_by_a
     assert run(plan.model_copy(update={"excluded_accounts": ("eve",)}))[1].dataset.kept == 800
     code, report = run(plan.model_copy(update={"excluded_accounts": ("bob", "eve")}))
     assert (code, report.dataset.kept) == (ExitCode.DONE, 400)
-    assert "401 of or with barred accounts" in report.message
+    assert "401 by or about excluded accounts" in report.message
 
 
 def test_a_budget_that_ends_the_reading_is_told_in_the_report(

@@ -1,5 +1,6 @@
-"""What became of posts, account by account."""
+"""Counts of an account's posts: downloaded, dropped by each rule, and kept."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from tweetmodel_trainer.data.post import to_utc_time
@@ -7,35 +8,38 @@ from tweetmodel_trainer.data.post import to_utc_time
 
 @dataclass
 class Counts:
-    """What became of an account's posts: each is counted by the first rule that drops it."""
+    """Counts of the posts of an account; a dropped post counts for the first matching rule."""
 
     downloaded: int = 0
     retweets: int = 0
     short: int = 0
     kept: int = 0
     characters: int = 0
+    """Characters of the kept posts."""
     replies: int = 0
     other_language: int = 0
     duplicates: int = 0
     near_duplicates: int = 0
     erased: int = 0
     excluded: int = 0
-    """Posts of an account that is barred, or that mention one."""
+    """Posts by or about excluded accounts."""
     unlabeled: int = 0
-    """Kept posts that tell no language, where cleaning.languages asks for one."""
+    """Kept posts without a language, if cleaning.languages is set."""
     budget_spent: bool = False
-    """Whether the budget of the X API ended the reading."""
+    """True if the budget of the X API ended the collection."""
     first: str = ""
-    """When the first and the last of the kept posts were written; empty where no source says it."""
+    """Time of the first kept post; empty if no post has a time."""
     last: str = ""
+    """Time of the last kept post; empty if no post has a time."""
 
     @property
     def other_dropped(self) -> int:
-        """Posts dropped by rules that huggingtweets has not."""
-        return self.replies + self.other_language + self.duplicates + self.near_duplicates + self.excluded + self.erased
+        """Posts dropped by rules beyond those of huggingtweets."""
+        by_content = self.replies + self.other_language + self.duplicates + self.near_duplicates
+        return by_content + self.excluded + self.erased
 
-    def keep(self, text: str, created: str) -> None:
-        """Counts a post that stays."""
+    def add_kept(self, text: str, created: str) -> None:
+        """Count a kept post."""
         self.kept += 1
         self.characters += len(text)
         if created and (time := to_utc_time(created)):
@@ -43,8 +47,8 @@ class Counts:
             self.last = max(self.last, time)
 
 
-def sum_counts(counts: dict[str, Counts]) -> Counts:
-    """The sum over all accounts, and the first and last time of them."""
+def sum_counts(counts: Mapping[str, Counts]) -> Counts:
+    """Return the sum over all accounts, with the first and the last time."""
     rows = list(counts.values())
     numbers = [name for name, value in asdict(Counts()).items() if type(value) is int]
     sums = {name: sum(getattr(row, name) for row in rows) for name in numbers}

@@ -1,4 +1,4 @@
-"""Normalization of texts as huggingtweets did it: entities, links, spaces."""
+"""Normalizes texts by the rules of huggingtweets: entities, links and whitespace."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -7,59 +7,68 @@ from tweetmodel_api.spec import Cleaning
 
 END_OF_TEXT = "<|endoftext|>"
 
-_LINKS = tuple(
-    (re.compile(found), left)
+_LINK_RULES = tuple(
+    (re.compile(pattern), replacement)
     for link in (r"http:\S++", r"https:\S++")
-    for found, left in ((f" {link}", ""), (f"({link}(?! ))|{link} ", r"\1"), (f"\n{link} ", ""), (f"\n?{link}", ""))
+    for pattern, replacement in (
+        (f" {link}", ""),
+        (f"({link}(?! ))|{link} ", r"\1"),
+        (f"\n{link} ", ""),
+        (f"\n?{link}", ""),
+    )
 )
-"""What is found of a link and what is left of that: by these steps huggingtweets joins what stood around it. In the
-second a link with no space behind it is found too, and left: else each `http:` in it would be read to its end."""
-_MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
+"""Replacements that remove a link together with the neighboring space, in the order of huggingtweets. The second rule
+also matches a link without a following space, and keeps the link; otherwise a link with many `http:` would take
+quadratic time."""
+_ENTITIES = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
+
 DEFAULT = Cleaning()
 
 
 def unescape_entities(text: str) -> str:
-    """Undoes the three entities that X writes, in the order in which huggingtweets does."""
+    """Replace the three entities of X, in the order of huggingtweets."""
     if "&" in text:
-        for entity, character in _MARKUP:
+        for entity, character in _ENTITIES:
             text = text.replace(entity, character)
     return text
 
 
 def remove_links(text: str) -> str:
-    """Removes links with a space beside them, in the steps in which huggingtweets does."""
+    """Remove links with a neighboring space, in the steps of huggingtweets."""
     if "http" in text:
-        for found, left in _LINKS:
-            text = found.sub(left, text)
+        for pattern, replacement in _LINK_RULES:
+            text = pattern.sub(replacement, text)
     return text
 
 
 def remove_invalid_characters(text: str) -> str:
-    """Removes what UTF-8 can't tell, NUL, and the mark that separates posts in training. No spec turns this off."""
+    """Remove NUL, characters without a UTF-8 encoding, and the separator token of posts."""
     text = text.replace("\x00", "")
     if not text.isascii():
         text = text.encode("utf-8", "ignore").decode()
-    return text.replace(END_OF_TEXT, " ")  # by a space, or the halves of another could join
+    return text.replace(END_OF_TEXT, " ")  # by a space, or the two sides could form another token
 
 
 def collapse_whitespace(text: str) -> str:
-    """One space for every run of spaces and line breaks, none at the ends."""
+    """Replace each run of spaces and line breaks by a space, and strip both ends."""
     return " ".join(text.split())
 
 
-def normalization_steps(how: Cleaning = DEFAULT) -> tuple[Callable[[str], str], ...]:
-    """What is done to a text, in order."""
-    rules = (
-        ("Entities", unescape_entities),
-        ("Links", remove_links),
-        ("", remove_invalid_characters),
-        ("Whitespace", collapse_whitespace),
-    )
-    return tuple(rule for name, rule in rules if not name or name in how.normalize)
+def normalization_steps(cleaning: Cleaning = DEFAULT) -> tuple[Callable[[str], str], ...]:
+    """Return the functions of normalization, in order. Invalid characters are always removed."""
+    steps: list[Callable[[str], str]] = []
+    if "Entities" in cleaning.normalize:
+        steps.append(unescape_entities)
+    if "Links" in cleaning.normalize:
+        steps.append(remove_links)
+    steps.append(remove_invalid_characters)
+    if "Whitespace" in cleaning.normalize:
+        steps.append(collapse_whitespace)
+    return tuple(steps)
 
 
-def normalize(text: str, rules: Iterable[Callable[[str], str]] = normalization_steps()) -> str:  # pure, and a constant
-    """A post's text after all rules."""
-    for rule in rules:
-        text = rule(text)
+def normalize(text: str, steps: Iterable[Callable[[str], str]] = normalization_steps()) -> str:  # a constant tuple
+    """Return the text after all steps."""
+    for step in steps:
+        text = step(text)
     return text
