@@ -26,11 +26,11 @@ from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Publish
 from tweetmodel_api.status import ModelReference
 from tweetmodel_trainer.command import main
-from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation.generate import printable
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import x_api
+from tweetmodel_trainer.sources.reader import ReadContext
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
@@ -233,7 +233,7 @@ def test_a_kept_page_that_is_damaged_is_told_where_something_is_to_be_forgotten(
     storage.download(whole, tmp_path / "left")
     assert '"17"' not in (tmp_path / "left").read_text(), "a damaged page is no reason for others to keep the post"
     assert (code, report.reason) == (ExitCode.DATA, Reason.INVALID_POSTS)
-    assert "500-0-2.jsonl is damaged: delete it" in report.message
+    assert "500-0-2.jsonl is damaged: delete the object" in report.message
 
 
 @pytest.mark.parametrize("deleted", range(7))
@@ -326,11 +326,11 @@ def test_posts_of_and_with_accounts_that_the_administrator_bars_do_not_come_by_a
 def test_a_budget_that_ends_the_reading_is_told_in_the_report(
     make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(*arguments: Any) -> Iterator[Post]:
-        next(found for found in arguments if isinstance(found, Counts)).budget_spent = True
+    def read(_: x_api.XApiReader, context: ReadContext) -> Iterator[Post]:
+        context.counts.budget_spent = True
         return (Post("ada", str(n), f"gull number {n} has taken another sandwich from me") for n in range(400))
 
-    monkeypatch.setattr(x_api, "read", read)
+    monkeypatch.setattr(x_api.XApiReader, "read", read)
     source = {"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "2"}}
     assert "The budget of @ada is spent" in run(make_plan(sources=[source]))[1].message
 

@@ -79,7 +79,7 @@ def test_a_run_killed_at_each_step_ends_in_the_same_weights(
 
 
 STOPPED_COLLECTING = [
-    ("tweetmodel_trainer.pipeline:gather", 1),
+    ("tweetmodel_trainer.pipeline:reader_of", 1),
     ("tweetmodel_trainer.pipeline:clean_posts", 1),
     ("tweetmodel_trainer.data.dataset:_split", 1),
     (UPLOADED, 1),

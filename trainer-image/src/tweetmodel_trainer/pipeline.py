@@ -1,6 +1,6 @@
 """The trainer from end to end: stages are functions from files to files, and here they meet S3 and the report.
 
-    collect:  forget → look → gather → clean → split         → data set
+    collect:  erase → fingerprint → read → clean → split     → data set
     train:    base model → tokens → fine-tune → evaluate → generate → model, page, results → Hub
 
 A run that is done is not trained again: its report is repeated. Collecting again is cheap, and the same posts are
@@ -27,14 +27,15 @@ from tweetmodel_api.status import MAX_SAMPLES, Dataset, ModelReference, Publicat
 from tweetmodel_trainer.data import dataset
 from tweetmodel_trainer.data.clean import clean_posts
 from tweetmodel_trainer.data.counts import Counts
-from tweetmodel_trainer.data.erase import forget, forgotten
+from tweetmodel_trainer.data.erase import erase_datasets, find_erased_datasets
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation.memorization import ranked
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models.cache import NO_CACHE, Cache
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.sources import fingerprint as looks
-from tweetmodel_trainer.sources.registry import gather
+from tweetmodel_trainer.sources import fingerprint as fingerprints
+from tweetmodel_trainer.sources.reader import ReadContext
+from tweetmodel_trainer.sources.registry import erase_raw_posts, reader_of
 from tweetmodel_trainer.storage import IncompleteFolder, Storage
 from tweetmodel_trainer.training.checkpoints import Checkpoints
 
@@ -53,14 +54,15 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     """
     storage.check_bucket(plan.layout.root)
     if plan.spec.cleaning.erase:
-        forget(plan.spec.cleaning, plan.layout, workdir, storage)
-    seen = looks.look(plan, storage)
-    written = looks.repeated(seen, plan, workdir / "last", storage) if seen else None
+        erase_datasets(plan.spec.cleaning, plan.layout, workdir, storage)
+        erase_raw_posts(plan.spec.cleaning, plan.layout, workdir, storage)
+    fingerprint = fingerprints.take_fingerprint(plan, storage)
+    written = fingerprints.reuse_if_unchanged(fingerprint, plan, workdir / "last", storage) if fingerprint else None
     if written is None:
         written = _write(plan, workdir, storage, progress)
         storage.publish(written.folder, plan.layout.dataset(written.digest))
-        if seen:
-            looks.keep(seen, written, plan, workdir / "look", storage)
+        if fingerprint:
+            fingerprints.store_fingerprint(fingerprint, written, plan, workdir / "fingerprint", storage)
     total = written.total
     made = Dataset(
         digest=written.digest,
@@ -72,7 +74,7 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
-        erased_from=forgotten(plan.trained_datasets, plan.layout, storage) if plan.trained_datasets else (),
+        erased_from=find_erased_datasets(plan.trained_datasets, plan.layout, storage) if plan.trained_datasets else (),
         new_posts=_new(written.folder, plan.layout.dataset(plan.baseline_dataset), workdir, storage)
         if plan.baseline_dataset
         else None,
@@ -102,15 +104,14 @@ def _gather(
 ) -> Iterator[Post]:
     """The cleaned posts of all sources, one source after the other."""
     for number, source in enumerate(sorted(plan.spec.sources, key=attrgetter("handle"))):
-        tell = partial(progress.report, 90 * number / len(plan.spec.sources))
-        tell()
-        logger.info("gathering @%s", source.handle)
+        report = partial(progress.report, 90 * number / len(plan.spec.sources))
+        report()
+        logger.info("collecting @%s", source.handle)
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
-            posts = gather(source, plan, Path(folder), storage, tell, counts[source.handle])
-            kept = clean_posts(posts, counts[source.handle], plan.cleaning)
-            # Another TweetModel's posts bear their authors' handles, by which they may be forgotten.
-            yield from (post._replace(handle=source.handle) for post in kept) if source.tweet_model else kept
+            context = ReadContext(Path(folder), storage, counts[source.handle], report)
+            posts = reader_of(source, plan).read(context)
+            yield from clean_posts(posts, counts[source.handle], plan.cleaning, source.handle)
 
 
 def train(
