@@ -1,4 +1,4 @@
-"""Has a local server take the place of the Hugging Face Hub."""
+"""Replaces the Hugging Face Hub by a local server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from http_server import QuietServer
 
 @contextmanager
 def served_as_hub(server: QuietServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Serves while the block runs; the Hub's client asks there."""
+    """Serve in the `with` block, and direct the client of the Hub to the server."""
     template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
     here = template.replace(huggingface_hub.constants.ENDPOINT, server.url)
     monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
