@@ -57,7 +57,7 @@ generate: setup ## Writes the CRD, the chart's copy of it, golden files and the 
 
 .PHONY: bench-trainer
 bench-trainer: setup ## Times the quickstart beside the stock recipe, in one run
-	@PYTHONPATH=examples/archive python tests/bench/trainer.py
+	@PYTHONPATH=tests:examples/archive python tests/bench/trainer.py
 
 .PHONY: bench-collect
 bench-collect: setup ## Times cleaning and splitting, and tells their memory, with ten million posts
