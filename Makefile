@@ -33,7 +33,7 @@ lint: setup ## Style, types, import contracts, and that generated files are up t
 	@ruff check . && ruff format --check --quiet .
 	@mypy -p tweetmodel_api -p tweetmodel_operator -p tweetmodel_trainer
 	@lint-imports --no-cache >/dev/null || lint-imports --no-cache
-	@python tests/regenerate.py --check
+	@python hack/generate.py --check
 
 .PHONY: unit
 unit: setup tools ## Run the unit tests
@@ -57,7 +57,7 @@ test-kueue: install ## Queues of Kueue itself, which is built for it: not a part
 
 .PHONY: generate
 generate: setup ## Writes the CRD, the chart's copy of it, golden files and the troubleshooting page
-	@python tests/regenerate.py
+	@python hack/generate.py
 
 .PHONY: bench-trainer
 bench-trainer: setup ## Times the quickstart beside the stock recipe, in one run
