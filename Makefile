@@ -31,6 +31,7 @@ test: lint unit component-tests cluster-tests test-faults ## Run lint, unit and 
 .PHONY: lint
 lint: setup ## Style, types, import contracts, and that generated files are up to date
 	@ruff check . && ruff format --check --quiet .
+	@complexipy --failed --plain
 	@mypy -p tweetmodel_api -p tweetmodel_operator -p tweetmodel_trainer
 	@lint-imports --no-cache >/dev/null || lint-imports --no-cache
 	@python hack/generate.py --check
