@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from voice import RULES
+from rules import RULES
 
 
 class Choice(NamedTuple):
