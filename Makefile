@@ -114,6 +114,7 @@ $(CACHE)/bin/uv:
 
 $(CACHE)/bin/vale:
 	@mkdir -p $(@D)
-	@command -v c++ >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends g++) >/dev/null
+	@command -v c++ >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends g++) >/dev/null || \
+	  (echo "Vale needs a C++ compiler: install g++" && false)
 	@echo "==> building Vale" && GOBIN=$(@D) CGO_ENABLED=1 CGO_CFLAGS=-w CGO_CXXFLAGS=-w \
 	  go install -ldflags '-s -w' github.com/vale-cli/vale/v3/cmd/vale@v3.22.0
