@@ -7,7 +7,7 @@ export CLUSTER ?= tweetmodel
 CLUSTER_DIR := tests/cluster
 UV := $(shell command -v uv || echo $(CACHE)/bin/uv)
 VALE := $(shell command -v vale || echo $(CACHE)/bin/vale)
-PAGES = README.md CONTRIBUTING.md CHANGELOG.md $(shell find docs examples tests -name '*.md')
+PAGES = README.md CONTRIBUTING.md CHANGELOG.md $(shell find docs examples -name '*.md')
 PROSE = README.md CONTRIBUTING.md CHANGELOG.md docs examples charts/tweetmodel-operator/values.yaml \
   charts/tweetmodel-operator/templates/NOTES.txt
 PROSE_OF_CODE = crds operator hack examples

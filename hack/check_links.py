@@ -1,4 +1,4 @@
-"""Checks the relative links between Markdown files, with their anchors: `python hack/check_links.py FILE...`."""
+"""Checks Markdown files for broken links and for paths of missing files: `python hack/check_links.py FILE...`."""
 
 import re
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 _LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]*))?\)")
+_PATH = re.compile(r"`((?:charts|crds|docs|examples|hack|operator|tests|trainer-image)/[\w./-]*)`")
 
 
 def anchors(file: Path) -> set[str]:
@@ -23,7 +24,13 @@ def broken_links(file: Path) -> Iterator[str]:
             yield f"{file}: broken link to {path}#{anchor}" if anchor else f"{file}: broken link to {path}"
 
 
+def missing_paths(file: Path) -> Iterator[str]:
+    """Yield the paths of the repository that a page names in code font and that do not exist."""
+    return (f"{file}: {path} does not exist" for path in _PATH.findall(file.read_text()) if not Path(path).exists())
+
+
 if __name__ == "__main__":
-    broken = [link for name in sys.argv[1:] for link in broken_links(Path(name))]
-    if broken:
-        sys.exit("\n".join(broken))
+    files = [Path(name) for name in sys.argv[1:]]
+    errors = [error for file in files for error in (*broken_links(file), *missing_paths(file))]
+    if errors:
+        sys.exit("\n".join(errors))
