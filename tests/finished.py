@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tweetmodel_api.spec import BaseModelSource, Generation, HubModel, Training
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.evaluation.assessment import assess
 from tweetmodel_trainer.evaluation.sample import Sample, Sampling
 from tweetmodel_trainer.evaluation.scores import Scores
@@ -14,7 +14,7 @@ POSTS = ["a gull took my sandwich and flew off to the north", "the kettle is on"
 TEXTS = ("The fog has opinions about my knitting.", "Ships, please go around.", POSTS[1])
 
 
-def log_context(
+def about(
     texts: Sequence[str] = TEXTS, prompts: Sequence[str] = ("",), handles: Sequence[str] = ("ada",), **changes: object
 ) -> About:
     """A run whose model wrote these texts, by turns for these prompts, which each text is made to begin with."""

@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from tweetmodel_api.identities import collection_id, generation_hash, pod_template_hash, run_id
+from tweetmodel_api.identities import base_model_hash, collection_id, generation_hash, pod_template_hash, run_id
+from tweetmodel_api.plan import DatasetReference, Plan
+from tweetmodel_api.pod_template import PodTemplate
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_api.status import Dataset, Evaluation, TrainedModel, TweetModelStatus
+from tweetmodel_api.status import Dataset, Evaluation, ModelReference, Run, TrainedModel, TweetModelStatus
 from tweetmodel_api.steps import STEP_KINDS
 from tweetmodel_operator import names
+from tweetmodel_operator.decide.history import FINISHED
 from tweetmodel_operator.decide.next_writes import Inputs, decide
 from tweetmodel_operator.decision import Decision, JobRequest
 from tweetmodel_operator.observed import Freshness, Key, Observed, ObservedJob, ObservedPod, PolicyResult, Upstreams
@@ -54,9 +57,9 @@ def dataset(**changes: object) -> Dataset:
         "characters": 200_000,
         "held_out": 263,
     }
-    return Dataset.model_validate(
-        {"digest": DIGEST, "uri": "s3://bucket/models/default/ada/datasets/dddd", **numbers, **changes}
-    )
+    digest = str(changes.get("digest", DIGEST))
+    place = {"digest": digest, "uri": f"s3://bucket/models/default/ada/datasets/{digest[:16]}"}
+    return Dataset.model_validate(place | numbers | changes)
 
 
 def model(run: str, of: TweetModelSpec | None = None) -> TrainedModel:
@@ -74,14 +77,48 @@ def model(run: str, of: TweetModelSpec | None = None) -> TrainedModel:
 
 def success(**fields: object) -> Report:
     """Return a report of success."""
-    return Report.model_validate(
-        {"outcome": "Succeeded", "reason": Reason.SUCCEEDED, "message": "2,633 posts kept.", **fields}
-    )
+    message = "2,633 posts kept."
+    if isinstance(fields.get("model"), TrainedModel):
+        message = "Perplexity on held-out posts went from 1998.2 to 12.2."
+    return Report.model_validate({"outcome": "Succeeded", "reason": Reason.SUCCEEDED, "message": message, **fields})
 
 
 def failure(reason: Reason, message: str = "It failed: do something.") -> Report:
     """Return a report of a failure."""
     return Report(outcome="Failed", reason=reason, message=message)
+
+
+def run_entry(
+    of: TweetModelSpec | None = None,
+    digest: str = DIGEST,
+    outcome: str = "Succeeded",
+    initial_model: ModelReference | None = None,
+    **changes: object,
+) -> Run:
+    """Return the entry of a run in the history, with a model unless the run failed or is active."""
+    of = of or spec()
+    run = run_id(of, digest, initial_model)
+    entry = Run(
+        id=run,
+        dataset_digest=digest,
+        collection_hash=collection_id(of),
+        base_model_hash=base_model_hash(of),
+        initial_model=initial_model,
+        outcome=outcome,
+        start_time=NOW,
+    )
+    if outcome in FINISHED:
+        made = model(run, of)
+        facts = {"evaluation": made.evaluation, "model_uri": made.uri, "generation_hash": made.generation_hash}
+        entry = entry.model_copy(update=facts)
+    return entry.model_copy(update={"completion_time": None if outcome == "Active" else NOW, **changes})
+
+
+def status_with(*runs: Run, current: Run | None = None, **changes: Any) -> TweetModelStatus:
+    """Return a status with a data set, a history, and the model of the run `current`."""
+    trained = model(current.id) if current else None
+    base = TweetModelStatus(observed_generation=1, collection=collection_id(spec()), dataset=dataset(), runs=runs)
+    return base.model_copy(update={"model": trained, "run": current and current.id, **changes})
 
 
 @dataclass(frozen=True)
@@ -116,7 +153,7 @@ class JobMaker:
         return self._with_pod(node=None, scheduled_at=None)
 
     def unschedulable(self, message: str) -> "JobMaker":
-        """Add a pod that no node has room for."""
+        """Add a pod for which no node has room."""
         return self._with_pod(node=None, scheduled_at=None, unschedulable_message=message)
 
     def waiting(self, reason: str, message: str = "", **facts: Any) -> "JobMaker":
@@ -143,7 +180,7 @@ class JobMaker:
         return self._with_pod(started_at=time(NOW), **ended)
 
     def evicted(self, message: str) -> "JobMaker":
-        """Add a pod that the kubelet evicted or rejected."""
+        """Add a pod evicted or rejected by the kubelet."""
         return self._with_pod(node_failure=message)
 
     def without_pods(self, since: str | None, started: str | None = None) -> "JobMaker":
@@ -156,12 +193,12 @@ class JobMaker:
     # The Job
 
     def attempt(self, number: int) -> "JobMaker":
-        """Set the number of the attempt, and with it the name."""
+        """Set the number of the attempt, and the name of the Job."""
         name = names.job_name(KEY.name, UID, self.made.step, self.made.step_id, number)
         return self.with_facts(attempt=number, name=name)
 
     def complete(self, report: Report | None, at: str = NOW) -> "JobMaker":
-        """Add a pod that has succeeded with a report, and complete the Job."""
+        """Add a successful pod with a report, and complete the Job."""
         return self.pod_ended(0, report, "Completed")._ended(at, is_complete=True)
 
     def failed(self, reason: str = "PodFailurePolicy", at: str = NOW) -> "JobMaker":
@@ -218,8 +255,31 @@ def job(step: str = "collect", of: TweetModelSpec | None = None, retry: str = ""
     )
 
 
+def job_request(step: str, of: TweetModelSpec | None = None, **plan: Any) -> JobRequest:
+    """Return the request for the first Job of a step; `plan` changes fields of the plan."""
+    of = of or spec()
+    made = job(step, of).obj()
+    facts: dict[str, Any] = {}
+    if step in ("train", "sample", "publish"):
+        facts = {"run": made.step_id, "dataset": dataset_reference(), "publish": of.publish is not None}
+    return JobRequest(
+        name=made.name,
+        uid=UID,
+        step_id=made.step_id,
+        attempt=1,
+        pod_template_hash=made.pod_template_hash,
+        plan=Plan(step=step, namespace=KEY.namespace, name=KEY.name, spec=of).model_copy(update=facts | plan),
+        pod_template=of.pod_template or PodTemplate(),
+    )
+
+
+def dataset_reference() -> DatasetReference:
+    """Return the reference to the data set `dataset()`."""
+    return DatasetReference(uri=dataset().uri, digest=DIGEST)
+
+
 def requested_job(request: JobRequest, at: datetime) -> JobMaker:
-    """Return the Job that the operator creates for a request."""
+    """Return the new Job for a request."""
     plan = request.plan
     is_queued = STEP_KINDS[plan.step].uses_spec_resources and bool(plan.spec.queue_name)
     return JobMaker(
@@ -249,10 +309,42 @@ def decided(
     now: str = NOW,
     policy: PolicyResult | None = None,
     upstreams: Upstreams | None = None,
-    progress_interval_seconds: int = 10,
+    progress_interval: int = 10,
 ) -> Decision:
     """Return the decision about an observation."""
-    return decide(Inputs(now_observed, policy or PolicyResult(), upstreams or {}, time(now), progress_interval_seconds))
+    return decide(Inputs(now_observed, policy or PolicyResult(), upstreams or {}, time(now), progress_interval))
+
+
+def status_after(now_observed: Observed, now: str = NOW) -> TweetModelStatus:
+    """Return the status in the decision about an observation."""
+    status = decided(now_observed, now).status
+    assert status is not None
+    return status
+
+
+def condition(decision: Decision, kind: Any = "Ready") -> tuple[str, str]:
+    """Return status and reason of a condition."""
+    found = decision.status.condition(kind) if decision.status else None
+    assert found is not None
+    return found.status, found.reason
+
+
+def message(decision: Decision, kind: Any = "Ready") -> str:
+    """Return the message of a condition."""
+    found = decision.status.condition(kind) if decision.status else None
+    assert found is not None
+    return found.message
+
+
+def collected_status(**changes: object) -> TweetModelStatus:
+    """Return the status after the collection of a data set, once the train Job was created."""
+    return status_after(observed(job().complete(success(dataset=dataset(**changes)))))
+
+
+def finished_status() -> TweetModelStatus:
+    """Return the status of a finished run."""
+    report = success(model=model(run_id(spec(), DIGEST)), samples=["a tweet"])
+    return status_after(observed(job("train").complete(report), status=collected_status()))
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

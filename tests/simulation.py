@@ -1,7 +1,7 @@
 """Simulates the life of a TweetModel: users, nodes, clocks and crashes act on the cluster around the pure `decide`.
 
 `ACTIONS` lists everything that may happen, `INVARIANTS` lists properties that hold after each action. The random walks
-in `test_walks.py` draw sequences of actions.
+in `test_random_walks.py` draw sequences of actions.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,12 +55,12 @@ MAX_JOBS = 8
 
 
 def can_run(job: ObservedJob) -> bool:
-    """Return whether pods of a Job can exist, on a node that responds."""
+    """Return whether pods of a Job can run, on a responsive node."""
     return job.is_active and not (job.is_suspended or is_on_lost_node(job))
 
 
 def may_write(job: ObservedJob) -> bool:
-    """Return whether a pod of a Job exists that is not known to have terminated."""
+    """Return whether a pod of a Job may still be running."""
     return not job.is_finished and bool(job.pods) and job.pods[-1].exit_code is None
 
 
@@ -101,7 +101,7 @@ class Simulation(ObservedCluster):
     def __init__(self, choose: Callable[[Sequence[Any]], Any]) -> None:
         self.choose = choose
         self.specs = [choose(SPECS) for _ in range(3)]
-        """Specs of this simulation: few, so that it often returns to an earlier spec."""
+        """Specs of this simulation: few, so that a walk often returns to an earlier spec."""
         super().__init__(self.specs[0], START)
         self.stored: dict[str, str] = {}
         """Runs whose model is in the bucket, with the generation hash of the stored samples."""
@@ -143,11 +143,11 @@ class Simulation(ObservedCluster):
         return [job for job in self.jobs.values() if not job.is_finished]
 
     def _remaining(self) -> list[ObservedJob]:
-        """Return the active Jobs that the next decision does not delete."""
+        """Return the active Jobs without those to be deleted next."""
         return [job for job in self.jobs.values() if job.is_active and job.name not in self.next.delete]
 
     def _pick(self, which: Callable[[ObservedJob], bool]) -> list[ObservedJob]:
-        """Return one of the matching Jobs, or none."""
+        """Return a random matching Job in a list, or an empty list."""
         matching = sorted(filter(which, self.jobs.values()), key=lambda job: job.name)
         return [self.choose(matching)] if matching else []
 
@@ -160,7 +160,7 @@ class Simulation(ObservedCluster):
             check(self)
 
     def work(self) -> None:
-        """Let the operator reconcile once, if it runs, and let pods start, if there is room."""
+        """Let a running operator reconcile once, and let pods start if there is room."""
         if self.operator_runs and not self.is_gone:
             self.reconcile()
         for job in [job for job in self.jobs.values() if can_run(job) and not may_write(job)]:
@@ -288,7 +288,7 @@ class Simulation(ObservedCluster):
         return successful_report(plan, loss=loss, generation_hash=self.stored[job.step_id], digest=digest)
 
     def _lacks_model(self, job: ObservedJob) -> bool:
-        """Return whether a step needs a model that is not in the bucket."""
+        """Return whether the model for a step is missing from the bucket."""
         plan = self.plans[job.name]
         if job.step in ("collect", "purge") or job.step_id in self.stored:
             return False
@@ -457,7 +457,7 @@ class Simulation(ObservedCluster):
             assert self.status.model.uri in {run.model_uri for run in self.status.runs}
 
     def _ready_status(self) -> TweetModelStatus | None:
-        """Return the status if it is up to date and Ready."""
+        """Return an up-to-date status with Ready, else None."""
         if self.status is None or self.status.observed_generation != self.generation:
             return None
         return self.status if self.status.is_true("Ready") else None
@@ -549,7 +549,7 @@ class Simulation(ObservedCluster):
         raise AssertionError(f"no retry helps: {self.status.conditions}")
 
     def twin(self) -> "Simulation":
-        """Return a copy that can continue differently."""
+        """Return a copy of the simulation."""
         other = copy(self)
         other.jobs, other.plans = dict(self.jobs), dict(self.plans)
         return other

@@ -9,10 +9,10 @@ server.refers("default-ada-model")        # the addresses in an artifact
 import gzip
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from http_server import QuietHandler, QuietServer
 
 PROJECT = {"id": "project", "internalId": "project", "name": "tweetmodel", "entity": {"id": "entity", "name": "us"}}
 
@@ -41,31 +41,22 @@ class Server:
         self._artifacts: dict[str, dict[str, Any]] = {}
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
                 outer.keys.add(self.headers.get("Authorization", ""))
                 content = json.dumps(outer.answer(self.path, body)).encode()
-                self.send_response(outer.refusal or 200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                self.respond(outer.refusal or 200, content, {"Content-Type": "application/json"})
 
             do_PUT = do_GET = do_POST
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server = QuietServer(Handler).__enter__()
+        self.url = self._server.url
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__()
 
     def answer(self, path: str, body: bytes) -> object:
         if self.refusal:

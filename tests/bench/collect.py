@@ -18,12 +18,13 @@ import generate as archive_of
 from rich.console import Console
 from rich.table import Table
 
-from tweetmodel_api.spec import Cleaning
+from tweetmodel_api.spec import Cleaning, Rows
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import DEFAULT, Counts, cleaned
+from tweetmodel_trainer.data.clean import clean_posts
+from tweetmodel_trainer.data.counts import Counts
+from tweetmodel_trainer.data.normalize import DEFAULT
 from tweetmodel_trainer.data.post import Post
-from tweetmodel_trainer.sources import archive
-from tweetmodel_trainer.sources import posts_file as posts
+from tweetmodel_trainer.sources.formats import posts_file, x_archive
 
 RESULTS = Path(__file__).parent / "results" / "collect.json"
 ALL = Cleaning.model_validate({"drop": ["Retweets", "Replies", "Short", "Duplicates", "NearDuplicates"]})
@@ -49,7 +50,7 @@ def cleaning(_: Path, count: int) -> Figures:
     """Cleaning alone, by the default rules, of posts in memory."""
     many = [Post("ada", str(number), text) for number, text in enumerate(texts(count))]
     started = time.process_time()
-    kept = sum(1 for _ in cleaned(many, Counts()))
+    kept = sum(1 for _ in clean_posts(many, Counts()))
     return {"clean_posts_per_second": round(count / (time.process_time() - started)), "kept": kept}
 
 
@@ -59,7 +60,7 @@ def whole_archive(folder: Path, _: int) -> Figures:
     path.write_bytes(archive_of.archive(1))
     started = time.perf_counter()
     counts = {"ada": Counts()}
-    made = dataset.write(cleaned(archive.read(path, "ada"), counts["ada"]), counts, 42, folder / "small")
+    made = dataset.write(clean_posts(x_archive.read(path, "ada"), counts["ada"]), counts, 42, folder / "small")
     return {"archive_seconds": round(time.perf_counter() - started, 3), "archive_posts": made.total.downloaded}
 
 
@@ -67,8 +68,8 @@ def collecting(folder: Path, count: int, how: Cleaning = DEFAULT) -> Figures:
     """From a gzipped file to a data set."""
     counts = {"ada": Counts()}
     started = time.process_time()
-    source = posts.read(folder / "posts.jsonl.gz", "ada", "text")
-    made = dataset.write(cleaned(source, counts["ada"], how), counts, 42, folder / "large", how)
+    source = posts_file.read(folder / "posts.jsonl.gz", "ada", Rows())
+    made = dataset.write(clean_posts(source, counts["ada"], how), counts, 42, folder / "large", how)
     seconds = time.process_time() - started
     return {"collect_posts_per_second": round(count / seconds), "collect_kept": made.total.kept}
 

@@ -1,10 +1,10 @@
-"""What the operator costs and how fast it is, with one, a thousand and ten thousand TweetModels.
+"""Measures latency, throughput and cost of the operator with one, a thousand and ten thousand TweetModels.
 
     CLUSTER=… KUBECONFIG=… python tests/bench/operator_bench.py [TWEETMODELS]
 
 The operator runs as a process of this machine against a kind cluster of its own, in which no pod runs
-(`played_cluster.py`). ROUNDS, FEW and IDLE in the environment make it shorter. Beside it, in the same run, a bare
-asyncio client writes the same objects: the floor that no operator can go below.
+(`simulated_cluster.py`). ROUNDS, FEW and IDLE in the environment make the benchmark shorter. In the same run, a bare
+asyncio client writes the same objects, as the lower bound for any operator.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from pathlib import Path
 from client import Client
 from kubernetes import client, config
 from operator_process import WRITES, Operator, operator
-from played_cluster import Namespace, Written, accepting, in_parallel, writes_seen
-from played_trainers import PORT as TLS_PORT
-from played_trainers import Trainers, certificate
+from simulated_cluster import FirstWrites, Namespace, accepting, count_writes, in_parallel
+from simulated_trainers import PORT as TLS_PORT
+from simulated_trainers import Trainers, create_certificate
 
 from makers import failure
 from tweetmodel_api.reasons import Reason
@@ -38,24 +38,24 @@ NODE = f"{os.environ['CLUSTER']}-control-plane"
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 ROUNDS = int(os.environ.get("ROUNDS", 200))
 TURNS = 2
-"""Bare client and operator take turns, because the machine does not do the same all the time, before the bare client's
-ten thousand and after, because an API server that has held so many is slower than a fresh one; medians count."""
+"""Bare client and operator take turns, since the speed of the machine varies. Turns before and after the bare client's
+ten thousand account for the slower API server after so many objects; medians count."""
 TRAINERS = 200
 PROGRESS_SECONDS = 60
 FEW = int(os.environ.get("FEW", 1000))
 IDLE_SECONDS = int(os.environ.get("IDLE", 330))
-"""The longest from one look at everything to the next."""
-A_LOOK = 0.3
-"""Processor seconds in two seconds of an idle operator that looks everything over; else it does next to nothing."""
+"""Maximum time between two resyncs."""
+RESYNC_CPU_SECONDS = 0.3
+"""Minimum processor time in two seconds of a resync; otherwise an idle operator uses almost none."""
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that this share of the values does not exceed."""
+    """Return the smallest value that this share of the values does not exceed."""
     return sorted(values)[max(0, round(share * len(values) + 0.5) - 1)]
 
 
 def stop_controllers() -> None:
-    """The kubelet ends a static pod whose manifest has gone; for good, as the cluster is the benchmark's own."""
+    """Stop controller manager and scheduler for good: the kubelet ends a static pod whose manifest is removed."""
     for name in CONTROLLERS:
         move = f"mv -f /etc/kubernetes/manifests/{name}.yaml /etc/kubernetes/ 2>/dev/null"
         gone = f"while pgrep -x {name[:15]}; do sleep 1; done"  # as long as the kernel keeps a name
@@ -64,10 +64,10 @@ def stop_controllers() -> None:
 
 @asynccontextmanager
 async def watching(api: Client, name: str) -> AsyncIterator[Namespace]:
-    """An empty namespace, watched while the block runs."""
+    """Empty a namespace, and watch the namespace until the block ends."""
     namespace = Namespace(api, name)
     await accepting(409, api.create("/api/v1/namespaces", {"metadata": {"name": name}}))
-    account = {"metadata": {"name": "default"}}  # no controller makes it
+    account = {"metadata": {"name": "default"}}  # no controller creates the account
     await accepting(409, api.create(f"/api/v1/namespaces/{name}/serviceaccounts", account))
     await namespace.empty()
     watches = [asyncio.create_task(namespace.watch_tweetmodels()), asyncio.create_task(namespace.watch_jobs())]
@@ -79,13 +79,13 @@ async def watching(api: Client, name: str) -> AsyncIterator[Namespace]:
 
 
 @dataclass
-class Foreigner:
-    """Somebody else's reads, ten a second, from a thread and connection of its own."""
+class OtherClient:
+    """Reads of another client, ten a second, by a thread with a connection of its own."""
 
     seconds: list[float] = field(default_factory=list)
     _done: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> "Foreigner":
+    def __enter__(self) -> "OtherClient":
         threading.Thread(target=self._read, daemon=True).start()
         return self
 
@@ -102,7 +102,7 @@ class Foreigner:
 
 
 async def latency(namespace: Namespace) -> dict[str, float]:
-    """One TweetModel at a time; some of them fail."""
+    """Measure the latency of one TweetModel at a time: to its first Job, then to the status of its failure."""
     to_job, to_status = [], []
     for number in range(ROUNDS):
         name = f"latency-{number}"
@@ -124,8 +124,8 @@ async def latency(namespace: Namespace) -> dict[str, float]:
     }
 
 
-async def bare_latency(namespace: Namespace, written: Written) -> dict[str, float]:
-    """The bare client's, one TweetModel at a time, until the watch shows its Job."""
+async def bare_latency(namespace: Namespace, written: FirstWrites) -> dict[str, float]:
+    """Measure the latency of the bare client, one TweetModel at a time, until the watch reports its Job."""
     seconds = []
     for number in range(ROUNDS):
         name = f"latency-{number}"
@@ -136,8 +136,8 @@ async def bare_latency(namespace: Namespace, written: Written) -> dict[str, floa
     return {"bare_to_job_p50": statistics.median(seconds), "bare_to_job_p99": percentile(seconds, 0.99)}
 
 
-async def seconds_of(namespace: Namespace, count: int, written: Written | None) -> float:
-    """Seconds until that many TweetModels have Job and status, by the operator or, with `written`, without one."""
+async def apply_many(namespace: Namespace, count: int, written: FirstWrites | None) -> float:
+    """Return the seconds until TweetModels have Job and status, by the operator or, with `written`, the bare client."""
     started = time.perf_counter()
 
     async def one(number: int) -> None:
@@ -149,30 +149,30 @@ async def seconds_of(namespace: Namespace, count: int, written: Written | None) 
     return time.perf_counter() - started
 
 
-async def lives(namespace: Namespace, running: Operator) -> dict[str, float]:
-    """A few succeed, each step of them played; writes are told beside those that make Jobs (two each)."""
+async def finish(namespace: Namespace, running: Operator) -> dict[str, float]:
+    """Measure the runs of a thousand TweetModels, all of whose Jobs succeed."""
     before = await running.metrics()
-    playing = asyncio.create_task(namespace.finish_some({f"model-{number}" for number in range(FEW)}))
+    finishing = asyncio.create_task(namespace.finish_jobs({f"model-{number}" for number in range(FEW)}))
     started = time.perf_counter()
     await namespace.until(lambda: len(namespace.ready) >= FEW)
     seconds = time.perf_counter() - started
-    await running.until_quiet(FEW)
-    playing.cancel()
+    await running.until_idle(FEW)
+    finishing.cancel()
     after = await running.metrics()
 
-    def grown(start: str) -> float:
+    def increase(start: str) -> float:
         return sum(value - before.get(name, 0) for name, value in after.items() if name.startswith(start)) / FEW
 
     requests = "tweetmodel_api_requests_total{"
     return {
         "finish_1000_seconds": seconds,
-        "finish_reads_per_model": grown(requests + 'code="200",verb="GET"'),
-        "finish_reconciles_per_model": grown("tweetmodel_reconciles_total{"),
+        "finish_reads_per_model": increase(requests + 'code="200",verb="GET"'),
+        "finish_reconciles_per_model": increase("tweetmodel_reconciles_total{"),
     }
 
 
 async def progress(namespace: Namespace, running: Operator, trainers: Trainers) -> dict[str, float]:
-    """Two hundred trainers report at once."""
+    """Measure the progress of two hundred concurrent trainers."""
     await in_parallel(namespace.apply, [f"trainer-{number}" for number in range(TRAINERS)])
     await namespace.until(lambda: len(namespace.working) >= TRAINERS)
     writes, cpu = await running.requests(("PATCH",)), running.cpu_seconds()
@@ -186,40 +186,40 @@ async def progress(namespace: Namespace, running: Operator, trainers: Trainers) 
     }
 
 
-async def settle(namespace: Namespace, status: JsonObject, many: int) -> None:
-    """All are given the end that one has come to, as if their TTLs were over."""
+async def finish_all(namespace: Namespace, status: JsonObject, many: int) -> None:
+    """Write the final status of one TweetModel to all of them, and delete their Jobs as if their TTLs were over."""
 
-    async def one(number: int) -> None:
+    async def write(number: int) -> None:
         path = tweetmodel_path(namespace.name, f"model-{number}")
         await namespace.api.merge(f"{path}/status", {"status": status})
 
-    await in_parallel(one, range(many))
+    await in_parallel(write, range(many))
     await namespace.until(lambda: len(namespace.ready) >= many)
     await namespace.api.empty(JOB.path(namespace.name))
 
 
-async def looked_over(running: Operator) -> None:
-    """Waits until it has looked everything over once more."""
-    until, seen = time.monotonic() + IDLE_SECONDS, False
+async def until_resynced(running: Operator) -> None:
+    """Wait for the end of the next resync."""
+    until, has_started = time.monotonic() + IDLE_SECONDS, False
     while time.monotonic() < until:
         before = running.cpu_seconds()
         await asyncio.sleep(2)
-        looks = running.cpu_seconds() - before > A_LOOK
-        if seen and not looks:
+        is_active = running.cpu_seconds() - before > RESYNC_CPU_SECONDS
+        if has_started and not is_active:
             return
-        seen |= looks
+        has_started |= is_active
 
 
 async def idle(namespace: Namespace, running: Operator) -> dict[str, float]:
-    """Nothing happens from one look at everything to the next, which alone costs something then."""
-    await looked_over(running)
+    """Measure an idle operator between two resyncs."""
+    await until_resynced(running)
     reads, writes = await running.requests(("GET",)), await running.requests(WRITES)
-    counted, cpu = await writes_seen(namespace.api), running.cpu_seconds()
-    began = time.monotonic()
-    await looked_over(running)
-    seconds = time.monotonic() - began
+    counted, cpu = await count_writes(namespace.api), running.cpu_seconds()
+    started = time.monotonic()
+    await until_resynced(running)
+    seconds = time.monotonic() - started
     hours = seconds / 3600
-    writes = max(await running.requests(WRITES) - writes, await writes_seen(namespace.api) - counted)
+    writes = max(await running.requests(WRITES) - writes, await count_writes(namespace.api) - counted)
     return {
         "idle_writes_per_hour": writes / hours,
         "idle_reads_per_hour": (await running.requests(("GET",)) - reads) / hours,
@@ -230,13 +230,13 @@ async def idle(namespace: Namespace, running: Operator) -> dict[str, float]:
 
 
 async def restart(namespace: Namespace, count: int) -> dict[str, float]:
-    """A new operator over finished TweetModels."""
-    counted, started = await writes_seen(namespace.api), time.perf_counter()
+    """Measure the start of an operator with finished TweetModels."""
+    counted, started = await count_writes(namespace.api), time.perf_counter()
     async with operator(namespace.name, LOG) as running:
-        await running.until_quiet(count)
+        await running.until_idle(count)
         seconds = time.perf_counter() - started
         await asyncio.sleep(10)
-        writes = max(await running.requests(WRITES), await writes_seen(namespace.api) - counted)
+        writes = max(await running.requests(WRITES), await count_writes(namespace.api) - counted)
         return {
             "restart_seconds": seconds,
             "restart_writes": writes,
@@ -248,7 +248,7 @@ async def restart(namespace: Namespace, count: int) -> dict[str, float]:
 
 @dataclass
 class Benchmark:
-    """All figures, in the order in which they are taken."""
+    """All measurements, in their order."""
 
     api: Client
     many: int
@@ -257,90 +257,91 @@ class Benchmark:
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
 
-    def told(self, **found: float) -> None:
-        """Takes figures, and prints them."""
-        for name, value in found.items():
+    def record(self, **figures: float) -> None:
+        """Record and print figures."""
+        for name, value in figures.items():
             print(f"{name:>28}  {round(value, 3):g}", flush=True)
-        self.figures |= found
+        self.figures |= figures
 
-    async def one(self) -> Written:
-        """One TweetModel at a time; what the operator writes for it."""
+    async def measure_one(self) -> FirstWrites:
+        """Measure one TweetModel at a time; return the first writes of the operator for a TweetModel."""
         async with watching(self.api, "bench") as namespace, operator("bench", LOG):
             await namespace.apply("first")
             await namespace.until(lambda: "first" in namespace.working)
-            written = await Written.read(namespace, "first")
-            self.told(**await latency(namespace))
+            written = await FirstWrites.read(namespace, "first")
+            self.record(**await latency(namespace))
         async with watching(self.api, "bare") as bare:
-            self.told(**await bare_latency(bare, written))
+            self.record(**await bare_latency(bare, written))
         return written
 
-    async def trainers(self) -> None:
-        """Two hundred that report progress."""
-        tls = certificate(LOG.parent / "bench-tls")
+    async def measure_progress(self) -> None:
+        """Measure two hundred trainers."""
+        tls = create_certificate(LOG.parent / "bench-tls")
         url = f"https://127.0.0.1:{TLS_PORT}"
         live = {"tls_directory": str(tls), "progress_url": url, "progress_port": str(TLS_PORT)}
         async with watching(self.api, "bench") as namespace, operator("bench", LOG, **live) as running:
-            self.told(**await progress(namespace, running, Trainers(namespace, tls)))
+            self.record(**await progress(namespace, running, Trainers(namespace, tls)))
 
-    async def turns(self, written: Written) -> None:
-        """A thousand each by the bare client and the operator."""
+    async def take_turns(self, written: FirstWrites) -> None:
+        """Apply a thousand TweetModels by the bare client and by the operator in turn."""
         for _ in range(TURNS):
             async with watching(self.api, "bare") as bare:
-                self.bare_seconds.append(await seconds_of(bare, FEW, written))
+                self.bare_seconds.append(await apply_many(bare, FEW, written))
             async with watching(self.api, "bench") as namespace, operator("bench", LOG) as running:
-                began = running.cpu_seconds()
-                self.seconds.append(await seconds_of(namespace, FEW, None))
-                self.cpu_seconds.append(running.cpu_seconds() - began)
+                cpu = running.cpu_seconds()
+                self.seconds.append(await apply_many(namespace, FEW, None))
+                self.cpu_seconds.append(running.cpu_seconds() - cpu)
 
-    async def whole_lives(self) -> JsonObject:
-        """A thousand, from their beginning to their end; the status that they end with."""
+    async def measure_runs(self) -> JsonObject:
+        """Measure a thousand TweetModels from start to end; return their final status."""
         async with watching(self.api, "bench") as namespace, operator("bench", LOG) as running:
-            await seconds_of(namespace, FEW, None)
-            self.told(apply_reads_per_model=await running.requests(("GET",)) / FEW)
-            self.told(**await lives(namespace, running))
-            self.told(writes_per_model=await running.requests(WRITES) / FEW - 2)
+            await apply_many(namespace, FEW, None)
+            self.record(apply_reads_per_model=await running.requests(("GET",)) / FEW)
+            self.record(**await finish(namespace, running))
+            # without the two that create Jobs
+            self.record(writes_per_model=await running.requests(WRITES) / FEW - 2)
             status: JsonObject = (await self.api.get(tweetmodel_path("bench", "model-0")))["status"]
             return status
 
-    async def most(self, written: Written, status: JsonObject) -> None:
-        """Ten thousand, beside the bare client: applied, finished, left alone, and seen by a new operator."""
-        await self.turns(written)
+    async def measure_many(self, written: FirstWrites, status: JsonObject) -> None:
+        """Measure ten thousand TweetModels: applied, idle, and after a restart of the operator."""
+        await self.take_turns(written)
         async with watching(self.api, "bare") as bare:
-            with Foreigner():
-                floor = await seconds_of(bare, self.many, written)
-        await self.turns(written)
+            with OtherClient():
+                floor = await apply_many(bare, self.many, written)
+        await self.take_turns(written)
         few, few_bare = statistics.median(self.seconds), statistics.median(self.bare_seconds)
-        self.told(bare_1000_seconds=few_bare, apply_1000_seconds=few, apply_1000_ratio=few / few_bare)
-        self.told(bare_10000_seconds=floor, bare_10000_over_1000=floor / few_bare)
+        self.record(bare_1000_seconds=few_bare, apply_1000_seconds=few, apply_1000_ratio=few / few_bare)
+        self.record(bare_10000_seconds=floor, bare_10000_over_1000=floor / few_bare)
         async with watching(self.api, "bench") as namespace:
             async with operator("bench", LOG) as running:
-                began = running.cpu_seconds()
-                with Foreigner() as foreigner:
-                    seconds = await seconds_of(namespace, self.many, None)
-                cpu_seconds = running.cpu_seconds() - began
-                self.told(apply_10000_seconds=seconds, apply_10000_over_1000=seconds / few)
-                self.told(apply_10000_ratio=seconds / floor)
-                self.told(apply_1000_cpu_ms_per_model=1000 * statistics.median(self.cpu_seconds) / FEW)
-                self.told(apply_10000_cpu_ms_per_model=1000 * cpu_seconds / self.many)
-                self.told(foreign_get_p99=percentile(foreigner.seconds, 0.99))
-                await settle(namespace, status, self.many)
-                await running.until_quiet(self.many)
-                self.told(**await idle(namespace, running))
-            self.told(**await restart(namespace, self.many))
+                cpu = running.cpu_seconds()
+                with OtherClient() as other:
+                    seconds = await apply_many(namespace, self.many, None)
+                cpu_seconds = running.cpu_seconds() - cpu
+                self.record(apply_10000_seconds=seconds, apply_10000_over_1000=seconds / few)
+                self.record(apply_10000_ratio=seconds / floor)
+                self.record(apply_1000_cpu_ms_per_model=1000 * statistics.median(self.cpu_seconds) / FEW)
+                self.record(apply_10000_cpu_ms_per_model=1000 * cpu_seconds / self.many)
+                self.record(foreign_get_p99=percentile(other.seconds, 0.99))
+                await finish_all(namespace, status, self.many)
+                await running.until_idle(self.many)
+                self.record(**await idle(namespace, running))
+            self.record(**await restart(namespace, self.many))
 
 
 async def measure(many: int) -> dict[str, float]:
-    """Takes all figures."""
+    """Take all measurements and return their figures."""
     benchmark = Benchmark(await Client.connect(), many, {"rounds": ROUNDS, "few": FEW, "many": many})
-    written = await benchmark.one()
-    await benchmark.trainers()
-    await benchmark.most(written, await benchmark.whole_lives())
+    written = await benchmark.measure_one()
+    await benchmark.measure_progress()
+    await benchmark.measure_many(written, await benchmark.measure_runs())
     await benchmark.api.close()
     return benchmark.figures
 
 
 def main() -> None:
-    """Measures, prints a line for each figure and writes them as JSON."""
+    """Measure, print a line for each figure, and write the figures as JSON."""
     LOG.parent.mkdir(exist_ok=True)
     stop_controllers()
     figures = asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))

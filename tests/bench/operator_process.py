@@ -1,4 +1,4 @@
-"""The operator as a process of this machine, and what the kernel and its own metrics tell of it."""
+"""The operator as a process of this machine, with figures of the kernel and of its own metrics."""
 
 import asyncio
 import os
@@ -25,21 +25,21 @@ class Operator:
     session: aiohttp.ClientSession
 
     async def metrics(self) -> dict[str, float]:
-        """Its metrics by name with labels, as Prometheus reads them."""
+        """Return the operator's metrics by name with labels."""
         async with self.session.get(f"http://127.0.0.1:{PORT}/metrics") as response:
             lines = (await response.text()).splitlines()
         return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if not x.startswith("#"))}
 
     async def ready(self) -> bool:
-        """What the kubelet would hear."""
+        """Return whether the readiness probe succeeds."""
         try:
             async with self.session.get(f"http://127.0.0.1:{PORT}/readyz") as response:
                 return response.status == 200
         except aiohttp.ClientConnectionError:
             return False
 
-    async def until_quiet(self, models: int, seconds: float = 600) -> None:
-        """Waits until it knows that many TweetModels and has nothing left to look at."""
+    async def until_idle(self, models: int, seconds: float = 600) -> None:
+        """Wait until the operator knows a number of TweetModels and its work queue is empty."""
         async with asyncio.timeout(seconds):
             while True:
                 if await self.ready():
@@ -50,7 +50,7 @@ class Operator:
                 await asyncio.sleep(0.2)
 
     async def requests(self, verbs: tuple[str, ...]) -> float:
-        """Requests of these verbs so far."""
+        """Return the number of requests with these verbs so far."""
         now = await self.metrics()
         return sum(
             value
@@ -59,26 +59,26 @@ class Operator:
         )
 
     def cpu_seconds(self) -> float:
-        """Processor time so far."""
+        """Return the processor time so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def memory_mib(self, line: str) -> float:
-        """VmRSS, the memory now, or VmHWM, the most it ever was."""
+        """Return a line of /proc/PID/status: VmRSS, the present memory, or VmHWM, its maximum."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(next(x for x in status.splitlines() if x.startswith(line)).split()[1]) / 1024
 
 
 @asynccontextmanager
 async def operator(namespace: str, log: Path, **settings: str) -> AsyncIterator[Operator]:
-    """Runs the operator against KUBECONFIG's cluster, for one namespace, until the block ends."""
+    """Run the operator for one namespace of the cluster in KUBECONFIG until the block ends."""
     environment = {f"TWEETMODEL_{name.upper()}": value for name, value in settings.items()} | {
         "TWEETMODEL_WATCH_NAMESPACES": namespace,
         "TWEETMODEL_METRICS_PORT": str(PORT),
     }
     async with aiohttp.ClientSession() as session:
         if await Operator(0, session).ready():
-            raise RuntimeError(f"another operator is on port {PORT}: end it first")
+            raise RuntimeError(f"another operator uses port {PORT}: stop it first")
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tweetmodel_operator", env=os.environ | environment, stdout=output, stderr=output

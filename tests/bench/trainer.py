@@ -46,7 +46,8 @@ from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.spec import BaseModelSource, Generation, ScratchModel, Training, TweetModelSpec
 from tweetmodel_trainer import pipeline
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_trainer.data.clean import clean_posts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation import generate
 from tweetmodel_trainer.evaluation.evaluate import evaluate
@@ -184,7 +185,7 @@ def side_by_side(data: Path, workdir: Path) -> Figures:
 
     GPT-2's is no use for it on a CPU: after the few steps that it can do there its dropout decides how far it is.
     """
-    posts, held_out = (dataset.read(data / name) for name in (dataset.TRAIN, dataset.EVAL))
+    posts, held_out = (dataset.read_posts(data / name) for name in (dataset.TRAIN, dataset.EVAL))
     texts, source = [post.text for post in posts], BaseModelSource(scratch=ScratchModel())
     small, tokenizer = base_model.load(source, None, texts, workdir)
     recipes = {"ours": default_recipe, "stock": stock_recipe}
@@ -275,7 +276,7 @@ def cleaning() -> float:
     texts = [str(tweet["full_text"]) for tweet in archive.tweets(1)] * 30
     posts = [Post("ada", str(number), text) for number, text in enumerate(texts)]
     started = time.process_time()
-    for _ in cleaned(posts, Counts()):
+    for _ in clean_posts(posts, Counts()):
         pass
     return len(posts) / (time.process_time() - started)
 
@@ -283,7 +284,7 @@ def cleaning() -> float:
 def per_post(loss: float, data: Path, model: Path) -> tuple[float, float]:
     """A loss in nats a post, and the floor: what the grammar that wrote these posts itself would score."""
     tokenizer = AutoTokenizer.from_pretrained(model)
-    texts = [post.text for post in dataset.read(data / dataset.EVAL)]
+    texts = [post.text for post in dataset.read_posts(data / dataset.EVAL)]
     count = sum(len(ids) + 1 for ids in tokenizer(texts)["input_ids"])
     return loss * count / len(texts), -sum(map(grammar.log_probability, texts)) / len(texts)
 

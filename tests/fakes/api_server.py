@@ -1,4 +1,4 @@
-"""The API server in memory: objects by path, with the rules that the operator relies on.
+"""The API server in memory: objects by path, with the rules of Kubernetes.
 
 Only the transport of the API client is replaced, so paging, server-side apply and the cache of own writes are real.
 The fake enforces resource versions and UIDs, counts requests, injects errors, and can end the operator before or after
@@ -32,7 +32,7 @@ class OperatorCrash(BaseException):
 
 
 class Request(NamedTuple):
-    """A request that the API server received."""
+    """A received request."""
 
     method: str
     path: str
@@ -64,7 +64,7 @@ Watcher = Callable[[str, JsonObject, str], None]
 
 @dataclass
 class FakeApiServer(ApiServer):
-    """An API server that keeps its objects in memory."""
+    """An API server with objects in memory."""
 
     objects: dict[Location, JsonObject] = field(default_factory=dict)
     version: int = 0
@@ -72,15 +72,15 @@ class FakeApiServer(ApiServer):
     requests: list[Request] = field(default_factory=list)
     """Requests of the operator, including rejected ones."""
     writes: int = 0
-    """Number of objects that the operator created, changed or deleted."""
+    """Number of objects created, changed or deleted by the operator."""
     crash_at: int | None = None
-    """Number of the write that ends the operator."""
+    """Number of the write at the crash of the operator."""
     crash_after: bool = False
-    """True if that write still takes place."""
+    """True if the write precedes the crash."""
     now: str = NOW
     """Time of new objects and deletions."""
     created: list[Location] = field(default_factory=list)
-    """Objects that the operator created."""
+    """Objects created by the operator."""
     tokens: dict[str, JsonObject] = field(default_factory=dict)
     """Status of the TokenReview of each valid token."""
     watchers: list[Watcher] = field(default_factory=list)
@@ -127,11 +127,11 @@ class FakeApiServer(ApiServer):
         return self._store(location, copy.deepcopy(self.objects[location] | parts))
 
     def remove(self, path: str) -> None:
-        """Remove an object with the objects that it owns, without regard to finalizers."""
+        """Remove an object and all owned objects, without regard to finalizers."""
         self._remove(_location(path))
 
     def reject(self, error: ApiError, *, method: str = "", plural: str = "", manager: str = "") -> None:
-        """Reject all requests that match, until `accept_all`."""
+        """Reject all matching requests, until `accept_all`."""
 
         def matches(request: Request) -> bool:
             return (
@@ -226,7 +226,7 @@ class FakeApiServer(ApiServer):
         return self._store(location, new)
 
     def _apply(self, new: JsonObject, request: Request) -> None:
-        """Apply the status, of which the operator owns everything; ownership of single fields is not simulated."""
+        """Apply a complete status; ownership of single fields is not simulated."""
         assert request.path.endswith("/status"), f"server-side apply of {request.path} is not simulated"
         new["status"] = request.body["status"]
 

@@ -13,7 +13,7 @@ from makers import KEY, spec, time
 from tweetmodel_api import defaults
 from tweetmodel_api.report import Report
 from tweetmodel_operator import names
-from tweetmodel_operator.api_server import ApiError, defaults_path, tweetmodel_path, tweetmodels_path
+from tweetmodel_operator.api_server import defaults_path, tweetmodel_path, tweetmodels_path
 from tweetmodel_operator.children import JOB, POD
 from tweetmodel_operator.parse import JsonObject
 from tweetmodel_operator.reconcile import Reconciler
@@ -86,7 +86,7 @@ class FakeCluster(FakeApiServer):
 
     @property
     def created_jobs(self) -> list[str]:
-        """Names of all Jobs that the operator created."""
+        """Names of all Jobs created by the operator."""
         return [at.name for at in self.created if at.plural == JOB.plural]
 
     def job(self, step: str = "") -> JsonObject:
@@ -147,7 +147,7 @@ class FakeCluster(FakeApiServer):
         return self.collection(OPERATOR_EVENTS)
 
     def add_job_event(self, message: str, at: str) -> None:
-        """Add an event of the Job controller, which can't create a pod of the newest Job."""
+        """Add an event of the Job controller about a rejected pod of the newest Job."""
         reference = {"kind": "Job", "name": self.job()["metadata"]["name"]}
         name = f"failed-create-{len(self.collection(CORE_EVENTS))}"
         event = {"involvedObject": reference, "reason": "FailedCreate", "message": message, "lastTimestamp": at}
@@ -160,22 +160,22 @@ class FakeCluster(FakeApiServer):
 
 
 def fake_cluster(raw: JsonObject | None = None, **fields: Any) -> FakeCluster:
-    """Return a cluster with the TweetModel `raw`, or one whose spec has these fields."""
+    """Return a cluster with the TweetModel `raw`, or a TweetModel with these fields in the spec."""
     cluster = FakeCluster()
     cluster.add(tweetmodels_path(KEY.namespace), raw or objects.tweetmodel(spec(**fields)))
     return cluster
 
 
 def new_reconciler(cluster: FakeCluster, **settings: Any) -> Reconciler:
-    """Return the reconciler of an operator that has just started."""
+    """Return the reconciler of a new operator."""
     return Reconciler(cluster, Settings(**settings), lambda: time(cluster.now))
 
 
 async def reconcile_until_idle(cluster: FakeCluster, reconciler: Reconciler | None = None) -> float | None:
-    """Reconcile until no immediate work is left. A conflict is retried; after a crash, a new operator continues.
+    """Reconcile until no immediate work is left. After a crash, a new operator continues.
 
     Returns:
-        The seconds until the next reconcile, if one is due.
+        The seconds until the next reconcile, or None.
     """
     reconciler = reconciler or new_reconciler(cluster)
     for _ in range(MAX_RECONCILES):
@@ -183,10 +183,6 @@ async def reconcile_until_idle(cluster: FakeCluster, reconciler: Reconciler | No
             requeue_after = await reconciler.reconcile(KEY)
         except OperatorCrash:
             reconciler = new_reconciler(cluster)
-            continue
-        except ApiError as error:
-            if error.code != 409:
-                raise
             continue
         if requeue_after != 0.0:
             return requeue_after

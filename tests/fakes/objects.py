@@ -43,7 +43,7 @@ def job(
     spec: JsonObject | None = None,
     **status: Any,
 ) -> JsonObject:
-    """Return a Job of the TweetModel `ada` with the parts that the operator reads, without a pod template."""
+    """Return a Job of the TweetModel `ada` with the parts for the operator, without a pod template."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -94,7 +94,7 @@ def plan_of(job_or_pod: JsonObject) -> Plan:
 
 
 def on_node(pod: JsonObject, node: str = NODE) -> JsonObject:
-    """Return a pod that the scheduler has assigned to a node at the creation of the pod."""
+    """Return a pod with a node, assigned by the scheduler at the creation of the pod."""
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": pod["metadata"]["creationTimestamp"]}
     status = pod["status"] | {"conditions": [scheduled, *pod["status"].get("conditions", [])]}
     return pod | {"spec": pod["spec"] | {"nodeName": node}, "status": status}
@@ -115,7 +115,7 @@ def pod_status(phase: str, state: JsonObject | None = None, *conditions: JsonObj
 
 
 def unschedulable(message: str) -> JsonObject:
-    """Return the status of a pod that no node has room for."""
+    """Return the status of a pod for which no node has room."""
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     return pod_status("Pending", None, condition)
 
@@ -161,7 +161,7 @@ def terminated(
 
 
 def evicted(reason: str, message: str) -> JsonObject:
-    """Return the status of a pod that the kubelet evicted or rejected."""
+    """Return the status of a pod evicted or rejected by the kubelet."""
     return pod_status("Failed") | {"reason": reason, "message": message}
 
 
@@ -169,7 +169,7 @@ def evicted(reason: str, message: str) -> JsonObject:
 
 
 def job_started(at: str = HOUR_AGO, active: int = 0) -> JsonObject:
-    """Return the status of a Job that the Job controller has started, with a number of active pods."""
+    """Return the status of a started Job with a number of active pods."""
     return {"startTime": at, "active": active} if active else {"startTime": at}
 
 

@@ -29,7 +29,7 @@ class ObservedCluster:
         self.jobs: dict[str, ObservedJob] = {}
         """Jobs by name, oldest first."""
         self.plans: dict[str, Plan] = {}
-        """Plans of all Jobs that were ever created."""
+        """Plans of all Jobs, including deleted Jobs."""
         self.generation = 1
         self.version = 0
         """Resource version of the TweetModel."""

@@ -19,13 +19,13 @@ PUBLISHED = {"publish": {"huggingFace": {"secretRef": {"name": "hub"}}}}
 
 
 class Timeline(ObservedCluster):
-    """A TweetModel with a clock that the test sets. Each method returns the decision of one reconcile."""
+    """A TweetModel with a clock of the test. Each method returns the decision of one reconcile."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(spec(**fields), time(MIDNIGHT))
 
     def change_spec(self, **fields: Any) -> None:
-        """Replace the spec by one with these fields."""
+        """Replace the spec, with these fields."""
         self.edit(spec(**fields))
 
     def change_fields(self, **fields: Any) -> None:
@@ -83,12 +83,12 @@ class Timeline(ObservedCluster):
 
     @property
     def newest_job(self) -> ObservedJob:
-        """The Job that was created last."""
+        """The last created Job."""
         return list(self.jobs.values())[-1]
 
     @property
     def recorded(self) -> TweetModelStatus:
-        """The status, which must exist."""
+        """The recorded status."""
         assert self.status is not None
         return self.status
 
@@ -116,7 +116,7 @@ class Timeline(ObservedCluster):
 
 
 def finish_two_runs() -> Timeline:
-    """Return a timeline with two finished runs, of which the second has another spec, and without Jobs."""
+    """Return a timeline with finished runs of two specs, without Jobs."""
     timeline = Timeline()
     timeline.finish_first_run()
     timeline.change_spec(training={"epochs": 9})
@@ -127,7 +127,7 @@ def finish_two_runs() -> Timeline:
 
 
 def finish_without_improvement() -> Timeline:
-    """Return a timeline with a current model and a later run that did not improve it, without Jobs."""
+    """Return a timeline with a current model and a later run without improvement, without Jobs."""
     timeline = Timeline(schedule=DAILY)
     timeline.finish_first_run(loss="3.0")
     timeline.reconcile(MONDAY)
@@ -138,7 +138,7 @@ def finish_without_improvement() -> Timeline:
 
 
 def pin_worse_run(**schedule: Any) -> tuple[Timeline, Run, Run]:
-    """Return a timeline whose pinned run did not improve the model, with the worse run and the better one."""
+    """Return a timeline with a pinned run without improvement, and its worse and better runs."""
     timeline = finish_without_improvement()
     worse, better = timeline.runs
     timeline.change_spec(schedule=DAILY | schedule, pinnedRun=worse.id)
@@ -148,7 +148,7 @@ def pin_worse_run(**schedule: Any) -> tuple[Timeline, Run, Run]:
 
 
 def created_steps(decision: Decision) -> list[str]:
-    """Return the steps of the Jobs that a decision creates."""
+    """Return the steps of the Jobs created by a decision."""
     return [request.plan.step for request in decision.create]
 
 

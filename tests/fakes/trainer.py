@@ -12,7 +12,7 @@ from tweetmodel_api.status import Dataset, Publication, TrainedModel
 def successful_report(
     plan: Plan, *, posts: Dataset | None = None, samples: tuple[str, ...] = (), **facts: Any
 ) -> Report:
-    """Return the report of a pod that succeeds.
+    """Return the report of a successful pod.
 
     Args:
         plan: the plan of the pod.

@@ -118,13 +118,16 @@ def posts() -> tuple[list[Any], list[str]]:
     """Ada's 2,633 posts, split as a run splits them."""
     import generate as archive
 
-    from tweetmodel_trainer.data.clean import Counts, cleaned
-    from tweetmodel_trainer.data.dataset import place
+    from tweetmodel_trainer.data.clean import clean_posts
+    from tweetmodel_trainer.data.counts import Counts
+    from tweetmodel_trainer.data.dataset import split_position
     from tweetmodel_trainer.data.post import Post
 
     raw = (Post("ada", str(n), str(tweet["full_text"])) for n, tweet in enumerate(archive.tweets(1)))
-    kept = [post for post in cleaned(raw, Counts())][: 80 if DRY else None]
-    return [p for p in kept if place(p.text, 42) >= 0.1], [p.text for p in kept if place(p.text, 42) < 0.1]
+    kept = [post for post in clean_posts(raw, Counts())][: 80 if DRY else None]
+    return [p for p in kept if split_position(p.text, 42) >= 0.1], [
+        p.text for p in kept if split_position(p.text, 42) < 0.1
+    ]
 
 
 def base(work: Path) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""kopf's login: the session counts requests, and rejected credentials are not reused."""
+"""The login of kopf: its session counts requests, and rejected credentials are not reused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,20 +30,21 @@ def info(token: str = "one", server: str = "http://localhost") -> kopf.Connectio
 async def server() -> AsyncIterator[TestServer]:
     """A server that accepts the token `one`."""
 
-    async def answer(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         return web.Response(status=200 if request.headers["Authorization"] == "Bearer one" else 401)
 
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
-    async with TestServer(application) as made:
-        yield made
+    application.router.add_route("*", "/{path:.*}", respond)
+    async with TestServer(application) as started:
+        yield started
 
 
 @pytest.mark.parametrize(
     ("token", "code", "query"),
     [("one", "200", "?watch=true"), ("one", "200", "?limit=1"), ("two", "401", "?watch=true")],
+    ids=["watch", "list", "rejected-watch"],
 )
-async def test_requests_of_kopf_and_started_watches_are_counted(
+async def test_requests_and_started_watches_of_kopf_are_counted(
     server: TestServer, token: str, code: str, query: str
 ) -> None:
     before, last_event = (
@@ -66,14 +67,14 @@ async def test_requests_without_a_response_are_counted() -> None:
     assert sample("api_requests_total", verb="GET", code="none") == before + 1
 
 
-async def test_rejected_credentials_are_not_reused_and_new_ones_are() -> None:
+async def test_rejected_credentials_are_replaced_by_new_ones() -> None:
     sessions, vault = Sessions(), Vault()
-    refused, same, new = (sessions.session(info(token)) for token in ("one", "one", "two"))
-    await vault.populate({KEY: refused})
-    await asyncio.gather(vault.invalidate(KEY, refused), vault.populate({KEY: same}))
+    rejected, same, new = (sessions.session(info(token)) for token in ("one", "one", "two"))
+    await vault.populate({KEY: rejected})
+    await asyncio.gather(vault.invalidate(KEY, rejected), vault.populate({KEY: same}))
     with pytest.raises(LoginError):
         vault.select()
     await vault.populate({KEY: new})
     assert vault.select()[1].info is new
-    for session in (refused, new):
+    for session in (rejected, new):
         await session.aiohttp_session.close()

@@ -14,10 +14,14 @@ from tweetmodel_operator.probes import WATCH_START_SECONDS, Probes
 
 @dataclass
 class ProbeClient:
+    """A client of the probes."""
+
     client: TestClient
     time: list[float]
+    """The time of the probes' clock."""
 
     async def code(self, path: str) -> int:
+        """Return the HTTP status of a probe."""
         async with self.client.get(path) as response:
             return response.status
 
@@ -31,6 +35,7 @@ async def probes() -> AsyncIterator[ProbeClient]:
 
 @contextmanager
 def watching(*kinds: str) -> Iterator[None]:
+    """Run tasks that are named like the watches of kopf."""
     tasks = [asyncio.create_task(asyncio.sleep(60), name=f"watcher for {kind}.v1@None") for kind in kinds]
     try:
         yield
@@ -39,18 +44,18 @@ def watching(*kinds: str) -> Iterator[None]:
             task.cancel()
 
 
-async def test_ready_once_all_kinds_are_watched(probes: ProbeClient) -> None:
+async def test_the_operator_is_ready_once_all_kinds_are_watched(probes: ProbeClient) -> None:
     assert await probes.code("/readyz") == 503
     with watching(*WATCHED_KINDS):
         assert [await probes.code(path) for path in ("/readyz", "/healthz")] == [200, 200]
 
 
 async def test_an_ended_task_fails_the_liveness_probe(caplog: pytest.LogCaptureFixture) -> None:
-    async def works(seconds: float) -> None:
+    async def fail_after(seconds: float) -> None:
         await asyncio.sleep(seconds)
         raise RuntimeError("out of paper")
 
-    tasks = [asyncio.create_task(works(60)), asyncio.create_task(works(0))]
+    tasks = [asyncio.create_task(fail_after(60)), asyncio.create_task(fail_after(0))]
     with watching(*WATCHED_KINDS):
         async with TestClient(TestServer(Probes(tasks).application())) as client:
             await asyncio.wait(tasks[1:])
@@ -59,7 +64,7 @@ async def test_an_ended_task_fails_the_liveness_probe(caplog: pytest.LogCaptureF
     tasks[0].cancel()
 
 
-async def test_not_ready_without_permission_to_list() -> None:
+async def test_the_operator_is_not_ready_without_permission_to_list() -> None:
     error = "can't list /api/v1/pods: forbidden"
     forbidden = Probes(list_error=lambda: error)
     async with TestClient(TestServer(forbidden.application())) as client:

@@ -1,7 +1,7 @@
-"""The made-up archive keeps its promises: its numbers, X's format, the same bytes, an exact entropy.
+"""The generated archive has the documented numbers, the format of X, reproducible bytes and an exact entropy.
 
-The cleaning rule is written here a second time, independently of the trainer's, since the archive's numbers
-are what the trainer's own cleaning is measured against.
+The cleaning rule is implemented a second time, independently of the trainer, since the numbers of the archive check the
+trainer's own cleaning.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ HERE = Path(__file__).parents[3] / "examples" / "archive"
 
 @pytest.fixture(scope="module", autouse=True)
 def _on_the_path():
+    """Make the modules of the example importable."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(HERE)
         yield
@@ -80,7 +81,7 @@ def plain_words(text):
 # The numbers
 
 
-def test_the_archive_holds_the_promised_number_of_each_kind_of_post(tweets, kept):
+def test_the_archive_has_the_documented_number_of_each_kind_of_post(tweets, kept):
     assert len(tweets) == 3249
     assert len(tweets) - len(own(tweets)) == 610
     assert len(own(tweets)) - len(kept) == 6
@@ -88,7 +89,7 @@ def test_the_archive_holds_the_promised_number_of_each_kind_of_post(tweets, kept
     assert sum(map(len, kept)) > 40_000
 
 
-def test_the_readme_tells_the_true_numbers(grammar, package, kept):
+def test_the_readme_has_the_present_numbers(grammar, package, kept):
     readme = (HERE / "README.md").read_text()
     numbers = (sum(map(len, kept)), len(set(kept)))
     means = (grammar.entropy_per_post(), grammar.mean_characters())
@@ -96,18 +97,22 @@ def test_the_readme_tells_the_true_numbers(grammar, package, kept):
         assert f"| {number} |" in readme
 
 
-def test_posts_too_short_to_keep_come_in_six_shapes(tweets):
+def test_posts_that_are_too_short_have_six_shapes(tweets):
     short = [text for text in own(tweets) if plain_words(cleaned(text)) < 3]
     shapes = {re.sub(r"\w+", "w", re.sub(r"https?:\S+", "link", text)) for text in short}
     assert len(shapes) == 6
 
 
-def test_what_cleaning_keeps_is_text_of_the_grammar(grammar, kept):
+def test_cleaned_posts_are_texts_of_the_grammar(grammar, kept):
     assert all(grammar.log_probability(text) > -math.inf for text in kept)
 
 
-@pytest.mark.parametrize("dirt", [r"\shttps://t\.co/\w+$", "&amp;", "&gt;", "  ", "\n", r"#\w", r"^@\w"])
-def test_kept_posts_have_something_to_clean(tweets, dirt):
+@pytest.mark.parametrize(
+    "dirt",
+    [r"\shttps://t\.co/\w+$", "&amp;", "&gt;", "  ", "\n", r"#\w", r"^@\w"],
+    ids=["link", "ampersand", "greater-than", "spaces", "line-break", "hashtag", "mention"],
+)
+def test_posts_contain_each_kind_of_text_to_clean(tweets, dirt):
     long_enough = [text for text in own(tweets) if plain_words(cleaned(text)) >= 3]
     assert sum(bool(re.search(dirt, text)) for text in long_enough) > 50
 
@@ -122,19 +127,19 @@ def test_the_command_writes_the_same_bytes_for_the_same_seed(generate, package, 
     assert out.read_bytes() == package
 
 
-def test_posts_are_the_same_on_every_machine(files):
+def test_the_posts_are_the_same_on_every_machine(files):
     digest = hashlib.sha256(files["data/tweets.js"].encode()).hexdigest()
     assert digest == "5bc8c81ca35132d9c059ab4b01c628ed40a5a965b977943ebdeeec8630990730"
 
 
-def test_another_seed_gives_other_posts(generate, tweets):
+def test_another_seed_generates_other_posts(generate, tweets):
     assert generate.tweets(seed=2) != tweets
 
 
 # X's format
 
 
-def test_the_archive_has_the_files_of_a_real_one(files):
+def test_the_archive_has_the_files_of_an_export_from_x(files):
     scripts = ("account", "manifest", "profile", "tweets")
     assert set(files) == {"Your archive.html"} | {f"data/{name}.js" for name in scripts}
     [account] = value_of(files["data/account.js"], "window.YTD.account.part0 = ")
@@ -143,16 +148,16 @@ def test_the_archive_has_the_files_of_a_real_one(files):
     assert manifest["dataTypes"]["tweets"]["files"][0]["count"] == "3249"
 
 
-def test_posts_come_newest_first_and_ids_tell_the_same_time(tweets):
+def test_posts_are_ordered_newest_first_and_their_ids_contain_their_times(tweets):
     ids = [int(tweet["id_str"]) for tweet in tweets]
     assert ids == sorted(set(ids), reverse=True)
     for tweet in tweets:
-        told = datetime.strptime(tweet["created_at"], "%a %b %d %H:%M:%S %z %Y")
+        created_at = datetime.strptime(tweet["created_at"], "%a %b %d %H:%M:%S %z %Y")
         snowflake = (int(tweet["id"]) >> 22) / 1000 + 1_288_834_974.657
-        assert told == datetime.fromtimestamp(snowflake, UTC).replace(microsecond=0)
+        assert created_at == datetime.fromtimestamp(snowflake, UTC).replace(microsecond=0)
 
 
-def test_every_post_has_the_fields_x_exports(tweets):
+def test_every_post_has_the_fields_of_an_export_from_x(tweets):
     fields = (
         "edit_info retweeted source entities display_text_range favorite_count id_str truncated "
         "retweet_count id created_at favorited full_text lang"
@@ -165,7 +170,7 @@ def test_every_post_has_the_fields_x_exports(tweets):
         assert tweet["retweet_count"].isdigit()
 
 
-def test_entities_point_at_what_they_name(tweets):
+def test_entities_have_the_indices_of_their_texts(tweets):
     for tweet in tweets:
         entities, text = tweet["entities"], tweet["full_text"]
         named = [("#" + tag["text"], tag["indices"]) for tag in entities["hashtags"]]
@@ -175,7 +180,7 @@ def test_entities_point_at_what_they_name(tweets):
         assert len(named) == len(re.findall(r"[#@]\w|https:", text))
 
 
-def test_a_post_that_opens_with_a_mention_is_a_reply(tweets):
+def test_a_post_that_begins_with_a_mention_is_a_reply(tweets):
     for tweet in tweets:
         mention = re.match(r"@(\w+)", tweet["full_text"])
         assert tweet.get("in_reply_to_screen_name") == (mention and mention[1])
@@ -186,7 +191,7 @@ def test_a_post_that_opens_with_a_mention_is_a_reply(tweets):
 
 
 def expanded(stack):
-    """Every way to go on with what is left to write, each opening with a letter (or nothing left)."""
+    """Yield all expansions of the rest of a text whose first item is a letter; an empty rest has one."""
     if not stack:
         yield ()
         return
@@ -200,19 +205,19 @@ def expanded(stack):
 
 
 def after(state, letter):
-    """Every way to go on once `letter` is written."""
+    """Yield all expansions of the rest of a text after a letter."""
     for (_, head), *rest in filter(None, state):
         if head[0] == letter:
             yield from expanded(((False, head[1:]), *rest))
 
 
 @pytest.mark.parametrize("symbol", ["post", "retweet"])
-def test_no_text_can_be_written_in_two_ways(symbol):
-    """Proof by the subset construction.
+def test_the_grammar_is_unambiguous(symbol):
+    """Prove by the subset construction that no text has two derivations.
 
-    A state is all that may follow one beginning of a text. Were a text written in two ways, their remainders
-    would be the same from some letter on (at the latest at the end, where nothing remains): a state would
-    hold one remainder twice.
+    A state contains all possible remainders of a text after one prefix. With two derivations of a text, the remainders
+    would be equal from some letter on (at the latest the empty remainders at the end), so a state would contain one
+    remainder twice.
     """
     seen, to_see = set(), [list(expanded(((True, symbol),)))]
     while to_see:
@@ -225,7 +230,7 @@ def test_no_text_can_be_written_in_two_ways(symbol):
     assert any(() in state for state in seen)
 
 
-def test_entropy_and_mean_length_are_what_many_draws_average_to(grammar):
+def test_entropy_and_mean_length_are_the_averages_of_many_samples(grammar):
     rng = random.Random(7)
     posts = [grammar.sample(rng) for _ in range(4000)]
     surprises = [-grammar.log_probability(post) for post in posts]
@@ -248,12 +253,16 @@ def test_probabilities_of_all_texts_sum_to_one(grammar, symbol):
     assert sum(math.exp(grammar.log_probability(text, symbol)) for text in written) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("change", [lambda text: text + " ", lambda text: text[:-1], lambda text: text.upper()])
-def test_a_text_ada_never_writes_has_no_probability(grammar, change):
+@pytest.mark.parametrize(
+    "change",
+    [lambda text: text + " ", lambda text: text[:-1], lambda text: text.upper()],
+    ids=["longer", "shorter", "upper-case"],
+)
+def test_a_text_outside_the_grammar_has_no_probability(grammar, change):
     assert grammar.log_probability(change(grammar.sample(random.Random(3)))) == -math.inf
 
 
-def test_posts_are_neither_too_short_nor_too_long_for_x(grammar):
+def test_posts_have_an_allowed_length(grammar):
     def length(symbol, pick):
         return pick(
             sum(map(len, way.parts[::2])) + sum(length(part, pick) for part in way.parts[1::2])

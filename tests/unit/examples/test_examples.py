@@ -1,4 +1,4 @@
-"""What users copy from examples and documents can be read; tests/cluster has the API server take the examples."""
+"""TweetModels in examples and documents are valid; tests/cluster applies the examples to a real API server."""
 
 import re
 from pathlib import Path
@@ -17,6 +17,7 @@ STORAGE = {"uri": "s3://my-bucket/tweetmodels"}
 
 
 def read(document: dict[str, Any]) -> object:
+    """Return the parsed spec of a document."""
     assert document["apiVersion"] == "tweetmodel.dev/v1alpha1"
     if document["kind"] == "TweetModelDefaults":
         return DefaultsSpec.model_validate(document["spec"])
@@ -49,7 +50,7 @@ ROWS = re.findall(r"^\| (?!--)(.*?) \| (.*) \|$", (ROOT / "docs" / "usage.md").r
 
 
 @pytest.mark.parametrize("snippet", [s for _, cell in ROWS for s in re.findall(r"`([a-zA-Z]+: [{\[].*?)`", cell)])
-def test_a_field_in_the_guide_is_one_of_the_spec(snippet: str) -> None:
+def test_a_field_in_the_user_guide_is_a_field_of_the_spec(snippet: str) -> None:
     field = yaml.safe_load(snippet.replace(", …", "").replace("…", "bucket").replace("me/trackio", "me/t"))
     source = field.keys() <= {"archive", "s3", "https", "huggingFace", "tweetModel", "xAPI"}
     ada = {"handle": "ada", "archive": {"uri": "s3://my-bucket/ada.zip"}}

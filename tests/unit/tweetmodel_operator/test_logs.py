@@ -1,4 +1,4 @@
-"""Fields of JSON logs, by which a log store can filter."""
+"""Fields of JSON logs, for filters in a log store."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def _remove_kopfs_handler() -> Iterator[None]:
 
 
 def lines(capsys: pytest.CaptureFixture[str], log_format: kopf.LogFormat) -> Iterator[str]:
-    """What is written, line by line, once something was logged."""
+    """Yield the written log lines; the first value is empty, so that the first line can be logged before."""
     kopf.configure(log_format=log_format)
     logs.install()
     yield ""

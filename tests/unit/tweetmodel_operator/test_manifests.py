@@ -1,112 +1,134 @@
+"""Manifests of Jobs: resources, placement, identity, credentials and metadata of the pods."""
+
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from golden_jobs import FULL, GOLDEN_JOBS, POD_TEMPLATE, SETTINGS, built, request
-from makers import UID, spec
+from golden_files import GPT2, POD_TEMPLATE, SETTINGS
+from makers import job_request, spec
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import PERMANENT_EXIT_CODES, REASONS, ExitCode
+from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
-from tweetmodel_operator import manifests, names
+from tweetmodel_api.steps import STEP_KINDS
+from tweetmodel_operator import names
 from tweetmodel_operator.decision import JobRequest
+from tweetmodel_operator.limits import MAX_PURGE_SECONDS
+from tweetmodel_operator.manifests import PURGE_TTL_SECONDS, build_job, pod_failure_policy
+from tweetmodel_operator.settings import Settings
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+FULL = spec(podTemplate=POD_TEMPLATE, queueName="gpus", baseModel=GPT2)
+HUB = {"huggingFace": {"secretRef": {"name": "hub"}}}
+WARM = ModelReference(uri="s3://bucket/model", digest="e" * 64)
 
 
-@pytest.mark.parametrize("name", GOLDEN_JOBS)
-def test_job_equals_golden_file(name: str) -> None:
-    """`make generate` writes the golden files; review their diff."""
-    assert GOLDEN_JOBS[name] == yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
+def built(step: str, of: TweetModelSpec | None = None, settings: Settings = SETTINGS, ca: str = "CA") -> dict[str, Any]:
+    return build_job(job_request(step, of or spec()), settings, ca)
 
 
-def test_only_the_train_pod_asks_for_a_gpu() -> None:
-    def limits(step: str) -> dict[str, str]:
-        container = built(step)["spec"]["template"]["spec"]["containers"][0]
-        return container["resources"].get("limits", {})
+def pod_of(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec of the pod template."""
+    return job["spec"]["template"]["spec"]
 
-    assert limits("train")["nvidia.com/gpu"] == "1"
-    assert "nvidia.com/gpu" not in limits("collect")
+
+def container_of(job: dict[str, Any]) -> dict[str, Any]:
+    (container,) = pod_of(job)["containers"]
+    return container
+
+
+def secret_keys(job: dict[str, Any], secret: str = "") -> dict[str, dict[str, Any]]:
+    """Return the references to keys of a Secret, or of all Secrets, by variable."""
+    sources = {variable["name"]: variable.get("valueFrom", {}) for variable in container_of(job)["env"]}
+    references = {name: source["secretKeyRef"] for name, source in sources.items() if "secretKeyRef" in source}
+    return {name: reference for name, reference in references.items() if secret in ("", reference["name"])}
+
+
+# Resources and placement
+
+
+@pytest.mark.parametrize(
+    ("step", "gpus", "expected"),
+    [
+        ("train", 4, "4"),
+        ("train", 0, None),
+        ("sample", 4, "1"),
+        ("sample", 0, None),
+        ("collect", 4, None),
+        ("publish", 4, None),
+        ("purge", 4, None),
+    ],
+)
+def test_only_train_and_sample_pods_request_gpus(step: str, gpus: int, expected: str | None) -> None:
+    job = built(step, spec(gpus=gpus, training={"globalBatchSize": 4}))
+    assert container_of(job)["resources"].get("limits", {}).get("nvidia.com/gpu") == expected
 
 
 def test_a_publish_pod_needs_no_gpu_and_no_queue() -> None:
-    hub = {"huggingFace": {"secretRef": {"name": "hub"}}}
-    job = built("publish", spec(queueName="gpus", publish=hub, podTemplate=POD_TEMPLATE))
-    container = job["spec"]["template"]["spec"]["containers"][0]
-    assert container["resources"] == SETTINGS.collect_resources
-    assert "HF_TOKEN" in {variable["name"] for variable in container["env"]}
-    assert "nodeSelector" not in job["spec"]["template"]["spec"]
+    job = built("publish", spec(queueName="gpus", publish=HUB, podTemplate=POD_TEMPLATE))
+    assert container_of(job)["resources"] == SETTINGS.collect_resources
+    assert "HF_TOKEN" in secret_keys(job)
+    assert "nodeSelector" not in pod_of(job)
     assert names.QUEUE_LABEL not in job["metadata"]["labels"]
-
-
-def test_a_publish_pod_that_only_reports_gets_no_token_of_the_hub() -> None:
-    pinned = request("publish", spec(publish={"huggingFace": {"secretRef": {"name": "hub"}}}), publish=False)
-    container = manifests.build_job(pinned, SETTINGS)["spec"]["template"]["spec"]["containers"][0]
-    assert "HF_TOKEN" not in {variable["name"] for variable in container["env"]}
 
 
 def test_a_sample_pod_waits_in_the_queue_for_one_gpu() -> None:
     of = spec(queueName="gpus", gpus=4, training={"globalBatchSize": 4}, podTemplate=POD_TEMPLATE)
     job = built("sample", of)
-    pod = job["spec"]["template"]["spec"]
-    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert (pod["nodeSelector"], job["metadata"]["labels"][names.QUEUE_LABEL]) == ({"gpu": "h200"}, "gpus")
-    assert "/dev/shm" not in [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+    assert container_of(job)["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert (pod_of(job)["nodeSelector"], job["metadata"]["labels"][names.QUEUE_LABEL]) == ({"gpu": "h200"}, "gpus")
+    assert "/dev/shm" not in [mount["mountPath"] for mount in container_of(job)["volumeMounts"]]
 
 
-def test_a_spec_without_gpus_asks_for_none() -> None:
-    container = built("train", spec(gpus=0))["spec"]["template"]["spec"]["containers"][0]
-    assert "nvidia.com/gpu" not in container["resources"]["limits"]
+@pytest.mark.parametrize(("gpus", "is_mounted"), [(2, True), (1, False)])
+def test_gpus_that_exchange_gradients_have_shared_memory(gpus: int, is_mounted: bool) -> None:
+    job = built("train", spec(gpus=gpus, training={"globalBatchSize": 2}))
+    mounts = container_of(job)["volumeMounts"]
+    assert {volume["name"] for volume in pod_of(job)["volumes"]} == {mount["name"] for mount in mounts}
+    assert ("/dev/shm" in [mount["mountPath"] for mount in mounts]) is is_mounted
 
 
-def test_gpus_that_exchange_gradients_have_room_in_shared_memory() -> None:
-    def mounts(**changes: Any) -> list[str]:
-        pod = built("train", spec(**changes))["spec"]["template"]["spec"]
-        assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in pod["containers"][0]["volumeMounts"]}
-        return [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
-
-    assert "/dev/shm" in mounts(gpus=2, training={"globalBatchSize": 2})
-    assert "/dev/shm" not in mounts()
-
-
-def test_the_cache_is_there_for_a_pod_that_fetches_a_base_model_and_for_no_other() -> None:
-    def is_mounted(of: JobRequest) -> bool:
-        pod = manifests.build_job(of, SETTINGS)["spec"]["template"]["spec"]
-        claims = [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
-        (container,) = pod["containers"]
-        paths = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "cache"]
-        assert paths == container["args"][6:] == ["/cache"] * len(claims)
-        return bool(claims)
-
-    assert is_mounted(request("train", FULL))
-    for step in ("collect", "sample", "publish"):
-        assert not is_mounted(request(step, FULL))
-    warm = ModelReference(uri="s3://bucket/model", digest="e" * 64)
-    assert not is_mounted(request("train", FULL, initial_model=warm))
-    assert not is_mounted(request("train", spec(podTemplate=POD_TEMPLATE)))
-    assert not is_mounted(request("train", FULL.model_copy(update={"pod_template": None})))
+@pytest.mark.parametrize(
+    ("request_of_job", "is_mounted"),
+    [
+        (job_request("train", FULL), True),
+        (job_request("collect", FULL), False),
+        (job_request("sample", FULL), False),
+        (job_request("publish", FULL), False),
+        (job_request("train", FULL, initial_model=WARM), False),
+        (job_request("train", spec(podTemplate=POD_TEMPLATE)), False),
+        (job_request("train", FULL.model_copy(update={"pod_template": None})), False),
+    ],
+    ids=["train", "collect", "sample", "publish", "warm-start", "from-scratch", "without-claim"],
+)
+def test_the_cache_is_mounted_only_by_pods_that_load_a_base_model(request_of_job: JobRequest, is_mounted: bool) -> None:
+    job = build_job(request_of_job, SETTINGS)
+    claims = [volume for volume in pod_of(job)["volumes"] if "persistentVolumeClaim" in volume]
+    paths = [mount["mountPath"] for mount in container_of(job)["volumeMounts"] if mount["name"] == "cache"]
+    assert paths == container_of(job)["args"][6:] == ["/cache"] * len(claims)
+    assert bool(claims) is is_mounted
 
 
-def test_a_gpu_that_was_not_asked_for_is_left_alone() -> None:
-    def hidden(**changes: Any) -> bool:
-        env = built("train", spec(**changes))["spec"]["template"]["spec"]["containers"][0]["env"]
-        return {"name": "CUDA_VISIBLE_DEVICES", "value": ""} in env
-
-    assert not hidden(gpus=1)
-    assert not hidden(gpus=0, resources={"limits": {"nvidia.com/mig-1g.10gb": 1}})
-    assert hidden(gpus=0)
-
-
-def test_the_users_resources_replace_the_administrators() -> None:
-    container = built("train", spec(resources={"requests": {"cpu": 2}}, gpus=0))["spec"]["template"]["spec"][
-        "containers"
-    ][0]
-    assert container["resources"] == {"requests": {"cpu": "2"}}
+@pytest.mark.parametrize(
+    ("fields", "is_hidden"),
+    [
+        ({"gpus": 1}, False),
+        ({"gpus": 0, "resources": {"limits": {"nvidia.com/mig-1g.10gb": 1}}}, False),
+        ({"gpus": 0}, True),
+    ],
+    ids=["gpu", "gpu-partition", "cpu"],
+)
+def test_gpus_are_hidden_from_pods_that_request_none(fields: dict[str, Any], is_hidden: bool) -> None:
+    hidden = {"name": "CUDA_VISIBLE_DEVICES", "value": ""}
+    assert (hidden in container_of(built("train", spec(**fields)))["env"]) is is_hidden
 
 
-def test_collecting_does_not_go_where_training_is_sent() -> None:
+def test_resources_of_the_spec_replace_those_of_the_administrator() -> None:
+    job = built("train", spec(resources={"requests": {"cpu": 2}}, gpus=0))
+    assert container_of(job)["resources"] == {"requests": {"cpu": "2"}}
+
+
+def test_the_placement_of_the_spec_applies_to_pods_with_a_gpu_only() -> None:
     pods = {step: built(step, spec(podTemplate=POD_TEMPLATE))["spec"]["template"] for step in ("collect", "train")}
     scheduling = {"nodeSelector", "tolerations", "affinity", "priorityClassName", "schedulerName", "runtimeClassName"}
     scheduling.add("topologySpreadConstraints")
@@ -118,51 +140,19 @@ def test_collecting_does_not_go_where_training_is_sent() -> None:
         assert pod["metadata"]["labels"]["team"] == "voices"
 
 
-def test_what_the_tweetmodel_says_of_placement_replaces_what_the_administrator_says() -> None:
+def test_the_placement_of_the_spec_replaces_that_of_the_administrator() -> None:
     settings = replace(
         SETTINGS,
         collect_placement={"nodeSelector": {"pool": "cpu"}},
         train_placement={"nodeSelector": {"pool": "gpu"}, "schedulerName": "bin-packer"},
     )
     of = spec(podTemplate={"nodeSelector": {"gpu": "h200"}})
-    train, collect = (built(step, of, settings)["spec"]["template"]["spec"] for step in ("train", "collect"))
+    train, collect = (pod_of(built(step, of, settings)) for step in ("train", "collect"))
     assert (train["nodeSelector"], train["schedulerName"]) == ({"gpu": "h200"}, "bin-packer")
     assert collect["nodeSelector"] == {"pool": "cpu"}
 
 
-def test_every_pod_gets_the_administrators_environment_and_pull_secrets() -> None:
-    proxy = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
-    settings = replace(SETTINGS, trainer_env=(proxy,), trainer_image_pull_secrets=("company", "registry"))
-    for step in ("collect", "train"):
-        pod = built(step, spec(podTemplate={"imagePullSecrets": [{"name": "registry"}]}), settings)["spec"]["template"]
-        assert proxy in pod["spec"]["containers"][0]["env"]
-        assert pod["spec"]["imagePullSecrets"] == [{"name": "company"}, {"name": "registry"}]
-
-
-@pytest.mark.parametrize("step", ["collect", "train"])
-def test_a_job_has_the_labels_and_annotations_of_its_pods(step: str) -> None:
-    """Kueue reads kueue.x-k8s.io/priority-class on the Job."""
-    more = {"kueue.x-k8s.io/priority-class": "low"}
-    job = built(step, spec(podTemplate={"labels": more, "annotations": {"who": "ada"}}))
-    for metadata in (job["metadata"], job["spec"]["template"]["metadata"]):
-        assert more.items() <= metadata["labels"].items()
-        assert metadata["annotations"]["who"] == "ada"
-
-
-def test_the_labels_and_annotations_by_which_jobs_and_pods_are_found_stay() -> None:
-    theirs = {
-        "labels": {names.NAME_LABEL: "other", names.STEP_LABEL: "collect", names.QUEUE_LABEL: "other"},
-        "annotations": {names.POD_TEMPLATE_HASH_ANNOTATION: "other", names.PLAN_ANNOTATION: "other"},
-    }
-    plain, job = (built("train", spec(queueName="gpus", **more)) for more in ({}, {"podTemplate": theirs}))
-    template = job["spec"]["template"]["metadata"]
-    assert job["metadata"]["labels"] == plain["metadata"]["labels"]
-    assert job["metadata"]["annotations"][names.POD_TEMPLATE_HASH_ANNOTATION] != "other"
-    assert template["annotations"][names.PLAN_ANNOTATION] != "other"
-    assert plain["spec"]["template"]["metadata"]["labels"].items() <= template["labels"].items()
-
-
-def test_a_queue_holds_the_training_job_alone() -> None:
+def test_a_queue_suspends_the_training_job_only() -> None:
     collect, train = (built(step, spec(queueName="gpus")) for step in ("collect", "train"))
     assert train["metadata"]["labels"][names.QUEUE_LABEL] == "gpus"
     assert train["spec"]["suspend"] is True
@@ -170,24 +160,89 @@ def test_a_queue_holds_the_training_job_alone() -> None:
     assert "suspend" not in collect["spec"]
 
 
+# Metadata
+
+
 @pytest.mark.parametrize("step", ["collect", "train"])
-def test_the_pod_keeps_to_the_restricted_pod_security_standard(step: str) -> None:
-    pod = built(step)["spec"]["template"]["spec"]
+def test_pods_have_the_environment_and_pull_secrets_of_the_administrator(step: str) -> None:
+    proxy = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
+    settings = replace(SETTINGS, trainer_env=(proxy,), trainer_image_pull_secrets=("company", "registry"))
+    job = built(step, spec(podTemplate={"imagePullSecrets": [{"name": "registry"}]}), settings)
+    assert proxy in container_of(job)["env"]
+    assert pod_of(job)["imagePullSecrets"] == [{"name": "company"}, {"name": "registry"}]
+
+
+@pytest.mark.parametrize("step", ["collect", "train"])
+def test_a_job_has_the_labels_and_annotations_of_its_pods(step: str) -> None:
+    """Kueue reads kueue.x-k8s.io/priority-class on the Job."""
+    labels = {"kueue.x-k8s.io/priority-class": "low"}
+    job = built(step, spec(podTemplate={"labels": labels, "annotations": {"who": "ada"}}))
+    for metadata in (job["metadata"], job["spec"]["template"]["metadata"]):
+        assert labels.items() <= metadata["labels"].items()
+        assert metadata["annotations"]["who"] == "ada"
+
+
+def test_labels_and_annotations_of_the_operator_can_not_be_replaced() -> None:
+    template = {
+        "labels": {names.NAME_LABEL: "other", names.STEP_LABEL: "collect", names.QUEUE_LABEL: "other"},
+        "annotations": {names.POD_TEMPLATE_HASH_ANNOTATION: "other", names.PLAN_ANNOTATION: "other"},
+    }
+    plain, job = (built("train", spec(queueName="gpus", **more)) for more in ({}, {"podTemplate": template}))
+    metadata = job["spec"]["template"]["metadata"]
+    assert job["metadata"]["labels"] == plain["metadata"]["labels"]
+    assert job["metadata"]["annotations"][names.POD_TEMPLATE_HASH_ANNOTATION] != "other"
+    assert metadata["annotations"][names.PLAN_ANNOTATION] != "other"
+    assert plain["spec"]["template"]["metadata"]["labels"].items() <= metadata["labels"].items()
+
+
+def test_the_largest_allowed_annotations_leave_room_for_the_plan() -> None:
+    largest = {f"team.example/{number}": "x" * 4096 for number in range(32)}
+    job = built("train", spec(podTemplate={"annotations": largest}))
+    annotations = job["spec"]["template"]["metadata"]["annotations"]
+    assert largest.items() <= annotations.items()
+    assert sum(len(key) + len(value) for key, value in annotations.items()) < 256 * 1024
+
+
+# The Job
+
+
+def test_every_permanent_exit_code_fails_the_job_and_no_temporary_one() -> None:
+    (fail, stopped, disrupted) = pod_failure_policy()["rules"]
+    failing = set(fail["onExitCodes"]["values"])
+    assert failing == {int(code) for code in PERMANENT_EXIT_CODES}
+    assert not failing & {int(ExitCode.TEMPORARY), int(ExitCode.BUG), int(ExitCode.INTERRUPTED)}
+    assert (stopped["action"], disrupted["action"]) == ("Ignore", "Ignore")
+    assert {info.exit_code for info in REASONS.values() if info.exit_code} == {code for code in ExitCode if code}
+
+
+def test_a_purge_has_no_owner_and_limits_of_its_own() -> None:
+    purge, train = built("purge"), built("train")
+    assert "ownerReferences" not in purge["metadata"]
+    assert purge["spec"]["activeDeadlineSeconds"] == MAX_PURGE_SECONDS
+    assert purge["spec"]["ttlSecondsAfterFinished"] == PURGE_TTL_SECONDS
+    assert train["metadata"]["ownerReferences"][0]["controller"] is True
+    assert train["spec"]["activeDeadlineSeconds"] == SETTINGS.active_deadline_seconds
+    assert "ttlSecondsAfterFinished" not in train["spec"]
+
+
+@pytest.mark.parametrize("step", STEP_KINDS)
+def test_pods_keep_to_the_restricted_pod_security_standard(step: str) -> None:
+    pod = pod_of(built(step))
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     (container,) = pod["containers"]
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert {kind for volume in pod["volumes"] for kind in volume if kind != "name"} <= {
-        "downwardAPI",
-        "emptyDir",
-        "projected",
-    }
+    kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+    assert kinds <= {"downwardAPI", "emptyDir", "projected"}
 
 
-@pytest.mark.parametrize("step", ["collect", "train"])
-def test_the_pod_gets_no_token_for_the_api_server(step: str) -> None:
-    pod = built(step)["spec"]["template"]["spec"]
+# Tokens and credentials
+
+
+@pytest.mark.parametrize("step", STEP_KINDS)
+def test_a_pod_gets_no_token_for_the_api_server(step: str) -> None:
+    pod = pod_of(built(step))
     assert pod["automountServiceAccountToken"] is False
     audiences = [
         source["serviceAccountToken"]["audience"]
@@ -198,76 +253,53 @@ def test_the_pod_gets_no_token_for_the_api_server(step: str) -> None:
     assert audiences == [names.AUDIENCE]
 
 
-def test_without_a_progress_server_the_pod_gets_no_token_at_all() -> None:
-    pod = built("train", settings=replace(SETTINGS, progress_url=""))["spec"]["template"]["spec"]
-    assert not any("projected" in volume for volume in pod["volumes"])
-    assert not any(e["name"].startswith("KUBEFLOW") for e in pod["containers"][0]["env"])
+@pytest.mark.parametrize(
+    ("settings", "ca"), [(replace(SETTINGS, progress_url=""), "CA"), (SETTINGS, "")], ids=["without-url", "without-ca"]
+)
+def test_without_a_progress_server_a_pod_gets_no_token(settings: Settings, ca: str) -> None:
+    job = built("train", settings=settings, ca=ca)
+    assert not any("projected" in volume for volume in pod_of(job)["volumes"])
+    assert not any(variable["name"].startswith("KUBEFLOW") for variable in container_of(job)["env"])
 
 
-def test_the_plan_can_be_read_back_by_the_trainer() -> None:
-    annotations = built("train")["spec"]["template"]["metadata"]["annotations"]
-    assert Plan.model_validate_json(annotations[names.PLAN_ANNOTATION]) == request("train", spec()).plan
+def test_credentials_are_passed_by_reference() -> None:
+    assert secret_keys(built("train"))["AWS_ACCESS_KEY_ID"] == {"name": "s3", "key": "accessKeyID"}
 
 
-def test_as_many_annotations_as_the_crd_takes_leave_room_for_the_plan() -> None:
-    most = {f"team.example/{number}": "x" * 4096 for number in range(32)}
-    annotations = built("train", spec(podTemplate={"annotations": most}))["spec"]["template"]["metadata"]["annotations"]
-    assert most.items() <= annotations.items()
-    assert sum(len(key) + len(value) for key, value in annotations.items()) < 256 * 1024
+def test_only_the_train_pod_gets_the_hub_token_of_the_training() -> None:
+    publishing = spec(publish=HUB)
+    assert secret_keys(built("train", publishing), "hub") == {"HF_TOKEN": {"name": "hub", "key": "token"}}
+    assert secret_keys(built("collect", publishing), "hub") == {}
 
 
-def test_credentials_are_mounted_by_name_and_never_read() -> None:
-    env = {e["name"]: e for e in built("train")["spec"]["template"]["spec"]["containers"][0]["env"]}
-    reference = {"secretKeyRef": {"name": "s3", "key": "accessKeyID"}}
-    assert env["AWS_ACCESS_KEY_ID"]["valueFrom"] == reference
+def test_a_publish_pod_that_only_reports_gets_no_hub_token() -> None:
+    pinned = job_request("publish", spec(publish=HUB), publish=False)
+    assert "HF_TOKEN" not in secret_keys(build_job(pinned, SETTINGS))
 
 
-def test_the_train_pod_alone_gets_the_token_of_the_hub() -> None:
-    publishing = spec(publish={"huggingFace": {"secretRef": {"name": "hub"}}})
-
-    def token(step: str) -> list[dict[str, Any]]:
-        env = built(step, publishing)["spec"]["template"]["spec"]["containers"][0]["env"]
-        return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "HF_TOKEN"]
-
-    assert token("train") == [{"name": "hub", "key": "token"}]
-    assert token("collect") == []
-
-
-def test_the_pod_that_fetches_the_base_model_alone_gets_its_token() -> None:
+@pytest.mark.parametrize("step", STEP_KINDS)
+def test_only_the_pod_that_loads_the_base_model_gets_its_token(step: str) -> None:
     gated = spec(baseModel={"hub": {"name": "ada/gated", "secretRef": {"name": "them"}}})
-
-    def token(step: str, **plan: Any) -> list[dict[str, Any]]:
-        env = manifests.build_job(request(step, gated, **plan), SETTINGS)["spec"]["template"]["spec"]["containers"][0][
-            "env"
-        ]
-        return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "BASE_MODEL_TOKEN"]
-
-    assert token("train") == [{"name": "them", "key": "token"}]
-    assert token("collect") == token("publish") == token("sample") == []
+    expected = {"BASE_MODEL_TOKEN": {"name": "them", "key": "token"}} if step == "train" else {}
+    assert secret_keys(built(step, gated), "them") == expected
 
 
-def test_the_train_pod_alone_gets_the_keys_of_trackers() -> None:
+def test_only_the_train_pod_gets_the_keys_of_trackers() -> None:
     secret = {"secretRef": {"name": "them"}}
-    to = {
+    trackers = {
         "wandb": secret,
         "mlflow": {"trackingURI": "http://mlflow:5000", **secret},
         "trackio": {"space": "ada/trackio", **secret},
         "tensorBoard": {},
     }
-
-    def keys(step: str) -> dict[str, Any]:
-        env = built(step, spec(reportTo=to))["spec"]["template"]["spec"]["containers"][0]["env"]
-        references = {e["name"]: e["valueFrom"].get("secretKeyRef") for e in env if "valueFrom" in e}
-        return {name: reference for name, reference in references.items() if reference and reference["name"] == "them"}
-
-    assert keys("train") == {
+    assert secret_keys(built("train", spec(reportTo=trackers)), "them") == {
         "WANDB_API_KEY": {"name": "them", "key": "apiKey"},
         "MLFLOW_TRACKING_USERNAME": {"name": "them", "key": "username", "optional": True},
         "MLFLOW_TRACKING_PASSWORD": {"name": "them", "key": "password", "optional": True},
         "MLFLOW_TRACKING_TOKEN": {"name": "them", "key": "token", "optional": True},
         "TRACKIO_TOKEN": {"name": "them", "key": "token"},
     }
-    assert keys("collect") == {}
+    assert secret_keys(built("collect", spec(reportTo=trackers)), "them") == {}
 
 
 @pytest.mark.parametrize(
@@ -276,37 +308,30 @@ def test_the_train_pod_alone_gets_the_keys_of_trackers() -> None:
         ({"xAPI": {"secretRef": {"name": "them"}, "budgetUSD": "5"}}, "bearerToken"),
         ({"huggingFace": {"dataset": "ada/tweets", "secretRef": {"name": "them"}}}, "token"),
     ],
+    ids=["x-api", "hub"],
 )
-def test_the_collect_pod_alone_gets_the_token_of_a_source(source: dict[str, Any], key: str) -> None:
-    def token(step: str) -> list[dict[str, Any]]:
-        of = spec(sources=[{"handle": "ada", **source}])
-        env = built(step, of)["spec"]["template"]["spec"]["containers"][0]["env"]
-        return [e["valueFrom"]["secretKeyRef"] for e in env if e["name"] == "SOURCE_TOKEN_ada"]
-
-    assert token("collect") == [{"name": "them", "key": key}]
-    assert token("train") == []
+def test_only_the_collect_pod_gets_the_token_of_a_source(source: dict[str, Any], key: str) -> None:
+    of = spec(sources=[{"handle": "ada", **source}])
+    assert secret_keys(built("collect", of), "them") == {"SOURCE_TOKEN_ada": {"name": "them", "key": key}}
+    assert secret_keys(built("train", of), "them") == {}
 
 
-def test_every_permanent_exit_code_ends_the_job_and_no_temporary_one_does() -> None:
-    (fail, stopped, disrupted) = manifests.pod_failure_policy()["rules"]
-    ending = set(fail["onExitCodes"]["values"])
-    assert ending == {int(code) for code in PERMANENT_EXIT_CODES}
-    assert not ending & {int(ExitCode.TEMPORARY), int(ExitCode.BUG), int(ExitCode.INTERRUPTED)}
-    assert (stopped["action"], disrupted["action"]) == ("Ignore", "Ignore")
-    assert {f.exit_code for f in REASONS.values() if f.exit_code} == {c for c in ExitCode if c}
+# The plan
 
 
-def test_names_fit_a_label() -> None:
-    longest = names.job_name("a" * 40, UID, "collect", "f" * 16, 999)
-    assert len(longest) <= 63
+def plan_in(job: dict[str, Any]) -> Plan:
+    return Plan.model_validate_json(job["spec"]["template"]["metadata"]["annotations"][names.PLAN_ANNOTATION])
 
 
-def test_who_the_administrator_bars_is_told_to_the_pod_that_collects() -> None:
+def test_the_trainer_can_read_the_plan() -> None:
+    assert plan_in(built("train")) == job_request("train", spec()).plan
+
+
+def test_the_plan_does_not_repeat_the_pod_template() -> None:
+    assert plan_in(built("train", FULL)).spec == FULL.model_copy(update={"pod_template": None})
+
+
+def test_only_the_collect_pod_receives_the_accounts_that_the_administrator_excludes() -> None:
     settings = replace(SETTINGS, excluded_accounts=("@Bob", "eve"))
-
-    def told(step: str) -> Plan:
-        annotations = built(step, settings=settings)["spec"]["template"]["metadata"]["annotations"]
-        return Plan.model_validate_json(annotations[names.PLAN_ANNOTATION])
-
-    assert told("collect").excluded_accounts == ("bob", "eve")
-    assert told("train").excluded_accounts == ()
+    assert plan_in(built("collect", settings=settings)).excluded_accounts == ("bob", "eve")
+    assert plan_in(built("train", settings=settings)).excluded_accounts == ()

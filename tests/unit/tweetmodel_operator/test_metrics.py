@@ -39,7 +39,7 @@ def count(job: ObservedJob, outcome: str = "Succeeded") -> None:
     metrics.record_job_outcome(JobOutcome(job, outcome, outcome), "nvidia.com/gpu")
 
 
-def test_queue_time_and_duration_are_counted_apart(before: dict[str, float]) -> None:
+def test_waiting_time_and_duration_are_counted_separately(before: dict[str, float]) -> None:
     count(ended())
     after = {name: sample(name, **({} if name.startswith("gpu") else {"step": "train"})) for name in before}
     assert {name: after[name] - before[name] for name in before} == {
@@ -50,7 +50,7 @@ def test_queue_time_and_duration_are_counted_apart(before: dict[str, float]) -> 
     }
 
 
-def test_a_job_that_was_resumed_waited_until_its_first_pod(before: dict[str, float]) -> None:
+def test_a_resumed_job_waited_until_its_first_pod(before: dict[str, float]) -> None:
     count(ended(started_at=at(15)))
     assert sample("job_queue_seconds_sum", step="train") - before["job_queue_seconds_sum"] == 605
 
@@ -65,7 +65,7 @@ def run(identity: str, outcome: str) -> Run:
     return Run(id=identity * 16, dataset_digest="d" * 64, outcome=outcome, start_time="2026-11-23T12:00:00Z")
 
 
-def test_a_run_is_counted_once_by_how_it_ended() -> None:
+def test_a_run_is_counted_once_by_its_outcome() -> None:
     failed = StepStatus(
         name="train", id="c" * 16, attempt=1, pod_template_hash="e" * 16, job="j", outcome="Failed", reason="Diverged"
     )
@@ -104,7 +104,39 @@ def test_no_label_contains_a_name() -> None:
         label
         for family in REGISTRY.collect()
         if family.name.startswith("tweetmodel_")
-        for one in family.samples
-        for label in one.labels
+        for each in family.samples
+        for label in each.labels
     }
     assert labels <= {"reason", "step", "outcome", "result", "verb", "code", "kind", "le", "version"}
+
+
+def test_tweetmodels_are_counted_by_the_present_reason_of_ready() -> None:
+    states = metrics.ModelStates()
+    states.set("default/ada", "Collecting")
+    states.set("default/bob", "Collecting")
+    states.set("default/ada", "Training")
+    states.remove("default/eve")
+    (family,) = states.collect()
+    counts = {each.labels["reason"]: each.value for each in family.samples}
+    assert counts == {"Training": 1, "Collecting": 1}
+    states.remove("default/ada")
+    (family,) = states.collect()
+    assert {each.labels["reason"] for each in family.samples} == {"Collecting"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [({"nvidia.com/gpu": "2"}, 2), ({"amd.com/gpu": "2"}, 0), ({"nvidia.com/gpu": "2k"}, 0), ({}, 0)],
+    ids=["gpus", "another-resource", "with-suffix", "none"],
+)
+def test_requested_gpus_are_those_of_the_gpu_resource(limits: dict[str, str], expected: int) -> None:
+    assert metrics.requested_gpus(ended(limits=limits), "nvidia.com/gpu") == expected
+
+
+def test_only_events_of_watched_kinds_are_recorded() -> None:
+    before = sample("watch_last_event_timestamp_seconds", kind="Job")
+    metrics.record_watch_event("jobs")
+    metrics.record_watch_event("secrets")
+    assert sample("watch_last_event_timestamp_seconds", kind="Job") >= before
+    labels = {each.labels["kind"] for family in metrics.WATCH_LAST_EVENT.collect() for each in family.samples}
+    assert labels == {"TweetModel", "Job", "Pod"}

@@ -6,7 +6,7 @@ import pytest
 
 from makers import spec
 from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_operator.policy import check_policy
+from tweetmodel_operator.policy import check_policy, is_device
 from tweetmodel_operator.settings import Settings
 
 SETTINGS = Settings(
@@ -29,6 +29,7 @@ def violation(of: TweetModelSpec, settings: Settings) -> str:
         {"image": "registry/team/trainer:2"},
         {"serviceAccountName": "trainer-eu"},
     ],
+    ids=["none", "placement", "image-of-chart", "allowed-image", "allowed-account"],
 )
 def test_allowed_pod_templates_are_no_violation(template: object) -> None:
     assert violation(spec(podTemplate=template), SETTINGS) == ""
@@ -47,12 +48,13 @@ def test_the_x_api_must_be_enabled() -> None:
         ({"image": "registry/trainer:12"}, "is not one of the images"),
         ({"serviceAccountName": "admin"}, "spec.podTemplate.serviceAccountName admin is not one"),
     ],
+    ids=["image", "image-with-same-prefix", "service-account"],
 )
 def test_other_pod_templates_are_violations(template: object, sentence: str) -> None:
     assert sentence in violation(spec(podTemplate=template), SETTINGS)
 
 
-def test_an_excluded_account_can_not_be_a_source() -> None:
+def test_an_excluded_account_is_no_allowed_source() -> None:
     settings = replace(SETTINGS, excluded_accounts=("@Ada", "bob"))
     assert "@ada, an account that this cluster excludes" in violation(spec(), settings)
     assert violation(spec(sources=[{"handle": "eve", "s3": {"uri": "s3://bucket/eve"}}]), settings) == ""
@@ -69,6 +71,7 @@ LIMITED = replace(SETTINGS, allowed_base_models=("openai-community/*",), max_gpu
         {"baseModel": {"s3": {"uri": "s3://bucket/model"}}},
         {"resources": {"limits": {"nvidia.com/gpu": 2, "memory": "64Gi", "ephemeral-storage": "9Gi"}}},
     ],
+    ids=["gpus-and-epochs", "hub-model", "s3-model", "resources"],
 )
 def test_specs_within_the_limits_are_no_violation(requested: dict[str, object]) -> None:
     assert violation(spec(**requested), LIMITED) == ""
@@ -94,6 +97,7 @@ def test_specs_within_the_limits_are_no_violation(requested: dict[str, object]) 
             "spec.resources.requests of nvidia.com/gpu is more than",
         ),
     ],
+    ids=["gpus", "epochs", "hub-model", "limits", "two-resources", "gpu-partition", "quantity-with-suffix"],
 )
 def test_specs_beyond_the_limits_are_violations(requested: dict[str, object], sentence: str) -> None:
     assert violation(spec(**requested), LIMITED).startswith(sentence)
@@ -102,3 +106,29 @@ def test_specs_beyond_the_limits_are_violations(requested: dict[str, object], se
 def test_without_allowed_base_models_no_hub_model_is_allowed() -> None:
     requested = spec(baseModel={"hub": {"name": "openai-community/gpt2"}})
     assert "is not one of the base models" in violation(requested, replace(SETTINGS, allowed_base_models=()))
+
+
+@pytest.mark.parametrize(
+    ("fields", "forbids_pods"),
+    [({"podTemplate": {"image": "evil"}}, True), ({"training": {"epochs": 11}}, False)],
+    ids=["pods", "training"],
+)
+def test_only_a_forbidden_image_or_account_forbids_the_pods(fields: dict[str, object], forbids_pods: bool) -> None:
+    result = check_policy(spec(**fields), LIMITED)
+    assert result.violation
+    assert result.forbids_pods is forbids_pods
+
+
+@pytest.mark.parametrize(
+    ("resource", "expected"),
+    [
+        ("nvidia.com/gpu", True),
+        ("nvidia.com/mig-1g.5gb", True),
+        ("amd.com/gpu", True),
+        ("memory", False),
+        ("kubernetes.io/batch-cpu", False),
+        ("node.kubernetes.io/something", False),
+    ],
+)
+def test_extended_resources_are_devices(resource: str, expected: bool) -> None:
+    assert is_device(resource) is expected

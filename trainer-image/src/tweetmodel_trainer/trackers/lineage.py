@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import Plan
-from tweetmodel_api.spec import Source
-from tweetmodel_trainer.sources.web import without_query
+from tweetmodel_trainer.sources.registry import reader_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def run_of(plan: Plan) -> Run:
         id=f"{whose}-{plan.run}",
         collection=f"{whose}-{plan.dataset.digest[:16]}",
         config=config,
-        raw=tuple(Reference(f"{whose}-raw-{source.handle}", _raw(source, plan)) for source in spec.sources),
+        raw=tuple(Reference(f"{whose}-raw-{source.handle}", reader_of(source, plan).uri) for source in spec.sources),
         dataset=Reference(f"{whose}-dataset", plan.dataset.uri, plan.dataset.digest),
     )
 
@@ -62,21 +60,6 @@ def run_of(plan: Plan) -> Run:
 def model_of(plan: Plan, uri: str, digest: str) -> Reference:
     """The model that a run made."""
     return Reference(f"{plan.namespace}-{plan.name}-model", uri, digest)
-
-
-def _raw(source: Source, plan: Plan) -> str:
-    """Where a source's posts came from; keys in an address are left out."""
-    file = source.archive or source.s3 or source.https
-    if file:
-        return file.uri if file.uri.startswith("s3://") else without_query(file.uri)
-    if source.hugging_face:
-        revision = f"@{source.hugging_face.revision}" if source.hugging_face.revision else ""
-        return f"hf://datasets/{source.hugging_face.dataset}{revision}"
-    if source.tweet_model:
-        lent = plan.upstream_datasets.get(source.tweet_model.name)
-        layout = Layout(plan.spec.storage.uri, plan.namespace, source.tweet_model.name)
-        return lent.uri if lent else layout.datasets
-    return plan.layout.raw_x(source.handle)
 
 
 def _flat(prefix: str, value: object) -> dict[str, Any]:
