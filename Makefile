@@ -10,7 +10,7 @@ VALE := $(shell command -v vale || echo $(CACHE)/bin/vale)
 PAGES = README.md CONTRIBUTING.md CHANGELOG.md $(shell find docs examples -name '*.md')
 PROSE = README.md CONTRIBUTING.md CHANGELOG.md docs examples charts/tweetmodel-operator/values.yaml \
   charts/tweetmodel-operator/templates/NOTES.txt
-PROSE_OF_CODE = crds operator hack examples
+PROSE_OF_CODE = crds operator hack examples $(addprefix trainer-image/src/tweetmodel_trainer/,data sources trackers)
 
 ##@ Use
 .PHONY: help
@@ -74,7 +74,7 @@ generate: setup ## Writes CRDs, the chart's copies, golden files and generated p
 
 .PHONY: bench-trainer
 bench-trainer: setup ## Measures the quickstart and the stock recipe in one run
-	@PYTHONPATH=examples/archive python tests/bench/trainer.py
+	@PYTHONPATH=tests:examples/archive python tests/bench/trainer.py
 
 .PHONY: bench-collect
 bench-collect: setup ## Measures time and memory of cleaning and splitting ten million posts
@@ -86,6 +86,27 @@ bench-operator: export KUBECONFIG = $(CURDIR)/build/bench-kubeconfig
 bench-operator: setup ## Measures time and memory of the operator with ten thousand TweetModels, in a cluster of its own
 	@mkdir -p build && $(CLUSTER_DIR)/kind/cluster up && kubectl apply --server-side -f crds/ >/dev/null
 	@PYTHONPATH=tests:tests/cluster python tests/bench/operator_bench.py; code=$$?; kind delete cluster -q --name $$CLUSTER; exit $$code
+
+##@ Measurements on a GPU
+# Packages that a machine with CUDA, PyTorch and usual tools of machine learning lacks, and our version of transformers.
+GPU_PACKAGES := annotated-types|blinker|boto3|botocore|cffi|cryptography|flask|flask-cors|itsdangerous|jmespath|moto|$\
+  oauthlib|pycparser|pydantic|pydantic-core|requests-oauthlib|responses|s3transfer|transformers|tweepy|$\
+  typing-inspection|xmltodict
+GPU_PLATFORMS := $(foreach tag,manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014,--platform $(tag)_x86_64)
+GPU_MAX_MIB := 56
+
+.PHONY: gpu-wheels
+gpu-wheels: setup ## Builds and downloads the wheels for a machine with a GPU and without a network, into .whl
+	@rm -rf .whl && $(UV) build -q --wheel -o .whl crds && $(UV) build -q --wheel -o .whl trainer-image
+	@$(UV) export -q --locked --no-hashes --no-annotate | grep -E '^($(GPU_PACKAGES))==' | \
+	  $(UV) tool run -q pip download -q --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+	    $(GPU_PLATFORMS) -d .whl -r /dev/stdin
+	@size=$$(du -sm .whl | cut -f1); echo "$$(ls .whl | wc -l) files, $$size MiB"; test $$size -le $(GPU_MAX_MIB)
+
+.PHONY: gpu-dry
+gpu-dry: export PYTHONPATH = tests:examples/archive
+gpu-dry: setup ## Tries the measurements with tiny models on a CPU
+	@python tests/gpu/measure.py --dry --out build
 
 ##@ Parts
 .PHONY: tools

@@ -227,7 +227,7 @@ def _train(
         text = encode(report)
         (results / REPORT).write_text(text)
         storage.publish(results, plan.layout.results(run), replace=True)
-        told = Results(model_of(plan, uri, manifest.digest), samples)
+        told = Results(model=model_of(plan, uri, manifest.digest), samples=samples)
         missed = tracking.finish(learnt.steps, assessment.figures, told)  # last: a tracker may take a minute to give up
     stored = Report.model_validate_json(text)
     return stored.model_copy(update={"message": stored.message + missed})

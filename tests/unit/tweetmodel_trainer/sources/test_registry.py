@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tweetmodel_api.credentials import of_source
+from tweetmodel_api.credentials import source_credentials
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning, Source
@@ -45,7 +45,7 @@ def test_source_without_a_kind_is_an_error(make_plan: Callable[..., Plan]) -> No
 def test_each_secret_of_a_source_is_passed_to_the_pod(kind: str) -> None:
     alias = Source.model_fields[kind].alias
     source = Source.model_validate({"handle": "ada", alias: OPTIONS[alias]})
-    secrets = [secret for _, secret in of_source(source)]
+    secrets = [secret for _, secret in source_credentials(source)]
     assert secrets == ([OPTIONS[alias]["secretRef"]["name"]] if "secretRef" in OPTIONS[alias] else [])
 
 

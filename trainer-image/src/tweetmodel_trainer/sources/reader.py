@@ -1,7 +1,7 @@
 """The interface of source readers.
 
 A new kind of source is a field of `tweetmodel_api.spec.Source`, a module with a subclass of `SourceReader`, and a line
-in `registry.READERS`. Kinds with a token are listed in `tweetmodel_api.credentials.of_source` too.
+in `registry.READERS`. Kinds with a token are listed in `tweetmodel_api.credentials.source_credentials` too.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tweetmodel_api.credentials import of_source
+from tweetmodel_api.credentials import source_credentials
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.spec import Cleaning, Source
@@ -54,7 +54,7 @@ class SourceReader(ABC, Generic[Options]):
     @property
     def token(self) -> str:
         """Token of the source; empty if the source names no Secret."""
-        for credential, _ in of_source(self.source):
+        for credential, _ in source_credentials(self.source):
             return os.environ.get(credential.variable, "").strip()
         return ""
 
