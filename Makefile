@@ -61,7 +61,7 @@ generate: setup ## Writes the CRD, the chart's copy of it, golden files and the 
 
 .PHONY: bench-trainer
 bench-trainer: setup ## Times the quickstart beside the stock recipe, in one run
-	@PYTHONPATH=examples/archive python tests/bench/trainer.py
+	@PYTHONPATH=tests:examples/archive python tests/bench/trainer.py
 
 .PHONY: bench-collect
 bench-collect: setup ## Times cleaning and splitting, and tells their memory, with ten million posts
@@ -73,6 +73,27 @@ bench-operator: export KUBECONFIG = $(CURDIR)/build/bench-kubeconfig
 bench-operator: setup ## Times the operator and tells its memory with ten thousand TweetModels, in a cluster of its own
 	@mkdir -p build && $(CLUSTER_DIR)/kind/cluster up && kubectl apply --server-side -f crds/ >/dev/null
 	@PYTHONPATH=tests:tests/cluster python tests/bench/operator_bench.py; code=$$?; kind delete cluster -q --name $$CLUSTER; exit $$code
+
+##@ Measurements on a GPU
+# Packages that a machine with CUDA, PyTorch and usual tools of machine learning lacks, and our version of transformers.
+GPU_PACKAGES := annotated-types|blinker|boto3|botocore|cffi|cryptography|flask|flask-cors|itsdangerous|jmespath|moto|$\
+  oauthlib|pycparser|pydantic|pydantic-core|requests-oauthlib|responses|s3transfer|transformers|tweepy|$\
+  typing-inspection|xmltodict
+GPU_PLATFORMS := $(foreach tag,manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014,--platform $(tag)_x86_64)
+GPU_MAX_MIB := 56
+
+.PHONY: gpu-wheels
+gpu-wheels: setup ## Builds and downloads the wheels for a machine with a GPU and without a network, into .whl
+	@rm -rf .whl && $(UV) build -q --wheel -o .whl crds && $(UV) build -q --wheel -o .whl trainer-image
+	@$(UV) export -q --locked --no-hashes --no-annotate | grep -E '^($(GPU_PACKAGES))==' | \
+	  $(UV) tool run -q pip download -q --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+	    $(GPU_PLATFORMS) -d .whl -r /dev/stdin
+	@size=$$(du -sm .whl | cut -f1); echo "$$(ls .whl | wc -l) files, $$size MiB"; test $$size -le $(GPU_MAX_MIB)
+
+.PHONY: gpu-dry
+gpu-dry: export PYTHONPATH = tests:examples/archive
+gpu-dry: setup ## Tries the measurements with tiny models on a CPU
+	@python tests/gpu/measure.py --dry --out build
 
 ##@ Parts
 .PHONY: tools

@@ -1,4 +1,4 @@
-"""An S3 that misbehaves: a proxy before one that does not, which spoils the requests it is told to."""
+"""A proxy before an S3 service that injects a fault into chosen requests."""
 
 import http.client
 import socket
@@ -7,16 +7,16 @@ import threading
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import urlsplit
 
-BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+from http_server import QuietHandler, QuietServer
+
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked."""
+    """A request of a client."""
 
     method: str
     path: str
@@ -25,90 +25,93 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is answered."""
+class Response:
+    """A response to a client."""
 
     status: int
     headers: dict[str, str]
     body: bytes
     sent: int | None = None
-    """So many bytes of the body are sent, then the connection ends; None: all."""
+    """Number of bytes of the body after which the connection is closed; None to send all."""
 
 
-Ask = Callable[[Request], Answer]
-Fault = Callable[[Request, Ask], Answer | None]
-"""Answers a request, or doesn't (None: the connection is reset), with or without asking the S3 behind."""
+Forward = Callable[[Request], Response]
+"""Forwards a request to the S3 service."""
+Fault = Callable[[Request, Forward], Response | None]
+"""Returns a faulty response, or None to reset the connection, and may forward the request."""
 
 
-def busy(_: Request, __: Ask) -> Answer:
-    return Answer(503, {}, BUSY)
+def unavailable(_: Request, __: Forward) -> Response:
+    return Response(503, {}, SLOW_DOWN)
 
 
-def reset(_: Request, __: Ask) -> None:
+def reset(_: Request, __: Forward) -> None:
     return None
 
 
-def takes_it_and_is_busy(request: Request, ask: Ask) -> Answer:
-    ask(request)
-    return busy(request, ask)
+def executed_but_unavailable(request: Request, forward: Forward) -> Response:
+    forward(request)
+    return unavailable(request, forward)
 
 
-def takes_it_and_resets(request: Request, ask: Ask) -> None:
-    ask(request)
+def executed_but_reset(request: Request, forward: Forward) -> None:
+    forward(request)
 
 
-def takes_it_twice(request: Request, ask: Ask) -> Answer:
-    ask(request)
-    return ask(request)
+def executed_twice(request: Request, forward: Forward) -> Response:
+    forward(request)
+    return forward(request)
 
 
-def breaks_off(request: Request, ask: Ask) -> Answer:
-    answer = ask(request)
-    return replace(answer, sent=len(answer.body) // 2)
+def body_ends_early(request: Request, forward: Forward) -> Response:
+    response = forward(request)
+    return replace(response, sent=len(response.body) // 2)
 
 
-def answers_half_and_says_it_is_all(request: Request, ask: Ask) -> Answer:
-    answer = ask(request)
-    return replace(answer, body=answer.body[: len(answer.body) // 2])
+def body_truncated(request: Request, forward: Forward) -> Response:
+    """The Content-Length is that of the truncated body."""
+    response = forward(request)
+    return replace(response, body=response.body[: len(response.body) // 2])
 
 
-def answers_other_bytes(request: Request, ask: Ask) -> Answer:
-    answer = ask(request)
-    return replace(answer, body=_other(answer.body))
+def body_corrupted(request: Request, forward: Forward) -> Response:
+    response = forward(request)
+    return replace(response, body=_corrupted(response.body))
 
 
-def lies_about_checksums(request: Request, ask: Ask) -> Answer:
-    answer = ask(request)
-    false = {"ETag": f'"{"0" * 32}"', "x-amz-checksum-crc32": "AAAAAA==", "Content-MD5": "A" * 22 + "=="}
-    return replace(answer, headers=answer.headers | false)
+def wrong_checksums(request: Request, forward: Forward) -> Response:
+    response = forward(request)
+    wrong = {"ETag": f'"{"0" * 32}"', "x-amz-checksum-crc32": "AAAAAA==", "Content-MD5": "A" * 22 + "=="}
+    return replace(response, headers=response.headers | wrong)
 
 
-def keeps_half(request: Request, ask: Ask) -> Answer:
+def stored_truncated(request: Request, forward: Forward) -> Response:
     half = request.body[: len(request.body) // 2]
-    return ask(replace(request, body=half, headers=request.headers | {"Content-Length": str(len(half))}))
+    return forward(replace(request, body=half, headers=request.headers | {"Content-Length": str(len(half))}))
 
 
-def keeps_other_bytes(request: Request, ask: Ask) -> Answer:
-    return ask(replace(request, body=_other(request.body)))
+def stored_corrupted(request: Request, forward: Forward) -> Response:
+    return forward(replace(request, body=_corrupted(request.body)))
 
 
-def _other(body: bytes) -> bytes:
+def _corrupted(body: bytes) -> bytes:
     middle = len(body) // 2
     return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :] if body else body
 
 
 class FaultyS3:
-    """While `spoiling`, the chosen requests, counted from 0, go wrong; `asked` has all since then."""
+    """The proxy. In an `injecting` block the chosen requests, counted from 0, get the fault."""
 
-    def __init__(self, behind: str) -> None:
-        self.asked: list[str] = []
+    def __init__(self, upstream: str) -> None:
+        self.requests: list[str] = []
+        """Method and path of each request since the last `injecting`."""
         self._fault: Fault | None = None
         self._chosen: Container[int] = ()
-        self._behind = urlsplit(behind).netloc
+        self._upstream = urlsplit(upstream).netloc
         self._lock = threading.Lock()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def _serve(self) -> None:
@@ -117,46 +120,42 @@ class FaultyS3:
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = QuietServer(Handler)
+        self.url = self.server.url
 
     @contextmanager
-    def spoiling(self, fault: Fault, chosen: Container[int]) -> Iterator[None]:
-        self.asked, self._fault, self._chosen = [], fault, chosen
+    def injecting(self, fault: Fault, chosen: Container[int]) -> Iterator[None]:
+        self.requests, self._fault, self._chosen = [], fault, chosen
         try:
             yield
         finally:
             self._fault = None
 
-    def _serve(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
+    def _serve(self, handler: QuietHandler, request: Request) -> None:
         with self._lock:
-            number = len(self.asked)
-            self.asked.append(f"{request.method} {request.path}")
-        spoilt = self._fault if number in self._chosen else None
-        answer = spoilt(request, self._ask) if spoilt else self._ask(request)
-        if answer is None:
-            # Closed with a time to linger of 0 it is reset (tcp(7), SO_LINGER).
+            number = len(self.requests)
+            self.requests.append(f"{request.method} {request.path}")
+        fault = self._fault if number in self._chosen else None
+        response = fault(request, self._forward) if fault else self._forward(request)
+        if response is None:
+            # closing with a linger time of 0 resets the connection (tcp(7), SO_LINGER)
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             handler.close_connection = True
             return
-        handler.send_response_only(answer.status)
-        length = {} if request.method == "HEAD" else {"Content-Length": str(len(answer.body))}
-        for name, value in (answer.headers | length).items():
+        handler.send_response_only(response.status)
+        length = {} if request.method == "HEAD" else {"Content-Length": str(len(response.body))}
+        for name, value in (response.headers | length).items():
             handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(answer.body[: answer.sent])
-        handler.close_connection = answer.sent is not None
+        handler.wfile.write(response.body[: response.sent])
+        handler.close_connection = response.sent is not None
 
-    def _ask(self, request: Request) -> Answer:
-        connection = http.client.HTTPConnection(self._behind)
+    def _forward(self, request: Request) -> Response:
+        connection = http.client.HTTPConnection(self._upstream)
         connection.request(request.method, request.path, request.body, request.headers)
         response = connection.getresponse()
         body = response.read()
-        hop = {"connection", "transfer-encoding", "date", "server"}
-        headers = {name: value for name, value in response.getheaders() if name.lower() not in hop}
+        hop_by_hop = {"connection", "transfer-encoding", "date", "server"}
+        headers = {name: value for name, value in response.getheaders() if name.lower() not in hop_by_hop}
         connection.close()
-        return Answer(response.status, headers, body)
+        return Response(response.status, headers, body)

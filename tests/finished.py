@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tweetmodel_api.spec import BaseModelSource, Generation, HubModel, Training
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.evaluation.assessment import assess
 from tweetmodel_trainer.evaluation.sample import Sample, Sampling
 from tweetmodel_trainer.evaluation.scores import Scores

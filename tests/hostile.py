@@ -1,4 +1,4 @@
-"""Posts that mean harm: to HTML, Markdown, YAML, templates, terminals and whoever lays text out."""
+"""Posts that attack HTML, Markdown, YAML, templates, terminals and text layout."""
 
 POSTS = (
     "<script>document.documentElement.dataset.pwned='script'</script> hello",

@@ -1,25 +1,20 @@
-"""Has a local server take the place of the Hugging Face Hub."""
+"""Replaces the Hugging Face Hub by a local server."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from socketserver import BaseServer
 
 import huggingface_hub.constants
 import pytest
 
+from http_server import QuietServer
+
 
 @contextmanager
-def served_as_hub(server: BaseServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Serves while the block runs; the Hub's client asks there."""
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_address[1]}"
+def served_as_hub(server: QuietServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Serve in the `with` block, and direct the client of the Hub to the server."""
     template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
-    here = template.replace(huggingface_hub.constants.ENDPOINT, address)
+    here = template.replace(huggingface_hub.constants.ENDPOINT, server.url)
     monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", here)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-    yield
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
+    with server:
+        yield

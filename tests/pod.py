@@ -1,9 +1,10 @@
-"""Runs a stage in a process of its own, as a pod does, which a signal may end at a chosen moment.
+"""Runs a step in a process of its own, as a pod does, and can send a signal at a chosen function call.
 
-Processes are forked from one that has imported torch already, and this module: a pod a second, not ten.
+The processes are forked from one that has imported torch, so that a step starts in one second instead of ten.
 """
 
 import gc
+import importlib.util
 import multiprocessing
 import os
 import pkgutil
@@ -17,59 +18,71 @@ from tweetmodel_api.plan import Plan
 from tweetmodel_api.report import Report, decode
 
 WEIGHTLESS = {"vocabulary": 280, "n_layer": 1, "n_head": 1, "n_embd": 8, "n_positions": 64}
-"""The shape of a model that is trained in no time."""
+"""Shape of a model that trains in an instant."""
+
+_PRELOADED = [
+    f"tweetmodel_trainer.{name}"
+    for name in ("command", "training.learn", "presentation.artifacts", "publishing.hub_repository")
+]
+assert all(map(importlib.util.find_spec, _PRELOADED)), "the fork server ignores missing modules"
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__, *(f"tweetmodel_trainer.{name}" for name in ("learn", "showcase", "hub"))])
+_FORKS.set_forkserver_preload([__name__, *_PRELOADED])
 
-_SESSION = boto3.Session()  # a client's description is read once for all pods
+_SESSION = boto3.Session()  # all processes share the parsed description of S3
 _SESSION.client("s3", region_name="us-east-1")
 
 Moment = tuple[str, int]
-"""A function, as module:name, and which call of it."""
+"""A function, as module:name, and the number of the call."""
 
 
 def run(plan: Plan, folder: Path, signal: int = 0, moment: Moment | None = None) -> tuple[int, Report | None]:
-    """Exit code and report of a stage; `signal` comes when the function of `moment` is called.
+    """Run a step, and return its exit code and report.
 
-    The model is weightless, and each step leaves a checkpoint.
+    The model is weightless, and each optimizer step writes a checkpoint.
+
+    Args:
+        plan: plan of the step.
+        folder: folder for all files.
+        signal: signal that the process gets at `moment`.
+        moment: function call before which the process gets the signal.
     """
     file, log = folder / "plan.json", folder / "log"
     file.write_text(plan.model_dump_json(by_alias=True))
     log.write_text("")
-    places = {"--plan": file, "--workdir": folder / "work", "--termination-log": log}
-    arguments = [plan.step, *(str(part) for place in places.items() for part in place)]
-    process = _FORKS.Process(target=_stage, args=(arguments, signal, moment))
+    options = {"--plan": file, "--workdir": folder / "work", "--termination-log": log}
+    arguments = [plan.step, *(str(part) for option in options.items() for part in option)]
+    process = _FORKS.Process(target=_run_step, args=(arguments, signal, moment))
     process.start()
     process.join(120)
-    assert process.exitcode is not None, "it hangs"
+    assert process.exitcode is not None, "the step hangs"
     return process.exitcode, decode(log.read_text())
 
 
-def _stage(arguments: list[str], signal: int, moment: Moment | None) -> None:
+def _run_step(arguments: list[str], signal: int, moment: Moment | None) -> None:
     from tweetmodel_trainer import command
     from tweetmodel_trainer.models import base_model
-    from tweetmodel_trainer.publishing import hub_repository as hub
+    from tweetmodel_trainer.publishing import hub_repository
 
-    gc.freeze()  # what all pods share need not be searched for garbage
+    gc.freeze()  # objects that all processes share are no garbage
     boto3.Session = lambda: _SESSION  # type: ignore[misc,assignment]
     base_model.PRESETS["Tiny"] = WEIGHTLESS
-    hub.push = lambda *_: "https://hub/ada"
-    read = command._plan
-    command._plan = lambda file: _with_a_checkpoint_each_step(read(file))
+    hub_repository.push = lambda *_: "https://hub/ada"
+    read_plan = command._read_plan
+    command._read_plan = lambda file: _with_checkpoint_each_step(read_plan(file))
     if moment:
-        _call_in(moment, lambda: os.kill(os.getpid(), signal))
+        _call_before(moment, lambda: os.kill(os.getpid(), signal))
     sys.exit(command.main(arguments))
 
 
-def _with_a_checkpoint_each_step(plan: Plan) -> Plan:
+def _with_checkpoint_each_step(plan: Plan) -> Plan:
     training = plan.spec.training.model_copy(update={"checkpoint_interval_seconds": 0})
     return plan.model_copy(update={"spec": plan.spec.model_copy(update={"training": training})})
 
 
-def _call_in(moment: Moment, first: Any) -> None:
-    """Has `first` called before that call of the function goes on."""
-    (place, which), calls = moment, 0
+def _call_before(moment: Moment, action: Any) -> None:
+    """Patch a function so that `action` is called before one of its calls."""
+    (place, number), calls = moment, 0
     owner_name, _, name = place.replace(":", ".").rpartition(".")
     owner = pkgutil.resolve_name(owner_name)
     real = getattr(owner, name)
@@ -77,8 +90,8 @@ def _call_in(moment: Moment, first: Any) -> None:
     def counted(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == which:
-            first()
+        if calls == number:
+            action()
         return real(*arguments, **options)
 
     setattr(owner, name, counted)

@@ -42,24 +42,24 @@ uvicorn.run(build_starlette_app_only()[0], host="127.0.0.1", port=int(port), log
 
 @contextmanager
 def mlflow(folder: Path) -> Iterator[str]:
-    """MLflow's handlers over SQLite, without what its full package adds to them; yields the address."""
-    with _served(_MLFLOW, str(folder)) as url:
+    """Serve MLflow's handlers over SQLite, which don't need the full package; yield the URL."""
+    with _running(_MLFLOW, str(folder)) as url:
         yield url
 
 
 @contextmanager
 def trackio(folder: Path) -> Iterator[str]:
-    """Trackio's server, whose databases lie in the folder; yields the address."""
-    with _served(_TRACKIO, str(folder), token=TOKEN) as url:
+    """Serve Trackio with its databases in the folder; yield the URL."""
+    with _running(_TRACKIO, str(folder), TOKEN) as url:
         yield url
 
 
 @contextmanager
-def _served(program: str, folder: str, **more: str) -> Iterator[str]:
+def _running(program: str, folder: str, *arguments: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", program, folder, str(port), *more.values()]
+    command = [sys.executable, "-c", program, folder, str(port), *arguments]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, server)
@@ -70,8 +70,8 @@ def _served(program: str, folder: str, **more: str) -> Iterator[str]:
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and server.poll() is None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
                 return

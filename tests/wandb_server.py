@@ -1,79 +1,68 @@
-"""A server that answers what W&B's own client asks for when a run is made, told, gone on with and finished.
+"""A server with the part of W&B's API that the client needs to create, resume and finish runs.
 
 server = Server()          # listens at server.url until server.stop()
-server.runs["default-ada-…"].history      # rows, as they came
-server.used, server.made                  # (run, artifact) that it reads, and that it has made
-server.refers("default-ada-model")        # the addresses in an artifact
+server.runs["default-ada-…"].history      # rows in the order of arrival
+server.inputs, server.outputs             # pairs of run and artifact
+server.references("default-ada-model")    # URIs in an artifact
 """
 
 import gzip
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from http_server import QuietHandler, QuietServer
 
 PROJECT = {"id": "project", "internalId": "project", "name": "tweetmodel", "entity": {"id": "entity", "name": "us"}}
 
 
 @dataclass
 class Run:
-    """A run, as the client described it."""
+    """A run as the client described it."""
 
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
-    begun: int = 0
-    """How often a client began or went on with it."""
+    starts: int = 0
+    """How often a client created or resumed the run."""
 
 
 class Server:
-    """Runs and artifacts in memory."""
+    """Keeps runs and artifacts in memory."""
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
-        self.used: set[tuple[str, str]] = set()
-        self.made: set[tuple[str, str]] = set()
+        self.inputs: set[tuple[str, str]] = set()
+        self.outputs: set[tuple[str, str]] = set()
         self.files: dict[str, bytes] = {}
-        self.keys: set[str] = set()
-        self.refusal = 0
+        self.error_status = 0
         self._artifacts: dict[str, dict[str, Any]] = {}
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
-                outer.keys.add(self.headers.get("Authorization", ""))
                 content = json.dumps(outer.answer(self.path, body)).encode()
-                self.send_response(outer.refusal or 200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                self.respond(outer.error_status or 200, content, {"Content-Type": "application/json"})
 
             do_PUT = do_GET = do_POST
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server = QuietServer(Handler).__enter__()
+        self.url = self._server.url
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__()
 
     def answer(self, path: str, body: bytes) -> object:
-        if self.refusal:
+        if self.error_status:
             return {"errors": [{"message": "no"}]}
         if path == "/graphql":
-            asked = json.loads(body)
-            name = re.search(r"(?:query|mutation)\s+(\w+)", asked["query"])[1]
-            return {"data": getattr(self, name, lambda **_: {})(**(asked.get("variables") or {}))}
+            request = json.loads(body)
+            name = re.search(r"(?:query|mutation)\s+(\w+)", request["query"])[1]
+            return {"data": getattr(self, name, lambda **_: {})(**(request.get("variables") or {}))}
         if path.endswith("/file_stream"):
             self._stream(path.split("/")[-2], json.loads(body).get("files", {}))
         elif path.startswith("/upload/"):
@@ -86,11 +75,11 @@ class Server:
         for line in files.get("wandb-summary.json", {}).get("content", []):
             self.runs[run].summary |= json.loads(line)
 
-    def refers(self, artifact: str) -> list[str]:
+    def references(self, artifact: str) -> list[str]:
         manifest = json.loads(self.files[f"{artifact}/manifest"])
         return [entry["ref"] for entry in manifest["contents"].values()]
 
-    # What follows is named as the client's GraphQL operations are.
+    # The methods below are named after the client's GraphQL operations.
 
     def Viewer(self) -> object:
         return {"viewer": {"id": "ada", "entity": "us", "username": "ada", "flags": "{}", "teams": {"edges": []}}}
@@ -111,16 +100,16 @@ class Server:
             }
         return {"model": {**PROJECT, "bucket": bucket}}
 
-    def UpsertBucket(self, name: str, **asked: Any) -> object:
+    def UpsertBucket(self, name: str, **variables: Any) -> object:
         inserted = name not in self.runs
         run = self.runs.setdefault(name, Run())
-        run.begun += asked["displayName"] is not None
-        run.config |= json.loads(asked["config"] or "{}")
+        run.starts += variables["displayName"] is not None
+        run.config |= json.loads(variables["config"] or "{}")
         return {"upsertBucket": {"bucket": self._bucket(name), "inserted": inserted}}
 
     def CreateRunFiles(self, run: str, files: list[str], **_: Any) -> object:
-        made = [{"name": file, "uploadUrl": f"{self.url}/upload/{run}/{file}"} for file in files]
-        return {"createRunFiles": {"runID": run, "uploadHeaders": [], "files": made}}
+        uploads = [{"name": file, "uploadUrl": f"{self.url}/upload/{run}/{file}"} for file in files]
+        return {"createRunFiles": {"runID": run, "uploadHeaders": [], "files": uploads}}
 
     def ArtifactType(self, **_: Any) -> object:
         return {"project": {"artifact": None}}
@@ -129,12 +118,12 @@ class Server:
         name = input["artifactCollectionName"]
         self._artifacts[name] = input
         if input["runName"]:
-            self.made.add((input["runName"], name))
+            self.outputs.add((input["runName"], name))
         artifact = {"id": name, "state": "PENDING", "artifactSequence": {"latestArtifact": None}}
         return {"createArtifact": {"artifact": artifact}}
 
-    def CreateArtifactManifest(self, **asked: Any) -> object:
-        name = asked["artifactID"]
+    def CreateArtifactManifest(self, **variables: Any) -> object:
+        name = variables["artifactID"]
         file = {"uploadUrl": f"{self.url}/upload/{name}/manifest", "uploadHeaders": []}
         return {"createArtifactManifest": {"artifactManifest": {"id": name, "file": {"id": name, **file}}}}
 
@@ -151,30 +140,30 @@ class Server:
         ]
         return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
 
-    def CommitArtifact(self, **asked: Any) -> object:
-        name = asked["artifactID"]
+    def CommitArtifact(self, **variables: Any) -> object:
+        name = variables["artifactID"]
         return {"commitArtifact": {"artifact": {"id": name, "digest": "0"}}}
 
     def UseArtifact(self, input: dict[str, Any]) -> object:
-        self.used.add((input["runName"], input["artifactID"]))
+        self.inputs.add((input["runName"], input["artifactID"]))
         return {"useArtifact": {"artifact": {"id": input["artifactID"]}}}
 
     def ArtifactByID(self, id: str, **_: Any) -> object:
-        made = self._artifacts[id]
+        created = self._artifacts[id]
         artifact = {
             "id": id,
             "artifactSequence": {"name": id, "project": PROJECT},
             "versionIndex": 0,
-            "artifactType": {"name": made["artifactTypeName"]},
+            "artifactType": {"name": created["artifactTypeName"]},
             "description": None,
-            "metadata": made["metadata"],
+            "metadata": created["metadata"],
             "ttlDurationSeconds": -2,
             "ttlIsInherited": True,
             "tags": [],
             "historyStep": None,
             "state": "COMMITTED",
             "size": 0,
-            "digest": made["digest"],
+            "digest": created["digest"],
             "commitHash": "0",
             "fileCount": 1,
             "createdAt": "2026-11-24T00:00:00Z",

@@ -1,6 +1,6 @@
-"""What a new training pod does until its first step has ended, its data set and model being there.
+"""A new training pod until its first optimizer step ends, with data set and model at hand.
 
-It is all done by way of `learn`, so that it imports what a pod does.
+All imports go through `learn`, so that the process imports the same modules as a pod.
 """
 
 import os
@@ -16,8 +16,8 @@ from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.training import learn
 
 
-class Enough(TrainerCallback):
-    """Ends the process at the first step."""
+class ExitAtFirstStep(TrainerCallback):
+    """Ends the process at the first optimizer step."""
 
     def on_step_end(self, *_: object, **__: object) -> None:
         os._exit(0)
@@ -30,8 +30,8 @@ def main() -> None:
         model, tokenizer = learn.base_model.load(source, None, [post.text for post in posts], workdir)
         blocks = learn.Blocks(posts, tokenizer, 1, 64, 42)
         training = Training(epochs=1, global_batch_size=8, block_size=64)
-        how = workdir, None, lambda *_: None, Progress({}), (0, 100)
-        learn.finetune(model, blocks, training, *how, callbacks=[Enough()])
+        rest = workdir, None, lambda *_: None, Progress({}), (0, 100)
+        learn.finetune(model, blocks, training, *rest, callbacks=[ExitAtFirstStep()])
 
 
 if __name__ == "__main__":

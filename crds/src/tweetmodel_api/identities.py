@@ -6,15 +6,20 @@ of equal decimals, and different orders of the sources, give the same hash.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
 from pydantic.main import IncEx
 
+from tweetmodel_api.credentials import source_credentials
 from tweetmodel_api.fields import Model
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ModelReference
 from tweetmodel_api.steps import STEP_KINDS, StepName
+
+_NOT_IN_COLLECTION: Mapping[str, Any] = {"weight": True, "x_api": {"secret_ref"}, "hugging_face": {"secret_ref"}}
+"""Fields of a source that do not determine its posts."""
 
 
 def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
@@ -31,7 +36,8 @@ def collection_id(spec: TweetModelSpec, retry: str = "", due: str = "") -> str:
         **({"due": due} if due else {}),
         **({"cleaning": cleaning} if cleaning else {}),
         sources=[
-            _non_default_fields(source, exclude={"weight"}) for source in sorted(spec.sources, key=attrgetter("handle"))
+            _non_default_fields(source, exclude=dict(_NOT_IN_COLLECTION))
+            for source in sorted(spec.sources, key=attrgetter("handle"))
         ],
         seed=spec.training.seed,
         storage=[spec.storage.uri, spec.storage.endpoint],
@@ -85,6 +91,9 @@ def pod_template_hash(step: StepName, spec: TweetModelSpec, retry: str, publish:
         "template": {name: value for name, value in _non_default_fields(spec, include=template).items() if value != {}},
         "retry": retry,
     }
+    secrets = sorted(secret for source in spec.sources for _, secret in source_credentials(source))
+    if kind.reads_sources and secrets:
+        parts["secrets"] = secrets
     if kind.samples:
         parts["generation"] = generation_hash(spec)
     if publish:

@@ -317,7 +317,8 @@ class Training(Model):
     early_stopping: EarlyStopping | None = None
 
     warm_start: bool = False
-    """Starts a new run from the current model instead of the base model, if both have the same base model."""
+    """Starts a new run from the current model instead of the base model, if both have the same base model. A change of
+    this field starts a new run."""
 
     checkpoint_interval_seconds: Annotated[int, Field(ge=5, le=86400)] = 60
     """Seconds between checkpoints. A checkpoint is also written when the pod receives a request to terminate."""

@@ -257,3 +257,13 @@ def test_the_notations_of_every_decimal_are_compared() -> None:
 def test_a_short_hash_depends_on_all_parts() -> None:
     assert short_hash("a", 1) == short_hash("a", 1) != short_hash("a", 2)
     assert len(short_hash("a")) == 10
+
+
+def test_another_secret_of_a_source_replaces_the_collect_pod_but_collects_nothing_again() -> None:
+    one, other = (
+        spec(sources=[{"handle": "ada", "xAPI": {"secretRef": {"name": name}, "budgetUSD": "5"}}])
+        for name in ("old-token", "new-token")
+    )
+    assert collection_id(one) == collection_id(other)
+    assert pod_template_hash("collect", one, "") != pod_template_hash("collect", other, "")
+    assert pod_template_hash("train", one, "") == pod_template_hash("train", other, "")

@@ -1,4 +1,4 @@
-"""S3 in the process (moto), and small data for the trainer's stages."""
+"""S3 in this process (moto), and plans for the steps of the trainer."""
 
 import os
 import signal
@@ -9,24 +9,21 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from http_server import moto_server
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
 
-# The models are too small to share between cores: threads that wait for each other would only slow them down.
+# The models are too small for several threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +40,8 @@ def s3(endpoint: str) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def handler() -> Iterator[None]:
-    """What a stage run in this process does to SIGTERM ends with the test."""
+def sigterm_handler() -> Iterator[None]:
+    """Restores the handler of SIGTERM, which a step in this process changes."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
@@ -52,7 +49,7 @@ def handler() -> Iterator[None]:
 
 @pytest.fixture
 def bucket(s3: Any) -> str:
-    """A bucket of the test's own."""
+    """A new bucket."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=name)
     return name
@@ -60,7 +57,7 @@ def bucket(s3: Any) -> str:
 
 @pytest.fixture
 def make_spec(endpoint: str, bucket: str) -> Callable[..., TweetModelSpec]:
-    """A spec over an archive in the test's bucket; keyword arguments replace its fields."""
+    """Returns a spec with an archive in the bucket as its source; keyword arguments replace fields."""
 
     def make(**changes: Any) -> TweetModelSpec:
         return TweetModelSpec.model_validate(
@@ -96,7 +93,7 @@ def progress() -> Progress:
 
 @pytest.fixture
 def keys(s3: Any, bucket: str) -> Callable[[], list[str]]:
-    """Every key in the test's bucket."""
+    """Returns all keys in the bucket."""
     return lambda: [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 

@@ -1,14 +1,7 @@
-"""The command line: which exit code and which sentence a stage ends with."""
-
 import errno
 import os
 import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +10,43 @@ import pytest
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import MAX_REPORT_BYTES, Report, decode
-from tweetmodel_trainer.command import exit_code, main
+from tweetmodel_api.steps import STEP_NAMES, StepName
+from tweetmodel_trainer.command import STEPS, exit_code, main
 from tweetmodel_trainer.failure import Failure
 
-Main = Callable[[Plan | str], tuple[int, Report]]
+Main = Callable[..., tuple[int, Report]]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Main:
-    def run_collect(plan: Plan | str) -> tuple[int, Report]:
+    def run_step(plan: Plan | str, step: StepName = "collect") -> tuple[int, Report]:
         file, log = tmp_path / "plan.json", tmp_path / "termination-log"
         file.write_text(plan if isinstance(plan, str) else plan.model_dump_json(by_alias=True))
-        code = main(
-            ["collect", "--plan", str(file), "--workdir", str(tmp_path / "work"), "--termination-log", str(log)]
-        )
+        code = main([step, "--plan", str(file), "--workdir", str(tmp_path / "work"), "--termination-log", str(log)])
         report = decode(log.read_text())
         assert report
         return code, report
 
-    return run_collect
+    return run_step
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_a_failure_never_exits_as_done(reason: Reason) -> None:
+def test_failure_never_exits_as_done(reason: Reason) -> None:
     assert exit_code(Report(outcome="Failed", reason=reason, message="no")) is not ExitCode.DONE
 
 
 @pytest.mark.parametrize(
-    ("plan", "sentence"),
-    [("{", "its JSON"), ("{}", "step in the plan"), ('{"step": "collect", "spec": {"storage": 1}}', "in the plan")],
+    ("plan", "field"),
+    [("{", "its JSON"), ("{}", "(step: "), ('{"step": "collect", "spec": {"storage": 1}}', "is invalid (")],
 )
-def test_a_plan_that_cannot_be_read_is_told_by_its_field(run: Main, plan: str, sentence: str) -> None:
+def test_invalid_plan_is_reported_with_its_field(run: Main, plan: str, field: str) -> None:
     code, report = run(plan)
     assert (code, report.reason) == (ExitCode.CONFIGURATION, Reason.INVALID_SPEC)
-    assert sentence in report.message
+    assert field in report.message
     assert "\n" not in report.message
 
 
-def test_a_plan_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_plan_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     arguments = ["collect", "--plan", str(tmp_path / "absent"), "--termination-log", str(tmp_path / "log")]
     assert main(arguments) == ExitCode.CONFIGURATION
@@ -62,7 +54,7 @@ def test_a_plan_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCapt
 
 
 @pytest.mark.parametrize("long", ["x", "\U0001f426", "\0", '"'])
-def test_the_longest_sentence_fits_the_termination_message(
+def test_longest_message_fits_the_termination_message(
     run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, long: str
 ) -> None:
     def fail(*_: Any) -> Report:
@@ -75,87 +67,13 @@ def test_the_longest_sentence_fits_the_termination_message(
     assert (tmp_path / "termination-log").stat().st_size <= MAX_REPORT_BYTES
 
 
-def test_a_pod_that_is_stopped_while_it_starts_exits_as_interrupted(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, signal, sys\n"
-        "class Stop:\n"
-        "    def find_spec(self, name, *_):\n"
-        "        name == 'boto3' and os.kill(os.getpid(), signal.SIGTERM)\n"
-        "sys.meta_path.insert(0, Stop())\n"
-    )
-    command = [sys.executable, "-m", "tweetmodel_trainer", "collect", "--plan", "absent"]
-    pod = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, timeout=60)
-    assert (pod.returncode, pod.stderr) == (ExitCode.INTERRUPTED, b"")
-
-
-def test_nothing_is_left_in_the_work_folder(
-    run: Main, make_plan: Callable[..., Plan], put: Any, tmp_path: Path
-) -> None:
+def test_workdir_is_empty_after_a_step(run: Main, make_plan: Callable[..., Plan], put: Any, tmp_path: Path) -> None:
     put("archive.zip", b"no archive")
     run(make_plan())
     assert list((tmp_path / "work").iterdir()) == []
 
 
-LISTED = b"<ListBucketResult><Name>bucket</Name></ListBucketResult>"
-
-
-@pytest.mark.parametrize("answers", [0, 2], ids=["the first answer", "the rest of a file"])
-def test_a_pod_that_is_stopped_while_it_waits_for_storage_exits_as_interrupted(
-    make_plan: Callable[..., Plan], tmp_path: Path, answers: int
-) -> None:
-    """Storage falls silent at once, or after a list, a file's head and the first bytes of it."""
-    silent, over = threading.Event(), threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        asked = 0
-
-        def do_GET(self) -> None:
-            Handler.asked += 1
-            if Handler.asked > answers:
-                silent.set()
-                over.wait(60)
-            listing = "list-type" in self.path
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(LISTED) if listing else 1000))
-            self.send_header("ETag", "x")
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(LISTED if listing else b"the beginning")
-                if not listing:
-                    silent.set()
-                    over.wait(60)
-
-        do_HEAD = do_GET
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    file, log = tmp_path / "plan.json", tmp_path / "log"
-    plan = make_plan(storage={"uri": "s3://bucket/x", "endpoint": endpoint})
-    file.write_text(plan.model_dump_json(by_alias=True))
-    command = [sys.executable, "-m", "tweetmodel_trainer", "collect", "--plan", str(file)]
-    pod = subprocess.Popen(
-        [*command, "--workdir", str(tmp_path), "--termination-log", str(log)], stderr=subprocess.PIPE, text=True
-    )
-    assert silent.wait(30)
-    time.sleep(0.2)
-    os.kill(pod.pid, signal.SIGTERM)
-    _, said = pod.communicate(timeout=20)
-    over.set()
-    server.shutdown()
-    server.server_close()
-    assert pod.returncode == ExitCode.INTERRUPTED
-    assert decode(log.read_text()).outcome == "Interrupted"
-    assert "Traceback" not in said
-
-
-def test_a_stop_after_the_report_does_not_change_how_it_ended(
-    run: Main, make_plan: Callable[..., Plan], put: Any
-) -> None:
+def test_sigterm_after_the_report_is_ignored(run: Main, make_plan: Callable[..., Plan], put: Any) -> None:
     put("archive.zip", b"no archive")
     run(make_plan())
     os.kill(os.getpid(), signal.SIGTERM)
@@ -169,7 +87,7 @@ def test_a_stop_after_the_report_does_not_change_how_it_ended(
         RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0"),
     ],
 )
-def test_a_full_disk_is_told(
+def test_full_disk_has_a_reason(
     run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_: Any) -> Report:
@@ -177,3 +95,23 @@ def test_a_full_disk_is_told(
 
     monkeypatch.setattr("tweetmodel_trainer.pipeline.collect", fail)
     assert run(make_plan())[1].reason is Reason.DISK_FULL
+
+
+def test_steps_are_those_of_the_plan() -> None:
+    assert set(STEPS) <= set(STEP_NAMES)
+
+
+def test_unknown_step_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["dance", "--plan", str(tmp_path / "plan.json")])
+    assert exit_.value.code == 2
+    assert "invalid choice: 'dance'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_step_of_the_command_line_runs(
+    run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, step: StepName
+) -> None:
+    report = Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=f"{step} is done.")
+    monkeypatch.setattr(f"tweetmodel_trainer.pipeline.{step}", lambda *_: report)
+    assert run(make_plan(), step) == (ExitCode.DONE, report)

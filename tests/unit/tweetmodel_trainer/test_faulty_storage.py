@@ -1,8 +1,7 @@
-"""Both stages against an S3 that misbehaves: the right result or a reason, and the right result once it behaves."""
+"""Runs collect and train against an S3 with faults: each result is correct or has a reason, and later runs succeed."""
 
 import json
 import random
-import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -25,40 +24,38 @@ from tweetmodel_api.spec import Storage as Spec
 from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models import base_model
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 FAULTS = (
-    faulty_s3.busy,
+    faulty_s3.unavailable,
     faulty_s3.reset,
-    faulty_s3.takes_it_and_is_busy,
-    faulty_s3.takes_it_and_resets,
-    faulty_s3.takes_it_twice,
-    faulty_s3.breaks_off,
-    faulty_s3.answers_half_and_says_it_is_all,
-    faulty_s3.answers_other_bytes,
-    faulty_s3.lies_about_checksums,
-    faulty_s3.keeps_half,
-    faulty_s3.keeps_other_bytes,
+    faulty_s3.executed_but_unavailable,
+    faulty_s3.executed_but_reset,
+    faulty_s3.executed_twice,
+    faulty_s3.body_ends_early,
+    faulty_s3.body_truncated,
+    faulty_s3.body_corrupted,
+    faulty_s3.wrong_checksums,
+    faulty_s3.stored_truncated,
+    faulty_s3.stored_corrupted,
 )
-TOLD = {Reason.STORAGE_UNREACHABLE, Reason.SOURCE_MISSING, Reason.INVALID_ARCHIVE, Reason.ACCESS_DENIED}
-"""What may be said of a fault: that it is tried again, or that what was read is damaged."""
+REASONS_OF_FAULTS = {Reason.STORAGE_UNREACHABLE, Reason.SOURCE_MISSING, Reason.INVALID_ARCHIVE, Reason.ACCESS_DENIED}
+"""Possible reasons of a fault: a transient failure, or damaged data."""
 POSTS = [{"tweet": {"id_str": str(n), "full_text": f"gull number {n} has taken a sandwich"}} for n in range(200)]
 
 
-session = cache(boto3.Session)  # each new one would read anew what a client is
+session = cache(boto3.Session)  # a new session parses the description of S3 again
 
 
 @pytest.fixture
 def faulty(endpoint: str) -> Iterator[FaultyS3]:
     faulty = FaultyS3(endpoint)
-    threading.Thread(target=faulty.server.serve_forever, args=(0.01,), daemon=True).start()
-    yield faulty
-    faulty.server.shutdown()
-    faulty.server.server_close()
+    with faulty.server:
+        yield faulty
 
 
 @pytest.fixture
-def collecting(
+def collect_plan(
     faulty: FaultyS3, make_plan: Callable[..., Plan], bucket: str, put: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Plan:
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # between attempts
@@ -66,7 +63,7 @@ def collecting(
     monkeypatch.setitem(base_model.PRESETS, "Tiny", WEIGHTLESS)
     put("archive.zip", zipped({"data/tweets.js": f"window.YTD.tweets.part0 = {json.dumps(POSTS)}".encode()}))
     return make_plan(
-        storage={"uri": f"s3://{bucket}/models", "endpoint": faulty.address},
+        storage={"uri": f"s3://{bucket}/models", "endpoint": faulty.url},
         training={"epochs": 1, "blockSize": 64, "globalBatchSize": 16},
         generation={"samplesPerPrompt": 1, "prompts": [""], "maxNewTokens": 8},
     )
@@ -85,78 +82,78 @@ def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
     return run
 
 
-def whole(uri: str, storage: Storage, folder: Path) -> bool:
+def is_complete(uri: str, storage: Storage, folder: Path) -> bool:
     try:
-        return bool(storage.fetch(uri, folder / "whole"))
-    except Torn:
+        return bool(storage.fetch(uri, folder / "fetched"))
+    except IncompleteFolder:
         return False
 
 
 def chosen(fault: Fault, requests: list[str]) -> Iterator[Any]:
-    """One request that goes wrong, and one from which on all do, by a seed for each fault."""
+    """Yield one random request, and all requests from a random one; the name of the fault is the seed."""
     generator = random.Random(fault.__name__)
     yield {generator.randrange(len(requests))}
     yield range(generator.randrange(len(requests)), 1_000_000)
 
 
 def check(code: int, report: Report) -> None:
-    """A run through an S3 that misbehaves ended with a reason, or is done."""
-    assert report.reason in {Reason.SUCCEEDED, *TOLD}, report.message
+    """Check that a step ended with success or with a reason of a fault."""
+    assert report.reason in {Reason.SUCCEEDED, *REASONS_OF_FAULTS}, report.message
     assert code == (REASONS[report.reason].exit_code or ExitCode.DONE)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_data_set_is_the_right_one_or_does_not_count(
-    fault: Fault, faulty: FaultyS3, collecting: Plan, run: Any, storage: Storage, tmp_path: Path
+def test_data_set_is_correct_or_incomplete(
+    fault: Fault, faulty: FaultyS3, collect_plan: Plan, run: Any, storage: Storage, tmp_path: Path
 ) -> None:
-    _, calm = run(collecting.model_copy(update={"name": "calm"}))
-    asked = list(faulty.asked)
-    for some in chosen(fault, asked):
-        with faulty.spoiling(fault, some):
-            code, report = run(collecting)
+    _, correct = run(collect_plan.model_copy(update={"name": "correct"}))
+    requests = list(faulty.requests)
+    for some in chosen(fault, requests):
+        with faulty.injecting(fault, some):
+            code, report = run(collect_plan)
         check(code, report)
         if code == ExitCode.DONE:
-            assert report.dataset.digest == calm.dataset.digest
-            assert whole(report.dataset.uri, storage, tmp_path) or fault is faulty_s3.keeps_other_bytes
-    code, report = run(collecting)
-    assert (code, report.dataset.digest) == (ExitCode.DONE, calm.dataset.digest)
-    assert whole(report.dataset.uri, storage, tmp_path)
+            assert report.dataset.digest == correct.dataset.digest
+            assert is_complete(report.dataset.uri, storage, tmp_path) or fault is faulty_s3.stored_corrupted
+    code, report = run(collect_plan)
+    assert (code, report.dataset.digest) == (ExitCode.DONE, correct.dataset.digest)
+    assert is_complete(report.dataset.uri, storage, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("fault", "lasts"),
     [
-        (faulty_s3.takes_it_and_resets, True),
-        (faulty_s3.keeps_half, True),
-        (faulty_s3.busy, False),
-        (faulty_s3.breaks_off, False),
-        (faulty_s3.answers_other_bytes, False),
+        (faulty_s3.executed_but_reset, True),
+        (faulty_s3.stored_truncated, True),
+        (faulty_s3.unavailable, False),
+        (faulty_s3.body_ends_early, False),
+        (faulty_s3.body_corrupted, False),
     ],
-    ids=lambda value: getattr(value, "__name__", "from then on" if value else "once"),
+    ids=lambda value: getattr(value, "__name__", "lasting" if value else "once"),
 )
-def test_a_model_is_the_right_one_or_does_not_count(
-    fault: Fault, lasts: bool, faulty: FaultyS3, collecting: Plan, run: Any, storage: Storage, tmp_path: Path
+def test_model_is_correct_or_incomplete(
+    fault: Fault, lasts: bool, faulty: FaultyS3, collect_plan: Plan, run: Any, storage: Storage, tmp_path: Path
 ) -> None:
-    collected = run(collecting)[1].dataset
+    collected = run(collect_plan)[1].dataset
     reference = DatasetReference(uri=collected.uri, digest=collected.digest)
-    identity = run_id(collecting.spec, collected.digest)
-    plan = collecting.model_copy(update={"step": "train", "run": identity, "dataset": reference})
-    faulty.asked.clear()
-    _, calm = run(plan.model_copy(update={"name": "calm"}))
-    once, lasting = chosen(fault, faulty.asked)
-    with faulty.spoiling(fault, lasting if lasts else once):
+    identity = run_id(collect_plan.spec, collected.digest)
+    plan = collect_plan.model_copy(update={"step": "train", "run": identity, "dataset": reference})
+    faulty.requests.clear()
+    _, correct = run(plan.model_copy(update={"name": "correct"}))
+    once, lasting = chosen(fault, faulty.requests)
+    with faulty.injecting(fault, lasting if lasts else once):
         code, report = run(plan)
     check(code, report)
-    assert code != ExitCode.DONE or whole(plan.layout.results(identity), storage, tmp_path)
+    assert code != ExitCode.DONE or is_complete(plan.layout.results(identity), storage, tmp_path)
     code, report = run(plan)
-    assert (code, report.model.digest) == (ExitCode.DONE, calm.model.digest)
-    assert report.model.evaluation == calm.model.evaluation
-    assert report.samples == calm.samples
+    assert (code, report.model.digest) == (ExitCode.DONE, correct.model.digest)
+    assert report.model.evaluation == correct.model.evaluation
+    assert report.samples == correct.samples
     for uri in (report.model.uri, report.model.page.rpartition("/")[0], plan.layout.results(identity)):
-        assert whole(uri, storage, tmp_path)
+        assert is_complete(uri, storage, tmp_path)
     checkpoints = plan.layout.checkpoints(identity)
     names = [name.removesuffix(f"/{MANIFEST}") for name in storage.names(checkpoints) if name.endswith(MANIFEST)]
-    assert whole(f"{checkpoints}/{max(names)}", storage, tmp_path)
+    assert is_complete(f"{checkpoints}/{max(names)}", storage, tmp_path)
 
 
 @pytest.fixture
@@ -167,48 +164,48 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_that_is_spoilt_once_on_its_way_is_read_once_more(
-    faulty: FaultyS3, collecting: Plan, folder: Path, tmp_path: Path, bucket: str
+def test_data_corrupted_in_transit_is_read_again(
+    faulty: FaultyS3, collect_plan: Plan, folder: Path, tmp_path: Path, bucket: str
 ) -> None:
-    storage, uri = Storage(collecting.spec.storage), f"s3://{bucket}/x"
+    storage, uri = Storage(collect_plan.spec.storage), f"s3://{bucket}/x"
     storage.publish(folder, uri)
-    for fault in (faulty_s3.answers_other_bytes, faulty_s3.answers_half_and_says_it_is_all):
+    for fault in (faulty_s3.body_corrupted, faulty_s3.body_truncated):
         for request in (0, 1):
-            with faulty.spoiling(fault, {request}):
-                assert whole(uri, storage, tmp_path), (fault, faulty.asked)
+            with faulty.injecting(fault, {request}):
+                assert is_complete(uri, storage, tmp_path), (fault, faulty.requests)
 
 
-def test_a_folder_that_is_not_kept_as_it_was_written_is_not_taken_for_published(
-    faulty: FaultyS3, collecting: Plan, folder: Path, tmp_path: Path, bucket: str
+def test_upload_that_is_stored_truncated_fails(
+    faulty: FaultyS3, collect_plan: Plan, folder: Path, tmp_path: Path, bucket: str
 ) -> None:
-    storage = Storage(collecting.spec.storage)
-    storage.publish(folder, f"s3://{bucket}/calm")
-    refused = []
-    for request in range(len(faulty.asked)):
+    storage = Storage(collect_plan.spec.storage)
+    storage.publish(folder, f"s3://{bucket}/correct")
+    failures = []
+    for request in range(len(faulty.requests)):
         uri = f"s3://{bucket}/{request}"
         try:
-            with faulty.spoiling(faulty_s3.keeps_half, {request}):
+            with faulty.injecting(faulty_s3.stored_truncated, {request}):
                 storage.publish(folder, uri)
         except Failure as failure:
-            refused.append((failure.reason, whole(uri, storage, tmp_path)))
+            failures.append((failure.reason, is_complete(uri, storage, tmp_path)))
             storage.publish(folder, uri)
-        assert whole(uri, storage, tmp_path)
-    assert refused == [(Reason.STORAGE_UNREACHABLE, False)] * 2, "once for the file, once for the manifest"
+        assert is_complete(uri, storage, tmp_path)
+    assert failures == [(Reason.STORAGE_UNREACHABLE, False)] * 2, "once for the file, once for the manifest"
 
 
 @pytest.mark.parametrize(
     ("fault", "aws"),
-    [(faulty_s3.lies_about_checksums, True), (faulty_s3.answers_half_and_says_it_is_all, False)],
+    [(faulty_s3.wrong_checksums, True), (faulty_s3.body_truncated, False)],
     ids=["checksum", "size"],
 )
-def test_a_source_that_does_not_come_as_it_lies_there_is_fetched_again(
+def test_corrupt_download_is_a_transient_failure(
     fault: Fault, aws: bool, faulty: FaultyS3, bucket: str, put: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AWS is asked for checksums; whoever stands in for it is taken at the size that it tells of an object."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", faulty.address)
+    """AWS sends checksums; for other services the size of the object is compared."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", faulty.url)
     put("posts.txt", b"one\ntwo\n")
-    storage = Storage(Spec(uri=f"s3://{bucket}", endpoint=None if aws else faulty.address))
-    with faulty.spoiling(fault, range(1_000_000)), pytest.raises(Failure) as failure:
+    storage = Storage(Spec(uri=f"s3://{bucket}", endpoint=None if aws else faulty.url))
+    with faulty.injecting(fault, range(1_000_000)), pytest.raises(Failure) as failure:
         storage.download(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
     assert failure.value.reason is Reason.STORAGE_UNREACHABLE
     storage.download(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")

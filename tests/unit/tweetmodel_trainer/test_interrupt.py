@@ -20,48 +20,48 @@ def stop() -> None:
 
 
 class Ended(BaseException):
-    """The process is gone."""
+    """The process has ended."""
 
 
 def end() -> None:
     raise Ended
 
 
-def test_a_stop_ends_a_stage_on_the_spot() -> None:
+def test_sigterm_ends_a_step() -> None:
     interrupt.on_termination(end)
     with pytest.raises(Ended):
         stop()
 
 
-def test_a_stage_that_may_finish_its_step_is_interrupted_when_it_leaves() -> None:
+def test_deferred_sigterm_interrupts_at_the_end_of_the_block() -> None:
     seen = []
 
-    def step() -> None:
-        with interrupt.deferred() as request:
-            seen.append(request.asked)
+    def loop() -> None:
+        with interrupt.defer_termination() as request:
+            seen.append(request.requested)
             stop()
             stop()
-            seen.append(request.asked)
+            seen.append(request.requested)
 
     interrupt.on_termination(end)
     with pytest.raises(Interrupted):
-        step()
+        loop()
     assert seen == [False, True]
 
 
-def test_a_stop_after_the_loop_ends_the_stage_again() -> None:
+def test_sigterm_after_the_block_ends_the_step() -> None:
     interrupt.on_termination(end)
-    with interrupt.deferred():
+    with interrupt.defer_termination():
         pass
     with pytest.raises(Ended):
         stop()
 
 
-def test_a_stop_that_comes_when_all_is_done_is_ignored() -> None:
+def test_ignored_sigterm_does_nothing() -> None:
     interrupt.on_termination(end)
-    interrupt.ignore()
+    interrupt.ignore_termination()
     stop()
 
 
-def test_no_library_can_swallow_it() -> None:
+def test_interrupted_is_no_exception() -> None:
     assert not issubclass(Interrupted, Exception)

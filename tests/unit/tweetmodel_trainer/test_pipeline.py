@@ -26,11 +26,11 @@ from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Publish
 from tweetmodel_api.status import ModelReference
 from tweetmodel_trainer.command import main
-from tweetmodel_trainer.data.clean import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation.generate import printable
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import x_api
+from tweetmodel_trainer.sources.reader import ReadContext
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
@@ -194,7 +194,7 @@ def test_a_forgotten_post_is_gone_from_all_that_is_kept(
     assert code == ExitCode.DONE
     assert after.dataset.kept == before.dataset.kept - 1
     assert after.dataset.erased_from == (before.dataset.digest[:16],)
-    assert "1 forgotten" in after.message
+    assert "1 erased" in after.message
     left = s3.list_objects_v2(Bucket=bucket, Prefix="models")["Contents"]
     bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in left]
     assert not any(b'"id": "17"' in body for body in bodies)
@@ -233,7 +233,7 @@ def test_a_kept_page_that_is_damaged_is_told_where_something_is_to_be_forgotten(
     storage.download(whole, tmp_path / "left")
     assert '"17"' not in (tmp_path / "left").read_text(), "a damaged page is no reason for others to keep the post"
     assert (code, report.reason) == (ExitCode.DATA, Reason.INVALID_POSTS)
-    assert "500-0-2.jsonl is damaged: delete it" in report.message
+    assert "500-0-2.jsonl is damaged: delete the object" in report.message
 
 
 @pytest.mark.parametrize("deleted", range(7))
@@ -303,7 +303,7 @@ def test_a_forgotten_accounts_posts_do_not_come_by_another_tweetmodel(
     reference = DatasetReference(uri=lent.dataset.uri, digest=lent.dataset.digest)
     _, report = run(plan.model_copy(update={"name": "eve", "upstream_datasets": {"ada": reference}}))
     assert (report.dataset.downloaded, report.dataset.kept) == (800, 400)
-    assert "400 forgotten" in report.message
+    assert "400 erased" in report.message
 
 
 def test_posts_of_and_with_accounts_that_the_administrator_bars_do_not_come_by_another_tweetmodel(
@@ -320,17 +320,17 @@ def test_posts_of_and_with_accounts_that_the_administrator_bars_do_not_come_by_a
     assert run(plan.model_copy(update={"excluded_accounts": ("eve",)}))[1].dataset.kept == 800
     code, report = run(plan.model_copy(update={"excluded_accounts": ("bob", "eve")}))
     assert (code, report.dataset.kept) == (ExitCode.DONE, 400)
-    assert "401 of or with barred accounts" in report.message
+    assert "401 by or about excluded accounts" in report.message
 
 
 def test_a_budget_that_ends_the_reading_is_told_in_the_report(
     make_plan: MakePlan, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(*arguments: Any) -> Iterator[Post]:
-        next(found for found in arguments if isinstance(found, Counts)).budget_spent = True
+    def read(_: x_api.XApiReader, context: ReadContext) -> Iterator[Post]:
+        context.counts.budget_spent = True
         return (Post("ada", str(n), f"gull number {n} has taken another sandwich from me") for n in range(400))
 
-    monkeypatch.setattr(x_api, "read", read)
+    monkeypatch.setattr(x_api.XApiReader, "read", read)
     source = {"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "2"}}
     assert "The budget of @ada is spent" in run(make_plan(sources=[source]))[1].message
 
@@ -633,7 +633,7 @@ def test_a_hub_that_refuses_costs_no_training(
     assert len(asked) == 2
 
 
-def test_trackers_follow_a_run_and_one_that_is_away_is_told_of_in_the_report(
+def test_trackers_follow_a_run_and_the_report_names_one_that_fails(
     make_plan: MakePlan, run: Any, put: Any, keys: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
@@ -643,8 +643,7 @@ def test_trackers_follow_a_run_and_one_that_is_away_is_told_of_in_the_report(
     plan = training(plan, run(plan)[1])
     code, report = run(plan)
     assert code == ExitCode.DONE
-    told = "MLflow was not told everything (it does not answer): check spec.reportTo.mlflow."
-    assert report.message.endswith(told)
+    assert report.message.endswith(" Some metrics were not sent to MLflow (no response): check spec.reportTo.mlflow.")
     names = [key.rsplit("/", 1)[-1].split(".")[0] for key in keys() if f"{plan.run}/tensorboard/" in key]
     assert sorted(names) == ["MANIFEST", "events"]
 

@@ -3,41 +3,36 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from http_server import QuietHandler, QuietServer
 from tweetmodel_trainer import progress as module
 from tweetmodel_trainer.progress import Progress
 
 
 class Server:
-    """Takes posts as the operator does."""
+    """Receives progress as the operator does."""
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, dict[str, Any]]] = []
-        self.came = threading.Event()
+        self.received = threading.Event()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.posts.append((self.headers["Authorization"], body))
-                self.send_response(200)
-                self.end_headers()
-                outer.came.set()
+                self.respond(200)
+                outer.received.set()
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.http = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
+        self.http = QuietServer(Handler)
 
     def wait(self) -> dict[str, Any]:
-        assert self.came.wait(5)
-        self.came.clear()
+        assert self.received.wait(5)
+        self.received.clear()
         return self.posts[-1][1]["trainerStatus"]
 
 
@@ -45,22 +40,21 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.05)
     server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+    with server.http:
+        yield server
 
 
 @pytest.fixture
 def environ(server: Server, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "token").write_text("first\n")
     return {
-        "KUBEFLOW_TRAINER_SERVER_URL": f"http://127.0.0.1:{server.http.server_address[1]}/status",
+        "KUBEFLOW_TRAINER_SERVER_URL": f"{server.http.url}/status",
         "KUBEFLOW_TRAINER_SERVER_TOKEN": str(tmp_path / "token"),
     }
 
 
-def test_it_speaks_the_trainers_protocol(server: Server, environ: dict[str, str]) -> None:
-    Progress(environ).say(45.7, 60.4, loss=3.14159)
+def test_progress_follows_the_protocol_of_kubeflow_trainer(server: Server, environ: dict[str, str]) -> None:
+    Progress(environ).report(45.7, 60.4, loss=3.14159)
     status = server.wait()
     assert status.pop("lastUpdatedTime")
     metrics = [{"name": "loss", "value": "3.142"}]
@@ -68,71 +62,69 @@ def test_it_speaks_the_trainers_protocol(server: Server, environ: dict[str, str]
     assert server.posts[0][0] == "Bearer first"
 
 
-def test_a_renewed_token_is_used(server: Server, environ: dict[str, str]) -> None:
+def test_renewed_token_is_used(server: Server, environ: dict[str, str]) -> None:
     progress = Progress(environ)
-    progress.say(1)
+    progress.report(1)
     server.wait()
     Path(environ["KUBEFLOW_TRAINER_SERVER_TOKEN"]).write_text("second")
-    progress.say(2)
+    progress.report(2)
     server.wait()
     assert server.posts[-1][0] == "Bearer second"
 
 
-def test_many_values_are_sent_as_the_latest_one(server: Server, environ: dict[str, str]) -> None:
+def test_only_the_latest_value_is_sent(server: Server, environ: dict[str, str]) -> None:
     progress = Progress(environ)
     for percentage in range(90):
-        progress.say(percentage)
+        progress.report(percentage)
     while server.wait()["progressPercentage"] != 89:
         pass
     assert len(server.posts) < 10
 
 
-def test_a_hundred_percent_is_left_to_the_report(server: Server, environ: dict[str, str]) -> None:
-    Progress(environ).say(100)
+def test_percentage_stays_below_100(server: Server, environ: dict[str, str]) -> None:
+    Progress(environ).report(100)
     assert server.wait()["progressPercentage"] == 99
 
 
-def test_a_server_that_does_not_answer_is_told_once_and_stops_nothing(
+def test_unreachable_server_causes_a_warning(
     environ: dict[str, str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warned = threading.Event()
     monkeypatch.setattr(module.logger, "warning", lambda *_: warned.set())
-    Progress(environ | {"KUBEFLOW_TRAINER_SERVER_URL": "http://127.0.0.1:9/"}).say(1)
+    Progress(environ | {"KUBEFLOW_TRAINER_SERVER_URL": "http://127.0.0.1:9/"}).report(1)
     assert warned.wait(5)
 
 
-def test_without_a_server_nothing_is_sent() -> None:
-    Progress({}).say(50)
+def test_nothing_is_sent_without_a_server() -> None:
+    Progress({}).report(50)
 
 
-def test_the_last_value_is_sent_on_leaving(
-    server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_last_value_is_sent_on_exit(server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 60)
     with Progress(environ) as progress:
-        progress.say(1)
+        progress.report(1)
         server.wait()
-        progress.say(2)
-        progress.say(99)
+        progress.report(2)
+        progress.report(99)
     assert [body["trainerStatus"]["progressPercentage"] for _, body in server.posts] == [1, 99]
 
 
-def test_a_proxy_of_the_pod_never_sees_the_token(
+def test_proxy_does_not_receive_the_token(
     server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with Progress(environ) as progress:
-        progress.say(1)
+        progress.report(1)
     assert len(server.posts) == 1
 
 
-def test_a_server_that_hangs_holds_up_the_end_for_seconds_only(
+def test_hanging_server_delays_the_exit_by_the_timeout_only(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.2)
+    monkeypatch.setattr(module, "SHUTDOWN_TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         began = time.monotonic()
         with Progress(environ | {"KUBEFLOW_TRAINER_SERVER_URL": address}) as progress:
-            progress.say(1)
+            progress.report(1)
         assert time.monotonic() - began < 2

@@ -19,7 +19,7 @@ from tweetmodel_trainer.storage import Storage
 
 POSTS = [{"tweet": {"id_str": str(n), "full_text": f"gull number {n} has taken a sandwich"}} for n in range(200)]
 STEP = "tweetmodel_trainer.training.finetune:Saving.on_step_end"
-UPLOADED = "tweetmodel_trainer.storage:Storage.is_whole"
+UPLOADED = "tweetmodel_trainer.storage:Storage.sizes_match"
 """The end of a step, before its checkpoint; and an upload, before its manifest."""
 
 
@@ -79,8 +79,8 @@ def test_a_run_killed_at_each_step_ends_in_the_same_weights(
 
 
 STOPPED_COLLECTING = [
-    ("tweetmodel_trainer.pipeline:gather", 1),
-    ("tweetmodel_trainer.pipeline:cleaned", 1),
+    ("tweetmodel_trainer.pipeline:reader_of", 1),
+    ("tweetmodel_trainer.pipeline:clean_posts", 1),
     ("tweetmodel_trainer.data.dataset:_split", 1),
     (UPLOADED, 1),
 ]

@@ -1,6 +1,6 @@
-"""`python -m tweetmodel_trainer collect|train|purge --plan FILE`: one stage of a plan, in a pod or on a laptop.
+"""`python -m tweetmodel_trainer STEP --plan FILE` runs a step of a plan, in a pod or on a laptop.
 
-SIGTERM is caught before anything that takes time to import: process 1 of a container has no default for it.
+SIGTERM is handled before the slow imports, since process 1 of a container has no default handler.
 """
 
 import os

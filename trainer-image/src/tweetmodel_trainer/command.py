@@ -1,4 +1,4 @@
-"""The command line. The one place where a result or an error becomes a report, a line of the log and an exit code."""
+"""The command line: runs a step, and turns the result or the error into report, log line and exit code."""
 
 import argparse
 import errno
@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +17,7 @@ from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.report import Report, encode
 from tweetmodel_api.status import TrainedModel
-from tweetmodel_api.steps import STEP_NAMES, StepName, remedy
+from tweetmodel_api.steps import StepName, remedy
 from tweetmodel_trainer import interrupt, pipeline
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
@@ -25,113 +27,149 @@ from tweetmodel_trainer.storage import Storage
 
 logger = logging.getLogger("tweetmodel_trainer")
 
-MOST_BYTES = 1000
-"""Of a sentence, so that it fits the termination message whatever it quotes."""
+MAX_MESSAGE_BYTES = 1000
+"""Limit of a failure message, small enough for the termination message of a container."""
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """Everything a step needs."""
+
+    plan: Plan
+    workdir: Path
+    """Empty folder for temporary files."""
+    storage: Storage
+    progress: Progress
+    attempt: str
+    """Name of the attempt, unique to this pod."""
+    cache: Cache
+    """Base models of earlier pods on the node."""
+
+
+STEPS: Mapping[StepName, Callable[[StepContext], Report]] = {
+    "collect": lambda step: pipeline.collect(step.plan, step.workdir, step.storage, step.progress),
+    "train": lambda step: pipeline.train(
+        step.plan, step.workdir, step.storage, step.progress, step.attempt, step.cache
+    ),
+    "purge": lambda step: pipeline.purge(step.plan, step.storage),
+}
+"""The steps of the command line."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one stage; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="tweetmodel_trainer", description="Runs one stage of a plan.")
-    parser.add_argument("stage", choices=STEP_NAMES)
-    parser.add_argument("--plan", type=Path, required=True, help="the plan, as JSON")
-    parser.add_argument("--workdir", type=Path, default=Path("/work"), help="folder for files on the way")
-    parser.add_argument("--cache", type=Path, help="folder that keeps base models; none where it is not given")
-    parser.add_argument(
-        "--termination-log", type=Path, default=Path("/dev/termination-log"), help="where the report goes"
-    )
-    options = parser.parse_args(arguments)
+    """Run a step, and return the exit code."""
+    options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # it says where it found credentials
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # at INFO, botocore logs where it found credentials
 
     def stop() -> None:
-        interrupt.ignore()
-        _leave(_interrupted(), options.termination_log)
+        interrupt.ignore_termination()
+        _write_termination_message(_interrupted_report(), options.termination_log)
         os._exit(ExitCode.INTERRUPTED)
 
     interrupt.on_termination(stop)
     try:
-        report = _run(options.stage, options.plan, options.workdir, Cache(options.cache))
+        report = _run(options.step, options.plan, options.workdir, Cache(options.cache))
     except Interrupted:
-        report = _interrupted()
-    interrupt.ignore()  # the stage is over: a stop that comes now must not change how it ended
-    _leave(report, options.termination_log)
+        report = _interrupted_report()
+    interrupt.ignore_termination()  # the step is over: a late SIGTERM must not change its outcome
+    _write_termination_message(report, options.termination_log)
     return int(exit_code(report))
 
 
-def _interrupted() -> Report:
-    return Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=REASONS[Reason.INTERRUPTED].meaning)
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tweetmodel_trainer", description="Run a step of a plan.")
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("--plan", type=Path, required=True, help="JSON file of the plan")
+    parser.add_argument("--workdir", type=Path, default=Path("/work"), help="folder for temporary files")
+    parser.add_argument("--cache", type=Path, help="folder that keeps base models; by default none are kept")
+    parser.add_argument(
+        "--termination-log", type=Path, default=Path("/dev/termination-log"), help="file to write the report to"
+    )
+    return parser.parse_args(arguments)
 
 
 def exit_code(report: Report) -> ExitCode:
-    """The code of a report's reason; a reason that has none of its own never ends as done."""
+    """Return the exit code of a report: the code of the reason, and never DONE for a failure."""
     if report.outcome == "Succeeded":
         return ExitCode.DONE
     return REASONS[report.reason].exit_code or ExitCode.BUG
 
 
-def _run(stage: StepName, plan_file: Path, workdir: Path, cache: Cache) -> Report:
+def _run(step: StepName, plan_file: Path, workdir: Path, cache: Cache) -> Report:
+    """Run a step, and return the report also if the step fails.
+
+    Raises:
+        Interrupted: a stop was requested in the training loop.
+    """
     try:
-        plan = _plan(plan_file)
+        plan = _read_plan(plan_file)
         storage = Storage(plan.spec.storage)
         workdir.mkdir(parents=True, exist_ok=True)
         with (
-            TemporaryDirectory(prefix=f"{stage}-", dir=workdir, ignore_cleanup_errors=True) as folder,
+            TemporaryDirectory(prefix=f"{step}-", dir=workdir, ignore_cleanup_errors=True) as folder,
             Progress(os.environ) as progress,
         ):
-            if stage == "purge":
-                return pipeline.purge(plan, storage)
-            if stage == "collect":
-                return pipeline.collect(plan, Path(folder), storage, progress)
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
-            return pipeline.train(plan, Path(folder), storage, progress, attempt, cache)
+            return STEPS[step](StepContext(plan, Path(folder), storage, progress, attempt, cache))
     except Failure as failure:
-        return _failed(failure.reason, str(failure), failure.model)
+        return _failure_report(failure.reason, str(failure), failure.model)
     except MemoryError:
-        fact = REASONS[Reason.OUT_OF_MEMORY]
-        return _failed(Reason.OUT_OF_MEMORY, f"{fact.meaning} {remedy(Reason.OUT_OF_MEMORY, stage)}")
+        message = f"{REASONS[Reason.OUT_OF_MEMORY].meaning} {remedy(Reason.OUT_OF_MEMORY, step)}"
+        return _failure_report(Reason.OUT_OF_MEMORY, message)
     except Exception as error:
         if _is_full_disk(error):
-            fact = REASONS[Reason.DISK_FULL]
-            return _failed(Reason.DISK_FULL, f"{fact.meaning} {fact.advice}")
-        logger.exception("%s failed in a way it does not know", stage)
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        return _failed(Reason.INTERNAL_ERROR, f"{stage} failed ({what}): read the pod's log and report it.")
+            info = REASONS[Reason.DISK_FULL]
+            return _failure_report(Reason.DISK_FULL, f"{info.meaning} {info.advice}")
+        logger.exception("%s failed with an unexpected error", step)
+        detail = " ".join(f"{type(error).__name__}: {error}".split())
+        message = f"{step} failed with an unexpected error ({detail}): read the log of the pod, and report the bug."
+        return _failure_report(Reason.INTERNAL_ERROR, message)
 
 
 def _is_full_disk(error: Exception) -> bool:
-    """Whether it says so: Python by its number, safetensors in its text, PyTorch by where its writer stopped."""
-    said = str(error)
-    return (
-        (isinstance(error, OSError) and error.errno == errno.ENOSPC)
-        or "No space left on device" in said
-        or ("inline_container.cc" in said and "unexpected pos" in said)
-    )
+    """Return whether an error means a full disk.
+
+    Python sets the error number. safetensors has only a text, and PyTorch only the position at which writing stopped.
+    """
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return True
+    text = str(error)
+    return "No space left on device" in text or ("inline_container.cc" in text and "unexpected pos" in text)
 
 
-def _plan(file: Path) -> Plan:
+def _read_plan(file: Path) -> Plan:
+    """Read the plan.
+
+    Raises:
+        Failure: InvalidSpec, with the first invalid field.
+    """
     try:
         return Plan.model_validate_json(file.read_text())
     except OSError as error:
-        raise Failure(
-            Reason.INVALID_SPEC, f"the plan {file} can't be read ({error.strerror}): correct --plan."
-        ) from None
+        message = f"the plan {file} can't be read ({error.strerror}): correct --plan."
+        raise Failure(Reason.INVALID_SPEC, message) from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its JSON"
-        raise Failure(
-            Reason.INVALID_SPEC, f"{where} in the plan {file} is wrong ({first['msg']}): correct it."
-        ) from None
+        field = ".".join(map(str, first["loc"])) or "its JSON"
+        message = f"the plan {file} is invalid ({field}: {first['msg']}): correct it."
+        raise Failure(Reason.INVALID_SPEC, message) from None
 
 
-def _failed(reason: Reason, sentence: str, model: TrainedModel | None = None) -> Report:
-    printable = "".join(c if c.isprintable() else " " for c in sentence)
-    message = printable.encode()[:MOST_BYTES].decode(errors="ignore")
-    told = message if message == printable else f"{message}…"
-    return Report(outcome="Failed", reason=reason, message=told, model=model)
+def _failure_report(reason: Reason, message: str, model: TrainedModel | None = None) -> Report:
+    printable = "".join(c if c.isprintable() else " " for c in message)
+    shortened = printable.encode()[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+    if shortened != printable:
+        shortened += "…"
+    return Report(outcome="Failed", reason=reason, message=shortened, model=model)
 
 
-def _leave(report: Report, termination_log: Path) -> None:
-    """Hands the report to the kubelet; on a laptop, where that file is missing, the log has it."""
+def _interrupted_report() -> Report:
+    return Report(outcome="Interrupted", reason=Reason.INTERRUPTED, message=REASONS[Reason.INTERRUPTED].meaning)
+
+
+def _write_termination_message(report: Report, termination_log: Path) -> None:
+    """Write the report for the kubelet. The log contains the report too, for runs outside Kubernetes."""
     try:
         termination_log.write_text(encode(report))
     except OSError as error:

@@ -1,6 +1,6 @@
-"""The one family of errors that a user can cause: a reason from the contract and a sentence.
+"""The exception for every problem that a person or the environment can cause.
 
-Raised where it is known what happened; turned into report and exit code in one place (`command`).
+The code that knows the problem raises a `Failure`. `command` turns the failure into the report and the exit code.
 """
 
 from tweetmodel_api.reasons import Reason
@@ -8,12 +8,19 @@ from tweetmodel_api.status import TrainedModel
 
 
 class Failure(Exception):
-    """A stage can't go on. The text is one sentence for the user: what happened, where, what to do.
+    """A step can't continue. The text is a sentence for the user: what happened (cause): what to do.
 
-    `model` is what is done and in storage nevertheless, and only not published.
+    Attributes:
+        reason: reason of the failure; determines the exit code.
+        model: the finished model in storage, if only the publication failed.
     """
 
-    def __init__(self, reason: Reason, sentence: str, model: TrainedModel | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, reason: Reason, message: str, model: TrainedModel | None = None) -> None:
+        super().__init__(message)
         self.reason = reason
         self.model = model
+
+
+def retry_command(namespace: str, name: str) -> str:
+    """Return the command for requesting a retry of a TweetModel."""
+    return f"kubectl annotate tm {name} -n {namespace} tweetmodel.dev/retry=$(date +%s) --overwrite"

@@ -1,4 +1,4 @@
-"""What it means when the Hugging Face Hub's client raises; who asked turns that into a reason and a sentence."""
+"""Translates the errors of the Hugging Face Hub's client into failures of a step."""
 
 import errno
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's, whichever that is
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of the HTTP library in use
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
@@ -19,55 +19,74 @@ from tweetmodel_trainer.failure import Failure
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["missing", "gated", "denied", "unreachable"]
-"""Where it says that something is missing, it may be private too."""
+HubErrorKind = Literal["missing", "gated", "denied", "unreachable"]
+"""Kind of an error. "missing" includes private repositories, since the Hub hides them."""
 
-MOST_WORDS = 200
-"""Characters."""
+MAX_DETAIL_CHARACTERS = 200
 
 _MISSING = (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError)
-_BUSY = (408, 429)
-_NO_ANSWER = (HTTPError, OSError, RuntimeError)
-"""The last is what its transfer library raises of the network."""
-_NONSENSE = (ValueError, TypeError, LookupError, AttributeError)
-"""What the Hub's client, which trusts the Hub, stumbles over in an answer that is none."""
+_TRANSIENT_STATUS = (408, 429)
+_REQUEST_ERRORS = (HTTPError, OSError, RuntimeError)
+"""Errors of a request. The transfer library of the client raises RuntimeError for network errors."""
+_PARSE_ERRORS = (ValueError, TypeError, LookupError, AttributeError)
+"""Errors of the client in parsing an unexpected response; the client does not validate responses."""
 
 
 @contextmanager
-def told_by(failure: Callable[[Kind, str], Failure], but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Within it, what the Hub's client raises becomes a failure, made of what it means and a few words on it."""
+def translate_hub_errors(
+    failure: Callable[[HubErrorKind, str], Failure], passed_on: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turn errors of the Hub's client in the `with` block into failures.
+
+    Args:
+        failure: returns the failure for a kind of error and a detail for the message.
+        passed_on: errors to raise unchanged.
+
+    Raises:
+        Failure: the result of `failure`.
+        OSError: the disk is full.
+    """
     try:
         yield
-    except but:
+    except passed_on:
         raise
-    except (*_NO_ANSWER, *_NONSENSE) as error:
+    except (*_REQUEST_ERRORS, *_PARSE_ERRORS) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
-        if not isinstance(error, _NO_ANSWER):
-            logger.warning("an answer of the Hub is none of those that its client knows", exc_info=error)
-        raise failure(*_meaning(error)) from None
+        if not isinstance(error, _REQUEST_ERRORS):
+            logger.warning("unexpected response from the Hugging Face Hub", exc_info=error)
+        cause = _cause(error)
+        raise failure(_kind(cause), _detail(cause)) from None
 
 
-def _meaning(error: Exception) -> tuple[Kind, str]:
-    """What an error of the Hub's client means, and a few words on it."""
-    if isinstance(error.__cause__, HTTPError) and not isinstance(error, HTTPError):
-        error = error.__cause__  # wrapped where a copy on the disk was looked for, or a card was not accepted
-    kind, words = _kind(error), type(error).__name__
+def _cause(error: Exception) -> Exception:
+    """Return the HTTP error behind an error, where the client looked for a local copy or refused a card instead."""
+    cause = error.__cause__
+    if isinstance(cause, HTTPError) and not isinstance(error, HTTPError):
+        return cause
+    return error
+
+
+def _detail(error: Exception) -> str:
+    """Return a few words on an error, for the parentheses of a message."""
+    detail = type(error).__name__
     if isinstance(error, HfHubHTTPError):
-        words = f"HTTP {error.response.status_code}"
-        if kind != "unreachable" and error.server_message:
-            words += f": {error.server_message}"
+        detail = f"HTTP {error.response.status_code}"
+        if error.server_message and _kind(error) != "unreachable":
+            detail += f": {error.server_message}"
     elif isinstance(error, HFValidationError):
-        words = str(error)
-    elif not isinstance(error, _NO_ANSWER):
-        words = "what came is none of its answers"
-    return kind, " ".join(words.split())[:MOST_WORDS]
+        detail = str(error)
+    elif not isinstance(error, _REQUEST_ERRORS):
+        detail = "unexpected response"
+    return " ".join(detail.split())[:MAX_DETAIL_CHARACTERS]
 
 
-def _kind(error: Exception) -> Kind:
+def _kind(error: Exception) -> HubErrorKind:
     if isinstance(error, GatedRepoError):
         return "gated"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, _MISSING) or status == 404:
         return "missing"
-    return "denied" if status and status < 500 and status not in _BUSY else "unreachable"
+    if status and status < 500 and status not in _TRANSIENT_STATUS:
+        return "denied"
+    return "unreachable"

@@ -1,8 +1,8 @@
-"""SIGTERM, in every stage: by default it ends the process on the spot, in the training loop it only asks.
+"""Handles SIGTERM: the signal ends the process immediately, except in the training loop, where a stop is requested.
 
-A stage that is ended on the spot leaves nothing that counts, since manifests are written last. An exception would
-not end it: libraries swallow those that come in a callback, or wait for their threads first. The training loop
-has work worth saving, so there the signal sets a flag; the loop saves, uploads and stops by itself.
+Ending immediately is safe, since manifests are written last and an incomplete folder does not count. An exception would
+not end the process: libraries swallow exceptions in callbacks, or wait for their threads first. The training loop has
+work worth saving, so the signal sets a flag, and the loop saves a checkpoint and returns.
 """
 
 import signal
@@ -13,42 +13,43 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """The training loop was told to stop, and has. No `Exception`, so that no library swallows it."""
+    """The training loop has stopped on request. Not an `Exception`, since libraries swallow exceptions."""
 
 
 @dataclass
-class Request:
-    """Whether a stop was asked for."""
+class StopRequest:
+    """A request to stop, set by the signal handler."""
 
-    asked: bool = False
+    requested: bool = False
+    """True if the loop must stop."""
 
 
 def on_termination(end: Callable[[], None]) -> None:
-    """From now on SIGTERM calls `end`, in the main thread; it should leave the report and the process."""
+    """Call `end` in the main thread on SIGTERM; `end` should write the report and exit the process."""
     signal.signal(signal.SIGTERM, lambda _signal, _frame: end())
 
 
 @contextmanager
-def deferred() -> Iterator[Request]:
-    """Within it SIGTERM sets `asked` instead; it is for the body to stop in time.
+def defer_termination() -> Iterator[StopRequest]:
+    """Record SIGTERM during the `with` block; the block must check the request and stop in time.
 
     Raises:
-        Interrupted: on leaving, where a stop was asked for.
+        Interrupted: at the end of the block, if a stop was requested.
     """
-    request = Request()
+    request = StopRequest()
 
-    def remember(_signal: int, _frame: FrameType | None) -> None:
-        request.asked = True
+    def record(_signal: int, _frame: FrameType | None) -> None:
+        request.requested = True
 
-    before = signal.signal(signal.SIGTERM, remember)
+    previous = signal.signal(signal.SIGTERM, record)
     try:
         yield request
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if request.asked else before)
-    if request.asked:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if request.requested else previous)
+    if request.requested:
         raise Interrupted
 
 
-def ignore() -> None:
-    """From now on SIGTERM does nothing: what is left to do is too short to be stopped."""
+def ignore_termination() -> None:
+    """Ignore SIGTERM from now on: the remaining work is too short to be interrupted."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

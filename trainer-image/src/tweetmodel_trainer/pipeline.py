@@ -1,6 +1,6 @@
 """The trainer from end to end: stages are functions from files to files, and here they meet S3 and the report.
 
-    collect:  forget → look → gather → clean → split         → data set
+    collect:  erase → fingerprint → read → clean → split     → data set
     train:    base model → tokens → fine-tune → evaluate → generate → model, page, results → Hub
 
 A run that is done is not trained again: its report is repeated. Collecting again is cheap, and the same posts are
@@ -25,16 +25,18 @@ from tweetmodel_api.report import Report, decode, encode
 from tweetmodel_api.spec import BaseModelSource, S3Model, TweetModelSpec
 from tweetmodel_api.status import MAX_SAMPLES, Dataset, ModelReference, Publication, TrainedModel
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts, cleaned
-from tweetmodel_trainer.data.erase import forget, forgotten
+from tweetmodel_trainer.data.clean import clean_posts
+from tweetmodel_trainer.data.counts import Counts
+from tweetmodel_trainer.data.erase import erase_datasets, find_erased_datasets
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation.memorization import ranked
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models.cache import NO_CACHE, Cache
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.sources import fingerprint as looks
-from tweetmodel_trainer.sources.gather import gather
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.sources import fingerprint as fingerprints
+from tweetmodel_trainer.sources.reader import ReadContext
+from tweetmodel_trainer.sources.registry import erase_raw_posts, reader_of
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 from tweetmodel_trainer.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
@@ -52,14 +54,15 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
     """
     storage.check_bucket(plan.layout.root)
     if plan.spec.cleaning.erase:
-        forget(plan.spec.cleaning, plan.layout, workdir, storage)
-    seen = looks.look(plan, storage)
-    written = looks.repeated(seen, plan, workdir / "last", storage) if seen else None
+        erase_datasets(plan.spec.cleaning, plan.layout, workdir, storage)
+        erase_raw_posts(plan.spec.cleaning, plan.layout, workdir, storage)
+    fingerprint = fingerprints.take_fingerprint(plan, storage)
+    written = fingerprints.reuse_if_unchanged(fingerprint, plan, workdir / "last", storage) if fingerprint else None
     if written is None:
         written = _write(plan, workdir, storage, progress)
         storage.publish(written.folder, plan.layout.dataset(written.digest))
-        if seen:
-            looks.keep(seen, written, plan, workdir / "look", storage)
+        if fingerprint:
+            fingerprints.store_fingerprint(fingerprint, written, plan, workdir / "fingerprint", storage)
     total = written.total
     made = Dataset(
         digest=written.digest,
@@ -67,19 +70,19 @@ def collect(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> 
         downloaded=total.downloaded,
         retweets_dropped=total.retweets,
         short_dropped=total.short,
-        other_dropped=total.other,
+        other_dropped=total.other_dropped,
         kept=total.kept,
         characters=total.characters,
         held_out=written.held_out,
-        erased_from=forgotten(plan.trained_datasets, plan.layout, storage) if plan.trained_datasets else (),
+        erased_from=find_erased_datasets(plan.trained_datasets, plan.layout, storage) if plan.trained_datasets else (),
         new_posts=_new(written.folder, plan.layout.dataset(plan.baseline_dataset), workdir, storage)
         if plan.baseline_dataset
         else None,
     )
-    return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.sentence(written.counts), dataset=made)
+    return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=dataset.summary(written.counts), dataset=made)
 
 
-def _write(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> dataset.Written:
+def _write(plan: Plan, workdir: Path, storage: Storage, progress: Progress) -> dataset.LocalDataset:
     """Makes the data set from the sources."""
     counts: dict[str, Counts] = {}
     posts = _gather(plan, workdir, storage, progress, counts)
@@ -90,10 +93,10 @@ def _new(folder: Path, known: str, workdir: Path, storage: Storage) -> int | Non
     """Posts of a data set that an earlier one does not have; None where that one is gone."""
     try:
         storage.fetch(known, workdir / "known")
-    except Torn as error:
+    except IncompleteFolder as error:
         logger.warning("nobody can say which posts are new (%s): all count", error)
         return None
-    return dataset.new_in(folder, workdir / "known")
+    return dataset.count_new_posts(folder, workdir / "known")
 
 
 def _gather(
@@ -101,15 +104,14 @@ def _gather(
 ) -> Iterator[Post]:
     """The cleaned posts of all sources, one source after the other."""
     for number, source in enumerate(sorted(plan.spec.sources, key=attrgetter("handle"))):
-        tell = partial(progress.say, 90 * number / len(plan.spec.sources))
-        tell()
-        logger.info("gathering @%s", source.handle)
+        report = partial(progress.report, 90 * number / len(plan.spec.sources))
+        report()
+        logger.info("collecting @%s", source.handle)
         counts[source.handle] = Counts()
         with TemporaryDirectory(dir=workdir) as folder:
-            posts = gather(source, plan, Path(folder), storage, tell, counts[source.handle])
-            kept = cleaned(posts, counts[source.handle], plan.cleaning)
-            # Another TweetModel's posts bear their authors' handles, by which they may be forgotten.
-            yield from (post._replace(handle=source.handle) for post in kept) if source.tweet_model else kept
+            context = ReadContext(Path(folder), storage, counts[source.handle], report)
+            posts = reader_of(source, plan).read(context)
+            yield from clean_posts(posts, counts[source.handle], plan.cleaning, source.handle)
 
 
 def train(
@@ -146,7 +148,7 @@ def train(
 def _fetch(what: str, uri: str, folder: Path, storage: Storage) -> None:
     try:
         storage.fetch(uri, folder)
-    except Torn as error:
+    except IncompleteFolder as error:
         advice = "delete its folder, and annotate the TweetModel with tweetmodel.dev/retry"
         sentence = f"the {what} is not whole ({error}): {advice}."
         raise Failure(Reason.SOURCE_MISSING, sentence) from None
@@ -156,13 +158,13 @@ def _done(plan: Plan, run: str, folder: Path, storage: Storage) -> Report | None
     """The report of a run whose results and model are there, by whichever pod; None where one is missing."""
     try:
         storage.fetch(plan.layout.results(run), folder)
-    except Torn:
+    except IncompleteFolder:
         return None
     report = decode((folder / REPORT).read_text())
     uri = plan.layout.model(run)
     model = storage.manifest(uri)
     fits = report and report.model and model and model.digest == report.model.digest
-    if not (report and model and fits and storage.is_whole(uri, model)):
+    if not (report and model and fits and storage.sizes_match(uri, model)):
         logger.warning("the results of run %s do not fit its model, so it counts as not done", run)
         return None
     logger.info("run %s is done already: its report is repeated", run)
@@ -188,7 +190,7 @@ def _train(
     spec = _from_start(plan.initial_model, plan.spec, storage) if plan.initial_model else plan.spec
     event_files = partial(storage.publish, uri=plan.layout.tensorboard(run), replace=True)
     with Tracking(spec.report_to, run_of(plan), workdir / "trackers", event_files) as tracking:
-        posts, held_out = (dataset.read(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
+        posts, held_out = (dataset.read_posts(workdir / "dataset" / name) for name in (dataset.TRAIN, dataset.EVAL))
         callbacks = [*tracking.callbacks, metrics]
         try:
             learnt = learn(spec, posts, held_out, storage, checkpoints, workdir, progress, cache, callbacks)
@@ -225,7 +227,7 @@ def _train(
         text = encode(report)
         (results / REPORT).write_text(text)
         storage.publish(results, plan.layout.results(run), replace=True)
-        told = Results(model_of(plan, uri, manifest.digest), samples)
+        told = Results(model=model_of(plan, uri, manifest.digest), samples=samples)
         missed = tracking.finish(learnt.steps, assessment.figures, told)  # last: a tracker may take a minute to give up
     stored = Report.model_validate_json(text)
     return stored.model_copy(update={"message": stored.message + missed})
@@ -264,7 +266,7 @@ def _publish(plan: Plan, report: Report, folder: Path, storage: Storage, progres
     beat = model.evaluation.loss_before if plan.baseline_loss and plan.initial_model else plan.baseline_loss
     why_not, url = gate.rejection(publish.criteria, model.evaluation, beat), None
     if not why_not:
-        progress.say(98)
+        progress.report(98)
         if not folder.exists():
             _fetch("model", model.uri, folder, storage)
         try:

@@ -1,8 +1,6 @@
-"""Which language posts are in, where it is clear."""
-
 import pytest
 
-from tweetmodel_trainer.data.language import language
+from tweetmodel_trainer.data.language import detect_language
 
 
 @pytest.mark.parametrize(
@@ -22,9 +20,9 @@ from tweetmodel_trainer.data.language import language
         ("", None),
     ],
 )
-def test_a_language_is_told_by_its_little_words_or_not_at_all(text: str, code: str | None) -> None:
-    assert language([text]) == code
+def test_language_is_detected_by_stop_words(text: str, code: str | None) -> None:
+    assert detect_language([text]) == code
 
 
-def test_two_languages_in_equal_parts_are_none() -> None:
-    assert language(["the fog and the gull is on it", "der Nebel kam und die Möwe sah den Tee"]) is None
+def test_mixed_languages_are_unclear() -> None:
+    assert detect_language(["the fog and the gull is on it", "der Nebel kam und die Möwe sah den Tee"]) is None

@@ -1,10 +1,9 @@
 """Where a model to start from may be missing, unsafe or out of reach."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,6 +14,7 @@ import safetensors.torch
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaForCausalLM
 
+from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
 from tweetmodel_trainer.failure import Failure
@@ -158,31 +158,19 @@ HUB = BaseModelSource(hub=HubModel(name="openai-community/gpt2"))
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, dict[str, str]], None]]:
     """Answers as the Hub does when it refuses."""
-    servers: list[ThreadingHTTPServer] = []
 
     def answer(status: int, headers: dict[str, str]) -> None:
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.respond(status, headers=headers)
 
             do_HEAD = do_GET
 
-            def log_message(self, *_: Any) -> None:
-                pass
+        server = servers.enter_context(QuietServer(Handler))
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
-
-    yield answer
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as servers:
+        yield answer
 
 
 @pytest.mark.parametrize(

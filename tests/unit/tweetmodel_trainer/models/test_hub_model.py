@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import huggingface_hub.constants
 import pytest
 
+from http_server import QuietHandler, QuietServer
 from hub_server import served_as_hub
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
@@ -46,24 +46,16 @@ class Hub:
         self.tokens: set[str | None] = set()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 outer.tokens.add(self.headers["Authorization"])
                 url = urlsplit(self.path)
                 status, headers, content = outer.answer(self.command, unquote(url.path), "blobs" in parse_qs(url.query))
-                self.send_response(status)
-                for name, value in ({"Content-Length": str(len(content))} | headers).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(content)
+                self.respond(status, content, headers)
 
             do_HEAD = do_GET
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = QuietServer(Handler)
 
     def answer(self, method: str, path: str, blobs: bool) -> tuple[int, dict[str, str], bytes]:
         if self.refusal:

@@ -15,7 +15,7 @@ from markdown_it.token import Token
 import hostile
 from finished import about
 from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.evaluation.generate import printable
 from tweetmodel_trainer.evaluation.sample import Sampling
 from tweetmodel_trainer.presentation.card import card, literal
@@ -82,9 +82,7 @@ def test_the_data_table_has_a_column_for_each_account() -> None:
 def test_every_post_is_accounted_for() -> None:
     counted = {name for name, value in asdict(Counts()).items() if type(value) is int}
     assert {field for _, field in ROWS} == counted
-    dropped = {
-        name: n for n, name in enumerate(sorted(counted - {"downloaded", "kept", "characters", "unlabelled"}), 1)
-    }
+    dropped = {name: n for n, name in enumerate(sorted(counted - {"downloaded", "kept", "characters", "unlabeled"}), 1)}
     counts = Counts(downloaded=100 + sum(dropped.values()), kept=100, characters=6000, **dropped)
     rows = dict(about(accounts={"ada": counts}).data)
     assert rows["Downloaded"][0] - sum(n for name, [n] in rows.items() if name.endswith("left out")) == rows["Kept"][0]

@@ -3,10 +3,8 @@
 import base64
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from huggingface_hub.utils import validate_repo_id
 
 import hostile
 from finished import about
+from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository, LocalReference
 from tweetmodel_trainer.evaluation.generate import printable
@@ -39,7 +38,7 @@ class Hub:
         self.refusal = 0
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.tokens.add(self.headers["Authorization"])
@@ -49,18 +48,9 @@ class Hub:
                 self._answer(*outer.answer(self.path, b""))
 
             def _answer(self, status: int, value: object) -> None:
-                content = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                self.respond(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = QuietServer(Handler)
 
     def answer(self, path: str, body: bytes) -> tuple[int, object]:
         if self.refusal:
@@ -84,7 +74,7 @@ class Hub:
         there = name in self.repositories
         self.repositories.setdefault(name, {})
         self.private.setdefault(name, asked.get("private", asked.get("visibility") == "private"))
-        return 409 if there else 200, {"url": f"{self.address}/{name}"}
+        return 409 if there else 200, {"url": f"{self.server.url}/{name}"}
 
     @staticmethod
     def _known(files: dict[str, bytes], path: str) -> dict[str, object]:
@@ -100,18 +90,16 @@ class Hub:
                 del files[row["value"]["path"]]
             else:
                 files[row["value"]["path"]] = base64.b64decode(row["value"]["content"])
-        return 200, {"commitUrl": f"{self.address}/{name}/commit/{'1' * 40}", "commitOid": "1" * 40}
+        return 200, {"commitUrl": f"{self.server.url}/{name}/commit/{'1' * 40}", "commitOid": "1" * 40}
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     made = Hub()
-    threading.Thread(target=made.server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", made.address)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", made.server.url)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with made.server:
+        yield made
 
 
 @pytest.fixture
@@ -126,7 +114,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_folder_comes_to_a_repository_named_by_the_sorted_handles(hub: Hub, folder: Path) -> None:
     url = push(folder, HubRepository(secret_ref=SECRET), ["bob", "Ada_1"], "abcd")
-    assert url == f"{hub.address}/someone/huggingtweets-ada_1-bob"
+    assert url == f"{hub.server.url}/someone/huggingtweets-ada_1-bob"
     assert set(hub.repositories["someone/huggingtweets-ada_1-bob"]) == {"config.json", "README.md"}
     assert hub.private == {"someone/huggingtweets-ada_1-bob": True}
     assert (hub.commits, hub.tokens) == (["Run abcd"], {"Bearer hf_secret"})
@@ -134,7 +122,7 @@ def test_the_folder_comes_to_a_repository_named_by_the_sorted_handles(hub: Hub, 
 
 def test_pushing_the_same_again_commits_nothing(hub: Hub, folder: Path) -> None:
     target = HubRepository(repo="us/ada", private=False, secret_ref=SECRET)
-    assert push(folder, target, ["ada"], "1") == push(folder, target, ["ada"], "1") == f"{hub.address}/us/ada"
+    assert push(folder, target, ["ada"], "1") == push(folder, target, ["ada"], "1") == f"{hub.server.url}/us/ada"
     assert hub.commits == ["Run 1"]
     (folder / "config.json").write_text("{ }")
     push(folder, target, ["ada"], "2")

@@ -1,20 +1,18 @@
-"""Looks at the sources: what has not changed is not read again, and what has always is."""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from tweetmodel_api.layout import Manifest
-from tweetmodel_api.plan import DatasetReference, Plan
+from tweetmodel_api.plan import Plan
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import Dataset
 from tweetmodel_trainer import pipeline
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.sources import gather
-from tweetmodel_trainer.sources.fingerprint import look
+from tweetmodel_trainer.sources.fingerprint import take_fingerprint
+from tweetmodel_trainer.sources.reader import SourceReader
+from tweetmodel_trainer.sources.registry import reader_of
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
@@ -28,13 +26,12 @@ def posts(first: int = 0) -> bytes:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Handles of the sources that were read."""
     handles: list[str] = []
-    real = gather.gather
 
-    def noted(source: Any, *arguments: Any) -> Iterator[Any]:
+    def reader(source: Any, plan: Plan) -> SourceReader[Any]:
         handles.append(source.handle)
-        return real(source, *arguments)
+        return reader_of(source, plan)
 
-    monkeypatch.setattr(pipeline, "gather", noted)
+    monkeypatch.setattr(pipeline, "reader_of", reader)
     return handles
 
 
@@ -52,7 +49,7 @@ def collect(tmp_path: Any, storage: Storage) -> Callable[[Plan], Dataset]:
 
 @pytest.fixture
 def plan(make_plan: MakePlan, put: Any, bucket: str) -> Plan:
-    """Of two sources in the bucket."""
+    """A plan of two sources in the bucket."""
     for name in ("ada", "bob"):
         put(f"{name}.txt", posts())
     sources = [{"handle": name, "s3": {"uri": f"s3://{bucket}/{name}.txt"}} for name in ("ada", "bob")]
@@ -63,7 +60,7 @@ def with_spec(plan: Plan, **changes: Any) -> Plan:
     return plan.model_copy(update={"spec": TweetModelSpec.model_validate(plan.spec.to_json_object() | changes)})
 
 
-def test_sources_that_have_not_changed_are_not_read_again(plan: Plan, read: list[str], collect: Any) -> None:
+def test_unchanged_sources_are_not_read_again(plan: Plan, read: list[str], collect: Any) -> None:
     first = collect(plan)
     assert read == ["ada", "bob"]
     assert collect(plan) == first
@@ -74,7 +71,7 @@ def test_sources_that_have_not_changed_are_not_read_again(plan: Plan, read: list
     assert read == ["ada", "bob"]
 
 
-def test_once_one_has_changed_all_are_read(plan: Plan, read: list[str], collect: Any, put: Any) -> None:
+def test_all_sources_are_read_after_one_changed(plan: Plan, read: list[str], collect: Any, put: Any) -> None:
     first = collect(plan)
     put("bob.txt", posts(1))
     assert collect(plan).digest != first.digest
@@ -87,13 +84,13 @@ def test_once_one_has_changed_all_are_read(plan: Plan, read: list[str], collect:
     "change",
     [{"cleaning": {"drop": ["NearDuplicates"]}}, {"cleaning": {"erase": ["7"]}}, {"training": {"seed": 7}}],
 )
-def test_they_are_read_again_for_another_data_set(plan: Plan, read: list[str], collect: Any, change: Any) -> None:
+def test_changed_cleaning_or_seed_reads_again(plan: Plan, read: list[str], collect: Any, change: Any) -> None:
     collect(plan)
     collect(with_spec(plan, **change))
     assert read == ["ada", "bob"] * 2
 
 
-def test_they_are_read_again_by_another_version_of_the_trainer(
+def test_new_trainer_version_reads_again(
     plan: Plan, read: list[str], collect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collect(plan)
@@ -102,15 +99,13 @@ def test_they_are_read_again_by_another_version_of_the_trainer(
     assert read == ["ada", "bob"] * 2
 
 
-def test_they_are_read_again_where_the_administrator_bars_another_account(
-    plan: Plan, read: list[str], collect: Any
-) -> None:
+def test_new_excluded_account_reads_again(plan: Plan, read: list[str], collect: Any) -> None:
     collect(plan)
     collect(plan.model_copy(update={"excluded_accounts": ("eve",)}))
     assert read == ["ada", "bob"] * 2
 
 
-def test_they_are_read_again_where_a_person_asks_for_it(plan: Plan, read: list[str], collect: Any) -> None:
+def test_requested_retry_reads_again(plan: Plan, read: list[str], collect: Any) -> None:
     collect(plan)
     asked = plan.model_copy(update={"retry": "1"})
     collect(asked)
@@ -118,7 +113,7 @@ def test_they_are_read_again_where_a_person_asks_for_it(plan: Plan, read: list[s
     assert read == ["ada", "bob"] * 2
 
 
-def test_they_are_read_again_where_the_data_set_is_gone_or_not_whole(
+def test_missing_or_corrupt_data_set_reads_again(
     plan: Plan, read: list[str], collect: Any, storage: Storage, s3: Any, bucket: str
 ) -> None:
     first = collect(plan)
@@ -133,16 +128,14 @@ def test_they_are_read_again_where_the_data_set_is_gone_or_not_whole(
     assert read == ["ada", "bob"] * 4
 
 
-def test_what_was_noted_of_a_look_and_is_damaged_does_not_count(
-    plan: Plan, read: list[str], collect: Any, storage: Storage
-) -> None:
+def test_damaged_fingerprint_reads_again(plan: Plan, read: list[str], collect: Any, storage: Storage) -> None:
     first = collect(plan)
-    storage.write(f"{plan.layout.fingerprint}/look.json", b"{}")
+    storage.write(f"{plan.layout.fingerprint}/fingerprint.json", b"{}")
     assert collect(plan) == first
     assert read == ["ada", "bob"] * 2
 
 
-def test_none_of_the_posts_that_a_model_has_learnt_is_new(
+def test_new_posts_are_counted_against_the_baseline(
     plan: Plan, read: list[str], collect: Any, put: Any, storage: Storage
 ) -> None:
     first = collect(plan)
@@ -152,14 +145,14 @@ def test_none_of_the_posts_that_a_model_has_learnt_is_new(
     for name in ("ada", "bob"):
         put(f"{name}.txt", posts(3))
     assert collect(learnt).new_posts == 3
-    assert collect(learnt).new_posts == 3, "they are still new at the next look"
+    assert collect(learnt).new_posts == 3, "the posts stay new until the next training"
     storage.delete(first.uri)
-    assert collect(learnt).new_posts is None, "nobody can say any more"
+    assert collect(learnt).new_posts is None, "the baseline is gone"
     assert read == ["ada", "bob"] * 2
 
 
-def test_counts_are_those_of_the_last_reading(plan: Plan, read: list[str], collect: Any, put: Any) -> None:
-    """The data set, which is the same, says those of the first."""
+def test_counts_are_those_of_the_last_collection(plan: Plan, read: list[str], collect: Any, put: Any) -> None:
+    """dataset.json of the unchanged data set contains those of the first."""
     first = collect(plan)
     put("bob.txt", posts() + b"\nRT @eve: a retweet")
     second = collect(plan)
@@ -168,7 +161,7 @@ def test_counts_are_those_of_the_last_reading(plan: Plan, read: list[str], colle
     assert read == ["ada", "bob"] * 2
 
 
-def test_a_note_that_can_t_be_written_costs_the_next_look_a_reading(
+def test_fingerprint_that_was_not_stored_reads_again(
     plan: Plan, read: list[str], collect: Any, monkeypatch: pytest.MonkeyPatch, put: Any
 ) -> None:
     collect(plan)
@@ -186,36 +179,11 @@ def test_a_note_that_can_t_be_written_costs_the_next_look_a_reading(
     assert read == ["ada", "bob"] * 3
 
 
-def test_sources_have_versions_but_x_and_https_addresses(
-    make_plan: MakePlan, put: Any, storage: Storage, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def version_of(**source: Any) -> str | None:
-        plan = make_plan(sources=[{"handle": "ada", **source}]).model_copy(update={"upstream_datasets": {"bob": lent}})
-        seen = look(plan, storage)
-        return seen.sources["ada"] if seen else None
+def test_failing_source_has_no_fingerprint(make_plan: MakePlan, storage: Storage, bucket: str) -> None:
+    sources = [{"handle": "ada", "s3": {"uri": f"s3://{bucket}/missing.txt"}}]
+    assert take_fingerprint(make_plan(sources=sources), storage) is None
 
-    lent = DatasetReference(uri=f"s3://{bucket}/bob", digest="b" * 64)
-    put("bob/MANIFEST.json", Manifest.of(()).model_dump_json().encode())
-    monkeypatch.setattr("tweetmodel_trainer.sources.hub_dataset.version", lambda *_: "commit")
-    assert version_of(https={"uri": "https://example.org/posts.csv"}) is None
-    assert version_of(archive={"uri": "https://example.org/tweets.zip"}) is None
-    assert version_of(huggingFace={"dataset": "ada/tweets"}) == "commit"
-    assert version_of(tweetModel={"name": "bob"}) == lent.digest
-    storage.delete(lent.uri)
-    assert version_of(tweetModel={"name": "bob"}) is None
-    assert version_of(xAPI={"secretRef": {"name": "x"}, "budgetUSD": "2"}) is None
-    assert version_of(s3={"uri": f"s3://{bucket}/missing.txt"}) is None
-    folder = {"uri": f"s3://{bucket}/export/"}
-    put("export/data/tweets.js", b"one")
-    first = version_of(archive=folder)
-    assert first == version_of(archive=folder)
-    put("export/data/like.js", b"none of ours")
-    assert first == version_of(archive=folder)
-    put("export/data/tweets-part1.js", b"two")
-    assert first != version_of(archive=folder)
-    monkeypatch.setattr(Storage, "tags", lambda *_: {"data/tweets.js": ""})
-    assert version_of(archive=folder) is None, "a service may tell none"
-    put("ada.txt", b"one")
-    assert version_of(s3={"uri": f"s3://{bucket}/ada.txt"})
-    monkeypatch.setattr(Storage, "tag", lambda *_: "")
-    assert version_of(s3={"uri": f"s3://{bucket}/ada.txt"}) is None
+
+def test_source_without_a_version_has_no_fingerprint(make_plan: MakePlan, storage: Storage) -> None:
+    sources = [{"handle": "ada", "https": {"uri": "https://example.org/posts.csv"}}]
+    assert take_fingerprint(make_plan(sources=sources), storage) is None

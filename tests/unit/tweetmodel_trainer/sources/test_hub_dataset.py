@@ -1,10 +1,9 @@
-"""Reading a data set on the Hub: a server speaks the Hub's endpoints that are used, to the real client."""
+"""Reads data sets with the real client of the Hub from a server with the endpoints that the client uses."""
 
 import hashlib
 import io
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,11 +13,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from http_server import QuietHandler, QuietServer
 from hub_server import served_as_hub
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.hub_dataset import CONVERTED, files_of, read, version
+from tweetmodel_trainer.sources.hub_dataset import CONVERTED, commit_of, read, split_files
 
 
 def table_of(**columns: list[str]) -> bytes:
@@ -32,7 +32,7 @@ def table(*texts: str) -> bytes:
 
 
 class Hub:
-    """A data set in memory: its files by revision, and how it refuses."""
+    """A data set in memory: its files by revision."""
 
     def __init__(self) -> None:
         self.files: dict[str, dict[str, bytes]] = {}
@@ -41,23 +41,15 @@ class Hub:
         self.tokens: set[str | None] = set()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 outer.tokens.add(self.headers["Authorization"])
                 status, headers, content = outer.answer(unquote(urlsplit(self.path).path))
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(content)
+                self.respond(status, content, headers)
 
             do_HEAD = do_GET
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = QuietServer(Handler)
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         if self.refusal:
@@ -82,19 +74,6 @@ class Hub:
         return 200, {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": "c" * 40}, body
 
 
-def test_its_version_is_the_commit_that_is_read(hub: Hub) -> None:
-    source = HubDataset(dataset="ada/tweets")
-    hub.files["main"] = {"train.csv": b"text\none\n"}
-    first = version(source, "")
-    assert version(source, "") == first
-    hub.files["main"] = {"train.csv": b"text\ntwo\n"}
-    assert version(source, "") != first
-    hub.files[CONVERTED] = {"default/train/0000.parquet": table("one")}
-    converted = version(source, "")
-    hub.files["main"] = {"README.md": b"no post of it"}
-    assert version(source, "") == converted
-
-
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     found = Hub()
@@ -107,7 +86,20 @@ def texts(folder: Path, token: str = "", **changes: Any) -> list[str]:
     return [post.text for post in read(source, "ada", token, folder)]
 
 
-def test_what_the_hub_made_parquet_of_is_read_file_by_file(hub: Hub, tmp_path: Path) -> None:
+def test_commit_changes_with_the_content(hub: Hub) -> None:
+    source = HubDataset(dataset="ada/tweets")
+    hub.files["main"] = {"train.csv": b"text\none\n"}
+    first = commit_of(source, "")
+    assert commit_of(source, "") == first
+    hub.files["main"] = {"train.csv": b"text\ntwo\n"}
+    assert commit_of(source, "") != first
+    hub.files[CONVERTED] = {"default/train/0000.parquet": table("one")}
+    converted = commit_of(source, "")
+    hub.files["main"] = {"README.md": b"no post of it"}
+    assert commit_of(source, "") == converted
+
+
+def test_converted_files_are_read_one_by_one(hub: Hub, tmp_path: Path) -> None:
     hub.files[CONVERTED] = {
         "default/train/0000.parquet": table("one", "two"),
         "default/train/0001.parquet": table("three"),
@@ -118,14 +110,14 @@ def test_what_the_hub_made_parquet_of_is_read_file_by_file(hub: Hub, tmp_path: P
     assert not list(tmp_path.rglob("*.parquet"))
 
 
-def test_a_revision_is_read_as_its_files_are(hub: Hub, tmp_path: Path) -> None:
+def test_files_of_a_revision_are_read(hub: Hub, tmp_path: Path) -> None:
     hub.files["v2"] = {"README.md": b"", "data/tweets-train.csv": b"body\none\n", "data/tweets-test.csv": b"body\nx\n"}
     assert texts(tmp_path, token="hf_x", revision="v2", textField="body") == ["one"]
     assert hub.tokens == {"Bearer hf_x"}
 
 
-def test_where_the_hub_made_no_parquet_the_files_themselves_are_read(hub: Hub, tmp_path: Path) -> None:
-    """As of many a private data set."""
+def test_main_is_read_without_a_conversion(hub: Hub, tmp_path: Path) -> None:
+    """As for many private data sets."""
     hub.files["main"] = {"data/tweets-train.csv": b"text\none\n", "data/tweets-test.csv": b"text\nx\n"}
     assert texts(tmp_path, token="hf_x") == ["one"]
     with pytest.raises(Failure, match="ada/tweets at main has no file of the split dev"):
@@ -134,12 +126,12 @@ def test_where_the_hub_made_no_parquet_the_files_themselves_are_read(hub: Hub, t
         texts(tmp_path, revision="v2")
 
 
-def test_a_json_file_is_read_line_by_line_and_none_that_only_describes_the_data(hub: Hub, tmp_path: Path) -> None:
+def test_json_file_is_read_and_metadata_ignored(hub: Hub, tmp_path: Path) -> None:
     hub.files["main"] = {"tweets.json": b'{"text": "one"}\n{"text": "two"}\n', "dataset_infos.json": b"{}"}
     assert texts(tmp_path) == ["one", "two"]
 
 
-def test_rows_without_ids_are_numbered_across_files(hub: Hub, tmp_path: Path) -> None:
+def test_row_numbers_continue_across_files(hub: Hub, tmp_path: Path) -> None:
     hub.files[CONVERTED] = {
         "default/train/0000.parquet": table("one", "two"),
         "default/train/0001.parquet": table("three"),
@@ -149,7 +141,7 @@ def test_rows_without_ids_are_numbered_across_files(hub: Hub, tmp_path: Path) ->
     assert [(post.id, post.text) for post in found] == [("1", "one"), ("2", "two"), ("3", "three"), ("17", "four")]
 
 
-def test_only_the_rows_that_are_asked_for_are_read(hub: Hub, tmp_path: Path) -> None:
+def test_where_selects_rows(hub: Hub, tmp_path: Path) -> None:
     hub.files[CONVERTED] = {
         "default/train/0000.parquet": table_of(text=["one", "two"], author=["bob", "bob"]),
         "default/train/0001.parquet": table_of(text=["three", "four"], author=["ada", "bob"]),
@@ -158,7 +150,7 @@ def test_only_the_rows_that_are_asked_for_are_read(hub: Hub, tmp_path: Path) -> 
 
 
 def files(*names: str, **asked: str) -> list[str]:
-    return files_of(names, HubDataset(dataset="ada/tweets", **asked))
+    return split_files(names, HubDataset(dataset="ada/tweets", **asked))
 
 
 MAIN = {"revision": "main"}
@@ -191,9 +183,7 @@ MAIN = {"revision": "main"}
         (["default/partial-train/0.parquet"], {"split": "partial-train"}, ["default/partial-train/0.parquet"]),
     ],
 )
-def test_the_files_of_a_split_are_told_by_their_names(
-    names: list[str], asked: dict[str, str], found: list[str]
-) -> None:
+def test_split_files_are_found_by_name(names: list[str], asked: dict[str, str], found: list[str]) -> None:
     assert files(*names, **asked) == found
 
 
@@ -211,13 +201,11 @@ def test_the_files_of_a_split_are_told_by_their_names(
         (["tweets.csv"], {"config": "fr"}, "has no file of the split train: correct huggingFace.split, config or"),
         (["a/partial-train/0.parquet", "a/train_2020/0.parquet"], {}, "has only the beginning"),
         (["a/train_2020/0.parquet", "a/test/0.parquet"], {}, "has no file of the split train"),
-        (["default/partial-train/0.parquet"], {}, "has only the beginning of the split train, as the Hub converts"),
+        (["default/partial-train/0.parquet"], {}, "has only the beginning of the split train, because the Hub"),
         (["a/partial-train/0.parquet", "b/train/0.parquet"], {"config": "a"}, "has only the beginning"),
     ],
 )
-def test_where_nobody_can_say_which_files_are_meant_it_is_told(
-    names: list[str], asked: dict[str, str], sentence: str
-) -> None:
+def test_ambiguous_or_missing_split_is_reported(names: list[str], asked: dict[str, str], sentence: str) -> None:
     with pytest.raises(Failure, match=sentence) as failure:
         files(*names, **asked)
     assert failure.value.reason is Reason.SOURCE_MISSING
@@ -232,7 +220,7 @@ def test_where_nobody_can_say_which_files_are_meant_it_is_told(
         ((403, ""), Reason.SOURCE_DENIED, "secretRef"),
     ],
 )
-def test_each_refusal_is_told(
+def test_error_of_the_hub_has_a_reason(
     hub: Hub, tmp_path: Path, refusal: tuple[int, str], reason: Reason, sentence: str
 ) -> None:
     hub.refusal = refusal
@@ -241,7 +229,7 @@ def test_each_refusal_is_told(
     assert failure.value.reason is reason
 
 
-def test_a_split_that_is_not_there_is_told(hub: Hub, tmp_path: Path) -> None:
+def test_missing_split_is_reported(hub: Hub, tmp_path: Path) -> None:
     hub.files[CONVERTED] = {"default/train/0000.parquet": table("one"), "default/test/0000.parquet": table("two")}
     with pytest.raises(Failure, match="no file of the split validation"):
         texts(tmp_path, split="validation")
@@ -263,7 +251,7 @@ def test_a_split_that_is_not_there_is_told(hub: Hub, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_hub_that_answers_nonsense_is_asked_again(hub: Hub, tmp_path: Path, listing: bytes) -> None:
+def test_invalid_response_is_a_transient_failure(hub: Hub, tmp_path: Path, listing: bytes) -> None:
     hub.listing = listing
     with pytest.raises(Failure, match="can't be read now") as failure:
         texts(tmp_path / "below")
@@ -272,14 +260,14 @@ def test_a_hub_that_answers_nonsense_is_asked_again(hub: Hub, tmp_path: Path, li
 
 
 @pytest.mark.parametrize("name", ["train.parquet", "train.jsonl", "train.csv.gz"])
-def test_a_damaged_file_of_a_data_set_is_told(hub: Hub, tmp_path: Path, name: str) -> None:
+def test_damaged_file_is_reported(hub: Hub, tmp_path: Path, name: str) -> None:
     hub.files[CONVERTED] = {name: b"\x1f\x8bno"}
     with pytest.raises(Failure, match=f"{name} ") as failure:
         texts(tmp_path)
     assert failure.value.reason is Reason.INVALID_POSTS
 
 
-def test_a_hub_that_is_away_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_hub_is_a_transient_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # its own retries take 23 s
     with pytest.raises(Failure, match="can't be read now") as failure:

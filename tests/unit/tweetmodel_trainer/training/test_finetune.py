@@ -24,7 +24,7 @@ from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation.evaluate import evaluate
 from tweetmodel_trainer.evaluation.generate import Draw, LongEnough, generate, is_blocked, printable
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.interrupt import Interrupted, Request
+from tweetmodel_trainer.interrupt import Interrupted, StopRequest
 from tweetmodel_trainer.models import hub_model, lora
 from tweetmodel_trainer.models.tokens import encode, train_tokenizer
 from tweetmodel_trainer.progress import Progress
@@ -300,7 +300,7 @@ def test_checkpoints_come_by_time_and_at_the_end(tmp_path: Path) -> None:
     class Control:
         should_save = should_training_stop = False
 
-    saving = Saving(60, Request(), lambda *_: None, lambda *_: None, clock=lambda: now)
+    saving = Saving(60, StopRequest(), lambda *_: None, lambda *_: None, clock=lambda: now)
     saving.on_train_begin(None, State, Control)
 
     def asked(step: int, time: float) -> bool:

@@ -1,1 +1,1 @@
-"""Cleaning, splitting and storing posts."""
+"""Cleaning of posts, and the data set of the cleaned posts."""

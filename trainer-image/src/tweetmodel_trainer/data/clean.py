@@ -1,227 +1,145 @@
-"""Cleaning as huggingtweets did it, and what may be asked for beyond: each rule a function, here named by the spec.
+"""Drops posts by the rules of huggingtweets and by the further rules of spec.cleaning.
 
-The numbers it must reproduce are those of the account that huggingtweets shows in its notebook: of 3,249 posts
-610 retweets and 6 short ones go, 2,633 stay (github.com/borisdayma/huggingtweets).
+The defaults reproduce the table in the notebook of huggingtweets: of 3,249 posts of an account, 610 retweets and 6
+short posts are dropped, and 2,633 are kept (github.com/borisdayma/huggingtweets).
 """
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.duplicates import Seen, same_words
-from tweetmodel_trainer.data.post import Post, time_of
+from tweetmodel_trainer.data.counts import Counts
+from tweetmodel_trainer.data.duplicates import SeenTexts, word_key
+from tweetmodel_trainer.data.normalize import DEFAULT, normalization_steps, normalize, remove_invalid_characters
+from tweetmodel_trainer.data.post import Post
 
 T = TypeVar("T")
 
-PLAIN_WORDS_NEEDED = 3
-END_OF_TEXT = "<|endoftext|>"
-
-_LINKS = tuple(
-    (re.compile(found), left)
-    for link in (r"http:\S++", r"https:\S++")
-    for found, left in ((f" {link}", ""), (f"({link}(?! ))|{link} ", r"\1"), (f"\n{link} ", ""), (f"\n?{link}", ""))
-)
-"""What is found of a link and what is left of that: by these steps huggingtweets joins what stood around it. In the
-second a link with no space behind it is found too, and left: else each `http:` in it would be read to its end."""
-_MARKUP = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
-_MARKS = ("http", "@", "#")
+MIN_PLAIN_WORDS = 3
+_NO_PLAIN_WORD = ("http", "@", "#")
 _UNKNOWN_LANGUAGES = re.compile(r"(und|zxx|q\w\w)?$")
-"""X's codes for posts of no language (too short, links or emoji alone), and no code."""
-
-
-def unescape(text: str) -> str:
-    """Undoes the three entities that X writes, in the order in which huggingtweets does."""
-    if "&" in text:
-        for entity, character in _MARKUP:
-            text = text.replace(entity, character)
-    return text
-
-
-def strip_urls(text: str) -> str:
-    """Removes links with a space beside them, in the steps in which huggingtweets does."""
-    if "http" in text:
-        for found, left in _LINKS:
-            text = found.sub(left, text)
-    return text
-
-
-def strip_controls(text: str) -> str:
-    """Removes what UTF-8 can't tell, NUL, and the mark that separates posts in training. No spec turns this off."""
-    text = text.replace("\x00", "")
-    if not text.isascii():
-        text = text.encode("utf-8", "ignore").decode()
-    return text.replace(END_OF_TEXT, " ")  # by a space, or the halves of another could join
-
-
-def collapse_space(text: str) -> str:
-    """One space for every run of spaces and line breaks, none at the ends."""
-    return " ".join(text.split())
+"""No code, and X's codes for posts without a language: too short, or only links or emoji."""
 
 
 def is_retweet(text: str) -> bool:
-    """Whether a post repeats somebody else's; asked of the raw text."""
+    """Return whether an original text is a retweet."""
     return text.startswith("RT @")
 
 
 def is_reply(post: Post) -> bool:
-    """Whether a post answers somebody else: its source says so, or it begins with a mention."""
+    """Return whether a post is a reply: by its source, or because the text begins with a mention."""
     return post.is_reply or post.text.startswith("@")
 
 
-def is_forgotten(post: Post, ids: Collection[str], accounts: Collection[str]) -> bool:
-    """Whether a post is one of these, or written by one of these accounts, whose handles are in lower case."""
-    return post.id in ids or (bool(accounts) and is_by(post, accounts))
+def is_erased(post: Post, ids: Collection[str], accounts: Collection[str]) -> bool:
+    """Return whether a post has one of the ids, or an author among the accounts (handles in lower case)."""
+    return post.id in ids or (bool(accounts) and is_written_by(post, accounts))
 
 
-def is_by(post: Post, accounts: Collection[str]) -> bool:
-    """Whether one of these accounts, whose handles are in lower case, wrote a post."""
+def is_written_by(post: Post, accounts: Collection[str]) -> bool:
+    """Return whether the author of a post is among the accounts (handles in lower case)."""
     return post.handle.lower() in accounts
 
 
-def is_again(post: Post, seen: Seen) -> bool:
-    """Whether an account's post of this id came before; what has no id of its own is another one by its number."""
-    return not post.numbered and seen.again(f"{post.handle}/{post.id}")
+def is_repeated_id(post: Post, seen: SeenTexts) -> bool:
+    """Return whether a post of the same account and id came before. Row numbers are no ids."""
+    return not post.is_numbered and seen.check_and_add(f"{post.handle}/{post.id}")
 
 
-def is_foreign(language: str, kept: Sequence[str]) -> bool:
-    """Whether a post is known to be in a language that is not kept."""
+def is_other_language(language: str, kept: Sequence[str]) -> bool:
+    """Return whether a language is known and not kept."""
     return language not in kept and not _UNKNOWN_LANGUAGES.match(language)
 
 
 def mentions(text: str, pattern: re.Pattern[str]) -> bool:
-    """Whether a text names one of the accounts that the pattern is of."""
+    """Return whether a text contains a mention; `pattern` is the result of `mention_pattern`."""
     return "@" in text and bool(pattern.search(text))
 
 
-def pattern_of(handles: Sequence[str]) -> re.Pattern[str]:
-    """Finds mentions of these accounts: whole handles, whatever their case."""
+def mention_pattern(handles: Sequence[str]) -> re.Pattern[str]:
+    """Return a pattern for mentions of these accounts: whole handles in any case."""
     return re.compile(rf"(?<!\w)@(?:{'|'.join(map(re.escape, handles))})(?!\w)", re.IGNORECASE | re.ASCII)
 
 
 def is_short(text: str) -> bool:
-    """Whether a cleaned post has fewer than three plain words: no link, mention or hashtag."""
+    """Return whether a normalized text has fewer than three plain words; links, mentions and hashtags don't count."""
     text = text.lower()
-    if not any(mark in text for mark in _MARKS):
-        return len(text.split(None, PLAIN_WORDS_NEEDED - 1)) < PLAIN_WORDS_NEEDED
+    if not any(mark in text for mark in _NO_PLAIN_WORD):
+        return len(text.split(None, MIN_PLAIN_WORDS - 1)) < MIN_PLAIN_WORDS
     plain = 0
     for word in text.split():
-        plain += not any(mark in word for mark in _MARKS)
-        if plain == PLAIN_WORDS_NEEDED:
+        plain += not any(mark in word for mark in _NO_PLAIN_WORD)
+        if plain == MIN_PLAIN_WORDS:
             return False
     return True
 
 
-DEFAULT = Cleaning()
+Rules = list[tuple[str, Callable[[T], bool]]]
+"""Rules for dropping a post, each with a field of `Counts` to increment."""
 
 
-def tidy_rules(how: Cleaning = DEFAULT) -> tuple[Callable[[str], str], ...]:
-    """What is done to a text, in order."""
-    rules = (("Entities", unescape), ("Links", strip_urls), ("", strip_controls), ("Whitespace", collapse_space))
-    return tuple(rule for name, rule in rules if not name or name in how.normalize)
+def clean_posts(
+    posts: Iterable[Post], counts: Counts, cleaning: Cleaning = DEFAULT, handle: str | None = None
+) -> Iterator[Post]:
+    """Yield the kept posts with normalized texts.
 
-
-def clean(text: str, rules: Iterable[Callable[[str], str]] = tidy_rules()) -> str:  # pure, and a constant
-    """A post's text after all rules."""
-    for rule in rules:
-        text = rule(text)
-    return text
-
-
-@dataclass
-class Counts:
-    """What became of an account's posts: each is counted by the first rule that drops it."""
-
-    downloaded: int = 0
-    retweets: int = 0
-    short: int = 0
-    kept: int = 0
-    characters: int = 0
-    replies: int = 0
-    foreign: int = 0
-    duplicates: int = 0
-    similar: int = 0
-    forgotten: int = 0
-    barred: int = 0
-    """Posts of an account that is barred, or that mention one."""
-    unlabelled: int = 0
-    """Kept posts that tell no language, where cleaning.languages asks for one."""
-    budget_spent: bool = False
-    """Whether the budget of the X API ended the reading."""
-    first: str = ""
-    """When the first and the last of the kept posts were written; empty where no source says it."""
-    last: str = ""
-
-    @property
-    def other(self) -> int:
-        """Posts dropped by rules that huggingtweets has not."""
-        return self.replies + self.foreign + self.duplicates + self.similar + self.barred + self.forgotten
-
-    def keep(self, text: str, created: str) -> None:
-        """Counts a post that stays."""
-        self.kept += 1
-        self.characters += len(text)
-        if created and (time := time_of(created)):
-            self.first = min(self.first or time, time)
-            self.last = max(self.last, time)
-
-
-Drops = list[tuple[str, Callable[[T], bool]]]
-"""Rules that drop a post, by the count that they add to."""
-
-
-def cleaned(posts: Iterable[Post], counts: Counts, how: Cleaning = DEFAULT) -> Iterator[Post]:
-    """The posts of an account that stay, cleaned; `counts` is brought up to date on the way."""
-    rules, raw_drops, text_drops = tidy_rules(how), _raw_drops(how), _text_drops(how)
+    Args:
+        posts: posts of a source.
+        counts: updated for each post.
+        cleaning: rules and normalization.
+        handle: handle for the kept posts; by default they keep their own.
+    """
+    steps, raw_rules, text_rules = normalization_steps(cleaning), _raw_rules(cleaning), _text_rules(cleaning)
     for post in posts:
         counts.downloaded += 1
-        dropped_as = _first(raw_drops, post)
-        if dropped_as is None:
-            text = clean(post.text, rules)
-            dropped_as = _first(text_drops, text)
-        if dropped_as is None:
-            counts.keep(text, post.created)
-            counts.unlabelled += bool(how.languages) and post.language not in how.languages
-            yield Post(post.handle, strip_controls(post.id), text)
+        dropped_by = _first_match(raw_rules, post)
+        if dropped_by is None:
+            text = normalize(post.text, steps)
+            dropped_by = _first_match(text_rules, text)
+        if dropped_by is None:
+            counts.add_kept(text, post.created)
+            counts.unlabeled += bool(cleaning.languages) and post.language not in cleaning.languages
+            yield Post(handle or post.handle, remove_invalid_characters(post.id), text)
         else:
-            setattr(counts, dropped_as, getattr(counts, dropped_as) + 1)
+            setattr(counts, dropped_by, getattr(counts, dropped_by) + 1)
 
 
-def _first(drops: Drops[T], value: T) -> str | None:
-    for name, drop in drops:
-        if drop(value):
+def _first_match(rules: Rules[T], value: T) -> str | None:
+    for name, matches in rules:
+        if matches(value):
             return name
     return None
 
 
-def _raw_drops(how: Cleaning) -> Drops[Post]:
-    """Rules that ask the post as it was written; that it is another one than those before is always asked."""
-    seen = Seen()
-    drops: Drops[Post] = [("duplicates", lambda post: is_again(post, seen))]
-    if how.erase:
-        ids, accounts = how.erased_posts, how.erased_accounts
-        drops.append(("forgotten", lambda post: is_forgotten(post, ids, accounts)))
-    if "Retweets" in how.drop:
-        drops.append(("retweets", lambda post: is_retweet(post.text)))
-    if "Replies" in how.drop:
-        drops.append(("replies", is_reply))
-    if how.exclude_accounts:
-        barred, pattern = frozenset(map(str.lower, how.exclude_accounts)), pattern_of(how.exclude_accounts)
-        drops.append(("barred", lambda post: is_by(post, barred) or mentions(post.text, pattern)))
-    if how.languages:
-        drops.append(("foreign", lambda post: is_foreign(post.language, how.languages)))
-    return drops
+def _raw_rules(cleaning: Cleaning) -> Rules[Post]:
+    """Return the rules for posts in their original form. Repeated ids are always dropped."""
+    seen = SeenTexts()
+    rules: Rules[Post] = [("duplicates", lambda post: is_repeated_id(post, seen))]
+    if cleaning.erase:
+        ids, accounts = cleaning.erased_posts, cleaning.erased_accounts
+        rules.append(("erased", lambda post: is_erased(post, ids, accounts)))
+    if "Retweets" in cleaning.drop:
+        rules.append(("retweets", lambda post: is_retweet(post.text)))
+    if "Replies" in cleaning.drop:
+        rules.append(("replies", is_reply))
+    if cleaning.exclude_accounts:
+        excluded = frozenset(map(str.lower, cleaning.exclude_accounts))
+        pattern = mention_pattern(cleaning.exclude_accounts)
+        rules.append(("excluded", lambda post: is_written_by(post, excluded) or mentions(post.text, pattern)))
+    if cleaning.languages:
+        rules.append(("other_language", lambda post: is_other_language(post.language, cleaning.languages)))
+    return rules
 
 
-def _text_drops(how: Cleaning) -> Drops[str]:
-    """Rules that ask the cleaned text."""
-    drops: Drops[str] = []
-    if "Short" in how.drop:
-        drops.append(("short", is_short))
-    if "Duplicates" in how.drop:
-        drops.append(("duplicates", Seen().again))
-    if "NearDuplicates" in how.drop:
-        seen = Seen()
-        drops.append(("similar", lambda text: seen.again(same_words(text))))
-    return drops
+def _text_rules(cleaning: Cleaning) -> Rules[str]:
+    """Return the rules for normalized texts."""
+    rules: Rules[str] = []
+    if "Short" in cleaning.drop:
+        rules.append(("short", is_short))
+    if "Duplicates" in cleaning.drop:
+        rules.append(("duplicates", SeenTexts().check_and_add))
+    if "NearDuplicates" in cleaning.drop:
+        seen = SeenTexts()
+        rules.append(("near_duplicates", lambda text: seen.check_and_add(word_key(text))))
+    return rules

@@ -1,15 +1,15 @@
-"""Makes a data set of cleaned posts: splits them, writes them, and gives them a digest, in one pass without memory.
+"""Splits cleaned posts, writes the data set, and computes the digest, in a single pass with constant memory.
 
-A post is held out when the hash of (seed, text) says so. So no text is in both parts, the order of the sources
-does not matter to the split, and a post once held out stays so when the account writes more. Where chance would
-leave a part empty, as it can with a few dozen posts, the post that is nearest to it goes there.
+The hash of (seed, text) decides whether a post is held out. So no text is in both parts, the order of the sources does
+not affect the split, and a held-out post stays held out when the account writes more. If a part would be empty, as may
+happen with a few dozen posts, the post with the nearest hash moves to the part.
 """
 
 import hashlib
 import json
 import math
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -19,164 +19,153 @@ from types import TracebackType
 
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.clean import DEFAULT, Counts
-from tweetmodel_trainer.data.duplicates import Seen
+from tweetmodel_trainer.data.counts import Counts, sum_counts
+from tweetmodel_trainer.data.duplicates import SeenTexts
+from tweetmodel_trainer.data.normalize import DEFAULT
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 
-HELD_OUT_SHARE = 0.1
-FEWEST_CHARACTERS = 6_000
-"""Less than this of an account teaches no voice (huggingtweets' limit, per account)."""
-FEW_CHARACTERS = 40_000
-"""Less than this is enough but not good (huggingtweets' warning, per account)."""
+HELD_OUT_FRACTION = 0.1
+MIN_CHARACTERS = 6_000
+"""Minimum text per account (the limit of huggingtweets)."""
+RECOMMENDED_CHARACTERS = 40_000
+"""Recommended text per account; less causes a warning (the limit of huggingtweets)."""
 
 SOFTWARE = ("tweetmodel-trainer", "tweetmodel-api", "tweepy", "pyarrow", "huggingface-hub")
-"""What reads and writes the posts."""
+"""Packages for reading, cleaning and writing posts."""
 
 TRAIN, EVAL, INFO = "train.jsonl", "eval.jsonl", "dataset.json"
 
 
 @dataclass(frozen=True)
-class Written:
+class LocalDataset:
     """A data set on disk."""
 
     folder: Path
     digest: str
     """SHA-256 over the two files of posts."""
-    counts: dict[str, Counts]
-    """What became of each account's posts, by handle."""
+    counts: Mapping[str, Counts]
+    """Counts by handle."""
     held_out: int
+    """Number of held-out posts."""
 
     @property
     def total(self) -> Counts:
-        """What became of all posts."""
-        return total(self.counts)
+        """Sum of the counts."""
+        return sum_counts(self.counts)
 
 
-def place(text: str, seed: int) -> float:
-    """Where a text falls in [0, 1), evenly spread: its hash as a fraction."""
+def split_position(text: str, seed: int) -> float:
+    """Return the hash of a text as a fraction in [0, 1), uniformly distributed."""
     digest = hashlib.sha256(f"{seed}\n{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def cut(lowest: float, highest: float) -> float:
-    """Texts whose place is below it are held out: the share, moved as little as leaves no part empty.
+def split_threshold(lowest: float, highest: float) -> float:
+    """Return the upper limit of held-out positions: `HELD_OUT_FRACTION`, moved just enough to leave no part empty.
 
     Args:
-        lowest: place of the text that is nearest to being held out.
-        highest: place of the one that is furthest from it.
+        lowest: lowest position of all texts.
+        highest: highest position of all texts.
     """
-    return min(max(HELD_OUT_SHARE, math.nextafter(lowest, 1)), highest)
+    return min(max(HELD_OUT_FRACTION, math.nextafter(lowest, 1)), highest)
 
 
-def check(counts: dict[str, Counts]) -> None:
-    """Refuses an account that has too little text.
+def require_enough_text(counts: Mapping[str, Counts]) -> None:
+    """Check for at least `MIN_CHARACTERS` of each account.
 
     Raises:
-        Failure: NotEnoughTweets, with the numbers.
+        Failure: NotEnoughTweets, with the counts of the account.
     """
     for handle, count in counts.items():
-        if count.characters < FEWEST_CHARACTERS:
-            raise Failure(
-                Reason.NOT_ENOUGH_TWEETS,
+        if count.characters < MIN_CHARACTERS:
+            message = (
                 f"@{handle} has {count.characters:,} characters in {count.kept:,} kept posts (of {count.downloaded:,}: "
-                f"{_left_out(count)}), and at least "
-                f"{FEWEST_CHARACTERS:,} are needed: add more posts, or choose an account that has written more."
-                f"{_cut_short({handle: count})}",
+                f"{_dropped(count)}), and at least {MIN_CHARACTERS:,} characters are needed: add more posts, or choose "
+                f"an account that has written more.{_budget_note({handle: count})}"
             )
+            raise Failure(Reason.NOT_ENOUGH_TWEETS, message)
 
 
-def sentence(counts: dict[str, Counts]) -> str:
-    """What a person should know of the data set, with a warning where it is small."""
-    sum_ = total(counts)
-    kept = f"kept, {sum_.unlabelled:,} of no known language" if sum_.unlabelled else "kept"
-    told = f"{sum_.kept:,} of {sum_.downloaded:,} posts {kept} ({_left_out(sum_)}), {sum_.characters:,} characters."
-    small = [f"@{handle}" for handle, count in counts.items() if count.characters < FEW_CHARACTERS]
+def summary(counts: Mapping[str, Counts]) -> str:
+    """Return the message about a finished data set, with a warning about accounts with little text."""
+    total = sum_counts(counts)
+    kept = f"kept, {total.unlabeled:,} of unknown language" if total.unlabeled else "kept"
+    text = f"{total.kept:,} of {total.downloaded:,} posts {kept} ({_dropped(total)}), {total.characters:,} characters."
+    small = [f"@{handle}" for handle, count in counts.items() if count.characters < RECOMMENDED_CHARACTERS]
     if small:
-        told += f" {', '.join(small)} has fewer than {FEW_CHARACTERS:,}: more posts would make a better model."
-    return told + _cut_short(counts)
+        names = ", ".join(small)
+        text += f" {names} has fewer than {RECOMMENDED_CHARACTERS:,} characters: more posts would improve the model."
+    return text + _budget_note(counts)
 
 
-def _cut_short(counts: dict[str, Counts]) -> str:
+def _budget_note(counts: Mapping[str, Counts]) -> str:
     spent = [f"@{handle}" for handle, count in counts.items() if count.budget_spent]
-    return f" The budget of {', '.join(spent)} is spent: raise budgetUSD to read posts beyond it." if spent else ""
+    if not spent:
+        return ""
+    return f" The budget of {', '.join(spent)} is spent: raise budgetUSD to read more posts."
 
 
-def _left_out(count: Counts) -> str:
+def _dropped(count: Counts) -> str:
+    """Return the numbers of dropped posts in words, without zeros except for retweets and short posts."""
     others = {
         "replies": count.replies,
-        "in other languages": count.foreign,
+        "in other languages": count.other_language,
         "duplicates": count.duplicates,
-        "near duplicates": count.similar,
-        "forgotten": count.forgotten,
-        "of or with barred accounts": count.barred,
+        "near duplicates": count.near_duplicates,
+        "erased": count.erased,
+        "by or about excluded accounts": count.excluded,
     }
-    told = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]
-    return f"{', '.join(told)} and {count.short:,} short ones left out"
-
-
-def total(counts: dict[str, Counts]) -> Counts:
-    """The sum over all accounts, and the first and last time of them."""
-    rows = list(counts.values())
-    numbers = [name for name, value in asdict(Counts()).items() if type(value) is int]
-    sums = {name: sum(getattr(row, name) for row in rows) for name in numbers}
-    times = [time for row in rows for time in (row.first, row.last) if time]
-    return Counts(
-        **sums,
-        budget_spent=any(row.budget_spent for row in rows),
-        first=min(times, default=""),
-        last=max(times, default=""),
-    )
+    parts = [f"{count.retweets:,} retweets", *(f"{number:,} {name}" for name, number in others.items() if number)]
+    return f"{', '.join(parts)} and {count.short:,} short posts dropped"
 
 
 def write(
-    posts: Iterable[Post], counts: dict[str, Counts], seed: int, folder: Path, how: Cleaning = DEFAULT
-) -> Written:
-    """Writes train.jsonl, eval.jsonl and dataset.json.
+    posts: Iterable[Post], counts: Mapping[str, Counts], seed: int, folder: Path, cleaning: Cleaning = DEFAULT
+) -> LocalDataset:
+    """Write train.jsonl, eval.jsonl and dataset.json.
 
     Args:
-        posts: cleaned posts; reading them fills `counts`.
-        counts: by handle.
-        seed: of the split.
-        folder: made if it is missing.
-        how: how the posts were cleaned, for the record.
+        posts: cleaned posts; iterating over them fills `counts`.
+        counts: counts by handle.
+        seed: seed of the split.
+        folder: created if missing.
+        cleaning: cleaning of the posts, for dataset.json.
 
     Raises:
-        Failure: NotEnoughTweets.
+        Failure: NotEnoughTweets if an account has too little text, or all texts are equal.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    train, held_out, where = _split(posts, seed, HELD_OUT_SHARE, folder)
-    check(counts)
+    train, held_out, threshold = _split(posts, seed, HELD_OUT_FRACTION, folder)
+    require_enough_text(counts)
     if not (train.posts and held_out.posts):
-        whole = (folder / (TRAIN if train.posts else EVAL)).rename(folder / "whole.jsonl")
-        train, held_out, _ = _split(lines(whole), seed, where, folder)
-        whole.unlink()
+        full_part = TRAIN if train.posts else EVAL
+        all_posts = (folder / full_part).rename(folder / "all.jsonl")
+        train, held_out, _ = _split(iter_posts(all_posts), seed, threshold, folder)
+        all_posts.unlink()
     if not held_out.posts:
-        raise Failure(
-            Reason.NOT_ENOUGH_TWEETS,
-            f"all {train.posts:,} posts say the same, so none can be set apart for testing: add more posts.",
+        message = (
+            f"all {train.posts:,} posts have the same text, so none can be held out for evaluation: add more posts."
         )
+        raise Failure(Reason.NOT_ENOUGH_TWEETS, message)
     digest = hashlib.sha256("".join((train.sha256, held_out.sha256)).encode()).hexdigest()
     info = {
         "digest": digest,
         "seed": seed,
-        "heldOutShare": HELD_OUT_SHARE,
+        "heldOutFraction": HELD_OUT_FRACTION,
         "posts": {"train": train.posts, "heldOut": held_out.posts},
-        "files": {
-            name: {"posts": part.posts, "characters": part.characters, "sha256": part.sha256}
-            for name, part in ((TRAIN, train), (EVAL, held_out))
-        },
-        "total": asdict(total(counts)),
+        "files": {TRAIN: train.to_json(), EVAL: held_out.to_json()},
+        "total": asdict(sum_counts(counts)),
         "sources": {handle: asdict(count) for handle, count in counts.items()},
-        "cleaning": how.to_json_object(),
+        "cleaning": cleaning.to_json_object(),
         "software": {"python": platform.python_version()} | {name: metadata.version(name) for name in SOFTWARE},
     }
     (folder / INFO).write_text(json.dumps(info, indent=2) + "\n")
-    return Written(folder, digest, counts, held_out.posts)
+    return LocalDataset(folder, digest, counts, held_out.posts)
 
 
 class _Part(AbstractContextManager["_Part"]):
-    """A file of posts as it is written: one JSON object a line, hashed and counted on the way."""
+    """A file of posts in JSON Lines, with hash and counts."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
@@ -198,38 +187,47 @@ class _Part(AbstractContextManager["_Part"]):
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
+    def to_json(self) -> dict[str, int | str]:
+        return {"posts": self.posts, "characters": self.characters, "sha256": self.sha256}
 
-def _split(posts: Iterable[Post], seed: int, below: float, folder: Path) -> tuple[_Part, _Part, float]:
-    """Writes both files; the posts whose place is below `below` are held out.
+
+def _split(posts: Iterable[Post], seed: int, threshold: float, folder: Path) -> tuple[_Part, _Part, float]:
+    """Write both files; posts with a position below `threshold` are held out.
 
     Returns:
-        The file to train on, the file to test with, and the `below` that leaves neither empty.
+        The training part, the held-out part, and a threshold that leaves neither empty.
     """
     lowest, highest = 1.0, 0.0
     with _Part(folder / TRAIN) as train, _Part(folder / EVAL) as held_out:
         for post in posts:
-            where = place(post.text, seed)
-            lowest, highest = min(lowest, where), max(highest, where)
-            (held_out if where < below else train).write(post)
-    return train, held_out, cut(lowest, highest)
+            position = split_position(post.text, seed)
+            lowest, highest = min(lowest, position), max(highest, position)
+            part = held_out if position < threshold else train
+            part.write(post)
+    return train, held_out, split_threshold(lowest, highest)
 
 
-def lines(path: Path) -> Iterator[Post]:
-    """The posts of train.jsonl or eval.jsonl, in their order, one at a time."""
+def iter_posts(path: Path) -> Iterator[Post]:
+    """Yield the posts of train.jsonl or eval.jsonl in order."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield Post(**json.loads(line))
 
 
-def new_in(folder: Path, known: Path) -> int:
-    """Texts of a data set that an earlier one does not have, at sixteen bytes of memory each."""
-    seen = Seen()
+def read_posts(path: Path) -> list[Post]:
+    """Return the posts of train.jsonl or eval.jsonl in order."""
+    return list(iter_posts(path))
+
+
+def count_new_posts(folder: Path, baseline: Path) -> int:
+    """Return the number of distinct texts of a data set without those of the baseline data set.
+
+    Args:
+        folder: the data set.
+        baseline: the baseline data set; each text needs sixteen bytes of memory.
+    """
+    seen = SeenTexts()
     for name in (TRAIN, EVAL):
-        for post in lines(known / name):
-            seen.again(post.text)
-    return sum(not seen.again(post.text) for name in (TRAIN, EVAL) for post in lines(folder / name))
-
-
-def read(path: Path) -> list[Post]:
-    """The posts of train.jsonl or eval.jsonl, in their order."""
-    return list(lines(path))
+        for post in iter_posts(baseline / name):
+            seen.check_and_add(post.text)
+    return sum(not seen.check_and_add(post.text) for name in (TRAIN, EVAL) for post in iter_posts(folder / name))

@@ -1,43 +1,43 @@
-"""Tells posts that say the same again, in one pass and about sixteen bytes a post.
+"""Detects repeated texts in a single pass, with about sixteen bytes of memory per text.
 
-A text is known by 64 bits of its hash, in a table of 8-byte slots: a set of Python's would take five times the
-memory. Among ten million posts the chance that even one is taken for another is 3 in a million (n² / 2⁶⁵).
+A table of 8-byte slots contains 64 bits of the hash of each text; Python's set would need five times the memory.
+Among ten million texts the probability of a single collision is 3 in a million (n² / 2⁶⁵).
 """
 
 import hashlib
 import re
 from array import array
 
-FULLEST = 2 / 3
-"""Share of slots in use at which the table doubles."""
+MAX_LOAD = 2 / 3
+"""Fraction of used slots that makes the table double."""
 
 _NO_WORDS = re.compile(r"@\w+|https?:\S+|[^\w\s]|_")
 
 
-def same_words(text: str) -> str:
-    """What near duplicates have in common: the words, in lower case, without mentions, links and punctuation.
+def word_key(text: str) -> str:
+    """Return the words of a text in lower case, without mentions, links and punctuation; equal for near duplicates.
 
-    Where nothing is left (emoji alone, say), it is the text itself.
+    A text without words, such as a row of emoji, is returned unchanged.
     """
     return " ".join(_NO_WORDS.sub(" ", text.casefold()).split()) or text
 
 
-class Seen:
-    """The texts that came before."""
+class SeenTexts:
+    """A set of texts: a hash table with linear probing."""
 
     def __init__(self) -> None:
         self._slots = array("Q", [0]) * 1024
         self._count = 0
 
-    def again(self, text: str) -> bool:
-        """Whether this text was asked about before."""
+    def check_and_add(self, text: str) -> bool:
+        """Add a text, and return whether the set contained the text before."""
         key = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big") or 1
-        slot = _slot(self._slots, key)
+        slot = _find_slot(self._slots, key)
         if self._slots[slot]:
             return True
         self._slots[slot] = key
         self._count += 1
-        if self._count > FULLEST * len(self._slots):
+        if self._count > MAX_LOAD * len(self._slots):
             self._double()
         return False
 
@@ -45,14 +45,14 @@ class Seen:
         larger = array("Q", [0]) * (2 * len(self._slots))
         for key in self._slots:
             if key:
-                larger[_slot(larger, key)] = key
+                larger[_find_slot(larger, key)] = key
         self._slots = larger
 
 
-def _slot(slots: "array[int]", key: int) -> int:
-    """Where a key stands, or the free slot where it belongs: the first one from its place on (linear probing)."""
+def _find_slot(slots: "array[int]", key: int) -> int:
+    """Return the slot of a key, or the free slot for the key."""
     mask = len(slots) - 1
-    at = key & mask
-    while slots[at] not in (0, key):
-        at = at + 1 & mask
-    return at
+    slot = key & mask
+    while slots[slot] not in (0, key):
+        slot = slot + 1 & mask
+    return slot

@@ -1,14 +1,14 @@
-"""Guesses the language of posts by their commonest little words; says nothing where it is not clear.
+"""Detects the language of posts by the share of stop words; unclear cases have no result.
 
-A wrong language in a model card is worse than none, so a language must make up a fair part of all words and be
-well ahead of the next.
+A wrong language in a model card is worse than none. So the stop words of the language must make up a fair share of all
+words, clearly more than the stop words of any other language.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable
 
-LITTLE_WORDS = {
+STOP_WORDS = {
     "de": "der die das und ist nicht ich ein eine zu mit auf für wir auch sich dem den von es",
     "en": "the and is of to it that for you was with this but not are have my be at just",
     "es": "el la los que de en y es no un una por con para se lo las del más pero",
@@ -20,18 +20,21 @@ LITTLE_WORDS = {
     "tr": "bir ve bu da de için çok ne ben ama gibi daha var kadar o mi değil her sen en",
 }
 
-_SETS = {code: frozenset(words.split()) for code, words in LITTLE_WORDS.items()}
+_STOP_WORD_SETS = {code: frozenset(words.split()) for code, words in STOP_WORDS.items()}
 _WORD = re.compile(r"[^\W\d_]+")
 
-FAIR = 0.12
-AHEAD = 1.4
+MIN_SHARE = 0.12
+"""Minimum share of stop words in all words."""
+MIN_LEAD = 1.4
+"""Minimum ratio of the share to the share of the second language."""
 
 
-def language(texts: Iterable[str]) -> str | None:
-    """ISO 639-1 of the texts' language, or None."""
-    seen = Counter(word for text in texts for word in _WORD.findall(text.casefold()))
-    if not seen:
+def detect_language(texts: Iterable[str]) -> str | None:
+    """Return the ISO 639-1 code of the language of the texts, or None if unclear."""
+    words = Counter(word for text in texts for word in _WORD.findall(text.casefold()))
+    if not words:
         return None
-    scores = {code: sum(seen[word] for word in words) / seen.total() for code, words in _SETS.items()}
-    (code, first), (_, second) = sorted(scores.items(), key=lambda item: -item[1])[:2]
-    return code if first >= FAIR and first >= AHEAD * second else None
+    shares = {code: sum(words[w] for w in stop_words) / words.total() for code, stop_words in _STOP_WORD_SETS.items()}
+    (code, share), (_, second) = sorted(shares.items(), key=lambda item: -item[1])[:2]
+    is_clear = share >= MIN_SHARE and share >= MIN_LEAD * second
+    return code if is_clear else None

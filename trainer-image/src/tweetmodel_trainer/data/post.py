@@ -1,7 +1,7 @@
-"""A post as it came from a source, before cleaning.
+"""A post before cleaning, and the common fields of all sources.
 
-Sources name their fields as X does (API v1.1 and v2, and the archive agree on most), so one function reads what
-is beside the text: id, time, language, and whether the post answers somebody else.
+Most sources use X's field names (API v1.1, API v2 and the archive mostly agree), so one function reads the fields
+beside the text: id, time, language, and the recipient of a reply.
 """
 
 import re
@@ -18,62 +18,71 @@ _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$", re.ASCII)
 
 
 class Post(NamedTuple):
-    """One post of one account; a tuple, since there may be millions."""
+    """A post of an account. A tuple, since a data set may have millions of posts."""
 
     handle: str
     id: str
     text: str
     created: str = ""
-    """When it was written, as the source says it; empty where it doesn't."""
+    """Time of the post in the notation of the source; empty if unknown."""
     language: str = ""
-    """What X took its language for, such as "en"; empty where nobody says."""
+    """Language code by X, such as "en"; empty if unknown."""
     is_reply: bool = False
-    """Whether it is known to answer somebody else's post."""
-    numbered: bool = False
-    """Whether its source names no id, so that the id is its number there."""
+    """True if the source marks the post as a reply to another account."""
+    is_numbered: bool = False
+    """True if the source has no ids, and `id` is the number of the row."""
 
 
 def from_fields(handle: str, text: str, fields: Mapping[str, object], number: int) -> Post:
-    """The post that these fields describe; `number` is its id where they hold none."""
-    named = _id(fields.get("id_str")) or _id(fields.get("id"))
+    """Return the post with these fields.
+
+    Args:
+        handle: handle of the account.
+        text: text of the post.
+        fields: the other fields, by X's names.
+        number: number of the row, used if the fields contain no id.
+    """
+    id_ = _as_id(fields.get("id_str")) or _as_id(fields.get("id"))
     return Post(
         handle,
-        named or str(number),
+        id_ or str(number),
         text,
         str(fields.get("created_at") or ""),
         str(fields.get("lang") or ""),
-        _answers_another(handle, fields),
-        numbered=not named,
+        _is_reply_to_other(handle, fields),
+        is_numbered=not id_,
     )
 
 
-def _id(value: object) -> str:
-    """An id in words; empty where there is none: a missing number is NaN in some files."""
+def _as_id(value: object) -> str:
+    """Return an id as a string; empty for None and for NaN, the missing number of some formats."""
     return "" if value is None or value != value else str(value)
 
 
-def _answers_another(handle: str, fields: Mapping[str, object]) -> bool:
-    """Whether a post is a reply; who goes on in a thread of their own answers nobody."""
-    whom = fields.get("in_reply_to_user_id")
-    if not whom:
+def _is_reply_to_other(handle: str, fields: Mapping[str, object]) -> bool:
+    """Return whether a post is a reply to another account, not a continued thread."""
+    user_id = fields.get("in_reply_to_user_id")
+    if not user_id:
         return False
     name = str(fields.get("in_reply_to_screen_name") or "")
-    return str(whom) != str(fields.get("author_id")) and name.lower() != handle.lower()
+    return str(user_id) != str(fields.get("author_id")) and name.lower() != handle.lower()
 
 
-def time_of(created: str) -> str:
-    """The time that a source wrote, in UTC as 2018-10-10T20:19:24Z; empty where it can't be read or never was.
+def to_utc_time(created: str) -> str:
+    """Return the time of a post in UTC, as 2018-10-10T20:19:24Z; empty if the time is invalid.
 
-    X writes `Wed Oct 10 20:19:24 +0000 2018` in archives and ISO 8601 in API v2; a time of no zone is taken for UTC.
+    Args:
+        created: `Wed Oct 10 20:19:24 +0000 2018`, as in X's archives, or ISO 8601, as in API v2. A time without a zone
+            is taken as UTC.
     """
     if match := _X_TIME.match(created):
         month, day, clock, year = match.groups()
         created = f"{year}-{_MONTHS.index(month) // 3 + 1:02d}-{day}T{clock}Z"
-    if not _DATE.match(created):  # Python takes numbers for dates too
+    if not _DATE.match(created):  # fromisoformat accepts plain numbers too
         return ""
     try:
         time = datetime.fromisoformat(created)
-        if _UTC_TIME.match(created):  # as most are, and cut off three times as fast as written anew
+        if _UTC_TIME.match(created):  # the common case: slicing is three times as fast as formatting
             return f"{created[:19]}Z"
         in_utc = time.astimezone(UTC) if time.utcoffset() else time
     except (ValueError, OverflowError):

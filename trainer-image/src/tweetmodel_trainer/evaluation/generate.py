@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from tweetmodel_api.spec import Generation
-from tweetmodel_trainer.data.clean import collapse_space
+from tweetmodel_trainer.data.normalize import collapse_whitespace
 from tweetmodel_trainer.evaluation.sample import Sample
 from tweetmodel_trainer.models.tokens import context_of, encode
 
@@ -154,7 +154,7 @@ def is_blocked(text: str, words: Sequence[str]) -> bool:
 
 def printable(text: str) -> str:
     """One line without control characters, turns of direction, and the marks of bytes that are no character."""
-    return collapse_space("".join(c for c in collapse_space(text) if _is_printable(c)))
+    return collapse_whitespace("".join(c for c in collapse_whitespace(text) if _is_printable(c)))
 
 
 def _is_printable(character: str) -> bool:

@@ -25,7 +25,7 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models import hub_model
 from tweetmodel_trainer.models.cache import NO_CACHE, Cache
 from tweetmodel_trainer.models.tokens import train_tokenizer
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
@@ -93,7 +93,7 @@ def _from_s3(source: S3Model, storage: Storage, folder: Path, cache: Cache) -> N
     if storage.manifest(uri):  # a model that was made here
         try:
             storage.fetch(uri, folder, cache)
-        except Torn as error:
+        except IncompleteFolder as error:
             sentence = f"the model is damaged ({error}): choose another, or set training.warmStart to false."
             raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
         return

@@ -21,7 +21,7 @@ from tweetmodel_api.layout import FileEntry, Manifest
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.hub_errors import Kind, told_by
+from tweetmodel_trainer.hub_errors import HubErrorKind, translate_hub_errors
 from tweetmodel_trainer.models.cache import Cache
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
@@ -40,7 +40,7 @@ def commit_of(source: HubModel) -> str:
     """
     if _COMMIT.fullmatch(source.revision):
         return source.revision
-    with told_by(partial(_failure, source)):
+    with translate_hub_errors(partial(_failure, source)):
         commit = _api().model_info(source.name, revision=source.revision, timeout=TIMEOUT_SECONDS).sha or ""
     if not _COMMIT.fullmatch(commit):
         raise _unreachable(source, "the Hub does not say which commit that is")
@@ -57,7 +57,7 @@ def fetch(source: HubModel, folder: Path, cache: Cache) -> None:
     kept = cache.listing(source.name, commit)
     if kept and all(cache.take(entry.sha256, folder / entry.path) for entry in kept.files):
         return
-    with told_by(partial(_failure, source)):
+    with translate_hub_errors(partial(_failure, source)):
         api = _api()
         info = api.model_info(source.name, revision=commit, files_metadata=True, timeout=TIMEOUT_SECONDS)
         files = [file for file in info.siblings or () if is_wanted(file.rfilename)]
@@ -108,7 +108,7 @@ def _git_hash(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _failure(source: HubModel, kind: Kind, words: str) -> Failure:
+def _failure(source: HubModel, kind: HubErrorKind, words: str) -> Failure:
     """What the Hub's answer is to a run."""
     if kind == "unreachable":
         return _unreachable(source, f"the Hub does not answer ({words})")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from tweetmodel_trainer.data.clean import END_OF_TEXT
+from tweetmodel_trainer.data.normalize import END_OF_TEXT
 
 UNBOUNDED = 8192
 """As many as training.blockSize may be: for models such as BLOOM and Mamba, whose configuration names no bound."""

@@ -17,8 +17,8 @@ from huggingface_hub import ModelCard
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.spec import BaseModelSource, Generation, Training
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts
-from tweetmodel_trainer.data.language import language
+from tweetmodel_trainer.data.counts import Counts
+from tweetmodel_trainer.data.language import detect_language
 from tweetmodel_trainer.evaluation.assessment import Assessment
 from tweetmodel_trainer.evaluation.sample import Sampling
 from tweetmodel_trainer.evaluation.scores import Scores, total
@@ -34,14 +34,14 @@ ROWS = (
     ("Downloaded", "downloaded"),
     ("Retweets, left out", "retweets"),
     ("Replies, left out", "replies"),
-    ("In other languages, left out", "foreign"),
+    ("In other languages, left out", "other_language"),
     ("Short, left out", "short"),
     ("Duplicates, left out", "duplicates"),
-    ("Near duplicates, left out", "similar"),
-    ("Forgotten, left out", "forgotten"),
-    ("Naming accounts that must not appear, left out", "barred"),
+    ("Near duplicates, left out", "near_duplicates"),
+    ("Forgotten, left out", "erased"),
+    ("Naming accounts that must not appear, left out", "excluded"),
     ("Kept", "kept"),
-    ("Kept, of no known language", "unlabelled"),
+    ("Kept, of no known language", "unlabeled"),
     ("Characters kept", "characters"),
 )
 """What is told of each account's posts where any account has some: a name, and the field of `Counts`."""
@@ -215,12 +215,12 @@ def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
     assert plan.run is not None  # `pipeline.train` refuses such a plan
     assert plan.dataset is not None
     info = json.loads((dataset_folder / dataset.INFO).read_text())
-    texts = [post.text for post in dataset.read(dataset_folder / dataset.TRAIN)]
+    texts = [post.text for post in dataset.read_posts(dataset_folder / dataset.TRAIN)]
     return About(
         accounts={handle: Counts(**counts) for handle, counts in info["sources"].items()},
         trained_on=info["posts"]["train"],
         held_out=info["posts"]["heldOut"],
-        language=language(spaced(texts, READ_FOR_LANGUAGE)),
+        language=detect_language(spaced(texts, READ_FOR_LANGUAGE)),
         base=plan.spec.base_model,
         base_licence=learnt.base_licence,
         base_commit=learnt.base_commit,

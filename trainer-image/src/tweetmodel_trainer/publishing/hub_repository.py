@@ -17,7 +17,7 @@ from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.hub_errors import Kind, told_by
+from tweetmodel_trainer.hub_errors import HubErrorKind, translate_hub_errors
 from tweetmodel_trainer.presentation.artifacts import CARD, PREVIEW
 from tweetmodel_trainer.presentation.card import HERE
 
@@ -52,14 +52,14 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
         sentence = f"no token for {name} was found: put one into the key token of publish.huggingFace.secretRef."
         raise Failure(Reason.HUB_DENIED, sentence)
     api = HfApi(token=token)
-    with told_by(partial(_failure, name)):
+    with translate_hub_errors(partial(_failure, name)):
         repository = api.create_repo(name, private=target.private, exist_ok=True)
     preview = {"thumbnail": f"{repository}/resolve/main/{PREVIEW}"}
     card = folder / CARD
     loaded_by_name = card.read_text(encoding="utf-8").replace(HERE, f'model="{repository.repo_id}")')
     card.write_text(loaded_by_name, encoding="utf-8")
     metadata_save(card, (metadata_load(card) or {}) | preview)
-    with told_by(partial(_failure, name)):
+    with translate_hub_errors(partial(_failure, name)):
         api.upload_folder(
             repo_id=repository.repo_id,
             folder_path=folder,
@@ -70,7 +70,7 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
     return str(repository)
 
 
-def _failure(name: str, kind: Kind, words: str) -> Failure:
+def _failure(name: str, kind: HubErrorKind, words: str) -> Failure:
     """What the Hub's answer is to a model that is done."""
     if kind == "unreachable":
         reason, what = Reason.HUB_UNREACHABLE, f"{name} can't be pushed, because the Hugging Face Hub does not answer"

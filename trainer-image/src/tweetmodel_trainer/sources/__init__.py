@@ -1,1 +1,1 @@
-"""Where posts come from: one module a kind of source, each a function that yields posts."""
+"""Sources of posts: a module with a reader for each kind of source, listed in `registry`."""

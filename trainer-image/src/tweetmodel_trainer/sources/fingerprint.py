@@ -1,7 +1,8 @@
-"""Notes what sources were when they were read, so that none of them is read again while all are the same.
+"""Skips the reading of sources that have not changed since the last collection.
 
-A note counts only together with the data set that it speaks of, which is read and verified: what it saves is the
-sources. A version is asked for before its source is read, so a change meanwhile is one for the next look.
+A fingerprint contains the version of each source, and is stored together with the digest of the resulting data set. The
+data set is verified before reuse. Versions are requested before the sources are read, so the next fingerprint shows a
+change during the reading.
 """
 
 import logging
@@ -14,76 +15,87 @@ from tweetmodel_api.fields import Identifier, Model
 from tweetmodel_api.identities import collection_id
 from tweetmodel_api.plan import Plan
 from tweetmodel_trainer.data import dataset
-from tweetmodel_trainer.data.clean import Counts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.gather import version
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.sources.registry import reader_of
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 logger = logging.getLogger(__name__)
 
-FILE = "look.json"
+FILE = "fingerprint.json"
 
 
-class Look(Model):
-    """What a data set is made from and by, as far as it can be known without reading a post."""
+class SourceFingerprint(Model):
+    """All inputs of a data set except the posts."""
 
     collection: Identifier
-    """Sources and cleaning as spec and administrator say them, and the retry that was asked for."""
+    """Hash of sources and cleaning, with the administrator's excluded accounts and the requested retry."""
     software: dict[str, str]
-    """What reads and cleans, with its versions."""
+    """Versions of the packages in `dataset.SOFTWARE`."""
     sources: dict[str, str]
-    """Version of each source, by its handle."""
+    """Version of each source, by handle."""
 
 
-class _Note(Model):
-    """A look, and what came of it."""
+class _Record(Model):
+    """A fingerprint and the resulting data set."""
 
-    look: Look
+    fingerprint: SourceFingerprint
     digest: Identifier
     held_out: int
     counts: dict[str, Counts]
 
 
-def look(plan: Plan, storage: Storage) -> Look | None:
-    """What the sources are now; None where one of them can't be known before it is read."""
+def take_fingerprint(plan: Plan, storage: Storage) -> SourceFingerprint | None:
+    """Return the fingerprint of the sources now, or None if a source has no version."""
     versions: dict[str, str] = {}
     for source in plan.spec.sources:
         try:
-            versions[source.handle] = version(source, plan, storage)
-        except Failure as failure:  # which is the reading's to tell
-            logger.info("whether @%s has changed can't be known: %s", source.handle, failure)
+            version = reader_of(source, plan).version(storage)
+        except Failure as failure:  # reading the source reports the failure
+            logger.info("the version of @%s is unknown: %s", source.handle, failure)
             return None
-        if not versions[source.handle]:
+        if not version:
             return None
+        versions[source.handle] = version
     software = {name: metadata.version(name) for name in dataset.SOFTWARE}
     spec = plan.spec.model_copy(update={"cleaning": plan.cleaning})
-    return Look(collection=collection_id(spec, plan.retry), software=software, sources=versions)
+    return SourceFingerprint(collection=collection_id(spec, plan.retry), software=software, sources=versions)
 
 
-def repeated(seen: Look, plan: Plan, folder: Path, storage: Storage) -> dataset.Written | None:
-    """The data set of the last look, fetched anew, where that saw the same.
+def reuse_if_unchanged(
+    fingerprint: SourceFingerprint, plan: Plan, folder: Path, storage: Storage
+) -> dataset.LocalDataset | None:
+    """Return the data set of the last collection if the fingerprint is the same, else None.
+
+    Args:
+        fingerprint: fingerprint of the sources now.
+        plan: plan of the step.
+        folder: folder to download the data set to.
+        storage: storage of the TweetModel.
 
     Raises:
-        Failure: the storage refuses or does not answer.
+        Failure: the storage fails.
     """
     try:
-        storage.fetch(plan.layout.fingerprint, folder / "look")
-        note = _Note.model_validate_json((folder / "look" / FILE).read_bytes())
-        if note.look != seen:
+        storage.fetch(plan.layout.fingerprint, folder / "fingerprint")
+        record = _Record.model_validate_json((folder / "fingerprint" / FILE).read_bytes())
+        if record.fingerprint != fingerprint:
             return None
-        storage.fetch(plan.layout.dataset(note.digest), folder / "dataset")
-    except (Torn, FileNotFoundError, ValidationError):  # there is none, or another version wrote it
+        storage.fetch(plan.layout.dataset(record.digest), folder / "dataset")
+    except (IncompleteFolder, FileNotFoundError, ValidationError):  # no record, or a record of another version
         return None
-    logger.info("no source has changed since the last look: its data set is repeated")
-    return dataset.Written(folder / "dataset", note.digest, note.counts, note.held_out)
+    logger.info("reusing the last data set: no source has changed")
+    return dataset.LocalDataset(folder / "dataset", record.digest, record.counts, record.held_out)
 
 
-def keep(seen: Look, made: dataset.Written, plan: Plan, folder: Path, storage: Storage) -> None:
-    """Notes what came of a look; where that fails, the next look reads."""
+def store_fingerprint(
+    fingerprint: SourceFingerprint, made: dataset.LocalDataset, plan: Plan, folder: Path, storage: Storage
+) -> None:
+    """Store a fingerprint with the data set. After a failure the next collection reads all sources again."""
     folder.mkdir()
-    note = _Note(look=seen, digest=made.digest, held_out=made.held_out, counts=made.counts)
-    (folder / FILE).write_text(note.model_dump_json(indent=2) + "\n")
+    record = _Record(fingerprint=fingerprint, digest=made.digest, held_out=made.held_out, counts=made.counts)
+    (folder / FILE).write_text(record.model_dump_json(indent=2) + "\n")
     try:
         storage.publish(folder, plan.layout.fingerprint, replace=True)
     except Failure as failure:
-        logger.warning("the versions of the sources are not noted: %s", failure)
+        logger.warning("the source fingerprint was not stored (%s): the next collection reads all sources", failure)

@@ -1,9 +1,8 @@
-"""Reads a split of a data set on the Hugging Face Hub, by the Hub's client and this package's own readers.
+"""Reads a split of a data set on the Hugging Face Hub with the Hub's client and the readers of `formats`.
 
-The Hub keeps every data set that it can read as Parquet too, in the branch `refs/convert/parquet`, one folder a
-configuration and split; that is what is read unless a revision is named. Of a private one it often does not: there the
-files of `main` are read. So the library `datasets`, which would run whatever formats it knows in this pod, is not
-needed.
+The Hub converts data sets to Parquet in the branch `refs/convert/parquet`, with one folder per configuration and split.
+Unless the source names a revision, this branch is read, or `main` where the branch does not exist, as for many private
+data sets. The library `datasets` is not used, since it runs loaders for many formats in the pod.
 """
 
 import re
@@ -19,80 +18,85 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.hub_errors import Kind, told_by
-from tweetmodel_trainer.sources import posts_file as posts
+from tweetmodel_trainer.hub_errors import HubErrorKind, translate_hub_errors
+from tweetmodel_trainer.sources.formats import posts_file
 
 T = TypeVar("T")
 
 CONVERTED = "refs/convert/parquet"
-DEFAULT = "default"
-"""The configuration that the Hub gives a data set that names none."""
-MOST_NAMED = 10
-"""Configurations in a sentence."""
+DEFAULT_CONFIG = "default"
+"""Name of an unnamed configuration on the Hub."""
+MAX_NAMED_CONFIGS = 10
+"""Maximum number of configurations in a message."""
 
 SUFFIXES = (".parquet", ".jsonl", ".csv", ".txt", ".jsonl.gz", ".csv.gz", ".txt.gz")
-JSON = (".json", ".json.gz")
-"""Posts too, where there is nothing else: beside posts they describe them."""
-DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json")
-"""What `datasets` writes beside what it alone reads."""
+JSON_SUFFIXES = (".json", ".json.gz")
+"""Read only if there is no other file of posts, since JSON files often describe the other files."""
+METADATA_FILES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json")
+"""Files with metadata of `datasets`."""
 
 
 def read(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[Post]:
-    """The posts of a split, file by file.
+    """Yield the posts of a split, file by file.
 
     Args:
-        source: which data set.
-        handle: the account's.
-        token: of the Hub; empty: none.
-        folder: an empty folder, for one file at a time.
+        source: data set, revision, configuration and split.
+        handle: handle of the account.
+        token: token of the Hub, or "".
+        folder: empty folder for the files, of which at most one exists at a time.
 
     Raises:
         Failure: SourceMissing, SourceDenied, SourceUnreachable, or InvalidPosts.
     """
     for number, post in enumerate(_posts(source, handle, token, folder), 1):
-        yield post._replace(id=str(number)) if post.numbered else post  # each file numbers its own
+        yield post._replace(id=str(number)) if post.is_numbered else post  # row numbers restart with each file
 
 
-def version(source: HubDataset, token: str) -> str:
-    """The commit that would be read now.
+def commit_of(source: HubDataset, token: str) -> str:
+    """Return the current commit of the revision that `read` reads.
 
     Raises:
         Failure: as `read`.
     """
-    commit, _ = _of_revision(source, partial(_commit, HfApi(token=token or False)))
+    commit, _ = _query_revision(source, partial(_query_commit, HfApi(token=token or False)))
     return commit
 
 
 def _posts(source: HubDataset, handle: str, token: str, folder: Path) -> Iterator[Post]:
-    for path in _files(source, token, folder):
-        yield from posts.read(path, handle, source.text_field, where=source.where or {})
+    for path in _download_files(source, token, folder):
+        yield from posts_file.read(path, handle, source)
         path.unlink()
 
 
-def _files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
-    """Copies of the split's files, one after the other."""
+def _download_files(source: HubDataset, token: str, folder: Path) -> Iterator[Path]:
+    """Download the files of the split in turn, and yield their paths."""
     api = HfApi(token=token or False)
-    names, source = _of_revision(source, partial(_listed, api))
+    names, source = _query_revision(source, partial(_query_names, api))
     fetch = partial(api.hf_hub_download, repo_type="dataset", revision=_revision(source), local_dir=folder)
-    with told_by(partial(_failure, source)):
-        for name in files_of(names, source):
+    with translate_hub_errors(partial(_failure, source)):
+        for name in split_files(names, source):
             yield Path(fetch(source.dataset, name))
 
 
-def _of_revision(source: HubDataset, asked: Callable[[HubDataset], T]) -> tuple[T, HubDataset]:
-    """What the Hub answers about the revision that is read, and the source with that: the Parquet or, without, main."""
+def _query_revision(source: HubDataset, query: Callable[[HubDataset], T]) -> tuple[T, HubDataset]:
+    """Query the Hub about the revision to read.
+
+    Returns:
+        The result of the query, and the source with the revision: `main` if the Hub has not converted the data set.
+    """
+    passed_on = () if source.revision else (RevisionNotFoundError,)
     try:
-        with told_by(partial(_failure, source), but=() if source.revision else (RevisionNotFoundError,)):
-            return asked(source), source
-    except RevisionNotFoundError:  # the Hub has not made Parquet of every data set
-        return _of_revision(source.model_copy(update={"revision": "main"}), asked)
+        with translate_hub_errors(partial(_failure, source), passed_on):
+            return query(source), source
+    except RevisionNotFoundError:
+        return _query_revision(source.model_copy(update={"revision": "main"}), query)
 
 
-def _listed(api: HfApi, source: HubDataset) -> list[str]:
+def _query_names(api: HfApi, source: HubDataset) -> list[str]:
     return api.list_repo_files(source.dataset, repo_type="dataset", revision=_revision(source))
 
 
-def _commit(api: HfApi, source: HubDataset) -> str:
+def _query_commit(api: HfApi, source: HubDataset) -> str:
     return api.dataset_info(source.dataset, revision=_revision(source)).sha or ""
 
 
@@ -100,68 +104,84 @@ def _revision(source: HubDataset) -> str:
     return source.revision or CONVERTED
 
 
-def files_of(names: Sequence[str], source: HubDataset) -> list[str]:
-    """The files of the split in one configuration: the one that is asked for, else the only one, else the default.
+def split_files(names: Sequence[str], source: HubDataset) -> list[str]:
+    """Return the files of the split in one configuration.
 
-    A data set's only file that can be read is all its splits.
+    Without source.config, the configuration is the only one with the split, or "default". If the data set has a single
+    readable file, and its name matches no split, the file counts as every split.
 
     Raises:
-        Failure: SourceMissing, where nobody can say which files are meant.
+        Failure: SourceMissing if the files of the split are ambiguous, incomplete or missing.
     """
-    named, split = _named(source), source.split
-    readable = sorted(name for name in names if name.endswith(SUFFIXES)) or sorted(
-        name for name in names if name.endswith(JSON) and name.split("/")[-1] not in DESCRIPTIONS
-    )
-    of_split = _converted if source.revision in (None, CONVERTED) else _as_word
-    whole, begun = (_by_configuration(readable, of_split(name)) for name in (split, f"partial-{split}"))
-    configs = sorted({*whole, *begun})
-    if len(readable) == 1 and not configs and source.config in (None, DEFAULT):
+    readable = _readable_files(names)
+    pattern_of = _converted_pattern if source.revision in (None, CONVERTED) else _word_pattern
+    complete = _by_config(readable, pattern_of(source.split))
+    incomplete = _by_config(readable, pattern_of(f"partial-{source.split}"))
+    configs = sorted({*complete, *incomplete})
+    if len(readable) == 1 and not configs and source.config in (None, DEFAULT_CONFIG):
         return readable
-    wanted = source.config or (configs[0] if len(configs) == 1 else DEFAULT)
-    if wanted in whole:
-        return whole[wanted]
-    if wanted in begun:
-        why = f"has only the beginning of the split {split}, as the Hub converts no more of a large one"
-        advice = f"name a revision, such as main, or partial-{split} as huggingFace.split"
+    config = source.config or (configs[0] if len(configs) == 1 else DEFAULT_CONFIG)
+    if config in complete:
+        return complete[config]
+    raise _no_split(source, configs, is_incomplete=config in incomplete)
+
+
+def _readable_files(names: Sequence[str]) -> list[str]:
+    readable = sorted(name for name in names if name.endswith(SUFFIXES))
+    if readable:
+        return readable
+    return sorted(n for n in names if n.endswith(JSON_SUFFIXES) and n.rpartition("/")[2] not in METADATA_FILES)
+
+
+def _no_split(source: HubDataset, configs: Sequence[str], is_incomplete: bool) -> Failure:
+    """Return the failure for a split without files; `configs` have a split of this name."""
+    split = source.split
+    if is_incomplete:
+        problem = f"has only the beginning of the split {split}, because the Hub converts no more of a large one"
+        advice = f"name a revision, such as main, or set huggingFace.split to partial-{split}"
     elif configs:
-        why = f"has the split {split} in the configurations {', '.join(configs[:MOST_NAMED])}"
+        problem = f"has the split {split} in the configurations {', '.join(configs[:MAX_NAMED_CONFIGS])}"
         advice = "name one in huggingFace.config"
     else:
-        why, advice = f"has no file of the split {split}", "correct huggingFace.split, config or revision"
-    raise Failure(Reason.SOURCE_MISSING, f"{named} {why}: {advice}.")
+        problem = f"has no file of the split {split}"
+        advice = "correct huggingFace.split, config or revision"
+    return Failure(Reason.SOURCE_MISSING, f"{_name(source)} {problem}: {advice}.")
 
 
-def _converted(split: str) -> re.Pattern[str]:
-    """Files of the split where the Hub has laid them out."""
+def _converted_pattern(split: str) -> re.Pattern[str]:
+    """Return the pattern of the files of a split in the Hub's Parquet branch."""
     return re.compile(rf"(.*)/{re.escape(split)}/[^/]+")
 
 
-def _as_word(split: str) -> re.Pattern[str]:
-    """Files with the split's name as a word in their own, or in that of a folder around them, as `datasets` reads."""
+def _word_pattern(split: str) -> re.Pattern[str]:
+    """Return the pattern of files whose name, or the name of whose folder, contains the split as a word.
+
+    `datasets` finds splits by the same rule.
+    """
     return re.compile(rf"(?:(.*?)/)??(?:[^/]*[_.-])?(?<!partial-){re.escape(split)}(?:[_./-].*)?")
 
 
-def _by_configuration(names: Sequence[str], of_split: re.Pattern[str]) -> dict[str, list[str]]:
-    """The split's files, by the folders before the name that tells it."""
+def _by_config(names: Sequence[str], pattern: re.Pattern[str]) -> dict[str, list[str]]:
+    """Group the matching files by configuration, the folder before the name of the split."""
     found: dict[str, list[str]] = {}
     for name in names:
-        if match := of_split.fullmatch(name):
-            found.setdefault(match[1] or DEFAULT, []).append(name)
+        if match := pattern.fullmatch(name):
+            found.setdefault(match[1] or DEFAULT_CONFIG, []).append(name)
     return found
 
 
-def _named(source: HubDataset) -> str:
+def _name(source: HubDataset) -> str:
     return f"the data set {source.dataset} at {_revision(source)}"
 
 
-def _failure(source: HubDataset, kind: Kind, words: str) -> Failure:
-    """What the Hub's answer is to a data set."""
-    named = _named(source)
+def _failure(source: HubDataset, kind: HubErrorKind, detail: str) -> Failure:
+    """Return the failure for an error of the Hub."""
+    name = _name(source)
     if kind == "unreachable":
-        return Failure(Reason.SOURCE_UNREACHABLE, f"{named} can't be read now ({words}): check the network.")
+        return Failure(Reason.SOURCE_UNREACHABLE, f"{name} can't be read now ({detail}): check the network.")
     if kind == "missing":
-        sentence = f"{named} does not exist on the Hub, or is private: correct it, or name a Secret in secretRef."
-        return Failure(Reason.SOURCE_MISSING, sentence)
+        message = f"{name} does not exist on the Hub, or is private: correct it, or name a Secret in secretRef."
+        return Failure(Reason.SOURCE_MISSING, message)
     terms = "accept its terms there, and " if kind == "gated" else ""
     advice = f"{terms}name a Secret with the key token in secretRef"
-    return Failure(Reason.SOURCE_DENIED, f"the Hub refuses {named} ({words}): {advice}.")
+    return Failure(Reason.SOURCE_DENIED, f"the Hub denies access to {name} ({detail}): {advice}.")

@@ -1,49 +1,54 @@
-"""What went wrong with a tracker, in a few words that quote nothing: a library's own may hold an address or a key."""
+"""Describes errors of trackers in our own words: the text of a client's error may contain an address or a key."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_REFUSED = {401, 403}
+_DENIED = {401, 403}
 _KEY_ERRORS = {"AuthenticationError", "LocalTokenNotFoundError"}
-_ABSENT = {"ConnectError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "CommError", "Timeout", "NotSent"}
-_MLFLOW = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
-"""Its words for a status."""
+_NO_RESPONSE = {"ConnectError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "CommError", "Timeout", "NotSent"}
+_MLFLOW_CODES = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
+"""HTTP status of the error codes of MLflow."""
 
 
-def words(error: Exception) -> str:
-    """What an error comes to."""
+def describe(error: Exception) -> str:
+    """Return the cause of an error in a few words."""
     name, status = type(error).__name__, _status(error)
-    if status in _REFUSED or name in _KEY_ERRORS:
-        return "it refuses the key"
+    if isinstance(error, MemoryError):
+        return "the client ran out of memory"
+    if status in _DENIED or name in _KEY_ERRORS:
+        return "the key is invalid or lacks permission"
     if status:
-        return f"{name}, {status}"
-    return "it does not answer" if any(type(cause).__name__ in _ABSENT for cause in _causes(error)) else name
+        return f"{name}, HTTP status {status}"
+    if any(type(cause).__name__ in _NO_RESPONSE for cause in _causes(error)):
+        return "no response"
+    return name
 
 
 def _status(error: Exception) -> int | None:
-    """The HTTP status behind an error; W&B has it in its text alone."""
+    """Return the HTTP status of an error. Errors of W&B contain the status only in their text."""
+    if type(error).__name__ == "CommError":
+        match = re.search(r"\b(?:error|HTTP) (\d{3})\b", str(error))
+        if match:
+            return int(match[1])
     response = getattr(error, "response", None)
-    told = re.search(r"\b(?:error|HTTP) (\d{3})\b", str(error)) if type(error).__name__ == "CommError" else None
-    known = getattr(response, "status_code", None) or _MLFLOW.get(getattr(error, "error_code", ""))
-    return int(told[1]) if told else known
+    return getattr(response, "status_code", None) or _MLFLOW_CODES.get(getattr(error, "error_code", ""))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised from: MLflow and httpx wrap what their transport raised."""
+    """Yield an error and all causes: MLflow and httpx wrap the errors of their transport."""
     while error:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def tell(folder: Path, what: str) -> None:
-    """Writes it down for the run."""
-    with (folder / "trouble").open("a", encoding="utf-8") as file:
-        file.write(f"{what}\n")
+def record(error: Exception, folder: Path) -> None:
+    """Append the description of an error to a file for the trainer."""
+    with (folder / "errors").open("a", encoding="utf-8") as file:
+        file.write(f"{describe(error)}\n")
 
 
-def heard(folder: Path) -> str | None:
-    """The first trouble of a tracker; None where there is none."""
-    file = folder / "trouble"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return lines[0] if lines else None
+def first_error(folder: Path) -> str | None:
+    """Return the description of the first error of a tracker, or None if there was no error."""
+    file = folder / "errors"
+    return file.read_text(encoding="utf-8").partition("\n")[0] if file.exists() else None

@@ -1,90 +1,99 @@
-"""What a run tells its trackers: lines of a file that the run writes and the process of each tracker reads.
+"""Events of a run: the trainer appends lines of JSON to a file, and the process of each tracker reads them.
 
-Writing to a file never makes the run wait, however slow or dead a tracker is.
+Appending to a file never blocks, so a slow or dead tracker can't delay the training.
 """
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tweetmodel_trainer.trackers.lineage import Reference
+from pydantic import BaseModel, Field, TypeAdapter
 
-LOOKS_EVERY_SECONDS = 0.2
+from tweetmodel_api.trackers import ReportTo
+from tweetmodel_trainer.trackers.lineage import Reference, TrackedRun
+
+POLL_SECONDS = 0.2
 
 Outcome = Literal["Succeeded", "Failed", "Interrupted"]
 
 
-@dataclass(frozen=True)
-class Began:
-    """Training begins, or goes on."""
-
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    """transformers' TrainingArguments."""
-    model: Mapping[str, Any] = field(default_factory=dict)
-    """The model's config."""
-    parameters: int = 0
-    history: Sequence[Mapping[str, float]] = ()
-    """Rows of earlier attempts, each with its step."""
+class _Event(BaseModel, frozen=True, ser_json_inf_nan="constants"):
+    """Base of all events. A diverged loss is written as NaN."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """Numbers of a step."""
+class Opened(_Event):
+    """The trackers were started. Always the first event."""
 
+    event: Literal["Opened"] = "Opened"
+    report_to: ReportTo
+    run: TrackedRun
+
+
+class Logged(_Event):
+    """Metrics of an optimizer step."""
+
+    event: Literal["Logged"] = "Logged"
     step: int
-    numbers: Mapping[str, float]
+    metrics: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Results:
-    """What came of a run that succeeded."""
+class Started(_Event):
+    """Training started or resumed."""
+
+    event: Literal["Started"] = "Started"
+    arguments: Mapping[str, Any] = {}
+    """TrainingArguments of transformers."""
+    model: Mapping[str, Any] = {}
+    """Configuration of the model."""
+    parameters: int = 0
+    """Number of weights."""
+    history: Sequence[Logged] = ()
+    """Metrics of earlier attempts."""
+
+    def config(self, run: TrackedRun) -> dict[str, Any]:
+        """Return all settings of the run by name."""
+        return {**self.model, **self.arguments, **run.config, "model/num_parameters": self.parameters}
+
+
+class Results(_Event):
+    """Model and samples of a successful run."""
 
     model: Reference
     samples: Sequence[Mapping[str, Any]]
-    """As in samples.jsonl."""
+    """Rows of samples.jsonl."""
 
 
-@dataclass(frozen=True)
-class Ended:
-    """This attempt is over."""
+class Ended(_Event):
+    """The attempt ended. Always the last event."""
 
+    event: Literal["Ended"] = "Ended"
     outcome: Outcome
     results: Results | None = None
 
 
-Event = Began | Row | Ended
+Event = Opened | Started | Logged | Ended
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
-def write(event: Event, path: Path) -> None:
-    """Adds an event to the file."""
+def append(event: Event, path: Path) -> None:
+    """Append an event to the file."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"event": type(event).__name__, **asdict(event)}, default=str) + "\n")
+        file.write(event.model_dump_json(fallback=str) + "\n")
 
 
 def follow(path: Path) -> Iterator[Event]:
-    """The events of a file as they come, until the last one, or until the process that writes them is gone."""
+    """Yield the events of a growing file until the last event, or until the writing process is gone."""
     parent, rest = os.getppid(), ""
     with path.open(encoding="utf-8") as file:
         while os.getppid() == parent:
             rest += file.read()
             *lines, rest = rest.split("\n")
             for line in lines:
-                event = _read(json.loads(line))
+                event = _EVENT.validate_json(line)
                 yield event
                 if isinstance(event, Ended):
                     return
-            time.sleep(LOOKS_EVERY_SECONDS)
-
-
-def _read(line: dict[str, Any]) -> Event:
-    match line.pop("event"):
-        case "Began":
-            return Began(**line)
-        case "Row":
-            return Row(**line)
-    results = line["results"]
-    return Ended(line["outcome"], results and Results(Reference(**results["model"]), results["samples"]))
+            time.sleep(POLL_SECONDS)

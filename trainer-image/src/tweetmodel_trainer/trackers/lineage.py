@@ -1,86 +1,76 @@
-"""What a run is made of, as trackers tell it: raw posts → data set → model, by their addresses in storage."""
+"""Lineage of a run for trackers: raw posts → data set → model, by their URIs in storage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import Plan
-from tweetmodel_api.spec import Source
-from tweetmodel_trainer.sources.web import without_query
+from tweetmodel_trainer.sources.registry import reader_of
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Something that lies elsewhere; nothing of it is sent to a tracker."""
+    """An artifact in storage. Trackers receive the reference and never the content."""
 
     name: str
     uri: str
     digest: str = ""
-    """SHA-256 of what it holds; empty where nobody has counted."""
+    """SHA-256 of the content; empty if unknown."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """What is known of a run before it begins."""
+class TrackedRun:
+    """Facts about a run, known before the training."""
 
     id: str
-    """Of the run in the tracker: the same for every attempt, and another for every TweetModel."""
+    """Id in the tracker, equal for all attempts of a run and unique to the TweetModel."""
     collection: str
-    """Of the run that made the data set."""
+    """Id of the tracker's run for the data set."""
     config: Mapping[str, Any]
+    """Settings of the run by name."""
     raw: tuple[Reference, ...]
     dataset: Reference
 
 
-def run_of(plan: Plan) -> Run:
-    """What a plan with run and data set says."""
-    assert plan.run is not None  # `pipeline.train` refuses such a plan
+def run_of(plan: Plan) -> TrackedRun:
+    """Return the tracked run of a plan with run and data set."""
+    assert plan.run is not None
     assert plan.dataset is not None
-    whose = f"{plan.namespace}-{plan.name}"
+    prefix = f"{plan.namespace}-{plan.name}"
+    uris = {source.handle: reader_of(source, plan).uri for source in plan.spec.sources}
+    return TrackedRun(
+        id=f"{prefix}-{plan.run}",
+        collection=f"{prefix}-{plan.dataset.digest[:16]}",
+        config=_config(plan),
+        raw=tuple(
+            Reference(f"{prefix}-raw-{source.handle}", reader_of(source, plan).uri) for source in plan.spec.sources
+        ),
+        dataset=Reference(f"{prefix}-dataset", plan.dataset.uri, plan.dataset.digest),
+    )
+
+
+def model_of(plan: Plan, uri: str, digest: str) -> Reference:
+    """Return the reference to the model of a run."""
+    return Reference(f"{plan.namespace}-{plan.name}-model", uri, digest)
+
+
+def _config(plan: Plan) -> dict[str, Any]:
     spec, base = plan.spec, plan.spec.base_model
-    if base.hub:  # whose Secret is nobody's business
+    if base.hub:  # the name of the Secret is not a setting of the training
         base = base.model_copy(update={"hub": base.hub.model_copy(update={"secret_ref": None})})
-    config = {
+    return {
         **_flat("spec.training", spec.training.to_json_object()),
         **_flat("spec.generation", spec.generation.to_json_object()),
         **_flat("spec.baseModel", base.to_json_object()),
         "handles": ", ".join(source.handle for source in spec.sources),
         "run": plan.run,
-        "dataset": plan.dataset.digest,
-        "startedFrom": plan.initial_model.uri if plan.initial_model else "",
+        "dataset": plan.dataset.digest if plan.dataset else "",
+        "initialModel": plan.initial_model.uri if plan.initial_model else "",
     }
-    return Run(
-        id=f"{whose}-{plan.run}",
-        collection=f"{whose}-{plan.dataset.digest[:16]}",
-        config=config,
-        raw=tuple(Reference(f"{whose}-raw-{source.handle}", _raw(source, plan)) for source in spec.sources),
-        dataset=Reference(f"{whose}-dataset", plan.dataset.uri, plan.dataset.digest),
-    )
-
-
-def model_of(plan: Plan, uri: str, digest: str) -> Reference:
-    """The model that a run made."""
-    return Reference(f"{plan.namespace}-{plan.name}-model", uri, digest)
-
-
-def _raw(source: Source, plan: Plan) -> str:
-    """Where a source's posts came from; keys in an address are left out."""
-    file = source.archive or source.s3 or source.https
-    if file:
-        return file.uri if file.uri.startswith("s3://") else without_query(file.uri)
-    if source.hugging_face:
-        revision = f"@{source.hugging_face.revision}" if source.hugging_face.revision else ""
-        return f"hf://datasets/{source.hugging_face.dataset}{revision}"
-    if source.tweet_model:
-        lent = plan.upstream_datasets.get(source.tweet_model.name)
-        layout = Layout(plan.spec.storage.uri, plan.namespace, source.tweet_model.name)
-        return lent.uri if lent else layout.datasets
-    return plan.layout.raw_x(source.handle)
 
 
 def _flat(prefix: str, value: object) -> dict[str, Any]:
-    """Nested objects as one, by dotted names."""
+    """Return the values of nested objects by dotted names."""
     if not isinstance(value, dict):
         return {prefix: value}
     return {name: leaf for key, inner in value.items() for name, leaf in _flat(f"{prefix}.{key}", inner).items()}

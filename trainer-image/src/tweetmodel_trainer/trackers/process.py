@@ -1,113 +1,87 @@
-"""The process of one tracker: reads the events of a run and hands them to the tracker's library.
+"""Starts, checks and ends the process of a tracker.
 
-What goes wrong is written to a file in a few words of our own, since a library's may quote an address or a key.
+The process isolates the training from the tracker's client: a client that hangs, crashes, prints, fills the memory or
+draws random numbers can't affect the run. The process receives only the keys of the tracker.
 """
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from functools import partial
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from transformers import TrainerControl, TrainerState
-
 from tweetmodel_api.credentials import BASE_MODEL, PUBLISH, SOURCE_PREFIX, TRACKERS
-from tweetmodel_api.trackers import AnyTracker, MLflow, TensorBoard, TrackerKind, Trackio, Wandb
-from tweetmodel_trainer.trackers.errors import tell, words
-from tweetmodel_trainer.trackers.events import Began, Ended, Row, follow
-from tweetmodel_trainer.trackers.lineage import Run
-from tweetmodel_trainer.trackers.tracker import Tracker
-from tweetmodel_trainer.trackers.trainer_stub import Trainer
+from tweetmodel_api.trackers import TrackerKind
+from tweetmodel_trainer.trackers.errors import first_error
 
-NICENESS = 5
-"""On a pod without a GPU training comes first."""
+_EXCLUDED_PREFIXES = ("AWS_", PUBLISH.variable, BASE_MODEL.variable, SOURCE_PREFIX, "KUBEFLOW_TRAINER_")
+"""Prefixes of environment variables with keys for other services."""
 
-EVENT_FILES = "events"
-"""TensorBoard's folder."""
-
-_FOREIGN = ("AWS_", PUBLISH.variable, BASE_MODEL.variable, SOURCE_PREFIX, "KUBEFLOW_TRAINER_")
-"""What environment variables begin with that are no tracker's business."""
-
-
-def tracker_of(to: AnyTracker, folder: Path) -> Tracker:
-    """The tracker, with its library, of which only this one is imported."""
-    match to:
-        case Wandb():
-            from tweetmodel_trainer.trackers.wandb import WandbTracker
-
-            return WandbTracker(to, folder)
-        case MLflow():
-            from tweetmodel_trainer.trackers.mlflow import MLflowTracker
-
-            return MLflowTracker(to, folder)
-        case Trackio():
-            from tweetmodel_trainer.trackers.trackio import TrackioTracker
-
-            return TrackioTracker(to, folder)
-        case TensorBoard():
-            from tweetmodel_trainer.trackers.tensorboard import TensorBoardTracker
-
-            return TensorBoardTracker(to, folder / EVENT_FILES)
-
-
-def report(tracker: Tracker, run: Run, events: Path, trouble: Callable[[str], None]) -> None:
-    """Tells the tracker everything until the end; goes on after an error, unless the run could not be opened."""
-
-    def attempt(step: Callable[[], object]) -> bool:
-        try:
-            step()
-        except Exception as error:  # of any library, for any reason
-            trouble(words(error))
-            return False
-        return True
-
-    trainer: Trainer | None = None
-    state, control = TrainerState(), TrainerControl()
-    for event in follow(events):
-        if trainer is None:
-            trainer = Trainer.of(run, event if isinstance(event, Began) else Began())
-            attempt(partial(tracker.collected, run))
-            if not attempt(partial(tracker.begin, run, trainer)):
-                return
-            begin = tracker.callback.on_train_begin
-            attempt(partial(begin, trainer.arguments, state, control, model=trainer.model))
-            attempt(partial(tracker.used, run))
-        if isinstance(event, Row):
-            state.global_step = event.step
-            attempt(partial(tracker.callback.on_log, trainer.arguments, state, control, logs=dict(event.numbers)))
-        if isinstance(event, Ended):
-            if event.results:
-                attempt(partial(tracker.made, event.results))
-            attempt(partial(tracker.finish, event.outcome))
+_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
+"""NumPy would otherwise reserve memory for each CPU of the node."""
 
 
 def environment(kind: TrackerKind, environ: Mapping[str, str], home: Path) -> dict[str, str]:
-    """The environment of a tracker's process: no key but its own, and files in a folder of its own."""
+    """Return the environment of a tracker's process: the parent's without the keys of others."""
     keys = {credential.variable for credentials in TRACKERS.values() for credential in credentials}
     own = {credential.variable for credential in TRACKERS[kind]}
-    kept = {k: v for k, v in environ.items() if k not in keys and not k.startswith(_FOREIGN)}
-    stripped = {k: environ[k].strip() for k in own if k in environ}  # `echo KEY | base64` ends in a line break
-    return {**kept, **stripped, "HOME": str(home)}
+    kept = {k: v for k, v in environ.items() if k not in keys and not k.startswith(_EXCLUDED_PREFIXES)}
+    stripped = {k: environ[k].strip() for k in own if k in environ}  # `echo KEY | base64` adds a line break
+    return {**kept, **stripped, **_THREADS, "HOME": str(home)}
 
 
-def main(kind: TrackerKind, to: AnyTracker, run: Run, folder: Path, events: Path) -> None:
-    """What a forked process does until the run has ended."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.setsid()
-    os.chdir(folder)
-    os.nice(NICENESS)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):  # what a library prints may hold an address or a key
-        os.dup2(nothing, stream)
-    sys.stdout = sys.stderr = os.fdopen(nothing, "w")
-    own = environment(kind, os.environ, folder)
-    os.environ.clear()
-    os.environ |= own
-    trouble = partial(tell, folder)
-    try:
-        tracker = tracker_of(to, folder)
-    except Exception as error:
-        trouble(words(error))
-        return
-    report(tracker, run, events, trouble)
+class TrackerProcess:
+    """The process of a tracker."""
+
+    def __init__(self, kind: TrackerKind, events: Path, folder: Path) -> None:
+        """Start the process.
+
+        Args:
+            kind: the tracker.
+            events: existing file of events.
+            folder: empty folder for the files of the process.
+
+        Raises:
+            OSError: no process could be started.
+        """
+        self._folder = folder
+        # The output is discarded, since a client may print an address or a key.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tweetmodel_trainer.trackers", kind, str(events), str(folder)],
+            env=environment(kind, os.environ, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """The first error of the tracker, or None."""
+        error = first_error(self._folder)
+        if not error and self._process.poll():
+            return "the client crashed"
+        return error
+
+    def finish(self, deadline: float) -> str | None:
+        """Wait until the process ends, then kill the process with all children.
+
+        Args:
+            deadline: latest end, as `time.monotonic()`.
+
+        Returns:
+            The first error, or None.
+        """
+        timed_out = None
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            timed_out = "the client did not finish in time"
+        problem = self.problem or timed_out
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        return problem

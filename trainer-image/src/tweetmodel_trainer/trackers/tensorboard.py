@@ -1,43 +1,50 @@
-"""TensorBoard: event files in a folder, which the run publishes; each attempt writes the whole curve."""
+"""TensorBoard: event files, which the trainer publishes. Each attempt writes the whole curve."""
 
+import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
-from transformers import TrainerControl, TrainerState
-from transformers.integrations import TensorBoardCallback
-
-from tweetmodel_api.trackers import TensorBoard
 from tweetmodel_trainer.presentation.card import literal
-from tweetmodel_trainer.trackers.events import Outcome, Results
-from tweetmodel_trainer.trackers.lineage import Run
-from tweetmodel_trainer.trackers.tracker import Tracker
-from tweetmodel_trainer.trackers.trainer_stub import Trainer
+from tweetmodel_trainer.trackers.events import Outcome, Results, Started
+from tweetmodel_trainer.trackers.lineage import TrackedRun
+from tweetmodel_trainer.trackers.tracker import Tracker, grouped
 
 
 class TensorBoardTracker(Tracker):
-    """A writer of one event file."""
+    """Writes the event file of an attempt."""
 
-    def __init__(self, to: TensorBoard, folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
+        # tensorboardX imports PyTorch if possible, for tensors, which takes seconds and 500 MB.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+        from tensorboardX import SummaryWriter
+
         self._writer: Any = SummaryWriter(str(folder))
-        self.callback = TensorBoardCallback(self._writer)
 
-    def begin(self, run: Run, trainer: Trainer) -> None:
+    def start(self, run: TrackedRun, started: Started) -> None:
+        self._writer.add_text("args", json.dumps({**started.arguments, **run.config}, indent=2))
+        self._writer.add_text("model_config", json.dumps(started.model, indent=2))
+        for row in started.history:
+            self.log_metrics(row.step, row.metrics)
+
+    def log_inputs(self, run: TrackedRun) -> None:
         lines = [f"raw: {', '.join(raw.uri for raw in run.raw)}", f"data set: {run.dataset.uri}"]
-        self._writer.add_text("lineage/made of", _listed(lines))
-        for row in trainer.history:
-            numbers = {name: value for name, value in row.items() if name != "step"}
-            state = TrainerState(global_step=int(row["step"]))
-            self.callback.on_log(trainer.arguments, state, TrainerControl(), logs=numbers)
+        self._writer.add_text("lineage/inputs", _markdown_list(lines))
 
-    def made(self, results: Results) -> None:
-        self._writer.add_text("lineage/model", _listed([results.model.uri, results.model.digest]))
-        self._writer.add_text("samples", _listed([str(sample["text"]) for sample in results.samples]))
+    def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        for name, value in grouped(metrics).items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def log_model(self, results: Results) -> None:
+        self._writer.add_text("lineage/model", _markdown_list([results.model.uri, results.model.digest]))
+        self._writer.add_text("samples", _markdown_list([str(sample["text"]) for sample in results.samples]))
 
     def finish(self, outcome: Outcome) -> None:
         self._writer.close()
 
 
-def _listed(lines: list[str]) -> str:
-    """A list in Markdown, which is what TensorBoard takes text for."""
+def _markdown_list(lines: list[str]) -> str:
+    """Return a Markdown list, since TensorBoard renders text as Markdown."""
     return "\n".join(f"- {literal(line)}" for line in lines)

@@ -1,29 +1,36 @@
-"""What every tracker does, in the order in which it is asked to; what it has no place for it leaves out."""
+"""The interface of a tracker. Methods without a counterpart in a service do nothing."""
 
-from transformers import TrainerCallback
+from collections.abc import Mapping
 
-from tweetmodel_trainer.trackers.events import Outcome, Results
-from tweetmodel_trainer.trackers.lineage import Run
-from tweetmodel_trainer.trackers.trainer_stub import Trainer
+from tweetmodel_trainer.trackers.events import Outcome, Results, Started
+from tweetmodel_trainer.trackers.lineage import TrackedRun
 
 
 class Tracker:
-    """One tracker, which may raise whatever its library does."""
+    """A client. The methods are called in this order and may raise any exception."""
 
-    callback: TrainerCallback
-    """transformers' own, which is told the numbers."""
+    def log_dataset(self, run: TrackedRun) -> None:
+        """Record the raw posts as inputs of the data set."""
 
-    def collected(self, run: Run) -> None:
-        """Tells how the data set was made of raw posts."""
+    def start(self, run: TrackedRun, started: Started) -> None:
+        """Create the run, or reopen the run of an earlier attempt, and record the settings."""
 
-    def begin(self, run: Run, trainer: Trainer) -> None:
-        """Opens the run, or the one of an earlier attempt again; the callback is told of the beginning after it."""
+    def log_inputs(self, run: TrackedRun) -> None:
+        """Record the data set as an input of the run."""
 
-    def used(self, run: Run) -> None:
-        """Tells that the run reads the data set."""
+    def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record the metrics of an optimizer step."""
 
-    def made(self, results: Results) -> None:
-        """Tells of the model and what it wrote."""
+    def log_model(self, results: Results) -> None:
+        """Record the samples, and the model as an output of the run."""
 
     def finish(self, outcome: Outcome) -> None:
-        """Closes the run, and waits until everything was sent."""
+        """Close the run after everything was sent."""
+
+
+def grouped(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics under the names of transformers' integrations: train/loss, eval/loss."""
+    return {
+        f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}": value
+        for name, value in metrics.items()
+    }

@@ -1,41 +1,36 @@
-"""Has experiment trackers follow a run: each in a process of its own, which reads what the run writes to a file.
+"""Reports a run to experiment trackers without any influence on the run.
 
-So nothing that a tracker's library does reaches the training: it can't hang it, stop it, print a key, draw from the
-random numbers that a resumed run depends on, or hold up the pod's end, because the process is killed then. It is
-forked, before posts and model are loaded and CUDA is touched: a new one would import PyTorch again, in seconds and
-400 MB.
+Each tracker has a separate process, which reads the events of the run from a file. The run never waits for a tracker,
+except for a limited time at the end.
 """
 
 import logging
-import multiprocessing
-import os
 import shutil
-import signal
 import time
-import warnings
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tweetmodel_api.trackers import AnyTracker, ReportTo, TrackerKind
+from tweetmodel_api.trackers import ReportTo, TrackerKind
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.trackers import events
-from tweetmodel_trainer.trackers.errors import heard
-from tweetmodel_trainer.trackers.events import Began, Ended, Event, Outcome, Results, Row
-from tweetmodel_trainer.trackers.lineage import Run
-from tweetmodel_trainer.trackers.process import EVENT_FILES, main
+from tweetmodel_trainer.trackers.errors import describe
+from tweetmodel_trainer.trackers.events import Ended, Event, Logged, Opened, Outcome, Results, Started
+from tweetmodel_trainer.trackers.lineage import TrackedRun
+from tweetmodel_trainer.trackers.process import TrackerProcess
 
 logger = logging.getLogger(__name__)
 
-FAREWELL_SECONDS: dict[Outcome, float] = {"Succeeded": 60.0, "Failed": 20.0, "Interrupted": 10.0}
-"""How long a tracker may take for the rest at the end."""
+FINISH_TIMEOUT_SECONDS: dict[Outcome, float] = {"Succeeded": 60.0, "Failed": 20.0, "Interrupted": 10.0}
+"""Seconds for the trackers at the end of a run."""
+
+METRICS = {"loss": "loss", "heldout_loss": "eval_loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
+"""Columns of the Trainer's log for trackers, with their names in trackers."""
 
 NAMES: dict[TrackerKind, str] = {
     "wandb": "Weights & Biases",
@@ -45,124 +40,110 @@ NAMES: dict[TrackerKind, str] = {
 }
 
 
-_FORKED = multiprocessing.get_context("fork")
-
-
-@dataclass
-class _Follower:
-    """A tracker's process."""
-
-    kind: TrackerKind
-    folder: Path
-    process: ForkProcess
-    warned: str = ""
-    """What was said of it."""
-
-    def look(self, over: bool) -> None:
-        """Says once what is wrong with it; `over`: whether it should have ended by now."""
-        code = self.process.exitcode
-        ended = None if code in (None, 0) else "its client crashed"
-        what = heard(self.folder) or ended or ("it took too long" if over and code is None else None)
-        if what and not self.warned:
-            self.warned = f"{NAMES[self.kind]} was not told everything ({what}): check spec.reportTo.{self.kind}."
-            logger.warning("%s The run goes on.", self.warned)
-
-    def end(self, until: float) -> None:
-        """Waits for it until a time, then kills it and what it started."""
-        self.process.join(max(0.0, until - time.monotonic()))
-        self.look(over=True)
-        self.process.kill()
-        if self.process.pid:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)  # what it has started
-        self.process.join()
-
-
 @dataclass
 class Tracking:
-    """The trackers of one attempt at a run; as a context manager it ends them, whatever happens within."""
+    """The trackers of an attempt of a run. Leaving the context ends all trackers."""
 
     report_to: ReportTo | None
-    run: Run
+    run: TrackedRun
     workdir: Path
     publish: Callable[[Path], object]
-    """Takes the folder of TensorBoard's event files."""
-    _followers: list[_Follower] = field(default_factory=list)
-    _over: bool = False
+    """Publishes the folder of TensorBoard's event files."""
+    _processes: dict[TrackerKind, TrackerProcess] = field(default_factory=dict)
+    _warnings: dict[TrackerKind, str] = field(default_factory=dict)
+    _ended: bool = False
 
     def __enter__(self) -> Self:
         if self.report_to:
             self.workdir.mkdir()
-            self._events.touch()
-            for kind, tracker in self.report_to.kinds.items():
-                self._followers.append(self._start(kind, tracker))
+            self.send(Opened(report_to=self.report_to, run=self.run))
+            for kind in self.report_to.kinds:
+                self._start(kind)
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if not self._over:
-            outcome: Outcome = "Interrupted" if isinstance(error, Interrupted) else "Failed" if error else "Succeeded"
-            self._end(Ended(outcome))
+        if self._ended:
+            return
+        if error is None:
+            self._end(Ended(outcome="Succeeded"))
+        elif isinstance(error, Interrupted):
+            self._end(Ended(outcome="Interrupted"))
+        else:
+            self._end(Ended(outcome="Failed"))
 
     @property
     def callbacks(self) -> list[TrainerCallback]:
-        """What the training loop is to tell."""
-        return [Telling(self)] if self._followers else []
+        """Callbacks for the training loop."""
+        return [TrackerCallback(self)] if self.report_to else []
 
-    def tell(self, event: Event) -> None:
-        """Tells all trackers; returns at once."""
-        if self._followers:
-            events.write(event, self._events)
-        for follower in self._followers:
-            follower.look(over=False)
+    def send(self, event: Event) -> None:
+        """Send an event to all trackers and return at once."""
+        if not self.report_to:
+            return
+        events.append(event, self._events)
+        for kind, process in self._processes.items():
+            self._warn(kind, process.problem)
 
-    def save(self) -> None:
-        """Publishes what TensorBoard has written so far."""
-        files = self.workdir / "tensorBoard" / EVENT_FILES
-        if files.is_dir():
-            copy = self.workdir / "copy"  # the files grow meanwhile
-            shutil.copytree(files, copy)
-            try:
-                self.publish(copy)
-            except Failure as failure:
-                logger.warning("TensorBoard's files are not in storage, and the run goes on: %s", failure)
-            shutil.rmtree(copy)
+    def publish_event_files(self) -> None:
+        """Publish the event files of TensorBoard."""
+        files = self.workdir / "tensorBoard" / "events"
+        if not files.is_dir():
+            return
+        snapshot = self.workdir / "snapshot"  # TensorBoard's process continues to write
+        shutil.copytree(files, snapshot)
+        try:
+            self.publish(snapshot)
+        except Failure as failure:
+            logger.warning("TensorBoard's files were not stored (%s) The run continues.", failure)
+        shutil.rmtree(snapshot)
 
-    def finish(self, step: int, figures: Mapping[str, float], results: Results) -> str:
-        """Tells what came of the run and waits a while for the trackers; returns what a person should know."""
-        self.tell(Row(step, figures))
-        self._end(Ended("Succeeded", results))
-        return "".join(f" {follower.warned}" for follower in self._followers if follower.warned)
+    def finish(self, step: int, metrics: Mapping[str, float], results: Results) -> str:
+        """Send the results and wait for the trackers; return warnings for the report, each after a space.
+
+        Args:
+            step: the last optimizer step.
+            metrics: evaluation of the model.
+            results: model and samples.
+        """
+        self.send(Logged(step=step, metrics=metrics))
+        self._end(Ended(outcome="Succeeded", results=results))
+        return "".join(f" {warning}" for warning in self._warnings.values())
+
+    def _start(self, kind: TrackerKind) -> None:
+        folder = self.workdir / kind
+        folder.mkdir()
+        try:
+            self._processes[kind] = TrackerProcess(kind, self._events, folder)
+        except OSError as error:
+            self._warn(kind, describe(error))
 
     @property
     def _events(self) -> Path:
         return self.workdir / "events.jsonl"
 
-    def _start(self, kind: TrackerKind, to: AnyTracker) -> _Follower:
-        folder = self.workdir / kind
-        folder.mkdir()
-        follower = _FORKED.Process(target=main, args=(kind, to, self.run, folder, self._events), daemon=True)
-        with warnings.catch_warnings():
-            # Of Python 3.12, since a lock that another thread holds stays locked in the fork: it would be killed then.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            follower.start()
-        return _Follower(kind, folder, follower)
-
     def _end(self, ended: Ended) -> None:
-        self._over = True
-        self.tell(ended)
-        until = time.monotonic() + FAREWELL_SECONDS[ended.outcome]
-        for follower in self._followers:
-            follower.end(until)
-        self.save()
+        self._ended = True
+        self.send(ended)
+        deadline = time.monotonic() + FINISH_TIMEOUT_SECONDS[ended.outcome]
+        for kind, process in self._processes.items():
+            self._warn(kind, process.finish(deadline))
+        self.publish_event_files()
+
+    def _warn(self, kind: TrackerKind, problem: str | None) -> None:
+        """Log the first problem of a tracker, also for the report."""
+        if problem and kind not in self._warnings:
+            name = NAMES[kind]
+            self._warnings[kind] = f"Some metrics were not sent to {name} ({problem}): check spec.reportTo.{kind}."
+            logger.warning("%s The run continues.", self._warnings[kind])
 
 
 @dataclass
-class Telling(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """Writes down what transformers' integrations would be told in the loop, and the held-out losses with it."""
+class TrackerCallback(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """Sends the log of the training loop, including the held-out losses of early stopping."""
 
     tracking: Tracking
-    _told: int = 0
-    """Rows of the log so far."""
+    _sent: int = 0
+    """Number of log rows sent."""
 
     def on_train_begin(
         self,
@@ -172,30 +153,31 @@ class Telling(TrainerCallback):  # type: ignore[misc]  # transformers is not typ
         model: PreTrainedModel,
         **__: object,
     ) -> None:
-        history = [{"step": row["step"], **numbers(row)} for row in state.log_history if numbers(row)]
-        self._told = len(state.log_history)
-        config = model.config.to_dict()
-        self.tracking.tell(Began(arguments.to_dict(), config, model.num_parameters(), history))
+        self._sent = len(state.log_history)
+        started = Started(
+            arguments=arguments.to_dict(),
+            model=model.config.to_dict(),
+            parameters=model.num_parameters(),
+            history=logged(state.log_history),
+        )
+        self.tracking.send(started)
 
     def on_step_end(self, _: TrainingArguments, state: TrainerState, __: TrainerControl, **___: object) -> None:
-        self._tell_new(state)
+        self._send_new(state)
 
     def on_log(self, _: TrainingArguments, state: TrainerState, __: TrainerControl, **___: object) -> None:
-        self._tell_new(state)
+        self._send_new(state)
 
     def on_save(self, _: TrainingArguments, __: TrainerState, ___: TrainerControl, **____: object) -> None:
-        self.tracking.save()
+        self.tracking.publish_event_files()
 
-    def _tell_new(self, state: TrainerState) -> None:
-        for row in state.log_history[self._told :]:
-            if numbers(row):
-                self.tracking.tell(Row(int(row["step"]), numbers(row)))
-        self._told = len(state.log_history)
+    def _send_new(self, state: TrainerState) -> None:
+        for event in logged(state.log_history[self._sent :]):
+            self.tracking.send(event)
+        self._sent = len(state.log_history)
 
 
-def numbers(row: Mapping[str, float]) -> dict[str, float]:
-    """The numbers in a row of the log, by the names that trackers know; epochs are laid out in the blocks."""
-    if not {"loss", "heldout_loss"} & row.keys():
-        return {}
-    names = {"heldout_loss": "eval_loss"}
-    return {names.get(name, name): value for name, value in row.items() if name not in ("step", "time", "epoch")}
+def logged(rows: Sequence[Mapping[str, float]]) -> list[Logged]:
+    """Return the events of log rows; rows without metrics, such as the Trainer's summary, are left out."""
+    known = [(row, {METRICS[name]: value for name, value in row.items() if name in METRICS}) for row in rows]
+    return [Logged(step=int(row["step"]), metrics=metrics) for row, metrics in known if metrics]

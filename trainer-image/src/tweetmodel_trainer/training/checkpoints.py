@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tweetmodel_api.layout import MANIFEST, Layout, checkpoint_step
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.storage import Storage, Torn
+from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Checkpoints:
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 self.storage.fetch(f"{root}/{name}", folder)
-            except Torn as error:
+            except IncompleteFolder as error:
                 logger.warning("checkpoint %s is passed over: %s", name, error)
                 continue
             self._line = [f"{root}/{other}" for other in found if other != name] + [f"{root}/{name}"]

@@ -36,7 +36,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Training
 from tweetmodel_trainer.evaluation.evaluate import IGNORED
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.interrupt import Request, deferred
+from tweetmodel_trainer.interrupt import StopRequest, defer_termination
 from tweetmodel_trainer.models import lora
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.training.blocks import Blocks
@@ -83,7 +83,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
 
     every: float
     """Seconds between checkpoints."""
-    stop: Request
+    stop: StopRequest
     publish: Callable[[int, Path], None]
     progress: Callable[[float, float, float], None]
     best: Best | None = None
@@ -100,7 +100,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
     def on_step_end(self, _: TrainingArguments, state: TrainerState, control: TrainerControl, **__: object) -> None:
         now, last = self.clock(), state.global_step >= state.max_steps
         enough = self.best is not None and self._enough(self.best, state)
-        stop, due = agree(self.stop.asked or enough, now - self._saved >= self.every)
+        stop, due = agree(self.stop.requested or enough, now - self._saved >= self.every)
         control.should_save = stop or due or last
         control.should_training_stop = control.should_training_stop or stop
         done = state.global_step - self._first
@@ -131,7 +131,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
         if state.is_world_process_zero:
             self._hand_on(Path(arguments.output_dir) / f"checkpoint-{state.global_step}", state)
         self._saved = self.clock()
-        [stop] = agree(self.stop.asked)
+        [stop] = agree(self.stop.requested)
         if stop:  # asked for during the upload: this checkpoint is the one to stop at
             control.should_training_stop = True
 
@@ -141,7 +141,7 @@ class Saving(TrainerCallback):  # type: ignore[misc]  # transformers is not type
         try:
             self.publish(state.global_step, folder)
         except Failure as failure:
-            needed = self.stop.asked or state.global_step >= state.max_steps
+            needed = self.stop.requested or state.global_step >= state.max_steps
             if needed or failure.reason is not Reason.STORAGE_UNREACHABLE:
                 raise
             logger.warning("the checkpoint of step %d is passed over: %s", state.global_step, failure)
@@ -213,7 +213,7 @@ def finetune(
     begin, end = share
 
     def tell(done: float, remaining: float, loss: float) -> None:
-        progress.say(begin + done * (end - begin), remaining, **({"loss": loss} if loss == loss else {}))
+        progress.report(begin + done * (end - begin), remaining, **({"loss": loss} if loss == loss else {}))
 
     task, best = Task(blocks, training, workdir, resume_from, gpus), None
     if training.early_stopping and score:
@@ -226,7 +226,7 @@ def finetune(
         for callback in callbacks:
             callback.on_train_begin(_arguments(task), state, TrainerControl(), model=model)
     else:
-        with deferred() as stop, processes(gpus, follow, model.config, task):
+        with defer_termination() as stop, processes(gpus, follow, model.config, task):
             saving = Saving(training.checkpoint_interval_seconds, stop, publish, tell, best)
             state = _train(model, task, saving, *callbacks)
     if best:
@@ -252,7 +252,7 @@ def follow(rank: int, config: PreTrainedConfig, task: Task) -> None:
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         if task.training.method == "LoRA":
             model = lora.attach(model, task.training.lora_rank)
-    silent = Saving(math.inf, Request(), lambda *_: None, lambda *_: None)
+    silent = Saving(math.inf, StopRequest(), lambda *_: None, lambda *_: None)
     _train(model, task, silent)
 
 

@@ -134,12 +134,12 @@ def learn(
     shutil.rmtree(workdir / "resume", ignore_errors=True)  # room for the model
     if training.method == "LoRA":
         model = lora.merge(model)
-    progress.say(92)
+    progress.report(92)
     after = evaluate_each(model, tokenizer, unseen)
     if not math.isfinite((scores := total(after.values())).loss):
         sentence = f"training diverged (the held-out loss is {scores.loss}): lower training.learningRate."
         raise Failure(Reason.DIVERGED, sentence)
-    progress.say(95, loss=scores.loss, perplexity=scores.perplexity)
+    progress.report(95, loss=scores.loss, perplexity=scores.perplexity)
     model.save_pretrained(workdir / "model")
     tokenizer.save_pretrained(workdir / "model")
     if in_bfloat16(training):

@@ -1,4 +1,4 @@
-"""Every kind of file of posts, with posts that mean harm, and with damage: read as it is, or told in one sentence."""
+"""Reads every file format with hostile posts and with damage."""
 
 import csv
 import gzip
@@ -15,19 +15,19 @@ from pyarrow import parquet
 import hostile
 from makers import zipped
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.clean import Counts, cleaned
+from tweetmodel_api.spec import Cleaning, Rows
+from tweetmodel_trainer.data.clean import clean_posts
+from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources import archive
-from tweetmodel_trainer.sources import posts_file as posts
+from tweetmodel_trainer.sources.formats import posts_file, x_archive
 
 Write = Callable[[str, bytes], Path]
 ROWS = [
     {"id": str(n // 2), "text": text, "created_at": f"{2026 - n}-01-01T00:00:00Z", "lang": "en", "unknown": "field"}
     for n, text in enumerate([*hostile.POSTS, "10 MB " + "x" * (10 << 20)])
 ]
-"""Every id twice, the latest first, with a field that nobody knows."""
+"""Every id twice, the latest post first, with an unknown field."""
 
 
 def in_json_lines(rows: Sequence[dict[str, str]]) -> bytes:
@@ -81,12 +81,12 @@ KINDS = {
 
 def read(path: Path) -> Iterator[Post]:
     if path.name in ("tweets.js", "archive.zip"):
-        return archive.read(path, "ada")
-    return posts.read(path, "ada", "text")
+        return x_archive.read(path, "ada")
+    return posts_file.read(path, "ada", Rows())
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_hostile_posts_are_read_as_they_are(written: Write, name: str) -> None:
+def test_hostile_posts_are_read_unchanged(written: Write, name: str) -> None:
     found = list(read(written(name, KINDS[name](ROWS))))
     if ".txt" in name:
         assert [post.text for post in found] == [in_one_line(row["text"]) for row in ROWS]
@@ -94,7 +94,7 @@ def test_hostile_posts_are_read_as_they_are(written: Write, name: str) -> None:
     assert [post.text for post in found] == [row["text"] for row in ROWS]
     assert [(post.id, post.created) for post in found] == [(row["id"], row["created_at"]) for row in ROWS]
     counts = Counts()
-    assert all(len(post.text.splitlines()) == 1 for post in cleaned(found, counts, Cleaning(drop=())) if post.text)
+    assert all(len(post.text.splitlines()) == 1 for post in clean_posts(found, counts, Cleaning(drop=())) if post.text)
     assert (counts.first, counts.last) == (ROWS[-1]["created_at"], ROWS[0]["created_at"])
 
 
@@ -102,18 +102,18 @@ STRIKING = (b"\0", b"\xff", b"[", b"{", b"null", b'"', b"\r", b"1e999", b"NaN", 
 
 
 def damaged(content: bytes, generator: random.Random) -> bytes:
-    """With a few bytes changed, put in, taken out or cut off."""
+    """Return the content with a few bytes changed, inserted or removed, or with its end cut off."""
     for _ in range(generator.choice((1, 1, 2, 5))):
         at, more = generator.randrange(len(content) + 1), generator.randrange(20)
-        put_in = generator.choice((generator.randbytes(more), generator.choice(STRIKING), b""))
-        content = content[:at] + put_in + (b"" if generator.random() < 0.1 else content[at + more :])
+        inserted = generator.choice((generator.randbytes(more), generator.choice(STRIKING), b""))
+        content = content[:at] + inserted + (b"" if generator.random() < 0.1 else content[at + more :])
     return content
 
 
 def failure_of(path: Path) -> Failure | None:
-    """What is told of a file; None where it is read and what stays can be written."""
+    """Return the failure of a file, or None if the file is read and the kept posts can be written."""
     try:
-        for post in cleaned(read(path), Counts(), Cleaning(languages=("en",), exclude_accounts=("eve",))):
+        for post in clean_posts(read(path), Counts(), Cleaning(languages=("en",), exclude_accounts=("eve",))):
             f"{post.id} {post.text}".encode()
     except Failure as failure:
         return failure
@@ -121,12 +121,12 @@ def failure_of(path: Path) -> Failure | None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_damaged_file_is_read_or_told_in_a_sentence(written: Write, name: str) -> None:
+def test_damaged_file_is_read_or_reported(written: Write, name: str) -> None:
     whole = KINDS[name](ROWS[:12])
     files = (written(name, damaged(whole, random.Random(f"{name}/{seed}"))) for seed in range(150))
-    told = list(filter(None, map(failure_of, files)))
-    assert len(told) > 20
-    assert {failure.reason for failure in told} <= {Reason.INVALID_ARCHIVE, Reason.INVALID_POSTS}
-    for sentence in map(str, told):
-        assert "\n" not in sentence
-        assert any(part in sentence for part in (name, "tweets.js", "note-tweet.js"))
+    failures = list(filter(None, map(failure_of, files)))
+    assert len(failures) > 20
+    assert {failure.reason for failure in failures} <= {Reason.INVALID_ARCHIVE, Reason.INVALID_POSTS}
+    for message in map(str, failures):
+        assert "\n" not in message
+        assert any(part in message for part in (name, "tweets.js", "note-tweet.js"))

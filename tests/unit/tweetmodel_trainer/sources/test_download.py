@@ -1,53 +1,42 @@
-"""Files from the web: what is fetched, and what is said when it can't be."""
-
 import io
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
+from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources import web
-from tweetmodel_trainer.sources.gather import file_name
+from tweetmodel_trainer.sources import download
+from tweetmodel_trainer.sources.download import download_url, file_name
+from tweetmodel_trainer.storage import Storage
 
 
-class Web(BaseHTTPRequestHandler):
-    """Answers a path that is a number with that status, /moved with a redirect, /short with half of what it says."""
+class Web(QuietHandler):
+    """Responds to /NUMBER with that status, to /moved with a redirect, and to /short with half of the body."""
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].strip("/")
         status = {"moved": 302, "round": 302}.get(path, int(path) if path.isdecimal() else 200)
-        self.send_response(status)
-        if path == "moved":
-            self.send_header("Location", "/posts.jsonl")
-        if path == "round":
-            self.send_header("Location", "/round")
-        self.send_header("Content-Length", "40" if path == "short" else "20")
-        self.end_headers()
-        self.wfile.write(b"x" * 20)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        headers = {"Content-Length": "40" if path == "short" else "20"}
+        if path in ("moved", "round"):
+            headers["Location"] = "/posts.jsonl" if path == "moved" else "/round"
+        self.respond(status, b"x" * 20, headers)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with QuietServer(Web) as server:
+        yield server.url
 
 
-def test_a_file_is_fetched_also_where_it_has_moved_to(url: str, tmp_path: Path) -> None:
+def test_redirect_is_followed(url: str, tmp_path: Path) -> None:
     for path in ("posts.jsonl", "moved"):
-        web.download(f"{url}/{path}", tmp_path / "below" / "copy")
+        download_url(f"{url}/{path}", tmp_path / "below" / "copy")
         assert (tmp_path / "below" / "copy").read_bytes() == b"x" * 20
 
 
@@ -65,15 +54,15 @@ def test_a_file_is_fetched_also_where_it_has_moved_to(url: str, tmp_path: Path) 
         ("short", Reason.SOURCE_UNREACHABLE),
     ],
 )
-def test_what_the_server_answers_becomes_a_reason(url: str, tmp_path: Path, path: str, reason: Reason) -> None:
+def test_status_becomes_a_reason(url: str, tmp_path: Path, path: str, reason: Reason) -> None:
     with pytest.raises(Failure) as failure:
-        web.download(f"{url}/{path}?key=secret", tmp_path / "copy")
+        download_url(f"{url}/{path}?key=secret", tmp_path / "copy")
     assert failure.value.reason is reason
     assert f"{url}/{path} " in str(failure.value)
     assert "secret" not in str(failure.value)
 
 
-def test_no_hop_of_a_redirect_is_without_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redirect_to_plain_http_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moved = {
         "https://one.invalid/a?key=secret": "http://two.invalid/b?key=secret",
         "http://two.invalid/b?key=secret": "https://three.invalid/c",
@@ -90,27 +79,27 @@ def test_no_hop_of_a_redirect_is_without_tls(tmp_path: Path, monkeypatch: pytest
         return response
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
-    with pytest.raises(Failure, match=r"leads to an address without TLS, http://two\.invalid/b: ") as failure:
-        web.download("https://one.invalid/a?key=secret", tmp_path / "copy")
+    with pytest.raises(Failure, match=r"redirects to http://two\.invalid/b, an address without TLS: ") as failure:
+        download_url("https://one.invalid/a?key=secret", tmp_path / "copy")
     assert failure.value.reason is Reason.SOURCE_DENIED
     assert "secret" not in str(failure.value)
     assert asked == ["https://one.invalid/a?key=secret"]
-    web.download("https://three.invalid/c", tmp_path / "copy")
+    download_url("https://three.invalid/c", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"posts"
 
 
-def test_a_file_that_is_too_large_is_refused(url: str, tmp_path: Path) -> None:
+def test_too_large_file_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="more than 19 bytes") as failure:
-        web.download(f"{url}/posts", tmp_path / "copy", most_bytes=19)
+        download_url(f"{url}/posts", tmp_path / "copy", max_bytes=19)
     assert failure.value.reason is Reason.SOURCE_TOO_LARGE
 
 
-def test_a_server_that_does_not_answer_is_tried_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "TIMEOUT_SECONDS", (0.2, 0.2))
+def test_unreachable_server_is_a_transient_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", (0.2, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for url in ("http://127.0.0.1:9/x", f"http://127.0.0.1:{silent.getsockname()[1]}/x", "https://no.invalid/x"):
             with pytest.raises(Failure) as failure:
-                web.download(url, tmp_path / "copy")
+                download_url(url, tmp_path / "copy")
             assert failure.value.reason is Reason.SOURCE_UNREACHABLE
 
 
@@ -124,5 +113,13 @@ def test_a_server_that_does_not_answer_is_tried_again_later(tmp_path: Path, monk
         ("https://host/a%2F..%2F.b", "a-..-.b"),
     ],
 )
-def test_a_copy_has_a_harmless_name(uri: str, name: str) -> None:
+def test_copy_has_a_safe_name(uri: str, name: str) -> None:
     assert file_name(uri) == name
+
+
+def test_file_is_downloaded_from_s3_or_https(url: str, storage: Storage, bucket: str, put: Any, tmp_path: Path) -> None:
+    put("a/posts.txt", b"one")
+    path = download.download_file(f"s3://{bucket}/a/posts.txt", tmp_path, storage)
+    assert (path.name, path.read_bytes()) == ("posts.txt", b"one")
+    path = download.download_file(f"{url}/posts.jsonl?key=secret", tmp_path, storage)
+    assert (path.name, path.read_bytes()) == ("posts.jsonl", b"x" * 20)
