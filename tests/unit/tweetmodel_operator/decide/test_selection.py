@@ -91,13 +91,30 @@ def test_a_known_run_keeps_its_initial_model() -> None:
     assert (selected.id, selected.initial_model) == (second.id, initial)
 
 
-def test_a_run_whose_initial_model_is_missing_is_not_selected() -> None:
+@pytest.mark.parametrize("has_model", [False, True], ids=["missing", "present"])
+@pytest.mark.parametrize("outcome", ["Failed", "Superseded"])
+def test_a_run_is_selected_again_unless_its_initial_model_is_missing(outcome: str, has_model: bool) -> None:
     of = spec(**WARM)
-    lost = run_entry(of, digest=OTHER, model_uri=None)
-    initial = ModelReference(uri=model(lost.id).uri, digest=model(lost.id).digest)
+    parent = run_entry(of, digest=OTHER)
+    initial = ModelReference(uri=model(parent.id).uri, digest="b" * 64)
+    unfinished = run_entry(of, outcome=outcome, initial_model=initial)
+    current = run_entry(of, digest="a" * 64)
+    if not has_model:
+        parent = parent.model_copy(update={"model_uri": None})
+    selected = select_run(of, status_with(unfinished, parent, current, current=current), dataset())
+    assert (selected.id == unfinished.id) is has_model
+    assert selected.initial_model
+    assert (selected.initial_model == initial) is has_model
+
+
+def test_a_failed_run_with_an_initial_model_is_not_selected_without_a_current_model() -> None:
+    of = spec(**WARM)
+    parent = run_entry(of, digest=OTHER)
+    initial = ModelReference(uri=model(parent.id).uri, digest="b" * 64)
     failed = run_entry(of, outcome="Failed", initial_model=initial)
-    selected = select_run(of, status_with(failed, lost), dataset())
-    assert (selected.id, selected.initial_model) == (run_id(of, DIGEST), None)
+    selected = select_run(of, status_with(failed, parent), dataset())
+    assert selected.id != failed.id
+    assert selected.initial_model is None
 
 
 # Pins
