@@ -37,6 +37,7 @@ def run_of(plan: Plan) -> TrackedRun:
     assert plan.run is not None
     assert plan.dataset is not None
     prefix = f"{plan.namespace}-{plan.name}"
+    uris = {source.handle: reader_of(source, plan).uri for source in plan.spec.sources}
     return TrackedRun(
         id=f"{prefix}-{plan.run}",
         collection=f"{prefix}-{plan.dataset.digest[:16]}",
