@@ -89,8 +89,8 @@ def crds() -> list[Schema]:
 def _tweetmodel() -> Schema:
     name_rule = cel_rule(
         f"self.metadata.name.size() <= {MAX_NAME_LENGTH} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        f"the names of Jobs contain the name of the TweetModel: use at most {MAX_NAME_LENGTH} letters a-z, "
-        "digits and dashes, beginning with a letter and not ending with a dash",
+        f"metadata.name is not valid (names of Jobs contain it): use at most {MAX_NAME_LENGTH} letters a-z, digits "
+        "and dashes, beginning with a letter and not ending with a dash",
     )
     self_reference_rule = cel_rule(
         "!self.spec.sources.exists(s, has(s.tweetModel) && s.tweetModel.name == self.metadata.name)",
@@ -114,7 +114,7 @@ def _tweetmodel() -> Schema:
 def _defaults() -> Schema:
     name_rule = cel_rule(
         f"self.metadata.name == '{defaults.OBJECT_NAME}'",
-        f"the defaults of a namespace are named {defaults.OBJECT_NAME}",
+        f"the TweetModelDefaults of a namespace have another name: change metadata.name to {defaults.OBJECT_NAME}",
     )
     description = "Defaults for the TweetModels of this namespace, for fields that their specs omit."
     properties = {"spec": _schema_of(DefaultsSpec)}

@@ -157,13 +157,12 @@ class PodTemplate(Model):
         cel_rule(
             "!has(self.labels) || self.labels.all(k, !k.startsWith('tweetmodel.dev/') && "
             "!k.startsWith('app.kubernetes.io/'))",
-            "podTemplate.labels can't set tweetmodel.dev/… or app.kubernetes.io/…: "
-            "the operator selects pods by these labels",
+            "podTemplate.labels can't set tweetmodel.dev/… or app.kubernetes.io/… (the operator selects pods by these "
+            "labels): remove them",
         ),
         cel_rule(
             "!has(self.labels) || !('kueue.x-k8s.io/queue-name' in self.labels)",
-            "podTemplate.labels can't set kueue.x-k8s.io/queue-name, since collecting would be "
-            "queued too: use queueName",
+            "podTemplate.labels can't set kueue.x-k8s.io/queue-name (collect Jobs would be queued too): use queueName",
         ),
         cel_rule(
             "!has(self.annotations) || self.annotations.all(k, !k.startsWith('tweetmodel.dev/'))",

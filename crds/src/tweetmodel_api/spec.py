@@ -480,22 +480,22 @@ class TweetModelSpec(Model):
         cel_rule(
             "!has(self.gpus) || self.gpus < 2 || "
             "self.training.globalBatchSize % (self.gpus * self.training.gradientAccumulationSteps) == 0",
-            "gpus share the blocks of an optimizer step: training.globalBatchSize must be a multiple of gpus times "
-            "training.gradientAccumulationSteps",
+            "training.globalBatchSize is not a multiple of gpus times training.gradientAccumulationSteps (the GPUs "
+            "share the blocks of an optimizer step): change one of the three",
         ),
         cel_rule(
             "!self.sources.exists(s, self.cleaning.erase.exists(e, e.lowerAscii() == '@' + s.handle.lowerAscii()))",
-            "cleaning.erase names the account of a source: remove that source, and if it is the only one delete the "
+            "cleaning.erase contains the account of a source: remove the source; to erase the only source, delete the "
             "TweetModel with deletionPolicy Delete",
         ),
         cel_rule(
             "!self.sources.exists(s, self.cleaning.excludeAccounts.exists(e, e.lowerAscii() == s.handle.lowerAscii()))",
-            "cleaning.excludeAccounts names the account of a source, all of whose posts would be dropped: remove one "
-            "of the two",
+            "cleaning.excludeAccounts contains the account of a source (all its posts would be dropped): remove the "
+            "account there, or the source",
         ),
         cel_rule(
             "self.sources.all(s, self.sources.exists_one(other, other.handle.lowerAscii() == s.handle.lowerAscii()))",
-            "sources name an account twice, since handles ignore case: keep one of the two",
+            "two sources have the same handle (the case of letters is ignored): keep one source",
         ),
     )
 

@@ -157,8 +157,9 @@ def _parse_spec(cached: CachedTweetModel) -> tuple[TweetModelSpec | None, str]:
     except ValidationError as error:
         first = error.errors()[0]
     if (first["type"], first["loc"]) == ("missing", ("storage",)):
-        return None, "spec.storage is missing, and the administrator has set no default storage"
-    return None, f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        remedy = "set spec.storage, or ask the administrator for a default"
+        return None, f"spec.storage is missing (there is no default): {remedy}"
+    return None, f"spec.{'.'.join(map(str, first['loc']))} is invalid ({first['msg']}): correct the field"
 
 
 def _parse_status(text: str) -> TweetModelStatus | None:

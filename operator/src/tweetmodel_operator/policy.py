@@ -20,19 +20,19 @@ def check_policy(spec: TweetModelSpec, settings: Settings) -> PolicyResult:
 def _source_violations(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
     for source in spec.sources:
         if source.handle.lower() in settings.excluded_handles:
-            yield f"spec.sources names @{source.handle}, an account that this cluster excludes"
+            yield f"spec.sources contains @{source.handle} (the administrator excludes the account)"
     if any(source.x_api for source in spec.sources) and not settings.x_api_enabled:
-        yield "spec.sources reads the X API, which this cluster does not allow"
+        yield "spec.sources uses the X API (the administrator has not enabled it)"
 
 
 def _training_violations(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
     hub, epochs = spec.base_model.hub, spec.training.epochs
     if hub and not _matches(hub.name, settings.allowed_base_models):
-        yield f"spec.baseModel.hub.name {hub.name} is not one of the base models that this cluster allows"
+        yield f"spec.baseModel.hub.name {hub.name} is not in the administrator's list of base models"
     if epochs > settings.max_epochs:
-        yield f"spec.training.epochs {epochs} is more than the {settings.max_epochs} that this cluster allows"
+        yield f"spec.training.epochs {epochs} exceeds the limit of {settings.max_epochs}"
     if spec.gpus > settings.max_gpus:
-        yield f"spec.gpus {spec.gpus} is more than the {settings.max_gpus} that this cluster allows"
+        yield f"spec.gpus {spec.gpus} exceeds the limit of {settings.max_gpus}"
     yield from _device_violations(spec, settings)
 
 
@@ -43,8 +43,8 @@ def _device_violations(spec: TweetModelSpec, settings: Settings) -> Iterator[str
         quantities = {settings.gpu_resource: spec.gpus, **amounts}
         devices = {name: _count(quantity) for name, quantity in quantities.items() if is_device(name)}
         if sum(devices.values()) > settings.max_gpus:
-            requested = f"spec.resources.{kind} of {', '.join(devices)}"
-            yield f"{requested} is more than the {settings.max_gpus} that this cluster allows"
+            limit = settings.max_gpus
+            yield f"spec.resources.{kind} exceeds the limit of {limit} devices ({', '.join(devices)})"
 
 
 def _pod_violations(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
@@ -52,9 +52,9 @@ def _pod_violations(spec: TweetModelSpec, settings: Settings) -> Iterator[str]:
         return
     image, account = spec.pod_template.image, spec.pod_template.service_account_name
     if image and not _matches(image, (settings.trainer_image, *settings.allowed_images)):
-        yield f"spec.podTemplate.image {image} is not one of the images that this cluster allows"
+        yield f"spec.podTemplate.image {image} is not in the administrator's list of images"
     if account and not _matches(account, settings.allowed_service_accounts):
-        yield f"spec.podTemplate.serviceAccountName {account} is not one that this cluster allows"
+        yield f"spec.podTemplate.serviceAccountName {account} is not in the administrator's list of ServiceAccounts"
 
 
 def _matches(value: str, patterns: Sequence[str]) -> bool:

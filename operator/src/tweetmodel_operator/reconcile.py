@@ -95,7 +95,10 @@ class Reconciler:
         except ApiError as error:
             if error.code not in INVALID_CODES:
                 raise
-            message = f"the spec is invalid after applying the administrator's defaults: {error}"
+            message = (
+                f"The administrator's defaults make the spec invalid ({str(error).rstrip('. ')}): "
+                "set the field in the spec, or contact the administrator"
+            )
             observed = replace(observed, spec=None, spec_error=message)
         inputs = await self._inputs(observed)
         decision = decide(inputs)

@@ -105,5 +105,5 @@ class Resync:
                     await self.api.get(path, limit="1")
                 except ApiError as error:
                     logger.warning("can't list %s: %s", path, error)
-                    return f"can't list {path}: {error}"
+                    return f"can't list {path} ({error}): check the RBAC rules of the chart"
         return ""

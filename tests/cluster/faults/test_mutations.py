@@ -31,7 +31,7 @@ BACK_AND_FORTH = 4
 """Of all that are accepted, one in so many becomes good, strange and good again, which takes four times as long."""
 REFUSALS = (400, 422)
 WAITING = ("Suspended", "Queued", "PodRefused")
-BORROWS = "Collecting waits for the data set of TweetModel"
+BORROWS = "waiting for the data set of TweetModel"
 
 
 def every_mutation(plural: str, base: Schema) -> list[Mutation]:
@@ -90,7 +90,7 @@ class Subject:
         ready = conditions["Ready"]
         if ready["reason"] == "Training":
             return self.kubelet.runs("train", self.name)
-        waits = ready["reason"] in WAITING or ready["message"].startswith(BORROWS)
+        waits = ready["reason"] in WAITING or BORROWS in ready["message"]
         return waits or conditions["Stalled"]["status"] == "True"
 
     async def outcome(self) -> dict[str, Any]:

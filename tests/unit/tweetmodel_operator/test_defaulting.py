@@ -60,7 +60,7 @@ async def test_defaults_that_the_crd_rejects_are_reported_and_retried() -> None:
     cluster.reject(error, manager=names.DEFAULTS_MANAGER)
     assert await reconcile_until_idle(cluster) is not None
     assert cluster.conditions["Stalled"] == ("True", "InvalidSpec")
-    prefix = "the spec is invalid after applying the administrator's defaults: "
+    prefix = "The administrator's defaults make the spec invalid ("
     assert f"{prefix}podTemplate.labels can't set" in cluster.message
     cluster.accept_all()
     await reconcile_until_idle(cluster)

@@ -78,7 +78,7 @@ def test_pods_are_ordered_by_age() -> None:
 def test_an_unreadable_spec_is_described_by_its_field() -> None:
     observed = observe(tweetmodel(spec={**spec().to_json_object(), "gpus": "many"}))
     assert observed.spec is None
-    assert observed.spec_error.startswith("spec.gpus: ")
+    assert observed.spec_error.startswith("spec.gpus is invalid (")
 
 
 def test_a_status_of_another_version_is_ignored() -> None:

@@ -37,16 +37,16 @@ def test_allowed_pod_templates_are_no_violation(template: object) -> None:
 
 def test_the_x_api_must_be_enabled() -> None:
     timeline = spec(sources=[{"handle": "ada", "xAPI": {"secretRef": {"name": "x"}, "budgetUSD": "5"}}])
-    assert "reads the X API" in violation(timeline, SETTINGS)
+    assert "uses the X API" in violation(timeline, SETTINGS)
     assert violation(timeline, replace(SETTINGS, x_api_enabled=True)) == ""
 
 
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
-        ({"image": "registry/other:1"}, "spec.podTemplate.image registry/other:1 is not one"),
-        ({"image": "registry/trainer:12"}, "is not one of the images"),
-        ({"serviceAccountName": "admin"}, "spec.podTemplate.serviceAccountName admin is not one"),
+        ({"image": "registry/other:1"}, "spec.podTemplate.image registry/other:1 is not in the"),
+        ({"image": "registry/trainer:12"}, "is not in the administrator's list of images"),
+        ({"serviceAccountName": "admin"}, "spec.podTemplate.serviceAccountName admin is not in the"),
     ],
     ids=["image", "image-with-same-prefix", "service-account"],
 )
@@ -56,7 +56,7 @@ def test_other_pod_templates_are_violations(template: object, sentence: str) -> 
 
 def test_an_excluded_account_is_no_allowed_source() -> None:
     settings = replace(SETTINGS, excluded_accounts=("@Ada", "bob"))
-    assert "@ada, an account that this cluster excludes" in violation(spec(), settings)
+    assert "@ada (the administrator excludes the account)" in violation(spec(), settings)
     assert violation(spec(sources=[{"handle": "eve", "s3": {"uri": "s3://bucket/eve"}}]), settings) == ""
 
 
@@ -80,21 +80,24 @@ def test_specs_within_the_limits_are_no_violation(requested: dict[str, object]) 
 @pytest.mark.parametrize(
     ("requested", "sentence"),
     [
-        ({"gpus": 4, "training": {"globalBatchSize": 4}}, "spec.gpus 4 is more than the 2 that this cluster allows"),
-        ({"training": {"epochs": 11}}, "spec.training.epochs 11 is more than the 10 that this cluster allows"),
-        ({"baseModel": {"hub": {"name": "else/gpt2"}}}, "spec.baseModel.hub.name else/gpt2 is not one of the base mod"),
-        ({"resources": {"limits": {"nvidia.com/gpu": "8"}}}, "spec.resources.limits of nvidia.com/gpu is more than"),
+        ({"gpus": 4, "training": {"globalBatchSize": 4}}, "spec.gpus 4 exceeds the limit of 2"),
+        ({"training": {"epochs": 11}}, "spec.training.epochs 11 exceeds the limit of 10"),
+        ({"baseModel": {"hub": {"name": "else/gpt2"}}}, "spec.baseModel.hub.name else/gpt2 is not in the"),
+        (
+            {"resources": {"limits": {"nvidia.com/gpu": "8"}}},
+            "spec.resources.limits exceeds the limit of 2 devices (nvidia.com/gpu)",
+        ),
         (
             {"gpus": 1, "resources": {"limits": {"amd.com/gpu": 2}}},
-            "spec.resources.limits of nvidia.com/gpu, amd.com/gpu is more than the 2",
+            "spec.resources.limits exceeds the limit of 2 devices (nvidia.com/gpu, amd.com/gpu)",
         ),
         (
             {"resources": {"limits": {"nvidia.com/mig-1g.5gb": 2, "nvidia.com/gpu": "1"}}},
-            "spec.resources.limits of nvidia.com/gpu, nvidia.com/mig-1g.5gb is more than the 2",
+            "spec.resources.limits exceeds the limit of 2 devices (nvidia.com/gpu, nvidia.com/mig-1g.5gb)",
         ),
         (
             {"resources": {"requests": {"nvidia.com/gpu": "8k"}}},
-            "spec.resources.requests of nvidia.com/gpu is more than",
+            "spec.resources.requests exceeds the limit of 2 devices",
         ),
     ],
     ids=["gpus", "epochs", "hub-model", "limits", "two-resources", "gpu-partition", "quantity-with-suffix"],
@@ -105,7 +108,9 @@ def test_specs_beyond_the_limits_are_violations(requested: dict[str, object], se
 
 def test_without_allowed_base_models_no_hub_model_is_allowed() -> None:
     requested = spec(baseModel={"hub": {"name": "openai-community/gpt2"}})
-    assert "is not one of the base models" in violation(requested, replace(SETTINGS, allowed_base_models=()))
+    assert "is not in the administrator's list of base models" in violation(
+        requested, replace(SETTINGS, allowed_base_models=())
+    )
 
 
 @pytest.mark.parametrize(

@@ -94,4 +94,4 @@ async def test_a_kind_that_can_not_be_listed_is_named(path: str) -> None:
     resync = Resync(server, Cache(), ["a"], 60, lambda _: None)
     assert await resync._find_list_error() == ""
     server.reject(ApiError(403, "Forbidden", "no"), plural=path.rsplit("/", 1)[-1])
-    assert await resync._find_list_error() == f"can't list {path}: no"
+    assert await resync._find_list_error() == f"can't list {path} (no): check the RBAC rules of the chart"

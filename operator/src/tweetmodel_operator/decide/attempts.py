@@ -13,6 +13,7 @@ from tweetmodel_api.reasons import REASONS, ExitCode, Reason
 from tweetmodel_api.status import StepStatus, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.decide.diagnosis import JobContext, check_node, diagnose_job
+from tweetmodel_operator.decide.messages import sentences
 from tweetmodel_operator.decide.steps import Hold, Step, StepResult, StepState, active
 from tweetmodel_operator.observed import Observed, ObservedJob
 from tweetmodel_operator.times import parse_time
@@ -112,7 +113,7 @@ def _reconcile_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold 
     if job.is_deleting and not job.is_finished:
         return _await_deletion(step, job, hold, now)
     if hold and must_delete(job, hold):
-        state = _hold_state(hold, f"Job {job.name} is deleted.")
+        state = _hold_state(hold, f"Job {job.name} is being deleted")
         return StepResult(step, state, _step_status(step, job, state), delete=(job.name,))
     diagnosis = diagnose_job(_context(job, observed, now))
     lost_reports = 0 if diagnosis else _count_lost_reports(step, observed, now)
@@ -134,9 +135,9 @@ def _context(job: ObservedJob, observed: Observed, now: datetime) -> JobContext:
 
 def _await_deletion(step: Step, job: ObservedJob, hold: Hold | None, now: datetime) -> StepResult:
     if hold:
-        state = _hold_state(hold, f"Job {job.name} is deleted.")
+        state = _hold_state(hold, f"Job {job.name} is being deleted")
     else:
-        message = f"Job {job.name} is being deleted; the next attempt starts afterwards."
+        message = f"Job {job.name} is being deleted: the next attempt starts once its pods have terminated."
         state = StepState("Active", Reason.PENDING, message)
     state = check_node(job, now, state)
     return StepResult(step, state, _step_status(step, job, state))
@@ -150,7 +151,7 @@ def _is_satisfied(step: Step, state: StepState) -> bool:
 def _replace_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold | None) -> StepResult:
     if job.is_finished:
         return _start_attempt(step, observed, hold, job.attempt + 1)
-    message = f"Job {job.name} is replaced, because fields of the spec that its pod depends on have changed."
+    message = f"Job {job.name} is being replaced (fields of the spec have changed): no action is needed."
     state = StepState("Active", Reason.PENDING, message)
     return StepResult(step, state, _step_status(step, job, state), delete=(job.name,))
 
@@ -169,7 +170,10 @@ def _count_lost_reports(step: Step, observed: Observed, now: datetime) -> int:
 
 
 def _reports_lost(count: int) -> StepState:
-    message = f"{count} Jobs ended without a report. {REASONS[Reason.INTERNAL_ERROR].advice}"
+    message = (
+        f"{count} Jobs completed, but their reports were lost (something deletes finished pods at once): "
+        "exclude the pods of the operator from the clean-up."
+    )
     return StepState("Failed", Reason.INTERNAL_ERROR, message, requires_action=True)
 
 
@@ -187,8 +191,8 @@ def _merge_previous_message(state: StepState, job: ObservedJob, observed: Observ
         return replace(state, message=ready.message, requires_action=requires_action)
     has_worked = job.progress_reported_at is not None or any(pod.started_at for pod in job.pods)
     if state.reason is Reason.DEADLINE_EXCEEDED and ready.reason in STARTUP_BLOCKERS and not has_worked:
-        message = f"{REASONS[state.reason].meaning} The Job never started to work: {ready.message}"
-        return replace(state, message=message)
+        meaning = REASONS[state.reason].meaning
+        return replace(state, message=sentences(meaning, "No container started in time", ready.message))
     return state
 
 
@@ -210,7 +214,7 @@ def retry_command(namespace: str, name: str) -> str:
 
 def _start_attempt(step: Step, observed: Observed, hold: Hold | None, number: int) -> StepResult:
     if hold:
-        return StepResult(step, _hold_state(hold, "No Job was created."))
+        return StepResult(step, _hold_state(hold, "No Job was created"))
     job = names.job_name(observed.key.name, observed.uid, step.name, step.id, number)
     status = StepStatus(
         name=step.name,
@@ -224,7 +228,7 @@ def _start_attempt(step: Step, observed: Observed, hold: Hold | None, number: in
 
 
 def _hold_state(hold: Hold, consequence: str) -> StepState:
-    return StepState("Active", hold.reason, f"{hold.message}. {consequence}")
+    return StepState("Active", hold.reason, sentences(hold.message, consequence, REASONS[hold.reason].advice))
 
 
 def _step_status(step: Step, job: ObservedJob, state: StepState) -> StepStatus:

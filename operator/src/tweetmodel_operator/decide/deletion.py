@@ -16,6 +16,7 @@ from tweetmodel_operator.decide import status_builder
 from tweetmodel_operator.decide.attempts import reconcile_step
 from tweetmodel_operator.decide.diagnosis import check_node
 from tweetmodel_operator.decide.job_request import request_job
+from tweetmodel_operator.decide.messages import sentences
 from tweetmodel_operator.decide.steps import Step, StepResult, StepState
 from tweetmodel_operator.decision import Decision
 from tweetmodel_operator.limits import MAX_PURGE_SECONDS
@@ -59,7 +60,8 @@ def _stop_jobs(observed: Observed, active: list[ObservedJob], now: datetime) -> 
     for job in active:
         if _is_stuck(job, observed, now):
             return _give_up(observed, f"Job {job.name} does not end")
-    state = StepState("Active", Reason.PURGING, "The Jobs are stopped before the folder is deleted.")
+    message = "The folder in the bucket is not deleted yet (its Jobs must end first): no action is needed."
+    state = StepState("Active", Reason.PURGING, message)
     delete = tuple(job.name for job in active if not job.is_deleting)
     return Decision(
         delete=delete,
@@ -132,7 +134,8 @@ def decide_rejected_purge(observed: Observed, message: str, now: datetime) -> De
     """Return the decision after the cluster rejected the purge Job: retry a transient rejection, or give up."""
     if not is_transient_rejection(message):
         return _give_up(observed, message)
-    state = StepState("Active", Reason.POD_REFUSED, f"The folder can't be deleted yet: {message}.")
+    what = f"The folder in the bucket can't be deleted yet ({message.rstrip('. ')})"
+    state = StepState("Active", Reason.POD_REFUSED, sentences(what, "The operator retries every minute"))
     purging = status_builder.purging_status(observed, state, now, observed.status.steps, ready="False")
     return Decision(status=purging, requeue_after=DELETION_REQUEUE_SECONDS)
 
@@ -145,5 +148,5 @@ def _give_up(observed: Observed, cause: str) -> Decision:
     folder = "the TweetModel's folder in the bucket"
     if observed.spec:
         folder = Layout(observed.spec.storage.uri, observed.key.namespace, observed.key.name).root
-    warning = f"{folder} was not deleted ({cause}). {REASONS[Reason.PURGE_FAILED].advice}"
+    warning = sentences(f"{folder} was not deleted ({cause.rstrip('. ')})", REASONS[Reason.PURGE_FAILED].advice)
     return Decision(delete=_active_purges(observed), set_finalizer=False, orphan_warning=warning)

@@ -12,6 +12,7 @@ from datetime import datetime
 from tweetmodel_api.reasons import PERMANENT_EXIT_CODES, REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.steps import STEP_KINDS, StepName, remedy
+from tweetmodel_operator.decide.messages import explain, sentences
 from tweetmodel_operator.decide.steps import StepState, active
 from tweetmodel_operator.observed import ObservedJob, ObservedPod, SuspendOwner
 from tweetmodel_operator.pod_credentials import credentials_for_pod
@@ -79,10 +80,9 @@ def diagnose_finished(job: ObservedJob) -> StepState | None:
 def _diagnose_suspended(job: ObservedJob) -> StepState:
     owner = job.suspend_owner
     reason = Reason.SUSPENDED if owner is SuspendOwner.OPERATOR else Reason.QUEUED
-    message = f"Job {job.name} is suspended. {REASONS[reason].meaning}"
-    if owner is SuspendOwner.KUEUE:
-        message += f" {REASONS[reason].advice}"
-    return StepState("Active", reason, message)
+    info = REASONS[reason]
+    advice = "" if owner is SuspendOwner.OTHER else info.advice
+    return StepState("Active", reason, sentences(f"Job {job.name} is suspended", info.meaning, advice))
 
 
 def _diagnose_failed(job: ObservedJob) -> StepState:
@@ -90,9 +90,11 @@ def _diagnose_failed(job: ObservedJob) -> StepState:
     report = next((pod.report for pod in reversed(job.pods) if pod.report and pod.report.model), None)
     failed_pod = next((pod for pod in reversed(job.pods) if pod.exit_code or pod.node_failure), None)
     if job.failure_reason == "DeadlineExceeded":
-        reason, message = Reason.DEADLINE_EXCEEDED, f"{job.failure_message}. {_advice(Reason.DEADLINE_EXCEEDED)}"
+        reason = Reason.DEADLINE_EXCEEDED
+        message = sentences(job.failure_message, remedy(reason, job.step))
     elif failed_pod is None:
-        reason, message = Reason.INTERNAL_ERROR, f"Job {job.name} failed: {job.failure_message}"
+        reason = Reason.INTERNAL_ERROR
+        message = sentences(f"Job {job.name} failed ({job.failure_message.rstrip('.')})", remedy(reason, job.step))
     else:
         reason, message = explain_pod_failure(failed_pod, job.step)
     return StepState("Failed", reason, message, report, requires_action=True)
@@ -116,18 +118,18 @@ def diagnose_missing_pod(job: ObservedJob, now: datetime) -> StepState:
     idle_seconds = seconds_between(job.no_pods_since, now)
     if not has_missing_pod(job, now):
         return replace(active(job.step), requeue_after=MISSING_POD_SECONDS - idle_seconds)
-    meaning = REASONS[Reason.POD_REFUSED].meaning
     if job.pod_creation_error:
-        message = f"{meaning} {job.pod_creation_error}"
+        message = explain(Reason.POD_REFUSED, job.step, job.pod_creation_error)
         is_final = is_final_rejection(job.pod_creation_error)
         return StepState("Active", Reason.POD_REFUSED, message, requires_action=is_final, requeue_after=idle_seconds)
     if job.had_pods and idle_seconds < MAX_BACK_OFF_SECONDS:
         message = (
-            f"Job {job.name} lost its pod; the Job controller creates another one after a back-off. "
-            f"`kubectl describe job {job.name}` shows the events."
+            f"The pod of Job {job.name} no longer exists: Kubernetes creates another pod after a back-off. "
+            f"No action is needed; `kubectl describe job {job.name}` shows the events."
         )
         return StepState("Active", Reason.PENDING, message, requeue_after=MAX_BACK_OFF_SECONDS - idle_seconds)
-    message = f"{meaning} `kubectl describe job {job.name}` shows the cause."
+    advice = f"Run `kubectl describe job {job.name}` to see the cause"
+    message = explain(Reason.POD_REFUSED, job.step, advice=advice)
     return StepState("Active", Reason.POD_REFUSED, message, requeue_after=idle_seconds)
 
 
@@ -145,9 +147,10 @@ def check_node(job: ObservedJob, now: datetime, state: StepState) -> StepState:
         remaining = NODE_LOST_SECONDS - seconds_between(pod.deletion_deadline, now)
     is_overdue = remaining is not None and remaining <= 0
     if pod.node_unreachable or is_overdue:
-        message = (
+        message = sentences(
             f"Node {pod.node} is unreachable and pod {pod.name} may still be running, so no replacement is started "
-            f"until the pod has terminated. {_advice(Reason.NODE_LOST)}"
+            "until the pod has terminated",
+            remedy(Reason.NODE_LOST, job.step),
         )
         state = StepState("Active", Reason.NODE_LOST, message, requires_action=is_overdue)
     if is_overdue or remaining is None:
@@ -167,7 +170,7 @@ def _diagnose_pod(context: JobContext, pod: ObservedPod) -> StepState:
 def _diagnose_unschedulable(context: JobContext, pod: ObservedPod) -> StepState | None:
     if not pod.unschedulable_message:
         return None
-    message = _explain(Reason.UNSCHEDULABLE, pod.unschedulable_message, context.job.step)
+    message = explain(Reason.UNSCHEDULABLE, context.job.step, pod.unschedulable_message)
     return StepState("Active", Reason.UNSCHEDULABLE, message)
 
 
@@ -177,29 +180,29 @@ def _diagnose_waiting(context: JobContext, pod: ObservedPod) -> StepState | None
         return None
     if reason is Reason.SECRET_INVALID:
         return _diagnose_config_error(context, pod)
-    message = _explain(reason, pod.waiting_message, context.job.step)
+    message = explain(reason, context.job.step, pod.waiting_message)
     return StepState("Active", reason, message, requires_action=pod.waiting_reason not in TRANSIENT_WAITING_REASONS)
 
 
 def _diagnose_config_error(context: JobContext, pod: ObservedPod) -> StepState:
     """Return the state of a pod with a missing Secret in the environment, or a missing ConfigMap of trainer.env."""
     if "secret" not in pod.waiting_message.lower():
-        message = _explain(Reason.POD_REFUSED, pod.waiting_message, context.job.step)
+        message = explain(Reason.POD_REFUSED, context.job.step, pod.waiting_message)
         return StepState("Active", Reason.POD_REFUSED, message, requires_action=True)
-    meaning, cause = REASONS[Reason.SECRET_INVALID].meaning, pod.waiting_message.rstrip(". ")
-    message = f"{meaning} {cause}. {_secret_advice(context, pod)}"
+    advice = _secret_advice(context, pod)
+    message = explain(Reason.SECRET_INVALID, context.job.step, pod.waiting_message, advice)
     return StepState("Active", Reason.SECRET_INVALID, message, requires_action=True)
 
 
 def _secret_advice(context: JobContext, pod: ObservedPod) -> str:
-    """Return the command for the missing Secret or key."""
+    """Return the command for the missing Secret or key; empty if the message of the kubelet names neither."""
     missing_key = re.search(r"couldn't find key (\S+) in Secret (?:\S+/)?(\S+)", pod.waiting_message)
     if missing_key:
         return f"Add the key {missing_key[1]} to the Secret {missing_key[2]}; the pod then starts by itself."
     missing_secret = re.search(r'secrets? "([^"]+)" (?:not found|is forbidden)', pod.waiting_message)
     keys = _keys_of(context, missing_secret[1]) if missing_secret else []
     if not missing_secret or not keys:
-        return _advice(Reason.SECRET_INVALID)
+        return ""
     literals = " ".join(f"--from-literal={key}=…" for key in keys)
     command = f"kubectl create secret generic {missing_secret[1]} -n {context.namespace} {literals}"
     return f"Create the Secret with `{command}`; the pod then starts by itself."
@@ -294,16 +297,15 @@ def explain_pod_failure(pod: ObservedPod, step: StepName) -> tuple[Reason, str]:
         return pod.report.reason, pod.report.message
     if pod.node_failure:
         reason = _reason_of_node_failure(pod.node_failure)
-        message = f"Node {pod.node} terminated pod {pod.name}: {pod.node_failure.rstrip('. ')}."
-        if reason is not Reason.INTERRUPTED:
-            message += f" {remedy(reason, step)}"
-        return reason, message
+        advice = "" if reason is Reason.INTERRUPTED else remedy(reason, step)
+        return reason, sentences(f"Node {pod.node} terminated pod {pod.name}: {pod.node_failure}", advice)
     if pod.exit_reason == "OOMKilled":
         limit = f"its memory limit of {pod.memory_limit}" if pod.memory_limit else "the memory of its node"
-        advice = remedy(Reason.OUT_OF_MEMORY, step)
-        return Reason.OUT_OF_MEMORY, f"Pod {pod.name} exceeded {limit}. {advice}"
-    message = f"Pod {pod.name} exited with code {pod.exit_code} and without a report."
-    return Reason.INTERNAL_ERROR, f"{message} {_advice(Reason.INTERNAL_ERROR)}"
+        reason = Reason.OUT_OF_MEMORY
+        return reason, sentences(f"Pod {pod.name} exceeded {limit}", remedy(reason, step))
+    reason = Reason.INTERNAL_ERROR
+    what = f"Pod {pod.name} exited with code {pod.exit_code} and without a report"
+    return reason, sentences(what, remedy(reason, step))
 
 
 def _reason_of_node_failure(message: str) -> Reason:
@@ -316,13 +318,3 @@ def _reason_of_node_failure(message: str) -> Reason:
     if "shutdown" in words or "preempt" in words:
         return Reason.INTERRUPTED
     return Reason.POD_REFUSED
-
-
-def _explain(reason: Reason, cause: str, step: StepName) -> str:
-    info = REASONS[reason]
-    sentences = [info.meaning, f"{cause.rstrip('. ')}." if cause else "", remedy(reason, step)]
-    return " ".join(filter(None, sentences))
-
-
-def _advice(reason: Reason) -> str:
-    return REASONS[reason].advice

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tweetmodel_api.reasons import Reason
+from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_api.status import ScheduleStatus, TweetModelStatus
 from tweetmodel_operator.decide import deletion, schedule, status_builder
 from tweetmodel_operator.decide.attempts import fail_step, must_delete, reconcile_step
 from tweetmodel_operator.decide.diagnosis import check_node
 from tweetmodel_operator.decide.job_request import request_job
+from tweetmodel_operator.decide.messages import sentences
 from tweetmodel_operator.decide.outcomes import with_job_outcomes
 from tweetmodel_operator.decide.planning import PlanInputs, plan_steps
 from tweetmodel_operator.decide.record import record_result
@@ -65,16 +66,24 @@ def _decide_invalid(inputs: Inputs, spec: TweetModelSpec, error: str) -> Decisio
 
     Unrelated fields still take effect: a suspension, the finalizer, the policy.
     """
-    observed, violation = inputs.observed, inputs.policy.violation
+    observed = inputs.observed
     hold = hold_for(spec, inputs.policy)
-    reason, message = (Reason.NOT_ALLOWED, violation) if violation else (Reason.INVALID_SPEC, error)
+    if inputs.policy.violation:
+        stalled = _not_allowed_status(observed.status, inputs)
+    else:
+        stalled = status_builder.stalled_status(observed.status, observed, Reason.INVALID_SPEC, error, inputs.now)
     delete = tuple(job.name for job in observed.jobs if must_delete(job, hold) and not job.is_deleting)
     return Decision(
         delete=delete,
         suspend=_suspensions(hold, observed.jobs, delete),
-        status=status_builder.stalled_status(observed.status, observed, reason, message, inputs.now),
+        status=stalled,
         set_finalizer=deletion.finalizer_change(observed, spec),
     )
+
+
+def _not_allowed_status(decided: TweetModelStatus, inputs: Inputs) -> TweetModelStatus:
+    message = sentences(inputs.policy.violation, REASONS[Reason.NOT_ALLOWED].advice)
+    return status_builder.stalled_status(decided, inputs.observed, Reason.NOT_ALLOWED, message, inputs.now)
 
 
 def _decide_valid(inputs: Inputs, spec: TweetModelSpec) -> Decision:
@@ -84,9 +93,7 @@ def _decide_valid(inputs: Inputs, spec: TweetModelSpec) -> Decision:
     steps = _reconcile_steps(inputs, spec, hold, schedule_status)
     new_status = status_builder.build_status(observed, steps, schedule_status, hold, now)
     if inputs.policy.violation:
-        new_status = status_builder.stalled_status(
-            new_status, observed, Reason.NOT_ALLOWED, inputs.policy.violation, now
-        )
+        new_status = _not_allowed_status(new_status, inputs)
     new_status, progress_due = status_builder.throttle_progress(
         observed.status, new_status, inputs.progress_interval_seconds, now
     )
@@ -178,7 +185,7 @@ def _await_earlier_collection(collect: StepResult, inputs: Inputs) -> StepResult
     earlier = [job for job in observed.jobs if job.step == "collect" and not job.is_finished]
     if not earlier:
         return collect
-    message = f"Job {earlier[0].name} of an earlier collection is being deleted: the next one starts afterwards."
+    message = f"Job {earlier[0].name} is being deleted: the next collection starts once its pods have terminated."
     state = StepState("Active", Reason.PENDING, message)
     return StepResult(collect.step, check_node(earlier[0], now, state))
 
@@ -190,9 +197,11 @@ def _await_upstreams(collect: StepResult, inputs: Inputs) -> StepResult:
     missing = [f"{name}, which {problem}" for name, problem in inputs.upstreams.items() if isinstance(problem, str)]
     if not missing:
         return collect
-    message = f"Collecting waits for the data set of TweetModel {'; and of '.join(missing)}."
+    message = f"The posts are not collected yet (waiting for the data set of TweetModel {'; and of '.join(missing)})."
     if inputs.observed.spec and inputs.observed.spec.cleaning.erase:
-        message += " New entries of cleaning.erase take effect afterwards, or once the source is removed."
+        message += (
+            " New entries of cleaning.erase take effect after the next collection, or once the source is removed."
+        )
     state = StepState("Active", Reason.PENDING, message, requeue_after=UPSTREAM_POLL_SECONDS)
     return StepResult(collect.step, state)
 

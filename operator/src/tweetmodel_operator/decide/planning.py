@@ -81,7 +81,7 @@ def _plan_collect(planning: _Planning) -> Step:
     due_time = format_time(inputs.due_time) if inputs.due_time else ""
     collection = collection_id(spec, inputs.retry, due_time)
     if spec.pinned_run:
-        message = f"{planning.run.message} Nothing is collected."
+        message = f"{planning.run.message} No posts are collected until spec.pinnedRun is removed."
         return complete_step("collect", status.collection or collection, message)
     if status.collection == collection and status.dataset:
         return complete_step("collect", collection, _dataset_message(status, status.dataset))

@@ -48,7 +48,8 @@ def _record_model(
     loss_to_improve = _loss_to_improve(step, model)
     if loss_to_improve and float(model.evaluation.loss) >= float(loss_to_improve):
         message = (
-            f"Kept the current model: its held-out loss is {loss_to_improve}, the new one's is {model.evaluation.loss}."
+            "The current model was kept: the held-out loss of the new model is not lower "
+            f"({model.evaluation.loss} instead of {loss_to_improve})."
         )
         not_improved = history.not_improved(step.id, model, now)
         state = replace(result.state, message=message)

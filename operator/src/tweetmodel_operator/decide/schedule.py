@@ -25,9 +25,9 @@ def find_error(schedule: Schedule | None, now: datetime) -> str:
     try:
         next_time(schedule, now)
     except CronSimError as error:
-        return f"spec.schedule.cron {schedule.cron!r} is not a valid cron expression ({error})"
+        return f"spec.schedule.cron {schedule.cron!r} is not a valid cron expression ({error}): correct the field"
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return f"spec.schedule.timeZone {schedule.time_zone!r} is unknown"
+        return f"spec.schedule.timeZone {schedule.time_zone!r} is unknown: correct the field"
     return ""
 
 

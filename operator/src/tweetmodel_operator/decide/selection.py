@@ -65,8 +65,10 @@ def pin_error(spec: TweetModelSpec, status: TweetModelStatus) -> str:
     with_model = [run.id for run in status.runs if run.outcome in FINISHED or run.model_uri]
     if spec.pinned_run is None or spec.pinned_run in with_model:
         return ""
-    choice = f"runs with a model: {', '.join(with_model)}" if with_model else "no run has a model yet"
-    return f"spec.pinnedRun {spec.pinned_run} is not a run with a model in status.runs ({choice})"
+    what = f"spec.pinnedRun {spec.pinned_run} is not a run with a model in status.runs"
+    if not with_model:
+        return f"{what} (no run has a model yet): remove the field"
+    return f"{what} (runs with a model: {', '.join(with_model)}): correct the field, or remove it"
 
 
 def baseline_dataset(spec: TweetModelSpec, status: TweetModelStatus) -> str | None:
@@ -131,4 +133,5 @@ def _too_few_new_posts(spec: TweetModelSpec, dataset: Dataset) -> str:
     needed = spec.schedule.min_new_posts if spec.schedule else 0
     if dataset.new_posts is None or dataset.new_posts >= needed:
         return ""
-    return f"{dataset.new_posts:,} posts are new since the last training; the next run needs {needed:,}."
+    counts = f"the data set has {dataset.new_posts:,} new posts, and spec.schedule.minNewPosts is {needed:,}"
+    return f"The current model was kept: {counts}."

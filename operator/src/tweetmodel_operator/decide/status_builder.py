@@ -22,6 +22,7 @@ from tweetmodel_api.status import (
     TweetModelStatus,
 )
 from tweetmodel_operator.decide.history import RunHistory
+from tweetmodel_operator.decide.messages import sentences
 from tweetmodel_operator.decide.schedule import is_delayed
 from tweetmodel_operator.decide.steps import Hold, Step, StepsResult, StepState
 from tweetmodel_operator.observed import Observed
@@ -229,6 +230,7 @@ def purging_status(
 def rejected_status(decided: TweetModelStatus, observed: Observed, message: str, now: datetime) -> TweetModelStatus:
     """Return the status `decided` after the cluster rejected a Job."""
     requires_action = not is_transient_rejection(message)
+    message = sentences(message, REASONS[Reason.POD_REFUSED].advice)
     return stalled_status(decided, observed, Reason.POD_REFUSED, message, now, requires_action=requires_action)
 
 
@@ -240,10 +242,17 @@ def stalled_status(
     now: datetime,
     requires_action: bool = True,
 ) -> TweetModelStatus:
-    """Return the status `decided` with a blocking problem: an invalid, forbidden or rejected spec."""
-    state = StepState(
-        "Failed", reason, f"{message.rstrip('.')}. {REASONS[reason].advice}", requires_action=requires_action
-    )
+    """Return the status `decided` with a blocking problem: an invalid, forbidden or rejected spec.
+
+    Args:
+        decided: the status without the problem.
+        observed: the TweetModel.
+        reason: reason of Ready.
+        message: the problem and its remedy.
+        now: the time.
+        requires_action: True if a person must act.
+    """
+    state = StepState("Failed", reason, sentences(message), requires_action=requires_action)
     overall = _ConditionWriter(observed.status, observed.generation, format_time(now)).overall(state)
     summary = decided.summary and decided.summary.model_copy(update={"progress": None, "eta": None})
     changes = {

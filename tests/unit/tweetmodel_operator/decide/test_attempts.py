@@ -227,7 +227,7 @@ def test_a_complete_job_without_a_report_is_repeated_up_to_a_limit() -> None:
     fifth = decided(observed(*(job().attempt(number).complete(None) for number in range(1, 6))))
     assert not fifth.create
     assert condition(fifth, "Stalled") == ("True", "InternalError")
-    assert message(fifth).startswith("5 Jobs ended without a report.")
+    assert message(fifth).startswith("5 Jobs completed, but their reports were lost")
 
 
 # Replacement
@@ -242,10 +242,10 @@ def test_a_changed_pod_template_replaces_the_active_job(of: Any) -> None:
     running = job("train").running()
     replaced = decided(observed(running, of=of, status=collected_status()))
     assert (replaced.delete, replaced.create) == ((running.obj().name,), ())
-    assert "is replaced, because fields of the spec that its pod depends on have changed" in message(replaced)
+    assert "is being replaced (fields of the spec have changed)" in message(replaced)
     waiting = decided(observed(running.deleting(), of=of, status=replaced.status))
     assert (waiting.delete, waiting.create) == ((), ())
-    assert "is being deleted; the next attempt starts afterwards" in message(waiting)
+    assert "is being deleted: the next attempt starts once its pods have terminated" in message(waiting)
     gone = decided(observed(of=of, status=waiting.status))
     assert [(request.step_id, request.attempt) for request in gone.create] == [(run_id(spec(), DIGEST), 2)]
 
@@ -309,7 +309,7 @@ def test_a_hold_creates_no_job() -> None:
     assert (result.create_attempt, result.status) == (None, None)
     assert (result.state.reason, result.state.message) == (
         Reason.SUSPENDED,
-        "spec.suspend is true. No Job was created.",
+        "spec.suspend is true. No Job was created. Set spec.suspend to false to resume from the last checkpoint.",
     )
 
 

@@ -67,7 +67,7 @@ DIAGNOSES = {
         job().pod_ended(1).failed(), "Failed", Reason.INTERNAL_ERROR, "exited with code 1 and without a report", True
     ),
     "failed-without-pods": Diagnosis(
-        job().failed("BackoffLimitExceeded"), "Failed", Reason.INTERNAL_ERROR, "failed: the Job failed", True
+        job().failed("BackoffLimitExceeded"), "Failed", Reason.INTERNAL_ERROR, "failed (the Job failed). Read", True
     ),
     "failed-out-of-memory": Diagnosis(
         job().pod_ended(137, None, "OOMKilled").failed(), "Failed", Reason.OUT_OF_MEMORY, "exceeded the memory", True
@@ -110,7 +110,7 @@ DIAGNOSES = {
     ),
     "back-off-after-progress": Diagnosis(
         without_pods().progress_reported(),
-        *("Active", Reason.PENDING, "creates another one after a back-off", False, 580, SOON),
+        *("Active", Reason.PENDING, "creates another pod after a back-off", False, 580, SOON),
     ),
     "back-off-after-failure": Diagnosis(
         without_pods(ended_pods=1), "Active", Reason.PENDING, "after a back-off", False, 580, SOON

@@ -274,7 +274,9 @@ def test_a_collection_waits_for_upstream_data_sets() -> None:
     assert not decision.create
     assert decision.requeue_after == 15
     assert condition(decision) == ("Unknown", "Pending")
-    expected = "Collecting waits for the data set of TweetModel bob, which has no data set yet; and of eve, which does"
+    expected = (
+        "The posts are not collected yet (waiting for the data set of TweetModel bob, which has no data set yet; and of"
+    )
     assert message(decision).startswith(expected)
 
 

@@ -105,7 +105,10 @@ def test_messages_of_complete_steps_describe_the_results() -> None:
     assert collect.complete_message == "2,633 of 3,249 posts kept, 200,000 characters."
     assert train.complete_message == "Perplexity on held-out posts went from 1998.2 to 12.2."
     collect, train, *_ = planned({"pinnedRun": RUN}, FINISHED)
-    assert collect.complete_message == f"Run {RUN} is pinned by spec.pinnedRun. Nothing is collected."
+    assert (
+        collect.complete_message
+        == f"Run {RUN} is pinned by spec.pinnedRun. No posts are collected until spec.pinnedRun is removed."
+    )
     assert train.complete_message == f"Run {RUN} is pinned by spec.pinnedRun."
 
 

@@ -114,7 +114,7 @@ def test_a_model_becomes_current_only_with_a_lower_loss_than_the_baseline(loss: 
     assert status.model
     assert (status.model.uri == model(step.id).uri) is is_improved
     assert status.runs[0].outcome == ("Succeeded" if is_improved else "NotImproved")
-    kept = f"Kept the current model: its held-out loss is 3.0, the new one's is {loss}."
+    kept = f"The current model was kept: the held-out loss of the new model is not lower ({loss} instead of 3.0)."
     assert (result.state.message == kept) is not is_improved
 
 
@@ -150,7 +150,7 @@ def test_a_model_without_improvement_leaves_the_current_model() -> None:
     timeline.finish_run(MONDAY, "3.0")
     assert timeline.is_ready
     assert timeline.model_uri == before
-    kept = "Kept the current model: its held-out loss is 3.0, the new one's is 3.0."
+    kept = "The current model was kept: the held-out loss of the new model is not lower (3.0 instead of 3.0)."
     assert timeline.message("Trained") == kept
     assert [run.outcome for run in timeline.runs] == ["NotImproved", "Succeeded"]
     timeline.remove_finished_jobs()

@@ -64,7 +64,8 @@ def test_too_few_new_posts_keep_the_current_run(new_posts: int | None, is_reused
     of, current = spec(schedule=DAILY | {"minNewPosts": 10}), run_entry(digest=OTHER)
     selected = select_run(of, status_with(current, current=current), dataset(new_posts=new_posts))
     assert (selected.id == current.id) is is_reused
-    assert selected.message == ("9 posts are new since the last training; the next run needs 10." if is_reused else "")
+    message = "The current model was kept: the data set has 9 new posts, and spec.schedule.minNewPosts is 10."
+    assert selected.message == (message if is_reused else "")
 
 
 def test_a_warm_start_begins_from_the_current_model() -> None:
@@ -133,8 +134,12 @@ def test_a_pin_names_the_runs_to_choose_from() -> None:
     failed, finished = run_entry(digest=OTHER, outcome="Failed"), run_entry()
     assert pin_error(spec(pinnedRun=finished.id), status_with(failed, finished)) == ""
     error = pin_error(spec(pinnedRun=failed.id), status_with(failed, finished))
-    assert error.endswith(f"is not a run with a model in status.runs (runs with a model: {finished.id})")
-    assert pin_error(spec(pinnedRun=failed.id), status_with(failed)).endswith("(no run has a model yet)")
+    assert error.endswith(
+        f"is not a run with a model in status.runs (runs with a model: {finished.id}): correct the field, or remove it"
+    )
+    assert pin_error(spec(pinnedRun=failed.id), status_with(failed)).endswith(
+        "(no run has a model yet): remove the field"
+    )
 
 
 def test_an_unknown_run_can_not_be_pinned() -> None:
@@ -211,7 +216,9 @@ def test_a_run_starts_once_there_are_enough_new_posts() -> None:
     timeline.reconcile(MONDAY)
     assert not timeline.finish_collect(MONDAY, "b", 1000, new=30).create
     assert timeline.is_ready
-    assert timeline.message("Trained") == "30 posts are new since the last training; the next run needs 50."
+    assert timeline.message("Trained") == (
+        "The current model was kept: the data set has 30 new posts, and spec.schedule.minNewPosts is 50."
+    )
     assert not timeline.reconcile(MONDAY).create
     timeline.reconcile(TUESDAY)
     assert created_steps(timeline.finish_collect(TUESDAY, "c", 1000, new=50)) == ["train"]

@@ -294,7 +294,7 @@ def test_another_change_is_written_at_once_with_the_progress() -> None:
 def test_an_unreadable_spec_stalls_and_names_the_field() -> None:
     decision = decided(replace(observed(), spec=None, spec_error="spec.training.epochs: too many"))
     assert condition(decision, "Stalled") == ("True", "InvalidSpec")
-    assert message(decision) == "spec.training.epochs: too many. Correct the field."
+    assert message(decision) == "spec.training.epochs: too many."
 
 
 def test_a_violation_stalls_and_keeps_the_results() -> None:
