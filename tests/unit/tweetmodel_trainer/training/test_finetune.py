@@ -215,7 +215,7 @@ def test_a_stop_during_training_saves_that_step_and_is_not_taken_for_the_end(tmp
     published: list[int] = []
 
     class StopAtThree(Progress):
-        def say(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
+        def report(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
             if percentage == 25:
                 os.kill(os.getpid(), signal.SIGTERM)
 

@@ -86,7 +86,7 @@ def test_a_stop_ends_all_processes_at_a_checkpoint_and_they_resume_exactly(tmp_p
     training = TRAINING.model_copy(update={"global_batch_size": 2, "checkpoint_interval_seconds": 0})
 
     class StopAtThree(Progress):
-        def say(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
+        def report(self, percentage: float, remaining: float | None = None, **metrics: float) -> None:
             if percentage == 50:
                 os.kill(os.getpid(), signal.SIGTERM)
 
