@@ -10,7 +10,7 @@ VALE := $(shell command -v vale || echo $(CACHE)/bin/vale)
 PAGES = README.md CONTRIBUTING.md CHANGELOG.md $(shell find docs examples -name '*.md')
 PROSE = README.md CONTRIBUTING.md CHANGELOG.md docs examples charts/tweetmodel-operator/values.yaml \
   charts/tweetmodel-operator/templates/NOTES.txt
-PROSE_OF_CODE = crds operator hack examples $(addprefix trainer-image/src/tweetmodel_trainer/,data sources trackers)
+PROSE_OF_CODE = crds operator hack examples trainer-image
 
 ##@ Use
 .PHONY: help

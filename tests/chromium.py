@@ -1,6 +1,6 @@
-"""Drives Chromium by its DevTools protocol over a pipe (file descriptors 3 and 4), so nothing but Chromium is needed.
+"""Controls Chromium through the DevTools protocol over a pipe (file descriptors 3 and 4), without other software.
 
-Protocol: chromedevtools.github.io/devtools-protocol. A message is JSON that ends with a NUL.
+Protocol: chromedevtools.github.io/devtools-protocol. A message is JSON, terminated by a NUL character.
 """
 
 import base64
@@ -28,7 +28,7 @@ FLAGS = (
 
 
 class Tab:
-    """A page in the browser; `events` holds what it told of, such as requests and console messages."""
+    """A tab of the browser; `events` contains its events, such as requests and console messages."""
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands, self._answers = commands, os.fdopen(answers, "rb", buffering=0)
@@ -36,13 +36,13 @@ class Tab:
         self._number = 0
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
-        target = self.do("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.do("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
-            self.do(f"{domain}.enable")
+            self.send(f"{domain}.enable")
 
-    def do(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Gives a command and waits for its answer."""
+    def send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a command and return its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         os.write(self._commands, json.dumps(message | ({"sessionId": self._session} if self._session else {})).encode())
@@ -53,34 +53,38 @@ class Tab:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def wait_for(self, event: str) -> None:
-        while not any(told["method"] == event for told in self.events):
+    def wait_for(self, method: str) -> None:
+        """Wait for an event."""
+        while not any(event["method"] == method for event in self.events):
             self.events.append(self._next())
 
-    def value(self, expression: str) -> Any:
-        """What a JavaScript expression comes to."""
-        return self.do("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression."""
+        return self.send("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
-    def show(self, url: str, width: int, scheme: str) -> None:
-        """Opens a page, as wide as this, in light or dark colours."""
-        self.do("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 600)
-        self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    def open(self, url: str, width: int, scheme: str) -> None:
+        """Open a page with a width in pixels and a color scheme, light or dark."""
+        self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 600
+        )
+        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
-        self.do("Page.navigate", url=url)
+        self.send("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
 
-    def picture(self, file: Path) -> None:
-        """The whole page as a PNG, for people to look at."""
-        shot = self.do("Page.captureScreenshot", captureBeyondViewport=True)
-        file.write_bytes(base64.b64decode(shot["data"]))
+    def screenshot(self, file: Path) -> None:
+        """Write an image of the whole page as PNG."""
+        image = self.send("Page.captureScreenshot", captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(image["data"]))
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        return [told["params"] for told in self.events if told["method"] == event]
+    def events_of(self, method: str) -> list[dict[str, Any]]:
+        """Return the parameters of all events of a kind."""
+        return [event["params"] for event in self.events if event["method"] == method]
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             more = os.read(self._answers.fileno(), 1 << 20)
-            assert more, "Chromium is gone"
+            assert more, "Chromium has ended"
             self._rest += more
         message, _, self._rest = self._rest.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
@@ -88,24 +92,24 @@ class Tab:
 
     def close(self) -> None:
         self._session = None
-        self.do("Browser.close")
+        self.send("Browser.close")
         self._answers.close()
 
 
 @contextmanager
 def tab(profile: Path, *flags: str) -> Iterator[Tab]:
-    """A tab of a browser of its own."""
+    """Start a browser and yield its tab."""
     assert PROGRAM
     there, commands = os.pipe()
     answers, back = os.pipe()
 
-    def as_three_and_four() -> None:
+    def use_descriptors_3_and_4() -> None:
         one, two = os.dup(there), os.dup(back)
         os.dup2(one, 3)
         os.dup2(two, 4)
 
     command = [PROGRAM, *FLAGS, *flags, f"--user-data-dir={profile}", "--remote-debugging-pipe"]
-    browser = subprocess.Popen(command, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=as_three_and_four)
+    browser = subprocess.Popen(command, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=use_descriptors_3_and_4)
     os.close(there)
     os.close(back)
     try:

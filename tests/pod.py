@@ -17,13 +17,10 @@ import boto3
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.report import Report, decode
 
-WEIGHTLESS = {"vocabulary": 280, "n_layer": 1, "n_head": 1, "n_embd": 8, "n_positions": 64}
+TINY_SHAPE = {"vocabulary": 280, "n_layer": 1, "n_head": 1, "n_embd": 8, "n_positions": 64}
 """Shape of a model that trains in an instant."""
 
-_PRELOADED = [
-    f"tweetmodel_trainer.{name}"
-    for name in ("command", "training.learn", "presentation.artifacts", "publishing.hub_repository")
-]
+_PRELOADED = [f"tweetmodel_trainer.{name}" for name in ("command", "model_steps", "publishing.publication")]
 assert all(map(importlib.util.find_spec, _PRELOADED)), "the fork server ignores missing modules"
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -39,7 +36,7 @@ Moment = tuple[str, int]
 def run(plan: Plan, folder: Path, signal: int = 0, moment: Moment | None = None) -> tuple[int, Report | None]:
     """Run a step, and return its exit code and report.
 
-    The model is weightless, and each optimizer step writes a checkpoint.
+    The model is tiny, and each optimizer step writes a checkpoint.
 
     Args:
         plan: plan of the step.
@@ -63,21 +60,17 @@ def _run_step(arguments: list[str], signal: int, moment: Moment | None) -> None:
     from tweetmodel_trainer import command
     from tweetmodel_trainer.models import base_model
     from tweetmodel_trainer.publishing import hub_repository
+    from tweetmodel_trainer.training import fine_tuning
 
     gc.freeze()  # objects that all processes share are no garbage
     boto3.Session = lambda: _SESSION  # type: ignore[misc,assignment]
-    base_model.PRESETS["Tiny"] = WEIGHTLESS
+    base_model.PRESETS["Tiny"] = TINY_SHAPE
     hub_repository.push = lambda *_: "https://hub/ada"
-    read_plan = command._read_plan
-    command._read_plan = lambda file: _with_checkpoint_each_step(read_plan(file))
+    callback = fine_tuning.CheckpointCallback
+    fine_tuning.CheckpointCallback = lambda _, *rest: callback(0, *rest)  # a checkpoint after each optimizer step
     if moment:
         _call_before(moment, lambda: os.kill(os.getpid(), signal))
     sys.exit(command.main(arguments))
-
-
-def _with_checkpoint_each_step(plan: Plan) -> Plan:
-    training = plan.spec.training.model_copy(update={"checkpoint_interval_seconds": 0})
-    return plan.model_copy(update={"spec": plan.spec.model_copy(update={"training": training})})
 
 
 def _call_before(moment: Moment, action: Any) -> None:

@@ -35,19 +35,20 @@ from recipes import DEVICE, flops_per_token, padded_rows, synchronize, train_def
 from tweetmodel_api.identities import run_id
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.spec import BaseModelSource, Generation, ScratchModel, Training, TweetModelSpec
-from tweetmodel_trainer import pipeline
+from tweetmodel_trainer import model_steps, pipeline
 from tweetmodel_trainer.data import dataset
 from tweetmodel_trainer.data.clean import clean_posts
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.post import Post
-from tweetmodel_trainer.evaluation import generate
-from tweetmodel_trainer.evaluation.evaluate import evaluate
+from tweetmodel_trainer.evaluation.sampling import draw_samples
+from tweetmodel_trainer.evaluation.scoring import score_texts
 from tweetmodel_trainer.models import base_model
 from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.storage import Storage
-from tweetmodel_trainer.training import learn
-from tweetmodel_trainer.training.blocks import Blocks
-from tweetmodel_trainer.training.finetune import in_bfloat16
+from tweetmodel_trainer.training import training_run
+from tweetmodel_trainer.training.blocks import BlockLayout, Blocks
+from tweetmodel_trainer.training.fine_tuning import uses_bfloat16
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results" / {"cpu": "trainer.json", "cuda": "trainer-cuda.json"}[DEVICE]
@@ -65,10 +66,10 @@ PEAK_FLOPS = {"NVIDIA H100": 989e12, "NVIDIA H200": 989e12}
 
 STAGES = (
     (base_model, "load", "base model"),
-    (learn, "Blocks", "tokens"),
-    (learn, "evaluate_each", "evaluate"),
-    (learn, "finetune", "train"),
-    (learn, "generate", "generate"),
+    (training_run, "Blocks", "tokens"),
+    (training_run, "score_accounts", "evaluate"),
+    (training_run, "fine_tune", "train"),
+    (model_steps, "draw_samples", "generate"),
 )
 """Functions of modules, and the stages that they belong to."""
 
@@ -138,14 +139,15 @@ def run_stages(spec: TweetModelSpec, workdir: Path) -> tuple[Stages, Any]:
     stages = Stages()
     storage, progress = Storage(spec.storage), Progress({})
     plan = Plan(step="collect", namespace="bench", name="quickstart", spec=spec)
-    collected = stages.call("collect", pipeline.collect, plan, workdir / "collect", storage, progress)
+    context = StepContext(plan, workdir / "collect", storage, progress)
+    collected = stages.call("collect", pipeline.collect, context)
     run, data = run_id(spec, collected.dataset.digest), collected.dataset
     plan = plan.model_copy(update={"run": run, "dataset": DatasetReference(uri=data.uri, digest=data.digest)})
     started = time.perf_counter()
     with ExitStack() as patches:
         for stage in STAGES:
             patches.enter_context(stages.watched(*stage))
-        report = pipeline.train(plan, workdir / "train", storage, progress, "bench")
+        report = pipeline.train(StepContext(plan, workdir / "train", storage, progress, "bench"))
     measured = sum(seconds for stage, seconds in stages.seconds.items() if stage != "collect")
     stages.seconds["fetch and publish"] = time.perf_counter() - started - measured
     return stages, report
@@ -167,11 +169,11 @@ def compare_recipes(data: Path, workdir: Path) -> Figures:
     texts, source = [post.text for post in posts], BaseModelSource(scratch=ScratchModel())
     small, tokenizer = base_model.load(source, None, texts, workdir)
     figures = compare_speed(posts, tokenizer)
-    blocks = Blocks(posts, tokenizer, Training().epochs, SMALL_BLOCK_SIZE, 42)
+    blocks = Blocks(posts, tokenizer, BlockLayout(Training().epochs, SMALL_BLOCK_SIZE, 42))
     for name, train in RECIPES.items():
         model = new_model(small.config)
         train(model, blocks)
-        loss = evaluate(model, tokenizer, [post.text for post in held_out]).loss
+        loss = score_texts(model, tokenizer, [post.text for post in held_out]).loss
         figures[f"heldout_loss_{name}"] = round(loss, 4)
     return figures
 
@@ -204,11 +206,11 @@ def compare_speed(posts: list[Post], tokenizer: PreTrainedTokenizerBase) -> Figu
 def gpt2_blocks(posts: list[Post], tokenizer: PreTrainedTokenizerBase, size: int) -> Blocks:
     """Return MAX_BLOCKS blocks, or all blocks of all epochs."""
     if MAX_BLOCKS is None:
-        return Blocks(posts, tokenizer, Training().epochs, size, 42)
+        return Blocks(posts, tokenizer, BlockLayout(Training().epochs, size, 42))
     lengths = [len(ids) + 1 for ids in tokenizer([post.text for post in posts])["input_ids"]]
     ends = itertools.accumulate(lengths)
     last = next(number for number, end in enumerate(ends) if end > MAX_BLOCKS * size)
-    return Blocks(posts[: last + 1], tokenizer, 1, size, 42)
+    return Blocks(posts[: last + 1], tokenizer, BlockLayout(1, size, 42))
 
 
 def ten_samples_seconds(tokenizer: PreTrainedTokenizerBase) -> float:
@@ -216,11 +218,11 @@ def ten_samples_seconds(tokenizer: PreTrainedTokenizerBase) -> float:
     config = GPT2Config(eos_token_id=tokenizer.eos_token_id)
     tokenizer.add_tokens([f" word{number}" for number in range(config.vocab_size - len(tokenizer))])
     model, training = new_model(config), Training()
-    if in_bfloat16(training):
+    if uses_bfloat16(training):
         model.to(torch.bfloat16)
     generation = Generation(samples_per_prompt=10, prompts=("",), max_new_tokens=160)
     started = time.perf_counter()
-    generate.generate(model, tokenizer, generation, training.seed)
+    draw_samples(model, tokenizer, generation, training.seed)
     return time.perf_counter() - started
 
 
@@ -266,7 +268,7 @@ def measure() -> tuple[Stages, Figures]:
         samples = ten_samples_seconds(AutoTokenizer.from_pretrained(model))
     trained = report.model.optimizer_steps * spec.training.global_batch_size * spec.training.block_size
     return stages, figures | {
-        "imports_seconds": round(process_seconds("-c", "import tweetmodel_trainer.training.learn"), 1),
+        "imports_seconds": round(process_seconds("-c", "import tweetmodel_trainer.model_steps"), 1),
         "first_step_seconds": round(process_seconds(str(FIRST_STEP)), 1),
         "clean_posts_per_second": round(clean_posts_per_second()),
         "ten_samples_seconds": round(samples, 1),

@@ -113,9 +113,19 @@ def _train_pod_fields(spec: TweetModelSpec) -> dict[str, object]:
     return parts
 
 
-def publish_hash(spec: TweetModelSpec) -> str | None:
-    """Return the hash of spec.publish, or None if nothing is to be published."""
-    return _hash(publish=_non_default_fields(spec.publish)) if spec.publish else None
+def publish_hash(spec: TweetModelSpec, samples: str | None = None) -> str | None:
+    """Return the hash of a publication, or None if nothing is to be published.
+
+    The hash covers spec.publish and spec.generation: the published model card shows samples, and the criteria may limit
+    memorization in samples, so a changed generation publishes again.
+
+    Args:
+        spec: the spec.
+        samples: `generation_hash` of the published samples; default: that of the spec.
+    """
+    if spec.publish is None:
+        return None
+    return _hash(publish=_non_default_fields(spec.publish), generation=samples or generation_hash(spec))
 
 
 def _non_default_fields(model: Model, *, include: IncEx | None = None, exclude: IncEx | None = None) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """The layout of a TweetModel's data in S3, and the manifest that marks a folder as complete.
 
     <storage.uri>/<namespace>/<name>/
-      raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API (upper and lower post id, number of
-      billed posts) fingerprint/              fingerprint.json: versions of the sources at the last collection, and its
-      result datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json, or only ERASED after an erased post was
-      found runs/<run>/checkpoints/<global step>-<attempt>/ runs/<run>/model/         config, safetensors weights,
-      tokenizer, README.md, predictions.png runs/<run>/page/          index.html  predictions.png
-      runs/<run>/tensorboard/   event files, if spec.reportTo.tensorBoard is set runs/<run>/results/       report.json
-      evaluation.json  samples.jsonl  metrics.jsonl runs/<run>/metrics.jsonl  of a run that failed after training began
+      raw/x/<handle>/           <until>-<low>-<bought>.jsonl: pages of the X API, named by the range of post ids
+      fingerprint/              fingerprint.json: versions of the sources at the last collection, and its result
+      datasets/<digest>/        train.jsonl  eval.jsonl  dataset.json, or only ERASED after an erased post was found
+      runs/<run>/checkpoints/<global step>-<attempt>/
+      runs/<run>/model/         config, safetensors weights and tokenizer, from which transformers loads the model
+      runs/<run>/page/          index.html  predictions.png  README.md (the model card)  generation_config.json
+      runs/<run>/tensorboard/   event files, if spec.reportTo.tensorBoard is set
+      runs/<run>/results/       report.json  training.json  evaluation.json  samples.jsonl  metrics.jsonl
+      runs/<run>/update/        page/ and results/ with new samples, until they have replaced the present ones
+      runs/<run>/metrics.jsonl  of a run that failed after training began
 
 S3 has no atomic rename, so a folder exists once its MANIFEST.json exists: the manifest is written last and contains
-size and SHA-256 of every file, which readers verify. Complete folders are immutable, except the fingerprint and the
-model, page, event files and results of an unfinished run, which another attempt may replace.
+size and SHA-256 of every file, which readers verify. Complete folders are immutable, with these exceptions: the
+fingerprint; folders of an unfinished run, which another attempt may replace; and page and results of a finished run,
+which new samples replace. The model of a finished run never changes.
 """
 
 import hashlib
@@ -112,15 +116,19 @@ class Layout:
         return f"{self.root}/runs/{run}/model"
 
     def page(self, run: str) -> str:
-        """Return the folder of the web page of a finished model."""
+        """Return the folder of page, model card, preview image and generation settings of a finished model."""
         return f"{self.root}/runs/{run}/page"
+
+    def update(self, run: str) -> str:
+        """Return the folder of new page and results of a run, which exists only while they replace the present ones."""
+        return f"{self.root}/runs/{run}/update"
 
     def tensorboard(self, run: str) -> str:
         """Return the folder of TensorBoard event files of a run."""
         return f"{self.root}/runs/{run}/tensorboard"
 
     def results(self, run: str) -> str:
-        """Return the folder of report, evaluation, samples and metrics; a run is finished once it is complete."""
+        """Return the folder of report, training result, evaluation, samples and metrics, which completes a run."""
         return f"{self.root}/runs/{run}/results"
 
     def metrics(self, run: str) -> str:

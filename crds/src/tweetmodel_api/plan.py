@@ -43,8 +43,6 @@ class Plan(Model):
     """Held-out loss of the current model; a model with a higher or equal loss is not published."""
     publish: bool = False
     """True if the pod publishes the model as spec.publish requests."""
-    report_only: bool = False
-    """True if the run is done: the pod repeats the report, and publishes the model if the spec requests that."""
 
     @property
     def layout(self) -> Layout:

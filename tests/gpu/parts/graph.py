@@ -14,7 +14,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from parts.bench import LEARNING_RATE, SEED, Bench, Figures
 from parts.models import blocks_of, load_base, peak_gib, reset_peak, timed
 from recipes import DEVICE
-from tweetmodel_trainer.evaluation.evaluate import evaluate
+from tweetmodel_trainer.evaluation.scoring import score_texts
 
 WARM_UP_STEPS = 3
 
@@ -35,7 +35,7 @@ def measure(bench: Bench, figures: Figures) -> None:
         figures[mode] = {
             "seconds": seconds,
             "tokens_per_second": round(len(rows) * blocks.size / seconds),
-            "heldout_loss": round(evaluate(model, tokenizer, held_out).loss, 4),
+            "heldout_loss": round(score_texts(model, tokenizer, held_out).loss, 4),
             "peak_gib": peak_gib(),
         }
         reset_peak()

@@ -20,7 +20,7 @@ class RandomBlocks(Dataset[dict[str, torch.Tensor]]):
     """Blocks of random tokens, with the interface of Blocks."""
 
     def __init__(self, size: int, vocabulary: int) -> None:
-        self.size, self.vocabulary, self.ends = size, vocabulary, [BLOCKS]
+        self.size, self.vocabulary, self.epoch_ends = size, vocabulary, [BLOCKS]
 
     def __len__(self) -> int:
         return BLOCKS

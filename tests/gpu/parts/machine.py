@@ -32,7 +32,7 @@ def measure(bench: Bench, figures: Figures) -> None:
         figures[f"import_torch_and_start_cuda_seconds_{repetition}"] = [round(float(value), 2) for value in seconds]
     for repetition in bench.scale.repetitions:  # bytecode is missing at first, since the wheels are installed without
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import tweetmodel_trainer.training.learn"], check=True)
+        subprocess.run([sys.executable, "-c", "import tweetmodel_trainer.model_steps"], check=True)
         figures[f"import_trainer_seconds_{repetition}"] = round(time.perf_counter() - started, 2)
     if not bench.dry:
         _measure_card(figures)

@@ -13,7 +13,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from parts.bench import SEED, Bench
 from recipes import DEVICE, synchronize
 from tweetmodel_trainer.data.post import Post
-from tweetmodel_trainer.training.blocks import Blocks
+from tweetmodel_trainer.training.blocks import BlockLayout, Blocks
 
 disable_progress_bar()
 set_verbosity_error()
@@ -27,7 +27,8 @@ def load_base(bench: Bench) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 def blocks_of(bench: Bench, posts: list[Post], tokenizer: PreTrainedTokenizerBase, epochs: int | None = None) -> Blocks:
     """Return the blocks of posts over all epochs, or over a number of epochs."""
-    return Blocks(posts, tokenizer, epochs or bench.scale.epochs, bench.scale.block_size, SEED)
+    layout = BlockLayout(epochs or bench.scale.epochs, bench.scale.block_size, SEED)
+    return Blocks(posts, tokenizer, layout)
 
 
 @contextmanager

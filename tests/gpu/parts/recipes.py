@@ -11,8 +11,8 @@ from transformers import PreTrainedModel, TrainingArguments
 from parts.bench import LEARNING_RATE, Bench, Figures
 from parts.models import blocks_of, load_base, peak_gib, reset_peak
 from recipes import DEVICE, Clock, flops_per_token, padded_rows, train_default, train_stock
-from tweetmodel_trainer.evaluation.evaluate import evaluate
-from tweetmodel_trainer.training import finetune as finetune_module
+from tweetmodel_trainer.evaluation.scoring import score_texts
+from tweetmodel_trainer.training import fine_tuning
 from tweetmodel_trainer.training.blocks import Blocks
 
 TRAINER_VARIANTS: dict[str, dict[str, Any]] = {
@@ -26,7 +26,7 @@ class IsolatedPosts(Dataset[dict[str, torch.Tensor]]):
     """Blocks in which each post starts at position 0, by which transformers lets a post attend only to itself."""
 
     def __init__(self, blocks: Blocks, end_token: int) -> None:
-        self.blocks, self.size, self.ends, self.end_token = blocks, blocks.size, blocks.ends, end_token
+        self.blocks, self.size, self.epoch_ends, self.end_token = blocks, blocks.size, blocks.epoch_ends, end_token
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -60,7 +60,7 @@ def measure(bench: Bench, figures: Figures) -> None:
             "seconds": round(clock.seconds, 3),
             "tokens_per_second": round((padded_tokens if name == "padded_rows" else tokens) / clock.seconds),
             "median_step_ms": clock.median_step_ms(),
-            "heldout_loss": round(evaluate(model, tokenizer, held_out).loss, 4),
+            "heldout_loss": round(score_texts(model, tokenizer, held_out).loss, 4),
             "peak_gib": peak_gib(),
         }
     for name, changes in TRAINER_VARIANTS.items():
@@ -91,5 +91,5 @@ def _train_variant(bench: Bench, blocks: Blocks, changes: dict[str, Any]) -> Clo
     def arguments(**named: Any) -> TrainingArguments:
         return TrainingArguments(**(named | changes))
 
-    with mock.patch.object(finetune_module, "TrainingArguments", arguments):
+    with mock.patch.object(fine_tuning, "TrainingArguments", arguments):
         return train_default(load_base(bench)[0], blocks)

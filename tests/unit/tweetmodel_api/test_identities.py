@@ -26,7 +26,7 @@ def test_identities_are_those_of_earlier_versions() -> None:
     assert collection_id(spec()) == "c923339f65591032"
     assert run_id(spec(), DIGEST) == "0162b3e3e53a9c70"
     assert run_id(spec(training={"learningRate": "3e-3"}), DIGEST) == "320c541f52f63c1c"
-    assert publish_hash(spec(publish=HUB | {"criteria": {"maxPerplexity": "40"}})) == "68a211d5977870e4"
+    assert publish_hash(spec(publish=HUB | {"criteria": {"maxPerplexity": "40"}})) == "692b1fe7209c511a"
 
 
 # Runs
@@ -155,6 +155,11 @@ def test_a_publication_is_the_same_run_with_another_pod_template() -> None:
     assert len(hashes) == 3
     assert publish_hash(spec()) is None
     assert publish_hash(public) != publish_hash(private)
+
+
+def test_samples_of_another_generation_are_published_again() -> None:
+    one, other = spec(publish=HUB), spec(publish=HUB, generation={"samplesPerPrompt": 3})
+    assert publish_hash(one) != publish_hash(other) == publish_hash(one, generation_hash(other))
 
 
 def test_the_token_of_a_base_model_is_the_same_run_with_another_pod_template() -> None:

@@ -1,4 +1,4 @@
-"""S3 in this process (moto), and plans for the steps of the trainer."""
+"""S3 in this process (moto), plans and small posts, and steps run as pods run them."""
 
 import os
 import signal
@@ -12,7 +12,9 @@ import pytest
 
 from http_server import moto_server
 from tweetmodel_api.plan import Plan
+from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_trainer.command import main
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.storage import Storage
 
@@ -110,3 +112,20 @@ def written(tmp_path: Path) -> Callable[[str, bytes], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
+    """Runs the step of a plan as a pod does, and returns exit code and report."""
+    log = tmp_path / "termination-log"
+
+    def run_step(plan: Plan) -> tuple[int, Report]:
+        file = tmp_path / "plan.json"
+        file.write_text(plan.model_dump_json(by_alias=True))
+        workdir = tmp_path / f"work-{len(list(tmp_path.iterdir()))}"
+        code = main([plan.step, "--plan", str(file), "--workdir", str(workdir), "--termination-log", str(log)])
+        report = decode(log.read_text())
+        assert report
+        return code, report
+
+    return run_step

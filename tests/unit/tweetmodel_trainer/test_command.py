@@ -11,8 +11,9 @@ from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import MAX_REPORT_BYTES, Report, decode
 from tweetmodel_api.steps import STEP_NAMES, StepName
-from tweetmodel_trainer.command import STEPS, exit_code, main
+from tweetmodel_trainer.command import exit_code, main
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.pipeline import STEPS
 
 Main = Callable[..., tuple[int, Report]]
 
@@ -60,7 +61,7 @@ def test_longest_message_fits_the_termination_message(
     def fail(*_: Any) -> Report:
         raise Failure(Reason.INVALID_STORAGE, long * 5000)
 
-    monkeypatch.setattr("tweetmodel_trainer.pipeline.collect", fail)
+    monkeypatch.setitem(STEPS, "collect", fail)
     code, report = run(make_plan())
     assert code == ExitCode.CONFIGURATION
     assert report.message.endswith("…")
@@ -93,7 +94,7 @@ def test_full_disk_has_a_reason(
     def fail(*_: Any) -> Report:
         raise error
 
-    monkeypatch.setattr("tweetmodel_trainer.pipeline.collect", fail)
+    monkeypatch.setitem(STEPS, "collect", fail)
     assert run(make_plan())[1].reason is Reason.DISK_FULL
 
 
@@ -113,5 +114,5 @@ def test_step_of_the_command_line_runs(
     run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, step: StepName
 ) -> None:
     report = Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=f"{step} is done.")
-    monkeypatch.setattr(f"tweetmodel_trainer.pipeline.{step}", lambda *_: report)
+    monkeypatch.setitem(STEPS, step, lambda _: report)
     assert run(make_plan(), step) == (ExitCode.DONE, report)

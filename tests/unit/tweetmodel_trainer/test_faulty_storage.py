@@ -14,7 +14,7 @@ import pytest
 import faulty_s3
 from faulty_s3 import Fault, FaultyS3
 from makers import zipped
-from pod import WEIGHTLESS
+from pod import TINY_SHAPE
 from tweetmodel_api.identities import run_id
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.plan import DatasetReference, Plan
@@ -60,7 +60,7 @@ def collect_plan(
 ) -> Plan:
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # between attempts
     monkeypatch.setattr("boto3.Session", session)
-    monkeypatch.setitem(base_model.PRESETS, "Tiny", WEIGHTLESS)
+    monkeypatch.setitem(base_model.PRESETS, "Tiny", TINY_SHAPE)
     put("archive.zip", zipped({"data/tweets.js": f"window.YTD.tweets.part0 = {json.dumps(POSTS)}".encode()}))
     return make_plan(
         storage={"uri": f"s3://{bucket}/models", "endpoint": faulty.url},

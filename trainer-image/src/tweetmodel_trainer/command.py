@@ -6,8 +6,6 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,37 +21,13 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.models.cache import Cache
 from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.storage import Storage
 
 logger = logging.getLogger("tweetmodel_trainer")
 
 MAX_MESSAGE_BYTES = 1000
 """Limit of a failure message, small enough for the termination message of a container."""
-
-
-@dataclass(frozen=True)
-class StepContext:
-    """Everything a step needs."""
-
-    plan: Plan
-    workdir: Path
-    """Empty folder for temporary files."""
-    storage: Storage
-    progress: Progress
-    attempt: str
-    """Name of the attempt, unique to this pod."""
-    cache: Cache
-    """Base models of earlier pods on the node."""
-
-
-STEPS: Mapping[StepName, Callable[[StepContext], Report]] = {
-    "collect": lambda step: pipeline.collect(step.plan, step.workdir, step.storage, step.progress),
-    "train": lambda step: pipeline.train(
-        step.plan, step.workdir, step.storage, step.progress, step.attempt, step.cache
-    ),
-    "purge": lambda step: pipeline.purge(step.plan, step.storage),
-}
-"""The steps of the command line."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tweetmodel_trainer", description="Run a step of a plan.")
-    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("step", choices=pipeline.STEPS)
     parser.add_argument("--plan", type=Path, required=True, help="JSON file of the plan")
     parser.add_argument("--workdir", type=Path, default=Path("/work"), help="folder for temporary files")
     parser.add_argument("--cache", type=Path, help="folder that keeps base models; by default none are kept")
@@ -111,7 +85,7 @@ def _run(step: StepName, plan_file: Path, workdir: Path, cache: Cache) -> Report
             Progress(os.environ) as progress,
         ):
             attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
-            return STEPS[step](StepContext(plan, Path(folder), storage, progress, attempt, cache))
+            return pipeline.STEPS[step](StepContext(plan, Path(folder), storage, progress, attempt, cache))
     except Failure as failure:
         return _failure_report(failure.reason, str(failure), failure.model)
     except MemoryError:

@@ -243,7 +243,7 @@ class Storage:
     def _fetch_file(self, entry: FileEntry, uri: str, folder: Path, cache: Cache) -> bool:
         """Get a file from the cache or by a download, and return whether the file exists and matches the manifest."""
         path = folder / entry.path
-        if cache.take(entry.sha256, path):
+        if cache.get(entry.sha256, path):
             return True
         try:
             self._copy(f"{uri}/{entry.path}", path, Reason.SOURCE_MISSING)
@@ -253,7 +253,7 @@ class Storage:
             raise
         matches = path.stat().st_size == entry.size and _sha256(path) == entry.sha256
         if matches:
-            cache.keep(entry.sha256, path)
+            cache.put(entry.sha256, path)
         return matches
 
     def names(self, uri: str) -> list[str]:

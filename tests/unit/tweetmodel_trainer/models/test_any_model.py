@@ -1,4 +1,4 @@
-"""Base models that are not GPT-2's kind: another architecture, another tokenizer, settings of their own."""
+"""Tests with base models that differ from GPT-2 in architecture, tokenizer and settings."""
 
 import json
 from collections.abc import Callable
@@ -16,16 +16,18 @@ from transformers import (
     set_seed,
 )
 
-from tweetmodel_api.spec import TweetModelSpec
+from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_trainer.data.post import Post
-from tweetmodel_trainer.models.cache import NO_CACHE
+from tweetmodel_trainer.evaluation.evaluation_report import EvaluationReport
+from tweetmodel_trainer.model_steps import evaluate_samples, load_trained_model
 from tweetmodel_trainer.progress import Progress
+from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.storage import Storage
-from tweetmodel_trainer.training.learn import Learnt, learn
+from tweetmodel_trainer.training.training_run import SplitPosts, TrainingRun
 
 TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
 POSTS = [Post("ada", str(n), text) for n, text in enumerate(TEXTS)]
-Learn = Callable[..., Learnt]
+Train = Callable[..., EvaluationReport]
 
 SETTINGS = {
     "num_return_sequences": 3,
@@ -36,11 +38,11 @@ SETTINGS = {
     "min_new_tokens": 40,
     "forced_eos_token_id": 5,
 }
-"""As they may stand in a base model's generation_config.json: each alone would end a run, or draw otherwise."""
+"""Settings in the generation_config.json of a base model, each of which would fail a run or change samples."""
 
 
 def sentencepiece() -> PreTrainedTokenizerFast:
-    """A tokenizer as Llama's: spaces belong to the word after them, and a text begins with one."""
+    """Return a tokenizer like Llama's, in which spaces belong to the following word, and a text begins with one."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
     tokenizer.decoder = decoders.Sequence(
@@ -56,7 +58,7 @@ def sentencepiece() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of a small model of Llama's kind, by name."""
+    """Files of a small Llama model, by name."""
     folder = tmp_path_factory.mktemp("llama")
     tokenizer = sentencepiece()
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -86,57 +88,55 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def learn_from(
-    make_spec: Callable[..., TweetModelSpec], storage: Storage, put: Any, bucket: str, tmp_path: Path
-) -> Callable[..., Learnt]:
-    """Trains a base model that is put into the bucket; the model then lies in `tmp_path`/model."""
+def train_from(
+    make_plan: Callable[..., Plan], storage: Storage, put: Any, bucket: str, tmp_path: Path
+) -> Callable[..., EvaluationReport]:
+    """Trains and samples a base model that is uploaded first; `tmp_path` then contains the folder of the model.
 
-    class NoCheckpoints:
-        def newest(self, _: Path) -> None:
-            return None
+    The model in the folder must have the same samples as the model in memory.
+    """
 
-        def publish(self, *_: Any) -> None:
-            pass
-
-    def run(files: dict[str, bytes], **changes: Any) -> Learnt:
+    def run(files: dict[str, bytes], **changes: Any) -> EvaluationReport:
         for name, content in files.items():
             put(f"base/{name}", content)
-        spec = make_spec(baseModel={"s3": {"uri": f"s3://{bucket}/base"}}, **changes)
-        return learn(spec, POSTS[:50], POSTS[50:], storage, NoCheckpoints(), tmp_path, Progress({}), NO_CACHE)
+        plan = make_plan(baseModel={"s3": {"uri": f"s3://{bucket}/base"}}, **changes)
+        dataset = DatasetReference(uri=f"s3://{bucket}/dataset", digest="cd" * 32)
+        plan = plan.model_copy(update={"step": "train", "run": "ab" * 8, "dataset": dataset})
+        context = StepContext(plan, tmp_path, storage, Progress({}))
+        posts = SplitPosts(POSTS[:50], POSTS[50:])
+        trained = TrainingRun(context, plan.spec.base_model, posts).run()
+        report = evaluate_samples(context, trained, posts)
+        assert evaluate_samples(context, load_trained_model(context, trained.result), posts) == report
+        return report
 
     return run
 
 
 @pytest.mark.parametrize(("method", "rate"), [("Full", "3e-3"), ("LoRA", "1e-2")])
-def test_a_model_with_a_sentencepiece_tokenizer_learns_and_writes(
-    learn_from: Learn, llama: dict[str, bytes], tmp_path: Path, method: str, rate: str
+def test_a_model_with_a_sentencepiece_tokenizer_learns(
+    train_from: Train, llama: dict[str, bytes], tmp_path: Path, method: str, rate: str
 ) -> None:
-    learnt = learn_from(
+    report = train_from(
         llama,
         training={"method": method, "epochs": 3, "learningRate": rate, "blockSize": 64},
         generation={"samplesPerPrompt": 4, "prompts": ["", "gull"], "maxNewTokens": 24, "temperature": "0.3"},
     )
-    assert learnt.assessment.verdict == "learnt", learnt.assessment.sentence
-    free, prompted = learnt.assessment.samples[:4], learnt.assessment.samples[4:]
+    assert report.learning_outcome == "learned", report.message
+    free, prompted = report.samples[:4], report.samples[4:]
     assert all(sample.text.startswith("gull ") for sample in prompted), [sample.text for sample in prompted]
     assert len(free) == len(prompted) == 4
     write = pipeline("text-generation", model=str(tmp_path / "model"))
     assert write("gull number", max_new_tokens=12)[0]["generated_text"].startswith("gull number")
 
 
-def test_the_folder_draws_as_huggingtweets_models_did(
-    learn_from: Learn, llama: dict[str, bytes], tmp_path: Path
+def test_the_model_folder_samples_like_huggingtweets(
+    train_from: Train, llama: dict[str, bytes], tmp_path: Path
 ) -> None:
-    learn_from(
+    """The folder has the defaults of spec.generation, within the context of the model."""
+    train_from(
         llama,
         training={"epochs": 1, "globalBatchSize": 8, "blockSize": 64},
-        generation={
-            "samplesPerPrompt": 1,
-            "prompts": ["gull"],
-            "maxNewTokens": 48,
-            "temperature": "0.9",
-            "topP": "0.8",
-        },
+        generation={"samplesPerPrompt": 1, "prompts": ["gull"], "maxNewTokens": 48, "temperature": "0.9"},
     )
     end = sentencepiece().eos_token_id
     saved = json.loads((tmp_path / "model" / "generation_config.json").read_text())
@@ -144,9 +144,9 @@ def test_the_folder_draws_as_huggingtweets_models_did(
     assert saved == {
         "do_sample": True,
         "min_length": 10,
-        "max_length": 48,
-        "temperature": 0.9,
-        "top_p": 0.8,
+        "max_length": 64,
+        "temperature": 1.0,
+        "top_p": 0.95,
         "top_k": 50,
         "bos_token_id": end,
         "eos_token_id": end,
@@ -155,4 +155,4 @@ def test_the_folder_draws_as_huggingtweets_models_did(
     write = pipeline("text-generation", model=str(tmp_path / "model"))
     drawn = [write("gull", return_tensors=True)[0]["generated_token_ids"] for _ in range(4)]
     assert len(set(map(tuple, drawn))) == 4
-    assert all(10 <= len(tokens) <= 48 for tokens in drawn)
+    assert all(10 <= len(tokens) <= 64 for tokens in drawn)

@@ -1,4 +1,4 @@
-"""Where a model to start from may be missing, unsafe or out of reach."""
+"""Tests of loading base models, including missing, unsafe and unreachable ones."""
 
 import json
 import time
@@ -20,6 +20,7 @@ from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models import base_model
 from tweetmodel_trainer.models.cache import Cache
+from tweetmodel_trainer.models.license import read_license
 from tweetmodel_trainer.storage import Storage
 
 TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
@@ -27,9 +28,9 @@ TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of a small model, by name."""
+    """Files of a small model, by name."""
     folder = tmp_path_factory.mktemp("model")
-    model, tokenizer = base_model._scratch(ScratchModel(), TEXTS)
+    model, tokenizer = base_model._new_model(ScratchModel(), TEXTS)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -45,7 +46,7 @@ def test_a_model_in_a_bucket_is_loaded(
 ) -> None:
     for name, content in saved.items():
         put(f"base/{name}", content)
-    put("base/pytorch_model.bin", b"a pickle, which is left where it is")
+    put("base/pytorch_model.bin", b"a pickle, which is not downloaded")
     put("base/onnx/config.json", b"{}")
     model, tokenizer = load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base/")))
     assert tokenizer.decode(tokenizer("gull number 7")["input_ids"]) == "gull number 7"
@@ -53,7 +54,7 @@ def test_a_model_in_a_bucket_is_loaded(
     assert not list((tmp_path / "base").glob("*.bin"))
 
 
-def test_a_model_that_was_made_here_is_checked_against_its_manifest(
+def test_a_model_of_a_run_is_verified_by_its_manifest(
     load: Any, put: Any, bucket: str, saved: dict[str, bytes], storage: Storage, tmp_path: Path
 ) -> None:
     for name, content in saved.items():
@@ -65,7 +66,7 @@ def test_a_model_that_was_made_here_is_checked_against_its_manifest(
     weights = bytearray(saved["model.safetensors"])
     weights[-1] ^= 1
     put("made/model.safetensors", bytes(weights))
-    with pytest.raises(Failure, match=r"the model is damaged .*model\.safetensors is not what its manifest says"):
+    with pytest.raises(Failure, match=r"the model is damaged .*model\.safetensors does not match its manifest"):
         load(BaseModelSource(s3=S3Model(uri=uri)))
 
 
@@ -87,7 +88,19 @@ def test_a_model_in_a_bucket_with_a_manifest_is_downloaded_once(
     assert downloads.call_count == len(saved)
 
 
-def test_code_that_comes_with_a_model_is_not_run(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
+def test_the_license_of_a_runs_model_is_read_from_the_card_of_its_page(
+    load: Any, put: Any, bucket: str, saved: dict[str, bytes], storage: Storage, tmp_path: Path
+) -> None:
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    for name, content in saved.items():
+        (tmp_path / "run" / "model" / name).write_bytes(content)
+    storage.publish(tmp_path / "run" / "model", f"s3://{bucket}/run/model")
+    put("run/page/README.md", b"---\nlicense: mit\n---\n")
+    load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/run/model")))
+    assert read_license(tmp_path / "base") == "mit"
+
+
+def test_code_in_a_model_folder_is_not_executed(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
     config = json.loads(saved["config.json"]) | {
         "model_type": "stranger",
         "auto_map": {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"},
@@ -99,19 +112,19 @@ def test_code_that_comes_with_a_model_is_not_run(load: Any, put: Any, bucket: st
     assert failure.value.reason is Reason.BASE_MODEL_INVALID
 
 
-def test_a_tokenizer_that_knows_more_than_its_model_is_refused(
+def test_a_tokenizer_with_more_tokens_than_the_model_is_rejected(
     load: Any, put: Any, bucket: str, saved: dict[str, bytes]
 ) -> None:
     tokenizer = json.loads(saved["tokenizer.json"])
     tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": 99_999, "content": "<more>"})
     for name, content in (saved | {"tokenizer.json": json.dumps(tokenizer).encode()}).items():
         put(f"base/{name}", content)
-    with pytest.raises(Failure, match="more tokens than its model") as failure:
+    with pytest.raises(Failure, match="more tokens than the model") as failure:
         load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
     assert failure.value.reason is Reason.BASE_MODEL_INVALID
 
 
-def test_a_model_that_lacks_weights_is_refused(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
+def test_a_model_without_some_weights_is_rejected(load: Any, put: Any, bucket: str, saved: dict[str, bytes]) -> None:
     weights = safetensors.torch.load(saved["model.safetensors"])
     del weights["transformer.h.0.mlp.c_fc.weight"]
     for name, content in (saved | {"model.safetensors": safetensors.torch.save(weights, {"format": "pt"})}).items():
@@ -121,7 +134,7 @@ def test_a_model_that_lacks_weights_is_refused(load: Any, put: Any, bucket: str,
     assert failure.value.reason is Reason.BASE_MODEL_INVALID
 
 
-def test_a_model_that_sees_the_words_to_come_is_refused(
+def test_a_model_that_attends_to_future_tokens_is_rejected(
     load: Any, put: Any, bucket: str, saved: dict[str, bytes], tmp_path: Path
 ) -> None:
     shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -131,18 +144,18 @@ def test_a_model_that_sees_the_words_to_come_is_refused(
     tokenizer = {name: content for name, content in saved.items() if name.startswith("tokenizer")}
     for name, content in (tokenizer | {p.name: p.read_bytes() for p in (tmp_path / "roberta").iterdir()}).items():
         put(f"base/{name}", content)
-    with pytest.raises(Failure, match="sees the words to come") as failure:
+    with pytest.raises(Failure, match=r"is not a causal language model \(it attends to future tokens\)") as failure:
         load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/base")))
     assert failure.value.reason is Reason.BASE_MODEL_INVALID
 
 
-def test_a_name_that_the_hub_never_has_is_told(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_hub_name_is_a_missing_base_model(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Failure) as failure:
         load(BaseModelSource(hub=HubModel(name="a--b")))
     assert failure.value.reason is Reason.BASE_MODEL_MISSING
 
 
-def test_the_presets_differ_as_their_description_says() -> None:
+def test_small_has_six_times_the_parameters_of_tiny() -> None:
     def parameters(preset: str) -> int:
         shape = dict(base_model.PRESETS[preset])
         config = GPT2Config(vocab_size=shape.pop("vocabulary"), **shape)
@@ -157,7 +170,7 @@ HUB = BaseModelSource(hub=HubModel(name="openai-community/gpt2"))
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, dict[str, str]], None]]:
-    """Answers as the Hub does when it refuses."""
+    """Starts a server that answers all requests with a status of the Hub."""
 
     def answer(status: int, headers: dict[str, str]) -> None:
         class Handler(QuietHandler):
@@ -182,14 +195,14 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, dict[str, st
         (500, "", Reason.HUB_UNREACHABLE),
     ],
 )
-def test_what_the_hub_answers_becomes_a_reason(load: Any, hub: Any, status: int, code: str, reason: Reason) -> None:
+def test_answers_of_the_hub_become_reasons(load: Any, hub: Any, status: int, code: str, reason: Reason) -> None:
     hub(status, {"X-Error-Code": code, "X-Error-Message": "no"})
     with pytest.raises(Failure, match="openai-community/gpt2 at main") as failure:
         load(HUB)
     assert failure.value.reason is reason
 
 
-def test_a_hub_out_of_reach_is_told_in_seconds(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_reported_within_seconds(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     began = time.monotonic()
     with pytest.raises(Failure, match=r"baseModel\.s3") as failure:

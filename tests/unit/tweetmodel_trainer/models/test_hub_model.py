@@ -1,4 +1,4 @@
-"""Fetching a model from the Hub: a server speaks the Hub's endpoints that are used, to the real client."""
+"""Tests of downloads from the Hub, with the real client and a server with the necessary endpoints of the Hub."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models.cache import NO_CACHE, Cache
-from tweetmodel_trainer.models.hub_model import commit_of, fetch, is_wanted
+from tweetmodel_trainer.models.hub_model import download, is_model_file, resolve_commit
 
 NAME = "ada/gulls"
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -32,17 +32,17 @@ LARGE = ("model.safetensors", "pytorch_model.bin")
 
 
 class Hub:
-    """A model in memory: its files by commit, where its branch is, and what it was asked for."""
+    """A model in memory: files by commit, the commit of the branch main, and the received requests."""
 
     def __init__(self) -> None:
         self.commits = {FIRST: dict(FILES)}
         self.main = FIRST
         self.served: dict[str, bytes] = {}
-        """What is served in place of a file, though its hash is told as before."""
-        self.tells_hashes = True
+        """Content that is served instead of a file, whose listed hash stays the same."""
+        self.lists_hashes = True
         self.refusal: tuple[int, dict[str, str]] | None = None
         """Status and headers."""
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.tokens: set[str | None] = set()
         outer = self
 
@@ -61,20 +61,20 @@ class Hub:
         if self.refusal:
             return *self.refusal, b"{}"
         if path.startswith(api := f"/api/models/{NAME}/"):
-            self.asked.append(path.removeprefix(api) + ("?blobs" if blobs else ""))
+            self.requests.append(path.removeprefix(api) + ("?blobs" if blobs else ""))
             kind, revision = path.removeprefix(api).split("/")[:2]
             commit = self.main if revision == "main" else revision
             rows = [self._row(name, body, blobs, kind == "tree") for name, body in self.commits[commit].items()]
-            told = rows if kind == "tree" else {"id": NAME, "sha": commit, "siblings": rows}
-            return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
+            body = rows if kind == "tree" else {"id": NAME, "sha": commit, "siblings": rows}
+            return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
         commit, _, name = path.removeprefix(f"/{NAME}/resolve/").partition("/")
         if method == "GET":
-            self.asked.append(name)
+            self.requests.append(name)
         body = self.served.get(name, self.commits[commit][name])
         return 200, {"ETag": f'"{_sha256(self.commits[commit][name])}"', "X-Repo-Commit": commit}, body
 
     def _row(self, name: str, body: bytes, blobs: bool, tree: bool) -> dict[str, Any]:
-        if not (tree or (blobs and self.tells_hashes)):
+        if not (tree or (blobs and self.lists_hashes)):
             return {"rfilename": name}
         git = hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()
         row = {"type": "file", "path": name, "oid": git} if tree else {"rfilename": name, "blobId": git}
@@ -82,9 +82,9 @@ class Hub:
         return row | {"size": len(body)} | ({"lfs": large} if name in LARGE else {})
 
     def downloads(self) -> list[str]:
-        """Files that were downloaded since it was asked last, sorted; whatever else it was asked is forgotten too."""
-        asked, self.asked = self.asked, []
-        return sorted(set(asked) & set(FILES))
+        """Return the files downloaded since the last call, sorted, and reset the log of requests."""
+        requests, self.requests = self.requests, []
+        return sorted(set(requests) & set(FILES))
 
 
 def _sha256(content: bytes) -> str:
@@ -99,56 +99,56 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def fetched(tmp_path: Path) -> Callable[..., dict[str, bytes]]:
-    """What a new pod has after it fetched a revision with the cache, by name."""
+def downloaded(tmp_path: Path) -> Callable[..., dict[str, bytes]]:
+    """Downloads a revision in a new pod, and returns the files by name."""
     pods = iter(range(100))
 
-    def fetch_it(revision: str = "main", cached: bool = True) -> dict[str, bytes]:
+    def download_revision(revision: str = "main", cached: bool = True) -> dict[str, bytes]:
         folder = tmp_path / f"pod-{next(pods)}"
-        fetch(HubModel(name=NAME, revision=revision), folder, Cache(tmp_path / "cache") if cached else NO_CACHE)
+        download(HubModel(name=NAME, revision=revision), folder, Cache(tmp_path / "cache") if cached else NO_CACHE)
         return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
-    return fetch_it
+    return download_revision
 
 
-WANTED = {name: FILES[name] for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md")}
+MODEL_FILES = {name: FILES[name] for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md")}
 
 
-@pytest.mark.parametrize("tells_hashes", [True, False], ids=["the Hub", "a mirror that tells no hashes"])
-def test_the_second_pod_asks_for_the_commit_alone(hub: Hub, fetched: Any, tells_hashes: bool) -> None:
-    hub.tells_hashes = tells_hashes
-    assert fetched() == WANTED
-    assert hub.downloads() == sorted(WANTED)
-    assert fetched() == WANTED
-    assert hub.asked == ["revision/main"]
+@pytest.mark.parametrize("lists_hashes", [True, False], ids=["the Hub", "a mirror without hashes"])
+def test_the_second_pod_requests_only_the_commit(hub: Hub, downloaded: Any, lists_hashes: bool) -> None:
+    hub.lists_hashes = lists_hashes
+    assert downloaded() == MODEL_FILES
+    assert hub.downloads() == sorted(MODEL_FILES)
+    assert downloaded() == MODEL_FILES
+    assert hub.requests == ["revision/main"]
 
 
-def test_a_pinned_commit_that_is_cached_needs_no_hub(hub: Hub, fetched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fetched(FIRST) == WANTED
+def test_a_cached_commit_needs_no_request(hub: Hub, downloaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert downloaded(FIRST) == MODEL_FILES
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert fetched(FIRST) == WANTED
-    with pytest.raises(Failure, match="at main can't be fetched") as failure:
-        fetched()
+    assert downloaded(FIRST) == MODEL_FILES
+    with pytest.raises(Failure, match="at main can't be downloaded") as failure:
+        downloaded()
     assert failure.value.reason is Reason.HUB_UNREACHABLE
 
 
-def test_of_a_newer_commit_only_what_changed_is_fetched(hub: Hub, fetched: Any) -> None:
-    fetched()
+def test_only_changed_files_of_a_new_commit_are_downloaded(hub: Hub, downloaded: Any) -> None:
+    downloaded()
     hub.downloads()
     hub.commits[SECOND] = FILES | {"README.md": b"# More gulls"}
     hub.main = SECOND
-    assert commit_of(HubModel(name=NAME)) == SECOND
-    assert fetched() == WANTED | {"README.md": b"# More gulls"}
+    assert resolve_commit(HubModel(name=NAME)) == SECOND
+    assert downloaded() == MODEL_FILES | {"README.md": b"# More gulls"}
     assert "model.safetensors" not in hub.downloads()
-    assert fetched(FIRST) == WANTED
+    assert downloaded(FIRST) == MODEL_FILES
     assert hub.downloads() == []
 
 
-def test_a_token_for_the_base_model_goes_with_each_request(
-    hub: Hub, fetched: Any, monkeypatch: pytest.MonkeyPatch
+def test_requests_contain_the_token_of_the_base_model(
+    hub: Hub, downloaded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BASE_MODEL_TOKEN", "hf_secret\n")
-    assert fetched() == WANTED
+    assert downloaded() == MODEL_FILES
     assert hub.tokens == {"Bearer hf_secret"}
 
 
@@ -157,72 +157,77 @@ DISABLED = {"X-Error-Message": "Access to this resource is disabled."}
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "reason", "sentence"),
+    ("status", "headers", "reason", "message"),
     [
         (
             403,
             GATED,
             Reason.BASE_MODEL_MISSING,
-            r"accept its terms there and name a Secret .* baseModel\.hub\.secretRef",
+            r"accept the terms of the model .* name a Secret .* baseModel\.hub\.secretRef",
         ),
-        (403, GATED, Reason.BASE_MODEL_MISSING, r"or put a copy into storage \(baseModel\.s3\)"),
+        (403, GATED, Reason.BASE_MODEL_MISSING, r"or put a copy of the model into storage \(baseModel\.s3\)"),
         (401, UNKNOWN, Reason.BASE_MODEL_MISSING, r"or is private: .* baseModel\.hub\.secretRef"),
         (404, {"X-Error-Code": "RevisionNotFound"}, Reason.BASE_MODEL_MISSING, "does not exist on the Hub"),
-        (403, DISABLED, Reason.BASE_MODEL_MISSING, r"refuses .* \(HTTP 403: Access to this resource is disabled\.\)"),
+        (
+            403,
+            DISABLED,
+            Reason.BASE_MODEL_MISSING,
+            r"refuses .* \(HTTP 403: Access to this resource is disabled\.\)",
+        ),
         (400, {}, Reason.BASE_MODEL_MISSING, r"refuses .* \(HTTP 400\)"),
         (408, {}, Reason.HUB_UNREACHABLE, r"the Hub does not answer \(HTTP 408\)"),
         (503, {}, Reason.HUB_UNREACHABLE, r"the Hub does not answer \(HTTP 503\)"),
     ],
 )
 @pytest.mark.parametrize("revision", ["main", FIRST])
-def test_only_a_hub_that_may_answer_later_is_asked_again(
-    hub: Hub, fetched: Any, status: int, headers: dict[str, str], reason: Reason, sentence: str, revision: str
+def test_only_transient_errors_of_the_hub_are_retried(
+    hub: Hub, downloaded: Any, status: int, headers: dict[str, str], reason: Reason, message: str, revision: str
 ) -> None:
     hub.refusal = status, headers
-    with pytest.raises(Failure, match=sentence) as failure:
-        fetched(revision)
+    with pytest.raises(Failure, match=message) as failure:
+        downloaded(revision)
     assert failure.value.reason is reason
 
 
-def test_a_hub_that_refuses_the_files_alone_is_not_asked_again(hub: Hub, fetched: Any) -> None:
+def test_refused_downloads_are_not_retried(hub: Hub, downloaded: Any) -> None:
     answer = hub.answer
-    hub.answer = lambda *asked: (403, DISABLED, b"{}") if "/resolve/" in asked[1] else answer(*asked)
+    hub.answer = lambda *request: (403, DISABLED, b"{}") if "/resolve/" in request[1] else answer(*request)
     with pytest.raises(Failure, match="the Hub refuses") as failure:
-        fetched()
+        downloaded()
     assert failure.value.reason is Reason.BASE_MODEL_MISSING
 
 
-def test_a_file_that_is_damaged_in_the_cache_is_fetched_again(hub: Hub, fetched: Any, tmp_path: Path) -> None:
-    fetched(FIRST)
+def test_a_file_damaged_in_the_cache_is_downloaded_again(hub: Hub, downloaded: Any, tmp_path: Path) -> None:
+    downloaded(FIRST)
     hub.downloads()
     for name in ("model.safetensors", "config.json"):
         (tmp_path / "cache" / "sha256" / _sha256(FILES[name])).write_bytes(b"damaged")
-    assert fetched(FIRST) == WANTED
+    assert downloaded(FIRST) == MODEL_FILES
     assert "model.safetensors" in hub.downloads()
-    assert fetched(FIRST) == WANTED
-    assert hub.asked == []
+    assert downloaded(FIRST) == MODEL_FILES
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 @pytest.mark.parametrize("cached", [True, False])
-def test_what_comes_damaged_is_neither_used_nor_kept(hub: Hub, fetched: Any, name: str, cached: bool) -> None:
-    """Of the right size, as the Hub's client has been seen to take it."""
+def test_damaged_downloads_are_neither_used_nor_cached(hub: Hub, downloaded: Any, name: str, cached: bool) -> None:
+    """The damaged file has the right size, in which case the client of the Hub accepts the file."""
     hub.served[name] = FILES[name][:-1] + b"!"
-    with pytest.raises(Failure, match=rf"{NAME} at main can't be fetched, because {name} came damaged") as failure:
-        fetched(cached=cached)
+    with pytest.raises(Failure, match=rf"{NAME} at main can't be downloaded \({name} arrived damaged\)") as failure:
+        downloaded(cached=cached)
     assert failure.value.reason is Reason.HUB_UNREACHABLE
     hub.served.clear()
-    assert fetched() == WANTED
+    assert downloaded() == MODEL_FILES
 
 
-def test_a_cache_that_fails_costs_no_run(hub: Hub, fetched: Any, tmp_path: Path) -> None:
+def test_an_unusable_cache_is_ignored(hub: Hub, downloaded: Any, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no folder")
-    assert fetched() == fetched(cached=False) == WANTED
+    assert downloaded() == downloaded(cached=False) == MODEL_FILES
 
 
-def test_files_of_other_formats_are_left_where_they_are() -> None:
+def test_files_of_other_formats_are_not_downloaded() -> None:
     names = [*FILES, "consolidated.safetensors", "model-00001-of-00002.safetensors", "merges.txt", "spiece.model"]
-    assert {name for name in names if is_wanted(name)} == {
-        *WANTED,
+    assert {name for name in names if is_model_file(name)} == {
+        *MODEL_FILES,
         *("model-00001-of-00002.safetensors", "merges.txt", "spiece.model"),
     }

@@ -1,4 +1,4 @@
-"""The model card: what the Hub reads of it, and that hostile texts stay text."""
+"""Tests of the model card: metadata for the Hub, tables, and escaping of hostile texts."""
 
 import re
 from dataclasses import asdict, replace
@@ -13,15 +13,17 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 import hostile
-from finished import about
+from finished import finished_run
 from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training
 from tweetmodel_trainer.data.counts import Counts
-from tweetmodel_trainer.evaluation.generate import printable
-from tweetmodel_trainer.evaluation.sample import Sampling
-from tweetmodel_trainer.presentation.card import card, literal
-from tweetmodel_trainer.presentation.run_summary import ROWS
+from tweetmodel_trainer.evaluation.sample import SamplingSettings
+from tweetmodel_trainer.evaluation.sampling import printable
+from tweetmodel_trainer.evaluation.scores import ScoreComparison
+from tweetmodel_trainer.presentation.card import render_card
+from tweetmodel_trainer.presentation.markdown import escape_markdown
+from tweetmodel_trainer.presentation.run_summary import DATA_ROWS
 
-MOST_OF_A_PROMPT = 280
+MAX_PROMPT_CHARACTERS = 280
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -30,8 +32,8 @@ def inlines(markdown: str) -> list[Token]:
     return [child for token in GITHUB.parse(markdown) for child in (token.children or [])]
 
 
-def test_the_hub_reads_what_the_model_is_made_of() -> None:
-    data = ModelCard(card(about(prompts=("", "I'm", "My dream is"), handles=("bob", "Ada")))).data
+def test_metadata_describes_the_model() -> None:
+    data = ModelCard(render_card(finished_run(prompts=("", "I'm", "My dream is"), handles=("bob", "Ada")))).data
     assert (data.language, data.license, data.base_model) == ("en", "mit", "openai-community/gpt2")
     assert (data.library_name, data.pipeline_tag) == ("transformers", "text-generation")
     assert data.tags == ["huggingtweets", "tweetmodel", "Ada", "bob"]
@@ -41,93 +43,99 @@ def test_the_hub_reads_what_the_model_is_made_of() -> None:
     assert results == {"loss": 3.0, "perplexity": 20.0855, "bits_per_byte": 1.082}
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_metadata_is_left_out() -> None:
     scratch = BaseModelSource(scratch=ScratchModel())
-    text = card(about(base=scratch, base_licence=None, language=None, texts=()))
+    text = render_card(finished_run(base_model=scratch, base_license=None, language=None, texts=()))
     front = yaml.safe_load(text.split("---\n")[1])
     assert not {"language", "license", "base_model"} & set(front)
     assert front["widget"] == [{"text": "My dream is"}]
-    assert "It started from no other model" in text
+    assert "The model has no base model" in text
 
 
-def test_an_account_of_which_nothing_was_held_out_has_dashes_for_its_losses() -> None:
-    told = about(handles=("ada", "bob"))
-    scored = {name: {"ada": getattr(told.assessment, name)["ada"]} for name in ("before", "after")}
-    text = card(replace(told, assessment=replace(told.assessment, **scored)))
+def test_an_account_without_held_out_posts_has_dashes() -> None:
+    summary = finished_run(handles=("ada", "bob"))
+    scores = summary.evaluation.scores
+    scores = ScoreComparison({"ada": scores.before["ada"]}, {"ada": scores.after["ada"]})
+    text = render_card(replace(summary, evaluation=replace(summary.evaluation, scores=scores)))
     assert re.search(r"\| @bob \| – \| – \| – \| – \| \d+ \|", text)
 
 
-def test_the_example_asks_for_no_more_than_the_model_can_do() -> None:
-    text = card(about(sampling=Sampling(temperature=0.001, top_p=0.95, longest=64)))
+def test_the_example_stays_within_the_limits_of_the_model() -> None:
+    text = render_card(finished_run(sampling=SamplingSettings(temperature=0.001, top_p=0.95, max_length=64)))
     assert "max_new_tokens=48" in text
     assert "temperature=0.001" in text
 
 
-def test_the_block_size_is_the_one_that_was_used() -> None:
-    assert "| Block size | 256 tokens |" in card(about(block_size=256))
+def test_the_block_size_is_the_one_used() -> None:
+    assert "| Block size | 256 tokens |" in render_card(finished_run(block_size=256))
 
 
-def test_a_warm_start_is_not_hidden() -> None:
-    said = "by way of the earlier model"
-    assert said not in card(about())
-    assert f"{said} cdcdcdcdcdcdcdcd" in card(about(start="cd" * 32))
+def test_a_warm_start_is_described() -> None:
+    phrase = "through the earlier model"
+    assert phrase not in render_card(finished_run())
+    assert f"{phrase} cdcdcdcdcdcdcdcd" in render_card(finished_run(initial_model="cd" * 32))
 
 
 def test_the_data_table_has_a_column_for_each_account() -> None:
-    text = card(about(handles=("bob", "ada")))
+    text = render_card(finished_run(handles=("bob", "ada")))
     assert "| Posts | @ada | @bob |\n| --- | ---: | ---: |\n| Downloaded | 3,249 | 3,249 |\n" in text
     assert "| Kept | 2,633 | 2,633 |\n" in text
 
 
-def test_every_post_is_accounted_for() -> None:
+def test_the_data_table_accounts_for_every_post() -> None:
     counted = {name for name, value in asdict(Counts()).items() if type(value) is int}
-    assert {field for _, field in ROWS} == counted
+    assert {field for _, field in DATA_ROWS} == counted
     dropped = {name: n for n, name in enumerate(sorted(counted - {"downloaded", "kept", "characters", "unlabeled"}), 1)}
     counts = Counts(downloaded=100 + sum(dropped.values()), kept=100, characters=6000, **dropped)
-    rows = dict(about(accounts={"ada": counts}).data)
-    assert rows["Downloaded"][0] - sum(n for name, [n] in rows.items() if name.endswith("left out")) == rows["Kept"][0]
-    assert "Duplicates, left out" not in dict(about().data), "there were none"
+    rows = dict(finished_run(accounts={"ada": counts}).data_table)
+    assert rows["Downloaded"][0] - sum(n for name, [n] in rows.items() if name.endswith("(dropped)")) == rows["Kept"][0]
+    assert "Duplicates (dropped)" not in dict(finished_run().data_table), "there were none"
 
 
 def test_the_data_table_counts_tokens() -> None:
-    assert "| Tokens to learn from | 900 |\n| Tokens held out | 100 |\n" in card(about())
+    assert "| Training tokens | 900 |\n| Held-out tokens | 100 |\n" in render_card(finished_run())
 
 
-def test_the_training_table_tells_all_that_the_result_depends_on() -> None:
+def test_the_training_table_contains_all_settings() -> None:
     training = Training(
         method="LoRA", lora_rank=8, global_batch_size=8, gradient_accumulation_steps=4, early_stopping={"patience": 2}
     )
-    told = about(handles=("bob", "ada"), training=training, weights={"ada": 3, "bob": 1}, bfloat16=False, remark=" So.")
+    summary = finished_run(
+        handles=("bob", "ada"), settings=training, weights={"ada": 3, "bob": 1}, precision="float32", kept_step=130
+    )
     for row in (
-        "| Method | LoRA of rank 8 |",
-        "| Gradient accumulation | 4 parts |",
-        "| Early stopping | patience 2, judged by the held-out posts that it is evaluated on too. So. |",
+        "| Method | LoRA, rank 8 |",
+        "| Gradient accumulation steps | 4 |",
+        "| Early stopping | patience 2, selected on the held-out posts that the evaluation uses, so the evaluation is "
+        "optimistic. Early stopping kept the weights of step 130 of 390, which had the lowest held-out loss. |",
         "| Precision | float32 |",
         "| Weights of the accounts | @ada 3, @bob 1 |",
         "| GPUs | 1 |",
     ):
-        assert row in card(told)
-    assert not {"Early stopping", "Gradient accumulation", "Weights of the accounts"} & set(dict(about().recipe))
+        assert row in render_card(summary)
+    assert not {"Early stopping", "Gradient accumulation steps", "Weights of the accounts"} & set(
+        dict(finished_run().training_table)
+    )
 
 
-def test_authors_of_a_mix_are_told_beside_the_model() -> None:
-    text = card(about(handles=("bob", "Ada")))
+def test_accounts_are_compared_with_the_model() -> None:
+    text = render_card(finished_run(handles=("bob", "Ada")))
     assert "| @Ada | 6.000 | 3.000 | 20.09 | 1.082 | 27 | 33% | 0% |" in text
     assert "| The model | 6.000 | 3.000 | 20.09 | 1.082 | 26 | 0% | 0% |" in text
-    assert "| The model |" not in card(about())
+    assert "| The model |" not in render_card(finished_run())
 
 
-def test_every_table_of_the_card_is_one() -> None:
+def test_all_tables_are_valid_markdown() -> None:
     for handles, tables in (("ada",), 5), (("ada", "bob"), 6):
-        text = card(about(handles=handles))
+        text = render_card(finished_run(handles=handles))
         kinds = [token.type for token in GITHUB.parse(text.split("---\n", 2)[2])]
         assert kinds.count("table_open") == tables
         assert not any("|" in child.content for child in inlines(text.split("---\n", 2)[2]))
 
 
-def test_hostile_texts_stay_text_in_card_and_front_matter() -> None:
-    for text in (printable(text)[:MOST_OF_A_PROMPT] for text in hostile.POSTS):
-        made = card(about(texts=[text], prompts=(text,)))
+def test_hostile_texts_are_escaped_in_card_and_metadata() -> None:
+    for text in (printable(text)[:MAX_PROMPT_CHARACTERS] for text in hostile.POSTS):
+        made = render_card(finished_run(texts=[text], prompts=(text,)))
         data = ModelCard(made).data
         assert data.license == "mit"
         assert data.widget == [{"text": text}]
@@ -142,17 +150,17 @@ def test_hostile_texts_stay_text_in_card_and_front_matter() -> None:
 
 
 @given(st.text())
-def test_escaped_text_reads_as_it_was_in_a_table(text: str) -> None:
+def test_escaped_text_is_shown_literally_in_a_table(text: str) -> None:
     text = printable(text.encode("utf-8", "ignore").decode())
-    tokens = GITHUB.parse(f"| a | b |\n| --- | --- |\n| {literal(text)} | end |\n")
+    tokens = GITHUB.parse(f"| a | b |\n| --- | --- |\n| {escape_markdown(text)} | end |\n")
     cells = ["".join(child.content for child in token.children or []) for token in tokens if token.type == "inline"]
     assert cells == ["a", "b", text, "end"]
 
 
 @pytest.mark.parametrize("text", ["plain words, and more.", "I don't like it - at all"])
-def test_plain_text_is_left_as_it_is(text: str) -> None:
-    assert literal(text) == text
+def test_plain_text_is_not_changed(text: str) -> None:
+    assert escape_markdown(text) == text
 
 
-def test_the_card_is_a_function_of_the_run_alone(tmp_path: Path) -> None:
-    assert card(about()) == card(about(losses=((1, 9.9),)))
+def test_the_card_does_not_show_the_training_losses(tmp_path: Path) -> None:
+    assert render_card(finished_run()) == render_card(finished_run(log=({"step": 1, "loss": 9.9},)))

@@ -1,40 +1,16 @@
-"""What is gathered to tell of a run."""
+"""Tests of the run summary."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from finished import about
+from finished import finished_run
 from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
-from tweetmodel_trainer.presentation.run_summary import licence_of
-
-
-@pytest.mark.parametrize(
-    ("card", "licence"),
-    [
-        (b"---\nlicense: mit\n---\n# GPT-2", "mit"),
-        (b"---\nlicense: [a, b]\n---", None),
-        (b"---\nlicense: '<script>'\n---", None),
-        (b"---\n: broken [\n---", None),
-        (b"\xff\xfe no text", None),
-        (b"# no front matter", None),
-    ],
-)
-def test_the_licence_is_what_the_base_models_card_names(
-    written: Callable[[str, bytes], Path], card: bytes, licence: str | None
-) -> None:
-    assert licence_of(written("README.md", card).parent) == licence
-
-
-def test_a_base_model_without_a_card_has_no_known_licence(tmp_path: Path) -> None:
-    assert licence_of(tmp_path) is None
 
 
 def test_accounts_are_named_in_a_phrase() -> None:
-    assert about(handles=("bob",)).who == "@bob"
-    assert about(handles=("eve", "Bob", "ada")).who == "@ada, @Bob and @eve"
+    assert finished_run(handles=("bob",)).authors == "@bob"
+    assert finished_run(handles=("eve", "Bob", "ada")).authors == "@ada, @Bob and @eve"
 
 
 @pytest.mark.parametrize(
@@ -43,11 +19,18 @@ def test_accounts_are_named_in_a_phrase() -> None:
         ({"hub": HubModel(name="gpt2")}, "c" * 40, f"gpt2 at main (commit {'c' * 40})"),
         ({"hub": HubModel(name="gpt2", revision="c" * 40)}, "c" * 40, f"gpt2 at {'c' * 40}"),
         ({"s3": S3Model(uri="s3://bucket/base")}, None, "s3://bucket/base"),
-        ({"scratch": ScratchModel()}, None, "a new, randomly initialised GPT-2"),
+        ({"scratch": ScratchModel()}, None, "a new, randomly initialized GPT-2"),
     ],
 )
-def test_what_it_started_from_is_told_to_the_commit(base: dict[str, Any], commit: str | None, phrase: str) -> None:
-    told = about(base=BaseModelSource(**base), base_commit=commit)
-    assert told.started_from == phrase
-    warm = about(base=BaseModelSource(**base), base_commit=None, start="ab" * 32).started_from
-    assert warm.endswith(", by way of the earlier model abababababababab")
+def test_the_base_model_is_named_with_its_commit(base: dict[str, Any], commit: str | None, phrase: str) -> None:
+    source = BaseModelSource(**base)
+    assert finished_run(base_model=source, base_commit=commit).base_model == phrase
+    warm = finished_run(base_model=source, base_commit=None, initial_model="ab" * 32).base_model
+    assert warm.endswith(", through the earlier model abababababababab")
+
+
+def test_losses_leave_out_undefined_values() -> None:
+    log = ({"step": 1, "loss": 4.0}, {"step": 2, "heldout_loss": None}, {"step": 3, "heldout_loss": 3.0})
+    summary = finished_run(log=log)
+    assert summary.losses == ((1, 4.0),)
+    assert summary.held_out_losses == ((3, 3.0),)

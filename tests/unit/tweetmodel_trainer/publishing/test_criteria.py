@@ -1,4 +1,4 @@
-"""Which models are good enough to be published."""
+"""Tests of the criteria of a publication."""
 
 import pytest
 
@@ -10,7 +10,7 @@ NUMBERS = {"loss_before": "6", "loss": "3", "perplexity_before": "403.4", "perpl
 
 
 @pytest.mark.parametrize(
-    ("criteria", "memorized", "why"),
+    ("criteria", "memorized", "reason"),
     [
         ({}, "1", None),
         ({"maxPerplexity": "20.09"}, None, None),
@@ -28,18 +28,18 @@ NUMBERS = {"loss_before": "6", "loss": "3", "perplexity_before": "403.4", "perpl
         ({"maxMemorizedFraction": "0.1"}, None, "its memorized fraction is unknown without samples"),
     ],
 )
-def test_a_model_is_published_only_where_its_numbers_allow_it(
-    criteria: dict[str, str], memorized: str | None, why: str | None
+def test_a_model_that_exceeds_a_limit_is_rejected(
+    criteria: dict[str, str], memorized: str | None, reason: str | None
 ) -> None:
     evaluation = Evaluation(**NUMBERS, memorized_fraction=memorized)
-    assert rejection(PublishCriteria.model_validate(criteria), evaluation) == why
+    assert rejection(PublishCriteria.model_validate(criteria), evaluation) == reason
 
 
-def test_without_conditions_every_model_is_published() -> None:
+def test_every_model_is_published_without_criteria() -> None:
     assert rejection(None, Evaluation(**NUMBERS)) is None
 
 
-def test_a_model_that_is_no_better_than_the_present_one_is_not_published() -> None:
+def test_a_model_must_be_better_than_the_current_model() -> None:
     evaluation = Evaluation.model_validate(NUMBERS)
     assert rejection(None, evaluation, baseline_loss="3.1") is None
     assert (

@@ -1,4 +1,4 @@
-"""Pushing to the Hub: a server speaks the Hub's endpoints that are used, to the real client."""
+"""Tests of pushes to the Hub, with the real client and a server with the necessary endpoints of the Hub."""
 
 import base64
 import hashlib
@@ -14,21 +14,21 @@ import yaml
 from huggingface_hub.utils import validate_repo_id
 
 import hostile
-from finished import about
+from finished import finished_run
 from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository, LocalReference
-from tweetmodel_trainer.evaluation.generate import printable
+from tweetmodel_trainer.evaluation.sampling import printable
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.presentation.card import HERE, card
-from tweetmodel_trainer.publishing.hub_repository import LONGEST, push, repository_name
+from tweetmodel_trainer.presentation.card import LOCAL_MODEL, render_card
+from tweetmodel_trainer.publishing.hub_repository import MAX_NAME_LENGTH, push, repository_name
 
 SECRET = LocalReference(name="hub")
-CARD = card(about(texts=hostile.POSTS, prompts=[printable(text)[:280] for text in hostile.POSTS[:10]]))
+CARD = render_card(finished_run(texts=hostile.POSTS, prompts=[printable(text)[:280] for text in hostile.POSTS[:10]]))
 
 
 class Hub:
-    """A Hub in memory: files by repository and path, and what it was asked."""
+    """A Hub in memory: files by repository and path, and the received requests."""
 
     def __init__(self) -> None:
         self.repositories: dict[str, dict[str, bytes]] = {}
@@ -69,11 +69,11 @@ class Hub:
             return self._commit(files, [json.loads(line) for line in body.splitlines()], f"{owner}/{name}")
         return 200, {"id": f"{owner}/{name}", "sha": "0" * 40}
 
-    def _create(self, asked: dict[str, Any]) -> tuple[int, object]:
-        name = f"{asked.get('organization') or 'someone'}/{asked['name']}"
+    def _create(self, request: dict[str, Any]) -> tuple[int, object]:
+        name = f"{request.get('organization') or 'someone'}/{request['name']}"
         there = name in self.repositories
         self.repositories.setdefault(name, {})
-        self.private.setdefault(name, asked.get("private", asked.get("visibility") == "private"))
+        self.private.setdefault(name, request.get("private", request.get("visibility") == "private"))
         return 409 if there else 200, {"url": f"{self.server.url}/{name}"}
 
     @staticmethod
@@ -112,7 +112,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_folder_comes_to_a_repository_named_by_the_sorted_handles(hub: Hub, folder: Path) -> None:
+def test_the_default_repository_is_named_after_the_sorted_handles(hub: Hub, folder: Path) -> None:
     url = push(folder, HubRepository(secret_ref=SECRET), ["bob", "Ada_1"], "abcd")
     assert url == f"{hub.server.url}/someone/huggingtweets-ada_1-bob"
     assert set(hub.repositories["someone/huggingtweets-ada_1-bob"]) == {"config.json", "README.md"}
@@ -120,7 +120,7 @@ def test_the_folder_comes_to_a_repository_named_by_the_sorted_handles(hub: Hub, 
     assert (hub.commits, hub.tokens) == (["Run abcd"], {"Bearer hf_secret"})
 
 
-def test_pushing_the_same_again_commits_nothing(hub: Hub, folder: Path) -> None:
+def test_an_unchanged_folder_is_not_committed_again(hub: Hub, folder: Path) -> None:
     target = HubRepository(repo="us/ada", private=False, secret_ref=SECRET)
     assert push(folder, target, ["ada"], "1") == push(folder, target, ["ada"], "1") == f"{hub.server.url}/us/ada"
     assert hub.commits == ["Run 1"]
@@ -130,25 +130,25 @@ def test_pushing_the_same_again_commits_nothing(hub: Hub, folder: Path) -> None:
     assert hub.private == {"us/ada": False}
 
 
-def test_the_card_on_the_hub_shows_its_preview_and_loads_by_name_and_stays_otherwise(hub: Hub, folder: Path) -> None:
+def test_the_card_on_the_hub_has_a_preview_and_the_name_of_the_model(hub: Hub, folder: Path) -> None:
     url = push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
     _, front, body = hub.repositories["us/ada"]["README.md"].decode().split("---\n", 2)
     _, front_before, body_before = CARD.split("---\n", 2)
     assert yaml.safe_load(front) == yaml.safe_load(front_before) | {"thumbnail": f"{url}/resolve/main/predictions.png"}
     assert 'pipeline("text-generation", model="us/ada")\n' in body
-    assert body == body_before.replace(HERE, 'model="us/ada")')
+    assert body == body_before.replace(LOCAL_MODEL, 'model="us/ada")')
 
 
-def test_the_repository_holds_the_folder_and_nothing_of_an_earlier_model(hub: Hub, folder: Path) -> None:
+def test_other_files_of_the_repository_are_deleted(hub: Hub, folder: Path) -> None:
     older = dict.fromkeys((".gitattributes", "config.json", "model-00001-of-00002.safetensors", "old/vocab.json"), b"1")
     hub.repositories["us/ada"] = dict(older)
     push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
     assert set(hub.repositories["us/ada"]) == {".gitattributes", "config.json", "README.md"}
 
 
-def test_a_transfer_that_breaks_off_is_tried_again(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_transfer_is_a_transient_failure(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(*_: Any, **__: Any) -> None:
-        raise RuntimeError("Data processing error: CAS service error")  # as the Hub's transfer library says it
+        raise RuntimeError("Data processing error: CAS service error")  # an error of the Hub's transfer library
 
     monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", breaks)
     with pytest.raises(Failure, match="us/ada") as failure:
@@ -166,7 +166,7 @@ def test_a_transfer_that_breaks_off_is_tried_again(hub: Hub, folder: Path, monke
         (503, Reason.HUB_UNREACHABLE),
     ],
 )
-def test_what_the_hub_answers_becomes_a_reason(hub: Hub, folder: Path, status: int, reason: Reason) -> None:
+def test_answers_of_the_hub_become_reasons(hub: Hub, folder: Path, status: int, reason: Reason) -> None:
     hub.refusal = status
     with pytest.raises(Failure, match="us/ada") as failure:
         push(folder, HubRepository(repo="us/ada", secret_ref=SECRET), ["ada"], "1")
@@ -174,7 +174,7 @@ def test_what_the_hub_answers_becomes_a_reason(hub: Hub, folder: Path, status: i
     assert "hf_secret" not in str(failure.value)
 
 
-def test_a_hub_out_of_reach_is_told_in_seconds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_reported_within_seconds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     began = time.monotonic()
@@ -184,7 +184,7 @@ def test_a_hub_out_of_reach_is_told_in_seconds(folder: Path, monkeypatch: pytest
     assert time.monotonic() - began < 20
 
 
-def test_without_a_token_nobody_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_push_needs_a_token(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(Failure, match=r"publish\.huggingFace\.secretRef") as failure:
         push(folder, HubRepository(secret_ref=SECRET), ["ada"], "1")
@@ -194,13 +194,13 @@ def test_without_a_token_nobody_is_asked(folder: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "handles", [["ada"], ["_ada_", "__"], [f"{'x' * 13}{n:02d}" for n in range(16)], ["B", "a"]], ids=len
 )
-def test_the_name_is_one_that_the_hub_takes(handles: list[str]) -> None:
+def test_the_default_name_is_valid_on_the_hub(handles: list[str]) -> None:
     name = repository_name(handles)
     validate_repo_id(name)
-    assert len(name) <= LONGEST
+    assert len(name) <= MAX_NAME_LENGTH
     assert name == repository_name(handles[::-1])
 
 
-def test_long_names_that_begin_alike_stay_apart() -> None:
+def test_truncated_names_stay_unique() -> None:
     many = [f"{'x' * 13}{n:02d}" for n in range(15)]
     assert repository_name([*many, "y1"]) != repository_name([*many, "y2"])

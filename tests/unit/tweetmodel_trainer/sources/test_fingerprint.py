@@ -13,6 +13,7 @@ from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.sources.fingerprint import take_fingerprint
 from tweetmodel_trainer.sources.reader import SourceReader
 from tweetmodel_trainer.sources.registry import reader_of
+from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
@@ -40,7 +41,7 @@ def collect(tmp_path: Any, storage: Storage) -> Callable[[Plan], Dataset]:
     def run(plan: Plan) -> Dataset:
         workdir = tmp_path / f"work-{len(list(tmp_path.iterdir()))}"
         workdir.mkdir()
-        made = pipeline.collect(plan, workdir, storage, Progress({}))
+        made = pipeline.collect(StepContext(plan, workdir, storage, Progress({})))
         assert made.dataset
         return made.dataset
 

@@ -18,12 +18,12 @@ from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.models.tokens import train_tokenizer
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.trackers.tracking import Tracking
-from tweetmodel_trainer.training.blocks import Blocks
-from tweetmodel_trainer.training.finetune import finetune
+from tweetmodel_trainer.training.blocks import BlockLayout, Blocks
+from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
 
 TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(33)]
 TOKENIZER = train_tokenizer(TEXTS, 320)
-TWELVE_BLOCKS = Blocks([Post("ada", str(n), text) for n, text in enumerate(TEXTS)], TOKENIZER, 3, 64, 1)
+TWELVE_BLOCKS = Blocks([Post("ada", str(n), text) for n, text in enumerate(TEXTS)], TOKENIZER, BlockLayout(3, 64, 1))
 
 
 def events(folder: Path) -> list[Event]:
@@ -59,8 +59,10 @@ def train(
     model = GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0, **shape))
     training = Training(learning_rate="1e-3", early_stopping=EarlyStopping(patience=patience))
     training = training.model_copy(update={"checkpoint_interval_seconds": 0})
-    rest = (keep, Progress({}), (0, 100))
-    return finetune(model, TWELVE_BLOCKS, training, folder, resume, *rest, score=lambda: 2.0, callbacks=callbacks)
+    config = FineTuning(
+        training, folder, keep, Progress({}), resume_from=resume, evaluate_loss=lambda: 2.0, callbacks=callbacks
+    )
+    return fine_tune(model, TWELVE_BLOCKS, config)
 
 
 def test_a_resumed_run_has_the_whole_curve_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How posts are packed into blocks."""
+"""Tests of the packing of posts into blocks."""
 
 import random
 from functools import cache
@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.models.tokens import encode, train_tokenizer
-from tweetmodel_trainer.training.blocks import Blocks, epoch
+from tweetmodel_trainer.training.blocks import BlockLayout, Blocks, epoch_order
 
 TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
 
@@ -21,7 +21,7 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 
 def posts_of(written: dict[str, int]) -> list[Post]:
-    """So many posts of each account, taking turns."""
+    """Return posts of accounts in turns, in the given numbers."""
     posts = [Post(handle, str(n), TEXTS[n]) for handle, count in written.items() for n in range(count)]
     return sorted(posts, key=lambda post: post.id)
 
@@ -36,67 +36,65 @@ weights = st.dictionaries(st.sampled_from(["ada", "bob", "eve"]), st.integers(1,
 
 
 @given(accounts, weights)
-def test_accounts_are_read_by_their_weights_and_every_post_at_least_once(
-    written: dict[str, int], weights: dict[str, int]
-) -> None:
+def test_weights_scale_accounts_and_every_post_is_read(written: dict[str, int], weights: dict[str, int]) -> None:
     by_account = indices_of(posts_of(written))
-    order = epoch(by_account, random.Random(1), weights)
+    order = epoch_order(by_account, random.Random(1), weights)
     assert set(order) == set(range(sum(written.values())))
     shares = [sum(n in by_account[handle] for n in order) / weights.get(handle, 1) for handle in written]
     assert max(shares) - min(shares) <= 1
 
 
-def test_a_shorter_account_is_repeated_up_to_the_longest() -> None:
+def test_shorter_accounts_are_repeated_up_to_the_longest() -> None:
     by_account = indices_of(posts_of({"ada": 30, "bob": 7}))
-    order = epoch(by_account, random.Random(1))
+    order = epoch_order(by_account, random.Random(1))
     assert sum(n in by_account["ada"] for n in order) == sum(n in by_account["bob"] for n in order) == 30
 
 
 @settings(max_examples=50)
 @given(accounts, weights, st.integers(1, 4), st.integers(2, 80), st.integers(0, 99))
-def test_blocks_hold_the_posts_of_all_epochs_one_after_the_other(
+def test_blocks_contain_the_posts_of_all_epochs_in_order(
     written: dict[str, int], weights: dict[str, int], epochs: int, size: int, seed: int
 ) -> None:
     posts, end = posts_of(written), tokenizer().eos_token_id
-    blocks = Blocks(posts, tokenizer(), epochs, size, seed, weights)
+    blocks = Blocks(posts, tokenizer(), BlockLayout(epochs, size, seed, weights))
     ids = encode(tokenizer(), [post.text for post in posts])
     text = [end]
     for number in range(epochs):
-        for n in epoch(indices_of(posts), random.Random(f"{seed}/{number}"), weights):
+        for n in epoch_order(indices_of(posts), random.Random(f"{seed}/{number}"), weights):
             text += [*ids[n], end]
-        assert blocks.ends[number] == max(1, min(-(-len(text) // size), len(blocks)))
+        assert blocks.epoch_ends[number] == max(1, min(-(-len(text) // size), len(blocks)))
     if len(text) < size:
         text *= size
         assert len(blocks) == 1
     else:
-        assert len(blocks) == len(text) // size, "less than a block is left out, and nothing is padding"
+        assert len(blocks) == len(text) // size, "only tokens that fill no block are dropped, and there is no padding"
     assert torch.cat([blocks.tokens(n) for n in range(len(blocks))]).tolist() == text[: len(blocks) * size]
 
 
 @settings(max_examples=30)
 @given(st.integers(2, 80), st.randoms(use_true_random=False))
-def test_a_block_is_the_same_whichever_was_read_before(size: int, generator: random.Random) -> None:
-    blocks, again = (Blocks(posts_of({"ada": 30, "bob": 7}), tokenizer(), 3, size, 1) for _ in range(2))
+def test_blocks_do_not_depend_on_the_order_of_reading(size: int, generator: random.Random) -> None:
+    blocks, again = (Blocks(posts_of({"ada": 30, "bob": 7}), tokenizer(), BlockLayout(3, size, 1)) for _ in range(2))
     in_order = [blocks.tokens(n) for n in range(len(blocks))]
     for n in generator.sample(range(len(blocks)), len(blocks)):
         assert torch.equal(again.tokens(n), in_order[n])
 
 
-def test_each_epoch_has_an_order_of_its_own() -> None:
-    orders = [epoch({"ada": [*range(60)]}, random.Random(f"1/{number}")) for number in range(2)]
+def test_each_epoch_has_its_own_order() -> None:
+    orders = [epoch_order({"ada": [*range(60)]}, random.Random(f"1/{number}")) for number in range(2)]
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
 
 
-def test_memory_does_not_grow_with_the_epochs() -> None:
-    blocks = Blocks(posts_of({"ada": 60}), tokenizer(), 1000, 64, 1)
+def test_memory_does_not_grow_with_the_number_of_epochs() -> None:
+    blocks = Blocks(posts_of({"ada": 60}), tokenizer(), BlockLayout(1000, 64, 1))
     for n in range(0, len(blocks), 50):
         blocks.tokens(n)
-    held = [value for value in vars(blocks).values() if hasattr(value, "itemsize")] + [blocks._laid_out[1]]
-    assert sum(len(value) for value in held) < 4 * sum(len(ids) + 1 for ids in encode(tokenizer(), TEXTS))
+    stored = [value for value in vars(blocks).values() if hasattr(value, "itemsize")] + [blocks._cached_epoch[1]]
+    assert sum(len(value) for value in stored) < 4 * sum(len(ids) + 1 for ids in encode(tokenizer(), TEXTS))
 
 
-def test_tokens_are_counted_by_account_with_the_one_that_closes_each_post() -> None:
-    blocks = Blocks(posts_of({"ada": 5, "bob": 2}), tokenizer(), 3, 64, 1)
+def test_tokens_by_account_include_the_end_of_text_tokens() -> None:
+    blocks = Blocks(posts_of({"ada": 5, "bob": 2}), tokenizer(), BlockLayout(3, 64, 1))
     lengths = [len(ids) + 1 for ids in encode(tokenizer(), TEXTS[:5])]
     assert blocks.tokens_by_account == {"ada": sum(lengths), "bob": sum(lengths[:2])}

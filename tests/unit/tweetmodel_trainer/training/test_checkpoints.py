@@ -1,3 +1,5 @@
+"""Tests of checkpoints in storage."""
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,60 +36,60 @@ def published(keys: Callable[[], list[str]]) -> list[str]:
     return [key.split("/")[-2] for key in keys() if key.endswith(MANIFEST)]
 
 
-def test_a_run_without_checkpoints_begins_at_zero(make: Any, tmp_path: Path) -> None:
-    assert make().newest(tmp_path / "resume") is None
+def test_a_run_without_checkpoints_starts_at_zero(make: Any, tmp_path: Path) -> None:
+    assert make().download_newest(tmp_path / "resume") is None
 
 
-def test_the_newest_whole_checkpoint_is_taken(
+def test_the_newest_complete_checkpoint_is_downloaded(
     make: Any, folder: Any, tmp_path: Path, s3: Any, bucket: str, keys: Any
 ) -> None:
     writer = make()
     for step in (5, 10):
-        writer.publish(step, folder(step))
-    assert make("two").newest(tmp_path / "resume") == 10
+        writer.upload(step, folder(step))
+    assert make("two").download_newest(tmp_path / "resume") == 10
     state = next(key for key in keys() if "00000010" in key and key.endswith("state"))
-    s3.put_object(Bucket=bucket, Key=state, Body=b"torn")
-    assert make("three").newest(tmp_path / "resume") == 5
+    s3.put_object(Bucket=bucket, Key=state, Body=b"damaged")
+    assert make("three").download_newest(tmp_path / "resume") == 5
     assert (tmp_path / "resume" / "state").read_text() == "5"
 
 
-def test_a_checkpoint_without_a_manifest_does_not_count(
+def test_a_checkpoint_without_a_manifest_is_ignored(
     make: Any, folder: Any, tmp_path: Path, s3: Any, bucket: str, keys: Any
 ) -> None:
-    make().publish(5, folder(5))
-    make("two").publish(10, folder(10))
+    make().upload(5, folder(5))
+    make("two").upload(10, folder(10))
     manifest = next(key for key in keys() if "00000010" in key and key.endswith(MANIFEST))
     s3.delete_object(Bucket=bucket, Key=manifest)
-    assert make("three").newest(tmp_path / "resume") == 5
+    assert make("three").download_newest(tmp_path / "resume") == 5
 
 
-def test_the_last_two_are_kept_after_a_resume_too(make: Any, folder: Any, tmp_path: Path, keys: Any) -> None:
+def test_the_two_newest_are_kept_even_after_a_resume(make: Any, folder: Any, tmp_path: Path, keys: Any) -> None:
     writer = make()
     for step in (5, 10, 15):
-        writer.publish(step, folder(step))
+        writer.upload(step, folder(step))
     assert published(keys) == ["00000010-one", "00000015-one"]
     resumed = make("two")
-    assert resumed.newest(tmp_path / "resume") == 15
-    resumed.publish(20, folder(20))
-    resumed.publish(25, folder(25))
+    assert resumed.download_newest(tmp_path / "resume") == 15
+    resumed.upload(20, folder(20))
+    resumed.upload(25, folder(25))
     assert published(keys) == ["00000020-two", "00000025-two"]
 
 
-def test_torn_checkpoints_go_before_whole_ones(
+def test_damaged_checkpoints_are_deleted_first(
     make: Any, folder: Any, tmp_path: Path, s3: Any, bucket: str, keys: Any
 ) -> None:
     writer = make()
     for step in (5, 10):
-        writer.publish(step, folder(step))
+        writer.upload(step, folder(step))
     state = next(key for key in keys() if "00000010" in key and key.endswith("state"))
-    s3.put_object(Bucket=bucket, Key=state, Body=b"torn")
+    s3.put_object(Bucket=bucket, Key=state, Body=b"damaged")
     resumed = make("two")
-    assert resumed.newest(tmp_path / "resume") == 5
-    resumed.publish(7, folder(7))
+    assert resumed.download_newest(tmp_path / "resume") == 5
+    resumed.upload(7, folder(7))
     assert published(keys) == ["00000005-one", "00000007-two"]
 
 
-def test_a_checkpoint_that_may_not_be_deleted_stops_nothing(
+def test_a_failed_deletion_does_not_fail_the_run(
     make: Any, folder: Any, keys: Any, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: str) -> None:
@@ -96,11 +98,11 @@ def test_a_checkpoint_that_may_not_be_deleted_stops_nothing(
     monkeypatch.setattr(storage, "delete", refuse)
     writer = make()
     for step in (5, 10, 15):
-        writer.publish(step, folder(step))
+        writer.upload(step, folder(step))
     assert len(published(keys)) == 3
 
 
 def test_two_attempts_never_write_the_same_folder(make: Any, folder: Any, keys: Any) -> None:
-    make("one").publish(5, folder(5))
-    make("two").publish(5, folder(5))
+    make("one").upload(5, folder(5))
+    make("two").upload(5, folder(5))
     assert published(keys) == ["00000005-one", "00000005-two"]

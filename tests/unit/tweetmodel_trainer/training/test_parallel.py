@@ -1,88 +1,82 @@
-"""Training in several processes: here on the CPU, which differs from GPUs by the kind of device alone."""
+"""Tests of data-parallel training in several processes, on the CPU instead of GPUs."""
 
 import operator
 import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed
-from transformers import GPT2Config, GPT2LMHeadModel, set_seed
 
+from small_models import TWELVE_BLOCKS, small_model
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import EarlyStopping, Training
-from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.models import lora
-from tweetmodel_trainer.models.tokens import train_tokenizer
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.training.blocks import Blocks
-from tweetmodel_trainer.training.finetune import Trained, finetune
-from tweetmodel_trainer.training.parallel import agree, processes
+from tweetmodel_trainer.training.fine_tuning import FineTuning, FineTuningResult, fine_tune
+from tweetmodel_trainer.training.parallel import all_reduce_any, worker_group
 
-TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(33)]
-TOKENIZER = train_tokenizer(TEXTS, 320)
-TWELVE = Blocks([Post("ada", str(n), text) for n, text in enumerate(TEXTS)], TOKENIZER, 3, 64, 1)
 TRAINING = Training(learning_rate="1e-2", precision="Float32")
 
 
 @pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
+def _without_group() -> Iterator[None]:
     yield
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
-def small_model(dropout: float) -> GPT2LMHeadModel:
-    set_seed(7)
-    shape = {"vocab_size": len(TOKENIZER), "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64}
-    drop = {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
-    return GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0, **shape, **drop))
+def config(workdir: Path, training: Training, gpus: int, **changes: Any) -> FineTuning:
+    return replace(FineTuning(training, workdir, lambda *_: None, Progress({}), gpus=gpus), **changes)
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    """Eight blocks a step of twelve: in the last step each process has a part that is full and one that is empty."""
-    one, two, new = (small_model(dropout=0.0) for _ in range(3))
+def test_two_processes_train_like_one(tmp_path: Path) -> None:
+    """The last of two steps has four of eight blocks, so one process has only padding."""
+    one, two, untrained = (small_model(dropout=0.0) for _ in range(3))
     training = TRAINING.model_copy(update={"global_batch_size": 8})
     logs = [
-        finetune(model, TWELVE, training, tmp_path, None, lambda *_: None, Progress({}), (0, 100), gpus).log
+        fine_tune(model, TWELVE_BLOCKS, config(tmp_path, training, gpus)).log
         for gpus, model in enumerate((one, two), 1)
     ]
     for row, same in zip(*logs, strict=True):
         assert same["loss"] == pytest.approx(row["loss"], rel=1e-5)
-    learnt = False
-    for (name, weight), same, before in zip(one.named_parameters(), two.parameters(), new.parameters(), strict=True):
+    changed = False
+    for (name, weight), same, before in zip(
+        one.named_parameters(), two.parameters(), untrained.parameters(), strict=True
+    ):
         torch.testing.assert_close(same, weight, rtol=1e-3, atol=1e-5, msg=name)
-        learnt = learnt or not torch.allclose(weight, before, rtol=1e-3, atol=1e-3)
-    assert learnt
+        changed = changed or not torch.allclose(weight, before, rtol=1e-3, atol=1e-3)
+    assert changed
 
 
-def test_two_processes_learn_by_lora_what_one_does_and_stop_as_early(tmp_path: Path) -> None:
-    """Epochs end at steps 3, 5 and 6; the second one is said to be no better, so its weights are not kept."""
+def test_two_processes_train_lora_and_stop_early_like_one(tmp_path: Path) -> None:
+    """Epochs end at steps 3, 5 and 6; the held-out loss rises in the second epoch."""
     changes = {"method": "LoRA", "lora_rank": 4, "global_batch_size": 2, "early_stopping": EarlyStopping(patience=1)}
     training = TRAINING.model_copy(update=changes)
 
-    def learnt(gpus: int) -> tuple[Trained, dict[str, torch.Tensor]]:
+    def train(gpus: int) -> tuple[FineTuningResult, dict[str, torch.Tensor]]:
         losses = iter((3.0, 3.5))
         model = lora.attach(small_model(dropout=0.0), 4)
-        how = {"gpus": gpus, "score": lambda: next(losses)}
-        where = tmp_path / str(gpus)
-        trained = finetune(model, TWELVE, training, where, None, lambda *_: None, Progress({}), (0, 100), **how)
-        return trained, {name: weight.clone() for name, weight in model.named_parameters() if weight.requires_grad}
+        settings = config(tmp_path / str(gpus), training, gpus, evaluate_loss=lambda: next(losses))
+        result = fine_tune(model, TWELVE_BLOCKS, settings)
+        return result, {name: weight.clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
-    (one, weights), (two, same) = learnt(1), learnt(2)
-    assert (one.steps, one.kept) == (two.steps, two.kept) == (5, 3)
+    (one, weights), (two, same) = train(1), train(2)
+    assert (one.steps, one.kept_step) == (two.steps, two.kept_step) == (5, 3)
     assert any(weight.abs().max() > 1e-3 for name, weight in weights.items() if "lora_B" in name)
     for name, weight in weights.items():
         torch.testing.assert_close(same[name], weight, rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_a_stop_ends_all_processes_at_a_checkpoint_and_they_resume_exactly(tmp_path: Path) -> None:
-    """One run goes through, the other takes up its second checkpoint and is stopped at the fourth."""
+def test_a_stop_ends_all_processes_at_a_checkpoint_that_resumes_exactly(tmp_path: Path) -> None:
+    """One run is not interrupted; the other resumes from its second checkpoint and is stopped at the third."""
     training = TRAINING.model_copy(update={"global_batch_size": 2, "checkpoint_interval_seconds": 0})
 
     class StopAtThree(Progress):
@@ -94,23 +88,24 @@ def test_a_stop_ends_all_processes_at_a_checkpoint_and_they_resume_exactly(tmp_p
         def keep(step: int, folder: Path) -> None:
             shutil.copytree(folder, tmp_path / name / "kept" / str(step))
 
-        finetune(small_model(dropout=0.1), TWELVE, training, tmp_path / name, resume, keep, progress, (0, 100), gpus=2)
+        settings = config(tmp_path / name, training, 2, progress=progress, resume_from=resume)
+        fine_tune(small_model(), TWELVE_BLOCKS, replace(settings, publish_checkpoint=keep))
 
-    run("calm", Progress({}))
+    run("uninterrupted", Progress({}))
     with pytest.raises(Interrupted):
-        run("stopped", StopAtThree({}), tmp_path / "calm" / "kept" / "2")
-    calm, stopped = (tmp_path / name / "kept" for name in ("calm", "stopped"))
-    assert sorted(path.name for path in stopped.iterdir()) == ["3"], "the signal came before the checkpoint was written"
+        run("stopped", StopAtThree({}), tmp_path / "uninterrupted" / "kept" / "2")
+    uninterrupted, stopped = (tmp_path / name / "kept" for name in ("uninterrupted", "stopped"))
+    assert sorted(path.name for path in stopped.iterdir()) == ["3"], "the signal preceded the checkpoint"
     for file in ("model.safetensors", "optimizer.pt", "rng_state_0.pth", "rng_state_1.pth"):
-        assert (stopped / "3" / file).read_bytes() == (calm / "3" / file).read_bytes(), file
+        assert (stopped / "3" / file).read_bytes() == (uninterrupted / "3" / file).read_bytes(), file
 
 
-def test_a_process_that_fails_ends_the_others_with_a_sentence() -> None:
-    with pytest.raises(Failure, match="GPU 1 ended before the others") as failure, processes(2, operator.truediv, 0):
-        agree(True)
+def test_a_failed_worker_fails_the_group_with_a_message() -> None:
+    with pytest.raises(Failure, match="GPU 1 ended before the others") as failure, worker_group(2, operator.truediv, 0):
+        all_reduce_any(True)
     assert failure.value.reason is Reason.INTERNAL_ERROR
 
 
-def test_one_process_agrees_with_itself() -> None:
-    with processes(1, operator.truediv, 0):
-        assert agree(True, False) == [True, False]
+def test_a_single_process_reduces_its_own_flags() -> None:
+    with worker_group(1, operator.truediv, 0):
+        assert all_reduce_any(True, False) == [True, False]

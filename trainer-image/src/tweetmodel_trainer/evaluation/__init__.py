@@ -1,1 +1,1 @@
-"""Evaluation, samples and memorization."""
+"""Scores, samples and memorization of a trained model."""

@@ -1,17 +1,17 @@
-"""Finds the samples that were learnt by heart: a training post as a whole, or eight of its words in a row.
+"""Finds memorized samples: samples that repeat a training post exactly or in eight consecutive words.
 
-Case, punctuation and spacing don't hide a copy. Samples are few and posts may be millions, so the samples are
-indexed and the posts are read once.
+The comparison ignores case, punctuation and spacing. There are few samples and possibly millions of posts, so the
+samples are indexed and the posts are read once.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from tweetmodel_trainer.evaluation.sample import KINDS, Copy, Sample
+from tweetmodel_trainer.evaluation.sample import MEMORIZATION_LEVELS, Memorization, Sample
 
-RUN = 8
-"""Words in a row that are taken for a copy; so long a run is rarely chance."""
+NGRAM_WORDS = 8
+"""Consecutive words that count as memorized; texts rarely share so many by chance."""
 
 Words = tuple[str, ...]
 
@@ -19,73 +19,92 @@ _WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> Words:
-    """The words of a text, case-folded; a text without any, such as one of emoji, is one word."""
+    """Return the case-folded words of a text. A text without words, such as one of emoji, is a single word."""
     return tuple(_WORD.findall(text.casefold())) or (text,)
 
 
-def flagged(samples: Sequence[Sample], posts: Iterable[str]) -> list[Sample]:
-    """The samples, each with what is known against it.
+def flag_samples(samples: Sequence[Sample], posts: Iterable[str]) -> list[Sample]:
+    """Return the samples with their memorization and duplicates marked.
 
     Args:
-        samples: in the order in which they were drawn.
-        posts: the texts that the model was trained on.
+        samples: samples in the order in which they were drawn.
+        posts: texts of the training posts.
     """
-    said = [words(sample.text) for sample in samples]
-    copied = _copies(said, posts)
-    first: dict[Words, int] = {}
-    for index, sentence in enumerate(said):
-        first.setdefault(sentence, index)
+    sample_words = [words(sample.text) for sample in samples]
+    levels = _memorization_levels(sample_words, posts)
+    first_index: dict[Words, int] = {}
+    for index, found in enumerate(sample_words):
+        first_index.setdefault(found, index)
     return [
-        replace(sample, copy=copied[index], duplicate=first[said[index]] != index)
+        replace(sample, memorization=levels[index], duplicate=first_index[sample_words[index]] != index)
         for index, sample in enumerate(samples)
     ]
 
 
-def merged(told: Iterable[Sequence[Sample]]) -> list[Sample]:
-    """The same samples, flagged by several sets of posts, each with the worst that is known against it."""
-    return [max(same, key=lambda sample: KINDS.index(sample.copy)) for same in zip(*told, strict=True)]
+def merge_flags(flagged: Iterable[Sequence[Sample]]) -> list[Sample]:
+    """Return each sample with the highest memorization level among several flaggings of the same samples."""
+
+    def level(sample: Sample) -> int:
+        return MEMORIZATION_LEVELS.index(sample.memorization)
+
+    return [max(versions, key=level) for versions in zip(*flagged, strict=True)]
 
 
-def ranked(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """The samples to show first: no duplicates, whole copies last, unprompted ones and then original ones first."""
-    shown = [sample for sample in samples if not sample.duplicate]
-    return sorted(shown, key=lambda s: (s.copy == "exact", bool(s.prompt), s.copy == "overlap"))[:count]
+def rank_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Return the samples to show first, without duplicates.
+
+    Samples without a prompt precede samples with a prompt, and within both groups new samples precede overlapping
+    ones. Exact copies of a post come last.
+    """
+    distinct = [sample for sample in samples if not sample.duplicate]
+
+    def rank(sample: Sample) -> tuple[bool, bool, bool]:
+        return sample.memorization == "exact", bool(sample.prompt), sample.memorization == "overlap"
+
+    return sorted(distinct, key=rank)[:count]
 
 
-def share_of_repeats(texts: Sequence[str], posts: Iterable[str]) -> float:
-    """The share of texts that repeat one of the posts, as a whole or in eight words in a row; 0 of none."""
-    return share_of_copies(flagged([Sample("", text) for text in texts], posts))
+def repeated_fraction(texts: Sequence[str], posts: Iterable[str]) -> float:
+    """Return the fraction of texts with a repeated post, by the same rules as for samples; 0 without texts."""
+    return memorized_fraction(flag_samples([Sample("", text) for text in texts], posts))
 
 
-def share_of_copies(samples: Sequence[Sample], kinds: Sequence[Copy] = ("overlap", "exact")) -> float:
-    """The share of samples that repeat a training post in one of these ways; 0 of none."""
-    return sum(sample.copy in kinds for sample in samples) / len(samples) if samples else 0.0
+def memorized_fraction(samples: Sequence[Sample], levels: Sequence[Memorization] = ("overlap", "exact")) -> float:
+    """Return the fraction of samples with any of these memorization levels; 0 without samples."""
+    if not samples:
+        return 0.0
+    return sum(sample.memorization in levels for sample in samples) / len(samples)
 
 
-def share_of_duplicates(samples: Sequence[Sample]) -> float:
-    """The share of samples that say what an earlier one said; 0 of none."""
-    return sum(sample.duplicate for sample in samples) / len(samples) if samples else 0.0
+def duplicate_fraction(samples: Sequence[Sample]) -> float:
+    """Return the fraction of samples that repeat an earlier sample; 0 without samples."""
+    if not samples:
+        return 0.0
+    return sum(sample.duplicate for sample in samples) / len(samples)
 
 
-def _copies(said: Sequence[Words], posts: Iterable[str]) -> list[Copy]:
-    whole: set[Words] = set(said)
-    parts: dict[Words, set[int]] = {}
-    for index, sentence in enumerate(said):
-        for run in _runs(sentence):
-            parts.setdefault(run, set()).add(index)
-    found: set[Words] = set()
+def _memorization_levels(samples: Sequence[Words], posts: Iterable[str]) -> list[Memorization]:
+    texts: set[Words] = set(samples)
+    ngrams: dict[Words, set[int]] = {}
+    for index, sample in enumerate(samples):
+        for ngram in _ngrams(sample):
+            ngrams.setdefault(ngram, set()).add(index)
+    exact: set[Words] = set()
     overlapping: set[int] = set()
     for post in posts:
-        sentence = words(post)
-        if sentence in whole:
-            found.add(sentence)
-        for run in _runs(sentence):
-            overlapping |= parts.get(run, set())
-    return [
-        "exact" if sentence in found else "overlap" if index in overlapping else "none"
-        for index, sentence in enumerate(said)
-    ]
+        post_words = words(post)
+        if post_words in texts:
+            exact.add(post_words)
+        for ngram in _ngrams(post_words):
+            overlapping |= ngrams.get(ngram, set())
+
+    def level(index: int, sample: Words) -> Memorization:
+        if sample in exact:
+            return "exact"
+        return "overlap" if index in overlapping else "none"
+
+    return [level(index, sample) for index, sample in enumerate(samples)]
 
 
-def _runs(sentence: Words) -> Iterator[Words]:
-    return (sentence[at : at + RUN] for at in range(len(sentence) - RUN + 1))
+def _ngrams(text: Words) -> Iterator[Words]:
+    return (text[start : start + NGRAM_WORDS] for start in range(len(text) - NGRAM_WORDS + 1))

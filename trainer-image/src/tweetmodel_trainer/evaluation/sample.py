@@ -1,30 +1,41 @@
-"""A tweet that the model wrote, and what is known against it."""
+"""A sample of a model, and the settings of sampling."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-Copy = Literal["none", "overlap", "exact"]
-"""Whether a sample repeats a training post: not, in eight words in a row, or as a whole."""
-KINDS: tuple[Copy, ...] = get_args(Copy)
-"""The worst last."""
+from tweetmodel_api.spec import Generation
+
+Memorization = Literal["none", "overlap", "exact"]
+"""Similarity of a sample to the training posts: none, eight consecutive words, or a whole post."""
+MEMORIZATION_LEVELS: tuple[Memorization, ...] = get_args(Memorization)
+"""All levels in ascending order."""
 
 
-class Sampling(NamedTuple):
-    """How samples are drawn, within what the model can do."""
+class SamplingSettings(NamedTuple):
+    """Sampling settings of spec.generation within the limits of the model."""
 
     temperature: float
     top_p: float
-    longest: int
-    """Tokens, the prompt included."""
+    max_length: int
+    """Maximum number of tokens, including the prompt."""
+
+    @classmethod
+    def of(cls, generation: Generation, context: int) -> "SamplingSettings":
+        """Return the settings for a model with a context of so many tokens."""
+        return cls(
+            temperature=max(float(generation.temperature), 1e-3),
+            top_p=min(max(float(generation.top_p), 1e-3), 1.0),
+            max_length=min(generation.max_new_tokens, context),
+        )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One tweet that the model wrote; a line of samples.jsonl."""
+    """A generated tweet; a line of samples.jsonl."""
 
     prompt: str
     text: str
-    """The prompt included."""
-    copy: Copy = "none"
+    """Text including the prompt."""
+    memorization: Memorization = "none"
     duplicate: bool = False
-    """Whether an earlier sample says the same."""
+    """True if an earlier sample has the same words."""

@@ -1,7 +1,8 @@
-"""How texts look from afar: length, mentions, hashtags and variety, of the model beside its author.
+"""Text statistics for a comparison of model and author: length, mentions, hashtags and variety.
 
-Variety is distinct-n (Li et al. 2016, A Diversity-Promoting Objective Function for Neural Conversation Models,
-section 5): different n-grams over all n-grams. It falls as text grows, so it is compared over equally many texts.
+Variety is distinct-n, the number of distinct n-grams divided by the number of all n-grams (Li et al. 2016, A
+Diversity-Promoting Objective Function for Neural Conversation Models, section 5). Distinct-n falls as text grows, so
+it is computed over equal numbers of texts.
 """
 
 import re
@@ -13,47 +14,50 @@ _HASHTAG = re.compile(r"(?<!\w)#\w")
 
 
 @dataclass(frozen=True)
-class Voice:
-    """Numbers of a set of texts."""
+class TextStats:
+    """Statistics of a set of texts."""
 
     texts: int
+    """Number of texts."""
     characters: float
-    """Mean length."""
+    """Mean number of characters per text."""
     mentions: float
-    """Share of the texts that mention somebody."""
+    """Fraction of texts with a mention."""
     hashtags: float
-    """Share of the texts with a hashtag."""
+    """Fraction of texts with a hashtag."""
     distinct_1: float
-    """Different words over all words."""
+    """Distinct words divided by all words."""
     distinct_2: float
-    """Different pairs of neighbouring words over all pairs."""
+    """Distinct pairs of adjacent words divided by all pairs."""
 
 
-def voice(texts: Sequence[str], compared: int) -> Voice:
-    """The voice of at least one text; variety is measured over `compared` of them, evenly spaced."""
-    chosen = spaced(texts, compared)
-    return Voice(
+def measure_texts(texts: Sequence[str], variety_texts: int) -> TextStats:
+    """Return the statistics of texts.
+
+    Args:
+        texts: at least one text.
+        variety_texts: number of evenly spaced texts for distinct-n.
+    """
+    chosen = evenly_spaced(texts, variety_texts)
+    return TextStats(
         texts=len(texts),
         characters=sum(map(len, texts)) / len(texts),
         mentions=sum(bool(_MENTION.search(text)) for text in texts) / len(texts),
         hashtags=sum(bool(_HASHTAG.search(text)) for text in texts) / len(texts),
-        distinct_1=distinct(chosen, 1),
-        distinct_2=distinct(chosen, 2),
+        distinct_1=distinct_n(chosen, 1),
+        distinct_2=distinct_n(chosen, 2),
     )
 
 
-def distinct(texts: Sequence[str], n: int) -> float:
-    """Different n-grams over all n-grams, words as white space parts them, case-folded; 0 where there is none."""
-    grams = [tuple(words[at : at + n]) for words in _split(texts) for at in range(len(words) - n + 1)]
-    return len(set(grams)) / len(grams) if grams else 0.0
+def distinct_n(texts: Sequence[str], n: int) -> float:
+    """Return the distinct n-grams of whitespace-separated, case-folded words divided by all n-grams; 0 without any."""
+    split = [text.casefold().split() for text in texts]
+    ngrams = [tuple(words[start : start + n]) for words in split for start in range(len(words) - n + 1)]
+    return len(set(ngrams)) / len(ngrams) if ngrams else 0.0
 
 
-def spaced(texts: Sequence[str], count: int) -> list[str]:
-    """`count` of the texts, evenly spaced over their order; all where there are fewer."""
+def evenly_spaced(texts: Sequence[str], count: int) -> list[str]:
+    """Return `count` evenly spaced texts in their order, or all texts if there are fewer."""
     if len(texts) <= count:
         return list(texts)
     return [texts[index * len(texts) // count] for index in range(count)]
-
-
-def _split(texts: Sequence[str]) -> list[list[str]]:
-    return [text.casefold().split() for text in texts]

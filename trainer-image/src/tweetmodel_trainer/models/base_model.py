@@ -1,13 +1,15 @@
-"""Brings the model to start from: from the Hub, from a bucket, or a new one.
+"""Loads the base model of a run: from the Hugging Face Hub, from a bucket, or newly initialized.
 
-Weights come as safetensors alone. A pickle runs code when it is read, so a folder that has only such is refused.
-What transformers would load with a warning is refused too: weights that are missing would be random, and a model
-that sees the tokens to come would score perfectly and write nothing.
+Only safetensors weights are loaded, since unpickling executes code. The module also rejects models that transformers
+loads with a warning or without one: missing weights would be random, and a model that attends to future tokens would
+have a perfect score and generate nothing useful.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -24,10 +26,11 @@ from tweetmodel_api.spec import BaseModelSource, S3Model, ScratchModel
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models import hub_model
 from tweetmodel_trainer.models.cache import NO_CACHE, Cache
+from tweetmodel_trainer.models.license import CARD
 from tweetmodel_trainer.models.tokens import train_tokenizer
 from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
-Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+ModelAndTokenizer = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 PRESETS = {
     "Tiny": {"vocabulary": 1024, "n_layer": 2, "n_head": 4, "n_embd": 128, "n_positions": 256},
@@ -35,45 +38,61 @@ PRESETS = {
 }
 
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-"""A new model is too small and reads its posts too few times to learn them by heart: dropout only slows it."""
+"""A new model is small and reads each post a few times: dropout would slow the training without other effects."""
+
+MAX_CAUSE_CHARACTERS = 300
 
 
-def pinned(source: BaseModelSource) -> BaseModelSource:
-    """The source with a commit in place of a branch or tag of the Hub, which may come to mean another model.
+def pin_revision(source: BaseModelSource) -> BaseModelSource:
+    """Return the source with a commit instead of a branch or tag of the Hub, which may change later.
 
     Raises:
         Failure: BaseModelMissing or HubUnreachable.
     """
     if not source.hub:
         return source
-    return BaseModelSource(hub=source.hub.model_copy(update={"revision": hub_model.commit_of(source.hub)}))
+    return BaseModelSource(hub=source.hub.model_copy(update={"revision": hub_model.resolve_commit(source.hub)}))
 
 
 def load(
     source: BaseModelSource, storage: Storage, texts: Sequence[str], folder: Path, cache: Cache = NO_CACHE
-) -> Loaded:
-    """The model and its tokenizer, weights in float32.
+) -> ModelAndTokenizer:
+    """Return the base model with float32 weights, and its tokenizer.
 
     Args:
         source: spec.baseModel.
-        storage: where `s3` is read.
-        texts: what a new tokenizer is learnt from.
-        folder: where downloads go.
-        cache: what was downloaded before, by any pod.
+        storage: storage of the spec, for `s3`.
+        texts: training texts of the tokenizer of a new model.
+        folder: folder for downloaded files.
+        cache: model files of earlier downloads.
 
     Raises:
-        Failure: BaseModelMissing, BaseModelInvalid, HubUnreachable, or what `storage` raises.
+        Failure: BaseModelMissing, BaseModelInvalid, HubUnreachable, or a failure of the storage.
     """
     if source.hub:
-        hub_model.fetch(source.hub, folder, cache)
-        return _read(folder, source.hub.name)
+        hub_model.download(source.hub, folder, cache)
+        return _load_and_check(folder, source.hub.name)
     if source.s3:
-        _from_s3(source.s3, storage, folder, cache)
-        return _read(folder, source.s3.uri)
-    return _scratch(source.scratch or ScratchModel(), texts)
+        _download_from_s3(source.s3, storage, folder, cache)
+        return _load_and_check(folder, source.s3.uri)
+    return _new_model(source.scratch or ScratchModel(), texts)
 
 
-def _scratch(source: ScratchModel, texts: Sequence[str]) -> Loaded:
+def load_folder(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
+    """Return the model in a folder with float32 weights, the tokenizer, and the loading info of transformers."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    model, loading_info = AutoModelForCausalLM.from_pretrained(
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    return model, tokenizer, loading_info
+
+
+def _new_model(source: ScratchModel, texts: Sequence[str]) -> ModelAndTokenizer:
     shape = dict(PRESETS[source.preset])
     tokenizer = train_tokenizer(texts, shape.pop("vocabulary"))
     end = tokenizer.eos_token_id
@@ -83,74 +102,87 @@ def _scratch(source: ScratchModel, texts: Sequence[str]) -> Loaded:
     return GPT2LMHeadModel(config), tokenizer
 
 
-def _from_s3(source: S3Model, storage: Storage, folder: Path, cache: Cache) -> None:
+def _download_from_s3(source: S3Model, storage: Storage, folder: Path, cache: Cache) -> None:
     found = (name for name in storage.names(source.uri) if "/" not in name)
-    names = [name for name in found if any(fnmatch(name, pattern) for pattern in hub_model.FILES)]
+    names = [name for name in found if any(fnmatch(name, pattern) for pattern in hub_model.FILE_PATTERNS)]
     if "config.json" not in names:
-        sentence = f"{source.uri} holds no config.json: correct baseModel.s3.uri, or upload the model's folder."
-        raise Failure(Reason.BASE_MODEL_MISSING, sentence)
+        message = f"{source.uri} has no config.json: correct baseModel.s3.uri, or upload the folder of the model."
+        raise Failure(Reason.BASE_MODEL_MISSING, message)
     uri = source.uri.rstrip("/")
-    if storage.manifest(uri):  # a model that was made here
-        try:
-            storage.fetch(uri, folder, cache)
-        except IncompleteFolder as error:
-            sentence = f"the model is damaged ({error}): choose another, or set training.warmStart to false."
-            raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
+    if storage.manifest(uri):
+        _download_run(uri, storage, folder, cache)
         return
     for name in names:
         storage.download(f"{uri}/{name}", folder / name, missing=Reason.BASE_MODEL_MISSING)
 
 
-def _read(folder: Path, named: str) -> Loaded:
-    if not list(folder.glob("*.safetensors")):
-        sentence = f"{named} has no safetensors weights: save it again with save_pretrained, or choose another."
-        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
+def _download_run(uri: str, storage: Storage, folder: Path, cache: Cache) -> None:
+    """Download the model of a TweetModel's run, and the model card with the license."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model, loading = AutoModelForCausalLM.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        storage.fetch(uri, folder, cache)
+    except IncompleteFolder as error:
+        message = f"the model is damaged ({error}): choose another one, or set training.warmStart to false."
+        raise Failure(Reason.BASE_MODEL_INVALID, message) from None
+    with suppress(Failure):  # the license is optional
+        storage.download(f"{uri.rpartition('/')[0]}/page/{CARD}", folder / CARD)
+
+
+def _load_and_check(folder: Path, name: str) -> ModelAndTokenizer:
+    if not list(folder.glob("*.safetensors")):
+        message = f"{name} has no safetensors weights: save it again with save_pretrained, or choose another model."
+        raise Failure(Reason.BASE_MODEL_INVALID, message)
+    try:
+        model, tokenizer, loading_info = load_folder(folder)
     except (MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # transformers raises whatever its parts raise; for a user it is one thing
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        sentence = f"{named} can't be loaded as a causal language model ({why[:300]}): choose another."
-        raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
-    if tokenizer.eos_token_id is None:
-        raise Failure(Reason.BASE_MODEL_INVALID, f"the tokenizer of {named} has no end-of-text token: choose another.")
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        sentence = f"the tokenizer of {named} has more tokens than its model: put both from one source there."
-        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
-    absent = sorted({*loading["missing_keys"], *loading["mismatched_keys"]}, key=str)
-    if absent:
-        sentence = f"{named} lacks {len(absent)} of its weights, such as {absent[0]}: choose another."
-        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
-    try:
-        forward = reads_forward(model)
-    except Exception as error:  # as above: whatever its parts raise
-        sentence = f"{named} can't be run ({type(error).__name__}): choose another."
-        raise Failure(Reason.BASE_MODEL_INVALID, sentence) from None
-    if not forward:
-        sentence = f"{named} sees the words to come, so it can't write: choose a causal language model."
-        raise Failure(Reason.BASE_MODEL_INVALID, sentence)
+    except Exception as error:  # transformers raises errors of all its dependencies
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = cause[:MAX_CAUSE_CHARACTERS]
+        message = f"{name} can't be loaded as a causal language model ({cause}): choose another one."
+        raise Failure(Reason.BASE_MODEL_INVALID, message) from None
+    _check_tokenizer(name, model, tokenizer)
+    _check_weights(name, loading_info)
+    _check_causal(name, model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
 
 
+def _check_tokenizer(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    if tokenizer.eos_token_id is None:
+        message = f"the tokenizer of {name} has no end-of-text token: choose another model."
+        raise Failure(Reason.BASE_MODEL_INVALID, message)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        message = f"the tokenizer of {name} has more tokens than the model: upload both from the same source."
+        raise Failure(Reason.BASE_MODEL_INVALID, message)
+
+
+def _check_weights(name: str, loading_info: dict[str, Any]) -> None:
+    absent = sorted({*loading_info["missing_keys"], *loading_info["mismatched_keys"]}, key=str)
+    if absent:
+        message = f"{name} lacks {len(absent)} of its weights, such as {absent[0]}: choose another model."
+        raise Failure(Reason.BASE_MODEL_INVALID, message)
+
+
+def _check_causal(name: str, model: PreTrainedModel) -> None:
+    try:
+        causal = is_causal(model)
+    except Exception as error:  # transformers raises errors of all its dependencies
+        message = f"{name} can't be run ({type(error).__name__}): choose another model."
+        raise Failure(Reason.BASE_MODEL_INVALID, message) from None
+    if not causal:
+        message = f"{name} is not a causal language model (it attends to future tokens): choose a causal one."
+        raise Failure(Reason.BASE_MODEL_INVALID, message)
+
+
 @torch.inference_mode()
-def reads_forward(model: PreTrainedModel) -> bool:
-    """Whether what a model expects at each place is the same whatever comes later."""
+def is_causal(model: PreTrainedModel) -> bool:
+    """Return whether the predictions of a model do not depend on later tokens."""
     tokens = torch.arange(8) % model.get_input_embeddings().num_embeddings
+    changed = tokens.clone().index_fill_(0, torch.tensor([7]), 0)
     model.eval()
-    first, second = (
-        model(input_ids=ids[None]).logits[0, :-1]
-        for ids in (tokens, tokens.clone().index_fill_(0, torch.tensor([7]), 0))
-    )
-    # A model that looks ahead differs by its logits' own size; a mixture of experts by rounding.
-    return bool((first - second).abs().max().nan_to_num() <= 1e-4 * first.abs().max().nan_to_num(posinf=0) + 1e-6)
+    first, second = (model(input_ids=ids[None]).logits[0, :-1] for ids in (tokens, changed))
+    difference = (first - second).abs().max().nan_to_num()
+    magnitude = first.abs().max().nan_to_num(posinf=0)
+    # Attention to later tokens changes logits by their own magnitude; mixtures of experts differ by rounding errors.
+    return bool(difference <= 1e-4 * magnitude + 1e-6)

@@ -1,11 +1,11 @@
-"""Files by their SHA-256, in a folder that outlives pods and that several of them use at once.
+"""A cache of model files, addressed by SHA-256, in a folder shared by several pods.
 
     <folder>/sha256/<hash>              a file
-    <folder>/hub/<name>/<commit>.json   the files of a model on the Hub, as a manifest
+    <folder>/hub/<name>/<commit>.json   manifest of a model on the Hub
 
-A file is written under another name, flushed to the disk and renamed, so it is there whole or not at all. It is hashed
-on its way in and on its way out, and copied both times: what a pod works with is what was checked, and nobody's work
-changes what is kept. The cache saves time and nothing else: where it fails, it is told once and passed over.
+A file is written under a temporary name, flushed to the disk and renamed, so the cache never contains partial files.
+Files are hashed when they enter and when they leave the cache, and always copied, so that pods use verified content and
+cannot modify the cache. An error disables the cache for the rest of the process and never fails a run.
 """
 
 import hashlib
@@ -26,98 +26,104 @@ from tweetmodel_api.layout import Manifest
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
-PART = ".part"
-"""How the name of a file ends that is still being written."""
+PARTIAL_SUFFIX = ".part"
+"""Suffix of incomplete files."""
 ABANDONED_SECONDS = 86_400
-"""After so long nobody writes a file on any more: its pod is gone."""
+"""Age at which a partial file is deleted, since its pod has ended."""
 
 
 class Cache:
-    """The cache in a folder; without a folder it holds nothing and keeps nothing."""
+    """A cache in a folder. Without a folder the cache is empty and stores nothing."""
 
     def __init__(self, folder: Path | None, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._clock = clock
 
-    def take(self, sha256: str, path: Path) -> bool:
-        """Copies the file of this hash to `path`; False where it is not there. One that is damaged is removed."""
+    def get(self, sha256: str, path: Path) -> bool:
+        """Copy the file with this hash to `path`; return False if the cache does not contain the file.
+
+        A damaged file is removed from the cache.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._passed_over_if_it_fails():
+        with self._disabled_on_error():
             entry = self._file(sha256)
             if entry is None or not entry.is_file():
                 return False
             try:
                 with entry.open("rb") as source, path.open("wb") as target:
-                    found = _copy(source, target)
-            except FileNotFoundError:  # somebody has just removed it
+                    copied = _copy(source, target)
+            except FileNotFoundError:  # another pod has removed the file
                 return False
-            if found == sha256:
+            if copied == sha256:
                 return True
-            logger.warning("%s is damaged, so it is fetched again", entry)
+            logger.warning("%s is damaged and is downloaded again", entry)
             path.unlink()
             entry.unlink(missing_ok=True)
             return False
         path.unlink(missing_ok=True)
         return False
 
-    def keep(self, sha256: str, path: Path) -> None:
-        """Puts a file in, unless it is there already or is not what its hash says."""
-        with self._passed_over_if_it_fails():
+    def put(self, sha256: str, path: Path) -> None:
+        """Add a file, unless the cache already contains the file or its content does not match the hash."""
+        with self._disabled_on_error():
             entry = self._file(sha256)
             if entry and not entry.is_file():
                 with path.open("rb") as source:
                     self._write(entry, source, sha256)
 
-    def listing(self, name: str, commit: str) -> Manifest | None:
-        """The files of a model on the Hub at a commit, where they were kept."""
-        with self._passed_over_if_it_fails():
-            path = self._list(name, commit)
+    def get_manifest(self, name: str, commit: str) -> Manifest | None:
+        """Return the cached manifest of a model on the Hub at a commit, or None."""
+        with self._disabled_on_error():
+            path = self._manifest(name, commit)
             if path and path.is_file():
                 try:
                     return Manifest.model_validate_json(path.read_bytes())
                 except ValidationError:
-                    logger.warning("%s is damaged, so the Hub is asked again", path)
+                    logger.warning("%s is damaged and is requested from the Hub again", path)
                     path.unlink(missing_ok=True)
         return None
 
-    def keep_listing(self, name: str, commit: str, files: Manifest) -> None:
-        """Keeps which files a model on the Hub has at a commit, once all of them are kept."""
-        with self._passed_over_if_it_fails():
-            path = self._list(name, commit)
+    def put_manifest(self, name: str, commit: str, manifest: Manifest) -> None:
+        """Add the manifest of a model on the Hub at a commit; all its files must be in the cache."""
+        with self._disabled_on_error():
+            path = self._manifest(name, commit)
             if path and not path.is_file():
-                body = files.model_dump_json(by_alias=True, indent=1).encode()
+                body = manifest.model_dump_json(by_alias=True, indent=1).encode()
                 self._write(path, BytesIO(body), hashlib.sha256(body).hexdigest())
 
     def _file(self, sha256: str) -> Path | None:
         return self._folder / "sha256" / sha256 if self._folder else None
 
-    def _list(self, name: str, commit: str) -> Path | None:
+    def _manifest(self, name: str, commit: str) -> Path | None:
         return self._folder / "hub" / name.replace("/", "--") / f"{commit}.json" if self._folder else None
 
     def _write(self, entry: Path, source: BinaryIO, sha256: str) -> None:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        for part in entry.parent.glob(f"*{PART}"):
-            with suppress(FileNotFoundError):  # its pod has just finished it
-                if self._clock() - part.stat().st_mtime > ABANDONED_SECONDS:
-                    part.unlink()
-        part = entry.with_name(f"{entry.name}.{uuid.uuid4().hex}{PART}")
+        self._delete_abandoned(entry.parent)
+        partial = entry.with_name(f"{entry.name}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
         try:
-            with part.open("xb") as target:
+            with partial.open("xb") as target:
                 written = _copy(source, target)
                 target.flush()
                 os.fsync(target.fileno())
             if written == sha256:
-                part.rename(entry)
+                partial.rename(entry)
         finally:
-            part.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
+
+    def _delete_abandoned(self, folder: Path) -> None:
+        for partial in folder.glob(f"*{PARTIAL_SUFFIX}"):
+            with suppress(FileNotFoundError):  # another pod has just renamed the file
+                if self._clock() - partial.stat().st_mtime > ABANDONED_SECONDS:
+                    partial.unlink()
 
     @contextmanager
-    def _passed_over_if_it_fails(self) -> Iterator[None]:
-        """A disk that is full, read-only or broken costs no run: from here on there is no cache."""
+    def _disabled_on_error(self) -> Iterator[None]:
+        """Disable the cache if the disk is full, read-only or broken."""
         try:
             yield
         except OSError as error:
-            logger.warning("%s can't be used as a cache (%s): it goes on without", self._folder, error)
+            logger.warning("the cache in %s can't be used (%s): the run continues without it", self._folder, error)
             self._folder = None
 
 
@@ -125,7 +131,7 @@ NO_CACHE = Cache(None)
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> str:
-    """Copies from one file to another; the SHA-256 of what was copied."""
+    """Copy one file to another and return the SHA-256 of the content."""
     digest = hashlib.sha256()
     while chunk := source.read(CHUNK_BYTES):
         digest.update(chunk)

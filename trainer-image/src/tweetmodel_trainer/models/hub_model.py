@@ -1,8 +1,8 @@
-"""Fetches a model from the Hugging Face Hub: from the cache what is there, from the Hub the rest.
+"""Downloads a model from the Hugging Face Hub, except the files that the cache contains.
 
-A revision is resolved to its commit first, and a commit never changes: once its files are in the cache, with their
-list, nobody asks the Hub for them. The Hub's client looks at sizes alone (huggingface/huggingface_hub#3643), so what it
-brings is hashed here: large files have a SHA-256 at the Hub, small ones git's hash.
+A revision is resolved to its commit first. Commits are immutable, so a cached commit needs no further request. The
+client of the Hub verifies only the size of a file (huggingface/huggingface_hub#3643). This module also verifies the
+hash: the Hub lists the SHA-256 of large files and the git hash of small files.
 """
 
 import glob
@@ -24,83 +24,97 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.hub_errors import HubErrorKind, translate_hub_errors
 from tweetmodel_trainer.models.cache import Cache
 
-FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
-"""What a model's folder is read from."""
+FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
+"""Patterns of the downloaded files."""
 
 TIMEOUT_SECONDS = 10
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def commit_of(source: HubModel) -> str:
-    """The commit that a revision is; of a commit itself nobody is asked.
+def resolve_commit(source: HubModel) -> str:
+    """Return the commit of a revision, without a request if the revision is a commit.
 
     Raises:
-        Failure: as `fetch`.
+        Failure: as in `download`.
     """
     if _COMMIT.fullmatch(source.revision):
         return source.revision
     with translate_hub_errors(partial(_failure, source)):
-        commit = _api().model_info(source.name, revision=source.revision, timeout=TIMEOUT_SECONDS).sha or ""
+        commit = _client().model_info(source.name, revision=source.revision, timeout=TIMEOUT_SECONDS).sha or ""
     if not _COMMIT.fullmatch(commit):
-        raise _unreachable(source, "the Hub does not say which commit that is")
+        raise _unreachable(source, "the Hub did not return the commit of the revision")
     return commit
 
 
-def fetch(source: HubModel, folder: Path, cache: Cache) -> None:
-    """Brings the model's files.
+def download(source: HubModel, folder: Path, cache: Cache) -> None:
+    """Download the files of a model.
 
     Raises:
         Failure: BaseModelMissing or HubUnreachable.
     """
-    commit = commit_of(source)
-    kept = cache.listing(source.name, commit)
-    if kept and all(cache.take(entry.sha256, folder / entry.path) for entry in kept.files):
+    commit = resolve_commit(source)
+    manifest = cache.get_manifest(source.name, commit)
+    if manifest and all(cache.get(entry.sha256, folder / entry.path) for entry in manifest.files):
         return
     with translate_hub_errors(partial(_failure, source)):
-        api = _api()
-        info = api.model_info(source.name, revision=commit, files_metadata=True, timeout=TIMEOUT_SECONDS)
-        files = [file for file in info.siblings or () if is_wanted(file.rfilename)]
-        missing = [f for f in files if not (f.lfs and cache.take(f.lfs.sha256, folder / f.rfilename))]
-        if missing:
-            api.snapshot_download(
-                source.name,
-                revision=commit,
-                allow_patterns=[glob.escape(file.rfilename) for file in missing],
-                local_dir=folder,
-                etag_timeout=TIMEOUT_SECONDS,
-            )
-    entries = [_checked(file, folder, source) for file in files]
+        files = _download_missing(source.name, commit, folder, cache)
+    entries = [_verify(file, folder, source) for file in files]
     for entry in entries:
-        cache.keep(entry.sha256, folder / entry.path)
-    cache.keep_listing(source.name, commit, Manifest.of(entries))
+        cache.put(entry.sha256, folder / entry.path)
+    cache.put_manifest(source.name, commit, Manifest.of(entries))
 
 
-def _api() -> HfApi:
-    """The Hub's client by the token of spec.baseModel.hub.secretRef; without, by the one that publishes, if any."""
-    token = os.environ.get(BASE_MODEL.variable, "").strip()  # `echo KEY | base64` ends in a line break
+def _download_missing(name: str, commit: str, folder: Path, cache: Cache) -> list[RepoSibling]:
+    """Download all model files outside the cache, and return the Hub's description of all model files."""
+    client = _client()
+    info = client.model_info(name, revision=commit, files_metadata=True, timeout=TIMEOUT_SECONDS)
+    files = [file for file in info.siblings or () if is_model_file(file.rfilename)]
+    missing = [f for f in files if not (f.lfs and cache.get(f.lfs.sha256, folder / f.rfilename))]
+    if missing:
+        client.snapshot_download(
+            name,
+            revision=commit,
+            allow_patterns=[glob.escape(file.rfilename) for file in missing],
+            local_dir=folder,
+            etag_timeout=TIMEOUT_SECONDS,
+        )
+    return files
+
+
+def _client() -> HfApi:
+    """Return a client with the token of spec.baseModel.hub.secretRef, or else with the token for publishing, if any."""
+    token = os.environ.get(BASE_MODEL.variable, "").strip()  # `echo KEY | base64` appends a line break
     return HfApi(token=token or None)
 
 
-def is_wanted(path: str) -> bool:
-    """Whether a file of a repository is one to fetch: folders hold other formats, `consolidated` all shards in one."""
-    return "/" not in path and not path.startswith("consolidated") and any(fnmatch(path, kind) for kind in FILES)
+def is_model_file(path: str) -> bool:
+    """Return whether a file of a repository is downloaded.
+
+    Folders contain other formats, and `consolidated` files repeat the weights of all shards.
+    """
+    if "/" in path or path.startswith("consolidated"):
+        return False
+    return any(fnmatch(path, pattern) for pattern in FILE_PATTERNS)
 
 
-def _checked(file: RepoSibling, folder: Path, source: HubModel) -> FileEntry:
-    """The file as it came; a mirror of the Hub may tell no hashes, and then there is nothing to compare."""
+def _verify(file: RepoSibling, folder: Path, source: HubModel) -> FileEntry:
+    """Verify the hash of a downloaded file, and return the manifest entry; raise HubUnreachable if the hash is wrong.
+
+    Mirrors of the Hub may list no hashes; their files are not verified.
+    """
     path = folder / file.rfilename
-    if not path.is_file():  # its client takes a folder that is not empty for a download, when the Hub fails meanwhile
-        raise _unreachable(source, f"{file.rfilename} did not come")
+    if not path.is_file():  # if the Hub fails meanwhile, the client takes a folder with any files for a download
+        raise _unreachable(source, f"{file.rfilename} was not downloaded")
     with path.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     if file.lfs:
-        is_right = sha256 == file.lfs.sha256
+        is_intact = sha256 == file.lfs.sha256
     else:
-        is_right = file.blob_id is None or _git_hash(path.read_bytes()) == file.blob_id
-    if not is_right:
+        is_intact = file.blob_id is None or _git_hash(path.read_bytes()) == file.blob_id
+    if not is_intact:
         path.unlink()
-        raise _unreachable(source, f"{file.rfilename} came damaged")
+        raise _unreachable(source, f"{file.rfilename} arrived damaged")
     return FileEntry(path=file.rfilename, size=path.stat().st_size, sha256=sha256)
 
 
@@ -108,27 +122,27 @@ def _git_hash(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _failure(source: HubModel, kind: HubErrorKind, words: str) -> Failure:
-    """What the Hub's answer is to a run."""
+def _failure(source: HubModel, kind: HubErrorKind, cause: str) -> Failure:
+    """Return the failure of a run for an error of the Hub."""
     if kind == "unreachable":
-        return _unreachable(source, f"the Hub does not answer ({words})")
+        return _unreachable(source, f"the Hub does not answer ({cause})")
     token = "a Secret with the key token in baseModel.hub.secretRef"
+    name = _display_name(source)
     if kind == "missing":
-        sentence = f"{_named(source)} does not exist on the Hub, or is private: correct baseModel.hub, or name {token}."
-    else:
-        terms = "accept its terms there and " if kind == "gated" else ""
-        advice = f"{terms}name {token}, or put a copy into storage (baseModel.s3)"
-        sentence = f"the Hub refuses {_named(source)} ({words}): {advice}."
-    return Failure(Reason.BASE_MODEL_MISSING, sentence)
+        message = f"{name} does not exist on the Hub or is private: correct baseModel.hub, or name {token}."
+        return Failure(Reason.BASE_MODEL_MISSING, message)
+    terms = "accept the terms of the model on the Hub and " if kind == "gated" else ""
+    advice = f"{terms}name {token}, or put a copy of the model into storage (baseModel.s3)"
+    return Failure(Reason.BASE_MODEL_MISSING, f"the Hub refuses access to {name} ({cause}): {advice}.")
 
 
-def _unreachable(source: HubModel, why: str) -> Failure:
-    sentence = (
-        f"{_named(source)} can't be fetched, because {why}: check the network, or take the base model from storage "
-        "with baseModel.s3."
+def _unreachable(source: HubModel, cause: str) -> Failure:
+    message = (
+        f"{_display_name(source)} can't be downloaded ({cause}): check the network, or load the base model from "
+        "storage with baseModel.s3."
     )
-    return Failure(Reason.HUB_UNREACHABLE, sentence)
+    return Failure(Reason.HUB_UNREACHABLE, message)
 
 
-def _named(source: HubModel) -> str:
+def _display_name(source: HubModel) -> str:
     return f"{source.name} at {source.revision}"

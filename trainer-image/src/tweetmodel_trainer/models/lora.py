@@ -1,26 +1,28 @@
-"""Low-rank adaptation (Hu et al. 2021): trains two small matrices beside each linear layer, then adds their
-product to it. Optimizer and gradients need memory for those alone, and the finished model is one without adapters.
+"""Low-rank adaptation (Hu et al. 2021): trains two small matrices beside each linear layer of a frozen model.
+
+Gradients and optimizer states need memory for the small matrices only. The finished model has no adapters, since the
+product of the matrices is added to the weights.
 """
 
 from peft import LoraConfig, TaskType, get_peft_model
 from transformers import PreTrainedModel
 
-SCALE = 2
-"""Alpha over rank, as is usual: the learning rate then fits whatever the rank."""
+ALPHA_PER_RANK = 2
+"""Usual ratio of LoRA's alpha to the rank, with which a learning rate suits all ranks."""
 
 
 def attach(model: PreTrainedModel, rank: int) -> PreTrainedModel:
-    """Freezes a model and puts trainable matrices beside its linear layers, but the one that predicts tokens."""
+    """Freeze a model and add trainable matrices to all linear layers except the output layer."""
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=rank,
-        lora_alpha=SCALE * rank,
+        lora_alpha=ALPHA_PER_RANK * rank,
         target_modules="all-linear",
-        fan_in_fan_out=model.config.model_type == "gpt2",  # its layers are transposed
+        fan_in_fan_out=model.config.model_type == "gpt2",  # GPT-2 stores transposed weights
     )
     return get_peft_model(model, config)
 
 
 def merge(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with what was learnt added to its weights."""
+    """Add the products of the trained matrices to the weights, and return the model without adapters."""
     return model.merge_and_unload()

@@ -1,4 +1,4 @@
-"""From texts to tokens: a tokenizer of one's own, how any tokenizer reads a text here, and how many a model reads."""
+"""Tokenization: trains the tokenizer of a new model, encodes texts, and determines the context of a model."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,16 +7,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 
 from tweetmodel_trainer.data.normalize import END_OF_TEXT
 
-UNBOUNDED = 8192
-"""As many as training.blockSize may be: for models such as BLOOM and Mamba, whose configuration names no bound."""
+DEFAULT_CONTEXT_LENGTH = 8192
+"""Context of models without a limit in their configuration, such as BLOOM and Mamba: the maximum of
+training.blockSize."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE like GPT-2's, learnt from these texts.
+    """Train a byte-level BPE tokenizer like GPT-2's.
 
     Args:
-        texts: what to learn from; equal texts in equal order give an equal tokenizer.
-        vocabulary: most tokens it may have, the 256 bytes and the end-of-text token included.
+        texts: training texts; equal texts in equal order give an equal tokenizer.
+        vocabulary: maximum number of tokens, including the 256 bytes and the end-of-text token.
     """
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(texts, vocab_size=vocabulary, special_tokens=[END_OF_TEXT], show_progress=False)
@@ -26,7 +27,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of each text, nothing added before or after; a special token that a text spells out is mere text."""
+    """Return the token ids of each text, without added tokens and with special tokens in a text as plain text."""
     if not texts:
         return []
     ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True, verbose=False)[
@@ -35,7 +36,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[lis
     return ids
 
 
-def context_of(model: PreTrainedModel) -> int:
-    """How many tokens a model reads at once."""
-    most: int = getattr(model.config.get_text_config(), "max_position_embeddings", UNBOUNDED)
-    return most
+def context_length(model: PreTrainedModel) -> int:
+    """Return the maximum number of input tokens of a model."""
+    length: int = getattr(model.config.get_text_config(), "max_position_embeddings", DEFAULT_CONTEXT_LENGTH)
+    return length

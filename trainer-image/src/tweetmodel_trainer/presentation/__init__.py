@@ -1,1 +1,1 @@
-"""Model card, web page and preview image."""
+"""The page, the model card and the preview image of a finished run."""

@@ -1,20 +1,19 @@
-"""Writes what people open of a finished run: card and preview beside the weights, and the page with its preview."""
+"""Writes the artifacts of a finished run: web page, model card and preview image."""
 
 from pathlib import Path
 
-from tweetmodel_trainer.presentation.card import card
-from tweetmodel_trainer.presentation.page import page
-from tweetmodel_trainer.presentation.preview_image import picture
-from tweetmodel_trainer.presentation.run_summary import About
+from tweetmodel_trainer.models.license import CARD
+from tweetmodel_trainer.presentation.card import render_card
+from tweetmodel_trainer.presentation.page import render_page
+from tweetmodel_trainer.presentation.preview_image import render_preview
+from tweetmodel_trainer.presentation.run_summary import RunSummary
 
-CARD, PREVIEW, PAGE = "README.md", "predictions.png", "index.html"
+PREVIEW, PAGE_FILE = "predictions.png", "index.html"
 
 
-def write(about: About, model: Path, page_folder: Path) -> None:
-    """Adds card and preview to the model's folder, and fills the page's, which is made."""
-    page_folder.mkdir()
-    preview = picture(about)
-    for folder in (model, page_folder):
-        (folder / PREVIEW).write_bytes(preview)
-    (model / CARD).write_text(card(about), encoding="utf-8")
-    (page_folder / PAGE).write_text(page(about), encoding="utf-8")
+def write_artifacts(summary: RunSummary, folder: Path) -> None:
+    """Create a folder with page, model card and preview image."""
+    folder.mkdir(parents=True)
+    (folder / PREVIEW).write_bytes(render_preview(summary))
+    (folder / CARD).write_text(render_card(summary), encoding="utf-8")
+    (folder / PAGE_FILE).write_text(render_page(summary), encoding="utf-8")

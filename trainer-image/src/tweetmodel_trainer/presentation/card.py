@@ -1,89 +1,80 @@
-"""The model card: README.md as the Hugging Face Hub reads it, front matter first.
+"""Renders the model card: a README.md with metadata for the Hugging Face Hub.
 
-Whatever is inserted is taken literally: the template's `finalize` escapes every value as Markdown text, so a
-tweet can neither hide a link behind words nor end a table, and the front matter is written by a YAML writer.
+All inserted values are literal text: the template engine escapes them for Markdown, so a tweet can neither hide a link
+nor break a table, and a YAML library writes the metadata.
 """
-
-import re
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tweetmodel_trainer.evaluation.assessment import LARGEST
-from tweetmodel_trainer.evaluation.memorization import ranked
-from tweetmodel_trainer.evaluation.scores import total
-from tweetmodel_trainer.presentation.run_summary import COLUMNS, About
+from tweetmodel_trainer.evaluation.evaluation_report import MAX_DECIMAL
+from tweetmodel_trainer.evaluation.memorization import rank_samples
+from tweetmodel_trainer.presentation.markdown import escape_markdown
+from tweetmodel_trainer.presentation.run_summary import ACCOUNT_COLUMNS, RunSummary
 
-SAMPLES_SHOWN = 10
-WIDGET = "My dream is"
-"""The prompt that huggingtweets offered."""
-HERE = 'model=".")  # the folder with this file, or its name on the Hub'
-"""How the card's example ends its call; a copy on the Hub says its name instead."""
-
-_MARKS = re.compile(r"[\\`*_{}\[\]<>()#+!|~$^=]")
+MAX_SAMPLES = 10
+DEFAULT_PROMPT = "My dream is"
+"""Prompt of the widget on the Hub, as in huggingtweets."""
+LOCAL_MODEL = 'model="../model")  # the model folder of this run, or the name of the model on the Hub'
+"""End of the call in the example; on the Hub, the name of the repository replaces it."""
 
 
-def card(about: About) -> str:
-    """The whole README.md."""
+def render_card(summary: RunSummary) -> str:
+    """Return the content of README.md."""
     body = _TEMPLATE.render(
-        about=about,
-        columns=COLUMNS,
-        here=Markup(HERE),
-        before=total(about.assessment.before.values()),
-        after=total(about.assessment.after.values()),
-        samples=ranked(about.assessment.samples, SAMPLES_SHOWN),
+        summary=summary,
+        columns=ACCOUNT_COLUMNS,
+        local_model=Markup(LOCAL_MODEL),
+        before=summary.evaluation.scores.total_before,
+        after=summary.evaluation.scores.total_after,
+        samples=rank_samples(summary.evaluation.samples, MAX_SAMPLES),
     )
-    return str(ModelCard(f"---\n{_metadata(about).to_yaml()}\n---\n\n{body}"))
+    return str(ModelCard(f"---\n{_metadata(summary).to_yaml()}\n---\n\n{body}"))
 
 
-def literal(text: str) -> str:
-    """Text that Markdown shows as it is, wherever in a line or table it stands (CommonMark 0.31, section 2.4)."""
-    line = " ".join(text.split()).replace("&", "&amp;")
-    return _MARKS.sub(lambda mark: {"<": "&lt;", ">": "&gt;"}.get(mark[0], f"\\{mark[0]}"), line)
-
-
-def _metadata(about: About) -> ModelCardData:
-    prompts = [prompt for prompt in about.generation.prompts if prompt.strip()] or [WIDGET]
+def _metadata(summary: RunSummary) -> ModelCardData:
+    prompts = [prompt for prompt in summary.generation.prompts if prompt.strip()] or [DEFAULT_PROMPT]
+    hub = summary.training.base_model.hub
     return ModelCardData(
-        language=about.language,
-        license=about.base_licence,
+        language=summary.language,
+        license=summary.training.base_license,
         library_name="transformers",
         pipeline_tag="text-generation",
-        tags=["huggingtweets", "tweetmodel", *about.handles],
-        base_model=about.base.hub.name if about.base.hub else None,
+        tags=["huggingtweets", "tweetmodel", *summary.handles],
+        base_model=hub.name if hub else None,
         widget=[{"text": prompt} for prompt in prompts],
-        model_name=f"Tweets like {about.who}",
-        eval_results=_results(about),
+        model_name=f"Tweets like {summary.authors}",
+        eval_results=_eval_results(summary),
     )
 
 
-def _results(about: About) -> list[EvalResult]:
-    scores = total(about.assessment.after.values())
-    figures = {
+def _eval_results(summary: RunSummary) -> list[EvalResult]:
+    scores = summary.evaluation.scores.total_after
+    metrics = {
         "loss": scores.loss,
-        "perplexity": min(scores.perplexity, LARGEST),
+        "perplexity": min(scores.perplexity, MAX_DECIMAL),
         "bits_per_byte": scores.bits_per_byte,
     }
     return [
         EvalResult(
             task_type="text-generation",
             dataset_type="tweetmodel",
-            dataset_name=f"held-out posts of {about.who}",
-            dataset_revision=about.dataset_digest,
+            dataset_name=f"held-out posts of {summary.authors}",
+            dataset_revision=summary.training.dataset_digest,
             metric_type=name,
             metric_name=name.replace("_", " "),
             metric_value=round(value, 4),
         )
-        for name, value in figures.items()
+        for name, value in metrics.items()
     ]
 
 
 def _finalize(value: object) -> object:
-    return value if isinstance(value, Markup) else literal(str(value))
+    return value if isinstance(value, Markup) else escape_markdown(str(value))
 
 
-_ENVIRONMENT = Environment(  # Markdown is escaped by `finalize`, not as HTML
+_ENVIRONMENT = Environment(  # `finalize` escapes Markdown; the result is not HTML
     loader=PackageLoader("tweetmodel_trainer.presentation"),
     undefined=StrictUndefined,
     finalize=_finalize,

@@ -1,7 +1,7 @@
-"""The model page: one HTML file that asks for nothing from outside and runs no script.
+"""Renders the web page of a model: one HTML file without external resources and without scripts.
 
-Every value is escaped by the template engine. Behind that stands a Content-Security-Policy that allows the style
-sheet by its hash and nothing else, so even text that got through could neither run nor call home.
+The template engine escapes all values. In addition, a Content-Security-Policy allows only the style sheet, by its hash:
+text that escaped the escaping could neither run code nor send requests.
 """
 
 import base64
@@ -13,59 +13,63 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tweetmodel_trainer.evaluation.memorization import ranked
+from tweetmodel_trainer.evaluation.memorization import rank_samples
 from tweetmodel_trainer.evaluation.sample import Sample
-from tweetmodel_trainer.evaluation.scores import total
-from tweetmodel_trainer.presentation.loss_chart import curve
-from tweetmodel_trainer.presentation.run_summary import COLUMNS, About
+from tweetmodel_trainer.presentation.loss_chart import render_loss_chart
+from tweetmodel_trainer.presentation.run_summary import ACCOUNT_COLUMNS, RunSummary
 
-SHARED_CHARACTERS = 238
-"""Of a tweet that is shared, as huggingtweets cut it: room is left to say who wrote it."""
+MAX_SHARED_CHARACTERS = 238
+"""Maximum length of a shared tweet, as in huggingtweets, which leaves space for the attribution."""
+MAX_SHARED_HANDLES = 2
 
 
-def page(about: About) -> str:
-    """The whole index.html."""
+def render_page(summary: RunSummary) -> str:
+    """Return the content of index.html."""
     style = (files("tweetmodel_trainer.presentation") / "templates" / "page.css").read_text()
-    before, after = total(about.assessment.before.values()), total(about.assessment.after.values())
-    kept, drawn = (about.kept, after.loss), about.assessment.samples
-    samples = [sample for sample in ranked(drawn, len(drawn)) if sample.copy != "exact"]
+    scores, samples = summary.evaluation.scores, summary.evaluation.samples
+    shown = [sample for sample in rank_samples(samples, len(samples)) if sample.memorization != "exact"]
+    final = (summary.training.kept_step, scores.total_after.loss)
+    chart = render_loss_chart(summary.losses, scores.total_before.loss, final, summary.held_out_losses)
     return _TEMPLATE.render(
-        about=about,
-        columns=COLUMNS,
-        before=before,
-        after=after,
-        copies=sum(sample.copy == "exact" for sample in drawn),
-        parameters=short_number(about.parameters),
-        featured=samples[0] if samples else None,
-        groups=by_prompt(about.generation.prompts, samples[1:]),
-        curve=Markup(curve(about.losses, before.loss, kept, about.held_out_losses)),  # numbers alone
-        style=Markup(style),  # ours
+        summary=summary,
+        columns=ACCOUNT_COLUMNS,
+        before=scores.total_before,
+        after=scores.total_after,
+        exact_copies=sum(sample.memorization == "exact" for sample in samples),
+        parameters=short_number(summary.training.parameters),
+        featured=shown[0] if shown else None,
+        groups=group_by_prompt(summary.generation.prompts, shown[1:]),
+        chart=Markup(chart),  # only numbers and fixed text
+        style=Markup(style),  # a file of this package
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        share=lambda sample: share_link(sample, about.handles),
+        share=lambda sample: share_link(sample, summary.handles),
     )
 
 
 def short_number(value: int) -> str:
-    """124 M for 124,439,808."""
+    """Return a number with three digits and a unit, such as 124 M for 124,439,808."""
     for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return str(value)
 
 
-def by_prompt(prompts: Sequence[str], samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
-    """The samples of each prompt that has any, in the prompts' order."""
+def group_by_prompt(prompts: Sequence[str], samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
+    """Return the prompts that have samples, in their order, each with its samples."""
     groups = ((prompt, [sample for sample in samples if sample.prompt == prompt]) for prompt in dict.fromkeys(prompts))
     return [(prompt, found) for prompt, found in groups if found]
 
 
 def share_link(sample: Sample, handles: Sequence[str]) -> str:
-    """X's form for a new post with this tweet in it; handles without @, so nobody is called."""
+    """Return the link to X's form for a new post with this tweet; handles without @ do not notify the accounts."""
     text = sample.text
-    if len(text) > SHARED_CHARACTERS:
-        text = text[: SHARED_CHARACTERS - 1].rsplit(" ", 1)[0] + "…"
-    told = f"{text}\n\nMade up by a model of {', '.join(handles[:2])}{' …' if len(handles) > 2 else ''}"
-    return f"https://x.com/intent/post?text={quote(told, safe='')}"
+    if len(text) > MAX_SHARED_CHARACTERS:
+        text = text[: MAX_SHARED_CHARACTERS - 1].rsplit(" ", 1)[0] + "…"
+    authors = ", ".join(handles[:MAX_SHARED_HANDLES])
+    if len(handles) > MAX_SHARED_HANDLES:
+        authors += " …"
+    post = f"{text}\n\nGenerated by a model of {authors}"
+    return f"https://x.com/intent/post?text={quote(post, safe='')}"
 
 
 _TEMPLATE = Environment(

@@ -1,52 +1,45 @@
-"""Everything that card, page and picture tell of a finished run, gathered in one value.
+"""The run summary: everything that page, model card and preview image show of a finished run.
 
-They are pure functions of it, so the same run is told in the same words, whoever resumes or repeats it.
+The artifacts are pure functions of the summary, so equal runs have equal artifacts regardless of the pods that wrote
+them.
 """
 
 import json
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from huggingface_hub import ModelCard
 
 from tweetmodel_api.plan import Plan
-from tweetmodel_api.spec import BaseModelSource, Generation, Training
+from tweetmodel_api.spec import BaseModelSource, Generation
 from tweetmodel_trainer.data import dataset
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.language import detect_language
-from tweetmodel_trainer.evaluation.assessment import Assessment
-from tweetmodel_trainer.evaluation.sample import Sampling
-from tweetmodel_trainer.evaluation.scores import Scores, total
-from tweetmodel_trainer.evaluation.text_stats import Voice, spaced
+from tweetmodel_trainer.evaluation.evaluation_report import EvaluationReport
+from tweetmodel_trainer.evaluation.sample import SamplingSettings
+from tweetmodel_trainer.evaluation.scores import Scores
+from tweetmodel_trainer.evaluation.text_stats import TextStats, evenly_spaced
+from tweetmodel_trainer.training.result import TrainingResult
 
-if TYPE_CHECKING:  # it brings torch, which the rest of this does without
-    from tweetmodel_trainer.training.learn import Learnt
+MAX_LANGUAGE_POSTS = 2000
+"""Number of posts for the detection of the language."""
 
-READ_FOR_LANGUAGE = 2000
-"""Posts."""
-
-ROWS = (
+DATA_ROWS = (
     ("Downloaded", "downloaded"),
-    ("Retweets, left out", "retweets"),
-    ("Replies, left out", "replies"),
-    ("In other languages, left out", "other_language"),
-    ("Short, left out", "short"),
-    ("Duplicates, left out", "duplicates"),
-    ("Near duplicates, left out", "near_duplicates"),
-    ("Forgotten, left out", "erased"),
-    ("Naming accounts that must not appear, left out", "excluded"),
+    ("Retweets (dropped)", "retweets"),
+    ("Replies (dropped)", "replies"),
+    ("Other languages (dropped)", "other_language"),
+    ("Short posts (dropped)", "short"),
+    ("Duplicates (dropped)", "duplicates"),
+    ("Near duplicates (dropped)", "near_duplicates"),
+    ("Erased posts (dropped)", "erased"),
+    ("Posts by or mentioning excluded accounts (dropped)", "excluded"),
     ("Kept", "kept"),
-    ("Kept, of no known language", "unlabeled"),
+    ("Kept, language unknown", "unlabeled"),
     ("Characters kept", "characters"),
 )
-"""What is told of each account's posts where any account has some: a name, and the field of `Counts`."""
+"""Rows of the data table: title, and field of `Counts`."""
 
-COLUMNS = (
+ACCOUNT_COLUMNS = (
     "Loss before",
     "Loss after",
     "Perplexity",
@@ -56,205 +49,181 @@ COLUMNS = (
     "With a hashtag",
     "Distinct-1",
     "Distinct-2",
-    "Copied",
+    "Memorized",
 )
-"""Of `About.by_author`."""
+"""Columns of `RunSummary.account_table`."""
 
-SHORT_PROMPT = 16
-"""Tokens, whatever the tokenizer, that a prompt of three short words has at most."""
-SOFTWARE = ("tweetmodel-trainer", "transformers", "torch", "tokenizers")
+UNKNOWN = "–"
+"""Placeholder for a figure of an account without held-out posts or without training posts."""
+
+SHORT_PROMPT_TOKENS = 16
+"""Upper bound of the tokens of a prompt of three short words, for any tokenizer."""
+
+NEW_MODEL = "a new, randomly initialized GPT-2"
 
 
 @dataclass(frozen=True)
-class About:
-    """A finished run, for people."""
+class RunSummary:
+    """A finished run in a form for people."""
 
-    accounts: Mapping[str, Counts]
-    """What became of each account's posts, by handle."""
-    trained_on: int
-    """Posts."""
-    held_out: int
-    """Posts."""
-    language: str | None
-    """ISO 639-1, where it is clear."""
-    base: BaseModelSource
-    base_licence: str | None
-    """As the base model's own card names it."""
-    base_commit: str | None
-    """What its revision was on the Hub when the run began."""
-    parameters: int
-    training: Training
-    generation: Generation
-    sampling: Sampling
-    gpus: int
-    weights: Mapping[str, int]
-    """Of the accounts, by handle."""
-    block_size: int
-    """Tokens of a block, which the model's own bound may keep below training.blockSize."""
-    bfloat16: bool
-    """Whether it was trained in it."""
-    steps: int
-    kept: int
-    """The step that the weights are of."""
-    remark: str
-    """What is to be said of the steps, as a sentence; mostly nothing."""
-    held_out_losses: tuple[tuple[int, float], ...]
-    """By step, after each epoch: early stopping measures them."""
-    losses: tuple[tuple[int, float], ...]
-    """Training loss by step; after a resume its first value may differ a little, so the card leaves it out."""
-    assessment: Assessment
     run: str
-    dataset_digest: str
-    start: str | None
-    """Digest of the earlier model that it went on from; absent where it started from the base itself."""
-    versions: Mapping[str, str]
+    accounts: Mapping[str, Counts]
+    """Counts of the posts of each account, by handle."""
+    train_posts: int
+    """Number of training posts."""
+    held_out_posts: int
+    """Number of held-out posts."""
+    language: str | None
+    """ISO 639-1 code of the language of the posts; None if unclear."""
+    training: TrainingResult
+    generation: Generation
+    """spec.generation of the samples."""
+    sampling: SamplingSettings
+    evaluation: EvaluationReport
 
     @property
     def handles(self) -> list[str]:
-        """The accounts, sorted."""
+        """Sorted handles of the accounts."""
         return sorted(self.accounts, key=str.casefold)
 
     @property
-    def who(self) -> str:
-        """The accounts in a phrase: @ada, @bob and @eve."""
+    def authors(self) -> str:
+        """The accounts as a phrase, such as "@ada, @bob and @eve"."""
         *others, last = (f"@{handle}" for handle in self.handles)
         return f"{', '.join(others)} and {last}" if others else last
 
     @property
-    def data(self) -> list[tuple[str, list[int]]]:
-        """What became of the posts: a name, and a number for each of `handles`; without rows of zeros."""
-        authors, scores = self.assessment.authors, self.assessment.after
-        rows = [(name, [getattr(self.accounts[handle], field) for handle in self.handles]) for name, field in ROWS]
+    def losses(self) -> tuple[tuple[int, float], ...]:
+        """Training losses by optimizer step. The first loss after a resume may differ from an uninterrupted run."""
+        return self._logged("loss")
+
+    @property
+    def held_out_losses(self) -> tuple[tuple[int, float], ...]:
+        """Held-out losses by optimizer step; empty without early stopping."""
+        return self._logged("heldout_loss")
+
+    def _logged(self, name: str) -> tuple[tuple[int, float], ...]:
+        """Return a loss by optimizer step, without infinite and undefined values."""
+        rows = ((row["step"], row.get(name)) for row in self.training.log)
+        return tuple((int(step), loss) for step, loss in rows if step is not None and loss is not None)
+
+    @property
+    def data_table(self) -> list[tuple[str, list[int]]]:
+        """Titles and numbers of posts, one number for each of `handles`; rows of zeros are left out."""
+        reports, scores = self.evaluation.accounts, self.evaluation.scores.after
+        counts = [self.accounts[handle] for handle in self.handles]
+        rows = [(title, [getattr(count, field) for count in counts]) for title, field in DATA_ROWS]
         rows += [
-            ("Tokens to learn from", [authors[h].tokens if h in authors else 0 for h in self.handles]),
-            ("Tokens held out", [scores[h].tokens if h in scores else 0 for h in self.handles]),
+            ("Training tokens", [reports[h].tokens if h in reports else 0 for h in self.handles]),
+            ("Held-out tokens", [scores[h].tokens if h in scores else 0 for h in self.handles]),
         ]
-        return [(name, numbers) for name, numbers in rows if any(numbers)]
+        return [(title, numbers) for title, numbers in rows if any(numbers)]
 
     @property
     def example_tokens(self) -> int:
-        """Tokens that a short prompt leaves room for."""
-        return max(self.sampling.longest - SHORT_PROMPT, SHORT_PROMPT)
+        """Number of new tokens in the example of the model card, which leaves space for a short prompt."""
+        return max(self.sampling.max_length - SHORT_PROMPT_TOKENS, SHORT_PROMPT_TOKENS)
 
     @property
-    def recipe(self) -> list[tuple[str, str]]:
-        """How it was trained: a name and a value."""
-        how, stopping = self.training, self.training.early_stopping
-        judged = "judged by the held-out posts that it is evaluated on too"  # so the choice flatters the figures
-        rows = {
-            "Method": f"LoRA of rank {how.lora_rank}" if how.method == "LoRA" else how.method,
-            "Epochs": str(how.epochs),
-            "Optimizer steps": f"{self.steps:,}",
-            "Early stopping": f"patience {stopping.patience}, {judged}.{self.remark}" if stopping else "",
-            "Learning rate": f"{how.learning_rate}, falling along a cosine",
-            "Block size": f"{self.block_size} tokens",
-            "Batch size": str(how.global_batch_size),
-            "Gradient accumulation": f"{how.gradient_accumulation_steps} parts"
-            if how.gradient_accumulation_steps > 1
-            else "",
-            "Precision": "bfloat16, with weights in float32" if self.bfloat16 else "float32",
-            "Weights of the accounts": self._weights,
-            "GPUs": str(self.gpus),
-            "Seed": str(how.seed),
-        }
-        return [(name, value) for name, value in rows.items() if value]
+    def training_table(self) -> list[tuple[str, str]]:
+        """Names and values of the training settings; settings that were not used are left out."""
+        return list(self._training_rows())
+
+    def _training_rows(self) -> Iterator[tuple[str, str]]:
+        result, settings = self.training, self.training.settings
+        yield "Method", f"LoRA, rank {settings.lora_rank}" if settings.method == "LoRA" else settings.method
+        yield "Epochs", str(settings.epochs)
+        yield "Optimizer steps", f"{result.optimizer_steps:,}"
+        if settings.early_stopping:
+            bias = "selected on the held-out posts that the evaluation uses, so the evaluation is optimistic."
+            yield "Early stopping", f"patience {settings.early_stopping.patience}, {bias} {result.note}".strip()
+        yield "Learning rate", f"{settings.learning_rate}, cosine decay"
+        yield "Block size", f"{result.block_size} tokens"
+        yield "Batch size", str(settings.global_batch_size)
+        if settings.gradient_accumulation_steps > 1:
+            yield "Gradient accumulation steps", str(settings.gradient_accumulation_steps)
+        yield "Precision", "bfloat16, with float32 weights" if result.precision == "bfloat16" else "float32"
+        if set(result.weights.values()) - {1}:
+            weights = (f"@{handle} {result.weights.get(handle, 1)}" for handle in self.handles)
+            yield "Weights of the accounts", ", ".join(weights)
+        yield "GPUs", str(result.gpus)
+        yield "Seed", str(settings.seed)
 
     @property
-    def _weights(self) -> str:
-        """How often the accounts' posts were read, where not all equally often."""
-        told = [f"@{handle} {self.weights.get(handle, 1)}" for handle in self.handles]
-        return ", ".join(told) if set(self.weights.values()) - {1} else ""
-
-    @property
-    def by_author(self) -> list[tuple[str, list[str]]]:
-        """The figures of each account beside the model's, in `COLUMNS`; nothing where there is one account alone."""
-        told = self.assessment
-        if len(self.accounts) == 1 or not told.model:
+    def account_table(self) -> list[tuple[str, list[str]]]:
+        """Figures of each account and of the model in `ACCOUNT_COLUMNS`; empty for a single account."""
+        report = self.evaluation
+        if len(self.accounts) == 1 or not report.model_stats:
             return []
-        rows = [(f"@{handle}", self._figures_of(handle)) for handle in self.handles]
-        scores = _figures(total(told.before.values()), total(told.after.values()))
-        return [*rows, ("The model", [*scores, *_shares(told.model, told.copied)])]
+        rows = [(f"@{handle}", self._account_figures(handle)) for handle in self.handles]
+        scores = _score_figures(report.scores.total_before, report.scores.total_after)
+        return [*rows, ("The model", [*scores, *_text_figures(report.model_stats, report.memorized_fraction)])]
 
-    def _figures_of(self, handle: str) -> list[str]:
-        """Dashes stand for what none of its posts is there for: none was held out, or none trained on."""
-        told, author = self.assessment, self.assessment.authors.get(handle)
-        scores = _figures(told.before[handle], told.after[handle]) if handle in told.after else ["–"] * 4
-        return [*scores, *(_shares(author.voice, author.copied) if author else ["–"] * 6)]
+    def _account_figures(self, handle: str) -> list[str]:
+        scores, account = self.evaluation.scores, self.evaluation.accounts.get(handle)
+        figures = [UNKNOWN] * 4
+        if handle in scores.after:
+            figures = _score_figures(scores.before[handle], scores.after[handle])
+        if account is None:
+            return [*figures, *[UNKNOWN] * 6]
+        return [*figures, *_text_figures(account.text_stats, account.memorized_fraction)]
 
     @property
     def software(self) -> str:
-        """What it was made with."""
-        return ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        """Names and versions of the packages at the time of the training."""
+        return ", ".join(f"{name} {number}" for name, number in self.training.software.items())
 
     @property
-    def started_from(self) -> str:
-        """What the model started from, in a phrase."""
-        hub, s3 = self.base.hub, self.base.s3
-        commit = f" (commit {self.base_commit})" if hub and self.base_commit not in (None, hub.revision) else ""
-        base = f"{hub.name} at {hub.revision}{commit}" if hub else s3.uri if s3 else "a new, randomly initialised GPT-2"
-        return f"{base}, by way of the earlier model {self.start[:16]}" if self.start else base
+    def base_model(self) -> str:
+        """The base model as a phrase, with the earlier model of a warm start."""
+        base = _describe_base_model(self.training.base_model, self.training.base_commit)
+        initial = self.training.initial_model
+        return f"{base}, through the earlier model {initial[:16]}" if initial else base
 
 
-def _figures(before: Scores, after: Scores) -> list[str]:
+def _describe_base_model(source: BaseModelSource, commit: str | None) -> str:
+    if source.hub:
+        is_pinned = commit in (None, source.hub.revision)
+        return f"{source.hub.name} at {source.hub.revision}" + ("" if is_pinned else f" (commit {commit})")
+    return source.s3.uri if source.s3 else NEW_MODEL
+
+
+def _score_figures(before: Scores, after: Scores) -> list[str]:
     return [f"{before.loss:.3f}", f"{after.loss:.3f}", f"{after.perplexity:,.4g}", f"{after.bits_per_byte:.3f}"]
 
 
-def _shares(voice: Voice, copied: float) -> list[str]:
-    shares = (voice.mentions, voice.hashtags, voice.distinct_1, voice.distinct_2, copied)
-    return [f"{voice.characters:.0f}", *(f"{share:.0%}" for share in shares)]
+def _text_figures(stats: TextStats, memorized_fraction: float) -> list[str]:
+    fractions = (stats.mentions, stats.hashtags, stats.distinct_1, stats.distinct_2, memorized_fraction)
+    return [f"{stats.characters:.0f}", *(f"{fraction:.0%}" for fraction in fractions)]
 
 
-def about(plan: Plan, dataset_folder: Path, learnt: "Learnt") -> About:
-    """What there is to tell of a run.
+def summarize_run(
+    plan: Plan,
+    training: TrainingResult,
+    evaluation: EvaluationReport,
+    sampling: SamplingSettings,
+    dataset_folder: Path,
+) -> RunSummary:
+    """Return the summary of a run.
 
     Args:
-        plan: with run and data set.
-        dataset_folder: the data set, as `dataset.write` left it.
-        learnt: what the run made of it.
+        plan: plan with the run, and with the generation settings of the samples.
+        training: result of the training.
+        evaluation: evaluation of the model and its samples.
+        sampling: generation settings within the limits of the model.
+        dataset_folder: files of the data set.
     """
-    assert plan.run is not None  # `pipeline.train` refuses such a plan
-    assert plan.dataset is not None
+    assert plan.run is not None  # the steps check the plan
     info = json.loads((dataset_folder / dataset.INFO).read_text())
     texts = [post.text for post in dataset.read_posts(dataset_folder / dataset.TRAIN)]
-    return About(
-        accounts={handle: Counts(**counts) for handle, counts in info["sources"].items()},
-        trained_on=info["posts"]["train"],
-        held_out=info["posts"]["heldOut"],
-        language=detect_language(spaced(texts, READ_FOR_LANGUAGE)),
-        base=plan.spec.base_model,
-        base_licence=learnt.base_licence,
-        base_commit=learnt.base_commit,
-        parameters=learnt.parameters,
-        training=plan.spec.training,
-        generation=plan.spec.generation,
-        sampling=learnt.sampling,
-        gpus=plan.spec.gpus,
-        weights=plan.spec.weights,
-        block_size=learnt.block_size,
-        bfloat16=learnt.bfloat16,
-        steps=learnt.steps,
-        remark=learnt.remark,
-        kept=learnt.kept,
-        held_out_losses=_losses(learnt.log, "heldout_loss"),
-        losses=_losses(learnt.log, "loss"),
-        assessment=learnt.assessment,
+    return RunSummary(
         run=plan.run,
-        dataset_digest=plan.dataset.digest,
-        start=plan.initial_model.digest if plan.initial_model else None,
-        versions={name: version(name) for name in SOFTWARE},
+        accounts={handle: Counts(**counts) for handle, counts in info["sources"].items()},
+        train_posts=info["posts"]["train"],
+        held_out_posts=info["posts"]["heldOut"],
+        language=detect_language(evenly_spaced(texts, MAX_LANGUAGE_POSTS)),
+        training=training,
+        generation=plan.spec.generation,
+        sampling=sampling,
+        evaluation=evaluation,
     )
-
-
-def _losses(log: Sequence[Mapping[str, float]], name: str) -> tuple[tuple[int, float], ...]:
-    """A loss by step; one that is no number, of an epoch that was not kept, can't be drawn."""
-    return tuple((int(row["step"]), row[name]) for row in log if math.isfinite(row.get(name, math.nan)))
-
-
-def licence_of(folder: Path) -> str | None:
-    """The licence that a model's card names; None where there is no card or it says nothing that could be one."""
-    card = folder / "README.md"
-    try:
-        licence = ModelCard.load(card, ignore_metadata_errors=True).data.license if card.is_file() else None
-    except Exception:  # whatever a stranger's card holds, it is no reason not to train
-        return None
-    return licence if isinstance(licence, str) and re.fullmatch(r"[A-Za-z0-9.-]{1,50}", licence) else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tweetmodel_trainer.presentation.card import literal
+from tweetmodel_trainer.presentation.markdown import escape_markdown
 from tweetmodel_trainer.trackers.events import Outcome, Results, Started
 from tweetmodel_trainer.trackers.lineage import TrackedRun
 from tweetmodel_trainer.trackers.tracker import Tracker, grouped
@@ -47,4 +47,4 @@ class TensorBoardTracker(Tracker):
 
 def _markdown_list(lines: list[str]) -> str:
     """Return a Markdown list, since TensorBoard renders text as Markdown."""
-    return "\n".join(f"- {literal(line)}" for line in lines)
+    return "\n".join(f"- {escape_markdown(line)}" for line in lines)

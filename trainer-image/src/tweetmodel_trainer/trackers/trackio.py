@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tweetmodel_api.trackers import Trackio
-from tweetmodel_trainer.presentation.card import literal
+from tweetmodel_trainer.presentation.markdown import escape_markdown
 from tweetmodel_trainer.trackers.events import Outcome, Results, Started
 from tweetmodel_trainer.trackers.lineage import Reference, TrackedRun
 from tweetmodel_trainer.trackers.tracker import Tracker, grouped
@@ -63,7 +63,7 @@ class TrackioTracker(Tracker):
         self._trackio.log({**grouped(metrics), "train/global_step": step})
 
     def log_model(self, results: Results) -> None:
-        rows = [{key: literal(str(value)) for key, value in sample.items()} for sample in results.samples]
+        rows = [{key: escape_markdown(str(value)) for key, value in sample.items()} for sample in results.samples]
         self._trackio.log({"samples": self._trackio.Table(data=rows)})  # Trackio renders cells as Markdown
         self._log_artifact(results.model, "model")
 

@@ -1,1 +1,1 @@
-"""Fine-tuning and its checkpoints."""
+"""Fine-tuning, checkpoints and early stopping."""

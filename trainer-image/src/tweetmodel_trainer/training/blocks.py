@@ -1,14 +1,15 @@
-"""The text of all epochs as blocks of tokens in the order in which they are read, laid out one epoch at a time.
+"""The training text as blocks of tokens in reading order, laid out one epoch at a time.
 
-As in huggingtweets each epoch shuffles the posts anew and writes them one after the other with the end-of-text
-token between them, and a block begins where the one before ended: no token is padding. Each epoch's order is a pure
-function of (seed, epoch, posts): whoever resumes at block n reads what the interrupted run would have read.
+As in huggingtweets, each epoch shuffles the posts and concatenates them, separated by the end-of-text token. Blocks
+follow each other without gaps or padding. The order of an epoch is a pure function of seed, epoch and posts, so a
+resumed run reads the same blocks as an uninterrupted run.
 """
 
 import random
 from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import torch
@@ -18,76 +19,91 @@ from transformers import PreTrainedTokenizerBase
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.models.tokens import encode
 
-EQUAL: Mapping[str, int] = {}
-"""No account weighs more than another."""
+EQUAL_WEIGHTS: Mapping[str, int] = {}
 
-TOGETHER = 1024
-"""Posts that are given to the tokenizer at once, which keeps much beside their tokens."""
+TOKENIZER_BATCH = 1024
+"""Posts per call of the tokenizer, whose output takes much more memory than the tokens."""
 
 
-def epoch(
-    by_account: Mapping[str, Sequence[int]], generator: random.Random, weights: Mapping[str, int] = EQUAL
+def epoch_order(
+    by_account: Mapping[str, Sequence[int]], generator: random.Random, weights: Mapping[str, int] = EQUAL_WEIGHTS
 ) -> list[int]:
-    """The posts of each account, by their indices, in the order of one epoch; `weights` are 1 where one is missing."""
-    order = _chosen(by_account, generator, weights)
+    """Return the indices of the posts of one epoch in reading order.
+
+    Args:
+        by_account: indices of the posts of each account, by handle.
+        generator: random number generator of the epoch.
+        weights: weights of the accounts, by handle; default 1.
+    """
+    order = _select_posts(by_account, generator, weights)
     generator.shuffle(order)
     return order
 
 
-def _chosen(by_account: Mapping[str, Sequence[int]], generator: random.Random, weights: Mapping[str, int]) -> list[int]:
-    """The posts of one epoch, one account after the other.
+def _select_posts(
+    by_account: Mapping[str, Sequence[int]], generator: random.Random, weights: Mapping[str, int]
+) -> list[int]:
+    """Return the indices of the posts of one epoch, account by account.
 
-    Of several accounts of one weight each gets as many posts as the longest: the shorter ones are repeated, as
-    huggingtweets did, with the last, partial repetition drawn at random. Other weights are shares of that: each post
-    is read once at least.
+    With equal weights, each account gets as many posts as the longest account: posts of shorter accounts are repeated,
+    as in huggingtweets, with a random selection in the last, partial repetition. Other weights scale these numbers.
+    Every post is included at least once.
     """
     unit = max(len(indices) / weights.get(account, 1) for account, indices in by_account.items())
-    chosen: list[int] = []
+    selected: list[int] = []
     for account, indices in by_account.items():
-        whole, part = divmod(round(unit * weights.get(account, 1)), len(indices))
-        chosen += [*indices] * whole + generator.sample(indices, part)
-    return chosen
+        repetitions, rest = divmod(round(unit * weights.get(account, 1)), len(indices))
+        selected += [*indices] * repetitions + generator.sample(indices, rest)
+    return selected
+
+
+@dataclass(frozen=True)
+class BlockLayout:
+    """Settings of the blocks of a training."""
+
+    epochs: int
+    """Number of passes over the longest account."""
+    size: int
+    """Tokens per block."""
+    seed: int
+    """Seed of the order."""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """Weights of the accounts, by handle; default 1."""
 
 
 class Blocks(Dataset[dict[str, torch.Tensor]]):
-    """Blocks of tokens, each its own target: the model shifts them.
+    """Blocks of tokens, whose labels equal the inputs because the model shifts labels.
 
-    The rest that fills no block is left out; where not even one is filled, the text is repeated until it fills one.
-    Memory holds the tokens of each post once, and of one epoch in its order.
+    Tokens that do not fill a last block are dropped. Text that is shorter than one block is repeated to fill it.
+    Memory holds the tokens of each post once, and the text of one epoch.
     """
 
-    def __init__(
-        self,
-        posts: Sequence[Post],
-        tokenizer: PreTrainedTokenizerBase,
-        epochs: int,
-        size: int,
-        seed: int,
-        weights: Mapping[str, int] = EQUAL,
-    ) -> None:
-        """Lays them out.
+    def __init__(self, posts: Sequence[Post], tokenizer: PreTrainedTokenizerBase, layout: BlockLayout) -> None:
+        """Tokenize the posts.
 
         Args:
-            posts: to train on, at least one.
-            tokenizer: with an end-of-text token.
-            epochs: how often each post of the longest account is read.
-            size: tokens in a block.
-            seed: of the order.
-            weights: of the accounts, by handle; 1 where one is missing.
+            posts: training posts, at least one.
+            tokenizer: tokenizer with an end-of-text token.
+            layout: settings of the blocks.
         """
-        self.size, self._seed, self._weights, self._end = size, seed, weights, tokenizer.eos_token_id
+        self._layout, self._end = layout, tokenizer.eos_token_id
         self._by_account: dict[str, list[int]] = {}
         for index, post in enumerate(posts):
             self._by_account.setdefault(post.handle, []).append(index)
         self._tokens, self._starts = array("i"), array("q", [0])
-        for at in range(0, len(posts), TOGETHER):
-            for ids in encode(tokenizer, [post.text for post in posts[at : at + TOGETHER]]):
+        for start in range(0, len(posts), TOKENIZER_BATCH):
+            for ids in encode(tokenizer, [post.text for post in posts[start : start + TOKENIZER_BATCH]]):
                 self._tokens.extend([*ids, self._end])
                 self._starts.append(len(self._tokens))
-        lengths = [self._length(number) for number in range(epochs)]
-        lengths[0] += 1  # the end-of-text token that the first post comes after
+        lengths = [self._epoch_length(epoch) for epoch in range(layout.epochs)]
+        lengths[0] += 1  # the end-of-text token before the first post
         self._bounds = list(accumulate(lengths, initial=0))
-        self._laid_out: tuple[int, array[int]] = (-1, array("i"))
+        self._cached_epoch: tuple[int, array[int]] = (-1, array("i"))
+
+    @property
+    def size(self) -> int:
+        """Tokens per block."""
+        return self._layout.size
 
     def __len__(self) -> int:
         return max(1, self._bounds[-1] // self.size)
@@ -97,39 +113,39 @@ class Blocks(Dataset[dict[str, torch.Tensor]]):
         return {"input_ids": block, "labels": block}
 
     def tokens(self, index: int) -> torch.Tensor:
-        """A block's tokens, int32 of shape (size,)."""
+        """Return the tokens of a block, int32 of shape (size,)."""
         block = array("i")
         while len(block) < self.size:
-            at = (index * self.size + len(block)) % self._bounds[-1]
-            number = bisect_right(self._bounds, at) - 1
-            begin = at - self._bounds[number]
-            block += self._epoch(number)[begin : begin + self.size - len(block)]
+            position = (index * self.size + len(block)) % self._bounds[-1]
+            epoch = bisect_right(self._bounds, position) - 1
+            start = position - self._bounds[epoch]
+            block += self._epoch_text(epoch)[start : start + self.size - len(block)]
         return torch.frombuffer(block, dtype=torch.int32)
 
     @property
     def tokens_by_account(self) -> dict[str, int]:
-        """Tokens of each account's posts, read once, the closing one of each included."""
+        """Tokens of the distinct posts of each account, by handle, including the end-of-text token of each post."""
         return {
             account: sum(self._starts[index + 1] - self._starts[index] for index in indices)
             for account, indices in self._by_account.items()
         }
 
     @property
-    def ends(self) -> list[int]:
-        """For each epoch the blocks after which it has been read whole."""
+    def epoch_ends(self) -> list[int]:
+        """Number of blocks after which each epoch has been read completely."""
         return [min(-(-bound // self.size), len(self)) for bound in self._bounds[1:]]
 
-    def _length(self, number: int) -> int:
-        chosen = _chosen(self._by_account, self._generator(number), self._weights)
-        return sum(self._starts[index + 1] - self._starts[index] for index in chosen)
+    def _epoch_length(self, epoch: int) -> int:
+        selected = _select_posts(self._by_account, self._generator(epoch), self._layout.weights)
+        return sum(self._starts[index + 1] - self._starts[index] for index in selected)
 
-    def _epoch(self, number: int) -> "array[int]":
-        if self._laid_out[0] != number:
-            text = array("i", [] if number else [self._end])
-            for index in epoch(self._by_account, self._generator(number), self._weights):
+    def _epoch_text(self, epoch: int) -> "array[int]":
+        if self._cached_epoch[0] != epoch:
+            text = array("i", [] if epoch else [self._end])
+            for index in epoch_order(self._by_account, self._generator(epoch), self._layout.weights):
                 text += self._tokens[self._starts[index] : self._starts[index + 1]]
-            self._laid_out = number, text
-        return self._laid_out[1]
+            self._cached_epoch = epoch, text
+        return self._cached_epoch[1]
 
-    def _generator(self, number: int) -> random.Random:
-        return random.Random(f"{self._seed}/{number}")
+    def _generator(self, epoch: int) -> random.Random:
+        return random.Random(f"{self._layout.seed}/{epoch}")

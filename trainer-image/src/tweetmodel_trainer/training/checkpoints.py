@@ -1,7 +1,7 @@
-"""Checkpoints in S3: written by time and on request, read back newest first, only whole ones.
+"""Checkpoints in S3: written periodically and on request, and read back from the newest complete one.
 
-A folder is one step of one attempt and is never overwritten. The last two are kept. transformers' own
-`get_last_checkpoint` takes the highest step even if the folder is half written, so it is not used.
+A folder contains one optimizer step of one attempt and is never overwritten. The two newest checkpoints are kept.
+`get_last_checkpoint` of transformers is not used, since it returns the highest step even if its folder is incomplete.
 """
 
 import logging
@@ -15,49 +15,49 @@ from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 logger = logging.getLogger(__name__)
 
-KEPT = 2
+MAX_CHECKPOINTS = 2
 
 
 @dataclass
 class Checkpoints:
-    """The checkpoints of one run, as one attempt at it sees them."""
+    """The checkpoints of a run, from the point of view of one attempt."""
 
     storage: Storage
     layout: Layout
     run: str
     attempt: str
-    """Unique to this pod, so that two attempts never write the same folder."""
-    _line: list[str] = field(default_factory=list)
-    """Folders in the order in which they may go: what is torn or old first, the one resumed from, then our own."""
+    """Identifier of the pod, so that two attempts never write the same folder."""
+    _deletion_order: list[str] = field(default_factory=list)
+    """Folders in the order of their deletion: incomplete and older ones, the resumed one, those of this attempt."""
 
-    def newest(self, folder: Path) -> int | None:
-        """Fetches the newest checkpoint that is whole into `folder`; its step, or None where there is none."""
+    def download_newest(self, folder: Path) -> int | None:
+        """Download the newest complete checkpoint, and return its optimizer step; None without a checkpoint."""
         root = self.layout.checkpoints(self.run)
-        names = self.storage.names(root)
-        found = sorted({name.split("/")[0] for name in names if checkpoint_step(name.split("/")[0]) is not None})
-        complete = [name for name in found if f"{name}/{MANIFEST}" in names]
+        paths = self.storage.names(root)
+        names = sorted({path.split("/")[0] for path in paths if checkpoint_step(path.split("/")[0]) is not None})
+        complete = [name for name in names if f"{name}/{MANIFEST}" in paths]
         for name in reversed(complete):
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 self.storage.fetch(f"{root}/{name}", folder)
             except IncompleteFolder as error:
-                logger.warning("checkpoint %s is passed over: %s", name, error)
+                logger.warning("checkpoint %s is skipped: %s", name, error)
                 continue
-            self._line = [f"{root}/{other}" for other in found if other != name] + [f"{root}/{name}"]
+            self._deletion_order = [f"{root}/{other}" for other in names if other != name] + [f"{root}/{name}"]
             return checkpoint_step(name)
-        self._line = [f"{root}/{name}" for name in found]
+        self._deletion_order = [f"{root}/{name}" for name in names]
         return None
 
-    def publish(self, step: int, folder: Path) -> None:
-        """Uploads a checkpoint, then deletes all before the last two, whoever wrote them."""
+    def upload(self, step: int, folder: Path) -> None:
+        """Upload a checkpoint, then delete all but the newest checkpoints of all attempts."""
         uri = self.layout.checkpoint(self.run, step, self.attempt)
         self.storage.publish(folder, uri)
-        self._line.append(uri)
-        while len(self._line) > KEPT:
-            self._discard(self._line.pop(0))
+        self._deletion_order.append(uri)
+        while len(self._deletion_order) > MAX_CHECKPOINTS:
+            self._delete(self._deletion_order.pop(0))
 
-    def _discard(self, uri: str) -> None:
+    def _delete(self, uri: str) -> None:
         try:
             self.storage.delete(uri)
-        except Failure as failure:  # it costs room and no result
-            logger.warning("checkpoint %s stays: %s", uri, failure)
+        except Failure as failure:  # an old checkpoint takes space but does not affect the result
+            logger.warning("checkpoint %s was not deleted: %s", uri, failure)

@@ -1,7 +1,7 @@
-"""Early stopping: scores the model after each epoch and keeps the weights that scored best.
+"""Early stopping: evaluates the model after each epoch, and keeps the weights with the lowest held-out loss.
 
-They lie in a folder that goes into every checkpoint with the scores so far, so a resumed run stops where the
-interrupted one would have stopped, with the same weights.
+Weights and losses are part of every checkpoint, so a resumed run stops at the same step with the same weights as an
+uninterrupted run.
 """
 
 import json
@@ -16,68 +16,76 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-WEIGHTS, SCORE = "weights.safetensors", "score.json"
+WEIGHTS_FILE, STATE_FILE = "weights.safetensors", "state.json"
 
 
 @dataclass
-class Best:
+class EarlyStopping:
     """The best weights of a training so far."""
 
     model: PreTrainedModel
-    score: Callable[[], float]
-    """The model's loss on held-out posts."""
+    evaluate_loss: Callable[[], float]
+    """Returns the loss of the model on held-out posts."""
     patience: int
-    """Scores in a row that may be no better."""
-    steps: frozenset[int]
-    """After which to score."""
+    """Number of consecutive evaluations without improvement after which training stops."""
+    evaluation_steps: frozenset[int]
+    """Optimizer steps after which the model is evaluated."""
     folder: Path
-    step: int = 0
-    """Of the best weights."""
-    loss: float = math.inf
-    worse: int = 0
-    """Scores in a row that were no better."""
+    """Folder of the best weights."""
+    best_step: int = 0
+    """Optimizer step of the best weights."""
+    best_loss: float = math.inf
+    """Held-out loss of the best weights; infinite before the first improvement."""
+    bad_epochs: int = 0
+    """Number of consecutive evaluations without improvement."""
 
     @property
-    def over(self) -> bool:
-        """Whether patience is at its end."""
-        return self.worse >= self.patience
+    def should_stop(self) -> bool:
+        """True if the patience is exhausted."""
+        return self.bad_epochs >= self.patience
 
-    def look(self, step: int) -> float | None:
-        """Scores the model where this step is one to do so after; its loss."""
-        if step not in self.steps:
+    def evaluate(self, step: int) -> float | None:
+        """Evaluate the model if this is an evaluation step, and return its held-out loss; None at other steps."""
+        if step not in self.evaluation_steps:
             return None
-        loss = self.score()
-        if loss < self.loss:
-            self.step, self.loss, self.worse = step, loss, 0
-            shutil.rmtree(self.folder, ignore_errors=True)  # its files may be linked from a checkpoint
+        loss = self.evaluate_loss()
+        if loss < self.best_loss:
+            self.best_step, self.best_loss, self.bad_epochs = step, loss, 0
+            shutil.rmtree(self.folder, ignore_errors=True)  # a checkpoint may contain hard links to its files
             self.folder.mkdir(parents=True)
-            save_file({name: weight.contiguous() for name, weight in self._weights()}, self.folder / WEIGHTS)
+            weights = {name: weight.contiguous() for name, weight in self._trainable_weights()}
+            save_file(weights, self.folder / WEIGHTS_FILE)
         else:
-            self.worse += 1
+            self.bad_epochs += 1
         return loss
 
     def save(self, checkpoint: Path) -> None:
-        """Puts weights and scores into a checkpoint."""
-        if self.loss < math.inf:
-            shutil.copytree(self.folder, checkpoint / self.folder.name, copy_function=os.link)
-            score = {"step": self.step, "loss": self.loss, "worse": self.worse}
-            (checkpoint / self.folder.name / SCORE).write_text(json.dumps(score))
+        """Add the best weights and their loss to a checkpoint."""
+        if self.best_loss == math.inf:
+            return
+        target = checkpoint / self.folder.name
+        shutil.copytree(self.folder, target, copy_function=os.link)
+        state = {"best_step": self.best_step, "best_loss": self.best_loss, "bad_epochs": self.bad_epochs}
+        (target / STATE_FILE).write_text(json.dumps(state))
 
-    def restore(self, checkpoint: Path) -> None:
-        """Takes up what a checkpoint holds."""
-        saved = checkpoint / self.folder.name
-        if saved.exists():
-            shutil.copytree(saved, self.folder, ignore=shutil.ignore_patterns(SCORE))
-            score = json.loads((saved / SCORE).read_text())
-            self.step, self.loss, self.worse = score["step"], score["loss"], score["worse"]
+    def load(self, checkpoint: Path) -> None:
+        """Restore the state in a checkpoint, if the checkpoint has one."""
+        source = checkpoint / self.folder.name
+        if not source.exists():
+            return
+        shutil.copytree(source, self.folder, ignore=shutil.ignore_patterns(STATE_FILE))
+        state = json.loads((source / STATE_FILE).read_text())
+        self.best_step, self.best_loss = state["best_step"], state["best_loss"]
+        self.bad_epochs = state["bad_epochs"]
 
-    def take(self) -> None:
-        """Gives the model its best weights."""
-        if self.loss < math.inf:
-            best = load_file(self.folder / WEIGHTS)
-            with torch.no_grad():
-                for name, weight in self._weights():
-                    weight.copy_(best[name])
+    def restore_best(self) -> None:
+        """Copy the best weights into the model."""
+        if self.best_loss == math.inf:
+            return
+        best = load_file(self.folder / WEIGHTS_FILE)
+        with torch.no_grad():
+            for name, weight in self._trainable_weights():
+                weight.copy_(best[name])
 
-    def _weights(self) -> list[tuple[str, torch.nn.Parameter]]:
+    def _trainable_weights(self) -> list[tuple[str, torch.nn.Parameter]]:
         return [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]

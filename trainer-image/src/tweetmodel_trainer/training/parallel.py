@@ -1,8 +1,8 @@
-"""One process for each GPU of the pod, for the training loop alone (data parallel).
+"""Data-parallel training with one process per GPU of the pod, for the training loop only.
 
-The pod's own process is the first and starts the others. They compute the gradients of their part of each step's
-blocks and follow the first one in all else: it alone is told to stop, saves, publishes and reports. They speak over
-the loopback device, and meet at a file, so no port and no name has to be free.
+The main process of the pod has rank 0 and starts the workers. All processes compute gradients of their share of the
+blocks of each optimizer step. Rank 0 alone handles SIGTERM, publishes checkpoints and reports progress. The processes
+communicate over the loopback interface and find each other through a file, so they need no free port and no host name.
 """
 
 import logging
@@ -23,89 +23,89 @@ from tweetmodel_trainer.failure import Failure
 
 logger = logging.getLogger(__name__)
 
-SECONDS_TO_SAY_WHY = 10
-"""That are waited for the error of a process that is gone."""
+WORKER_ERROR_TIMEOUT_SECONDS = 10
+"""Seconds to wait for the error of an ended worker."""
 
 
 @contextmanager
-def processes(count: int, follow: Callable[..., None], *arguments: object) -> Iterator[None]:
-    """Within it this process is the first of `count`; the others do `follow(rank, *arguments)`.
+def worker_group(size: int, run_worker: Callable[..., None], *arguments: object) -> Iterator[None]:
+    """Run the body as rank 0 of a process group, and `run_worker(rank, *arguments)` in the other processes.
 
     Args:
-        count: of processes; with 1 nothing happens.
-        follow: a function of a module, called in the other processes; it must do as many steps as the body.
-        arguments: of `follow`, each of which can be pickled.
+        size: number of processes. With 1, no process is started.
+        run_worker: module-level function; it must perform as many collective operations as the body.
+        arguments: picklable arguments of `run_worker`.
 
     Raises:
-        Failure: InternalError, where another process failed.
-        torch.OutOfMemoryError: where another process had too little memory.
+        Failure: InternalError if a worker failed.
+        torch.OutOfMemoryError: a worker exhausted its memory.
     """
-    if count == 1:
+    if size == 1:
         yield
         return
-    meeting = Path(tempfile.mkdtemp()) / "meeting"
-    what = _other, (count, meeting, follow, arguments)
-    others = spawn(*what, nprocs=count - 1, join=False, daemon=True)  # type: ignore[no-untyped-call]
+    rendezvous_file = Path(tempfile.mkdtemp()) / "rendezvous"
+    main = _worker_main, (size, rendezvous_file, run_worker, arguments)
+    workers = spawn(*main, nprocs=size - 1, join=False, daemon=True)  # type: ignore[no-untyped-call]
     try:
-        with _member(0, count, meeting):
+        with _join_group(0, size, rendezvous_file):
             yield
-        while not others.join():
+        while not workers.join():
             pass
-    except ProcessException as failed:
-        raise _failure_of(failed) from None
-    except RuntimeError as error:  # what PyTorch raises here when another process is gone, among much else
+    except ProcessException as exception:
+        raise _worker_error(exception) from None
+    except RuntimeError as error:  # PyTorch raises it if another process has ended, and in many other cases
         try:
             if not isinstance(error, torch.OutOfMemoryError):
-                others.join(timeout=SECONDS_TO_SAY_WHY)
-        except ProcessException as failed:
-            raise _failure_of(failed) from None
+                workers.join(timeout=WORKER_ERROR_TIMEOUT_SECONDS)
+        except ProcessException as exception:
+            raise _worker_error(exception) from None
         raise
     finally:
-        for process in others.processes:
+        for process in workers.processes:
             process.kill()
-        shutil.rmtree(meeting.parent)
+        shutil.rmtree(rendezvous_file.parent)
 
 
-def agree(*said: bool) -> list[bool]:
-    """What any process says, in all of them once all have come here; alone it is what this one says."""
+def all_reduce_any(*flags: bool) -> list[bool]:
+    """Return for each flag whether it is set in any process; a collective operation of all processes."""
     if not dist.is_initialized():
-        return list(said)
-    votes = torch.tensor(said, dtype=torch.uint8)
+        return list(flags)
+    votes = torch.tensor(flags, dtype=torch.uint8)
     dist.all_reduce(votes, dist.ReduceOp.MAX)
     return [bool(vote) for vote in votes]
 
 
-def _other(index: int, count: int, meeting: Path, follow: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
-    with _member(index + 1, count, meeting):
-        follow(index + 1, *arguments)
+def _worker_main(
+    index: int, size: int, rendezvous_file: Path, run_worker: Callable[..., None], arguments: tuple[object, ...]
+) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # rank 0 decides when to stop
+    with _join_group(index + 1, size, rendezvous_file):
+        run_worker(index + 1, *arguments)
 
 
 @contextmanager
-def _member(rank: int, count: int, meeting: Path) -> Iterator[None]:
-    """Joins the processes that meet at a file; `accelerate` learns by the environment that there are some."""
-    before = dict(os.environ)
-    there = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-    os.environ |= {name: str(value) for name, value in there.items()}
+def _join_group(rank: int, size: int, rendezvous_file: Path) -> Iterator[None]:
+    """Join the process group; environment variables inform `accelerate` about the group."""
+    environment = dict(os.environ)
+    group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    os.environ |= {name: str(value) for name, value in group.items()}
     os.environ |= dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), "lo")
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(rank)
         backend = "cpu:gloo,cuda:nccl"
     try:
-        dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=count)
+        dist.init_process_group(backend, init_method=f"file://{rendezvous_file}", rank=rank, world_size=size)
         yield
-        dist.destroy_process_group()  # not after an error: it may wait for a process that is gone
+        dist.destroy_process_group()  # not after an error: the call may wait for a process that has ended
     finally:
         os.environ.clear()
-        os.environ |= before
+        os.environ |= environment
 
 
-def _failure_of(failed: ProcessException) -> Exception:
-    logger.error("%s", failed)
-    if "OutOfMemoryError" in str(failed):
-        return torch.OutOfMemoryError(str(failed))
-    return Failure(
-        Reason.INTERNAL_ERROR,
-        f"the process that trains on GPU {failed.error_index + 1} ended before the others: read the pod's log.",
-    )
+def _worker_error(exception: ProcessException) -> Exception:
+    logger.error("%s", exception)
+    if "OutOfMemoryError" in str(exception):
+        return torch.OutOfMemoryError(str(exception))
+    message = f"the process that trains on GPU {exception.error_index + 1} ended before the others: read the pod's log."
+    return Failure(Reason.INTERNAL_ERROR, message)
