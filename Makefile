@@ -1,4 +1,4 @@
-# `make help` lists what there is. Each target installs what it needs and does nothing twice.
+# `make help` lists the targets. Each target installs the tools it needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tweetmodel
@@ -6,6 +6,11 @@ export PATH := $(CURDIR)/.venv/bin:$(CACHE)/bin:$(PATH)
 export CLUSTER ?= tweetmodel
 CLUSTER_DIR := tests/cluster
 UV := $(shell command -v uv || echo $(CACHE)/bin/uv)
+VALE := $(shell command -v vale || echo $(CACHE)/bin/vale)
+PAGES = README.md CONTRIBUTING.md CHANGELOG.md $(shell find docs examples -name '*.md')
+PROSE = README.md CONTRIBUTING.md CHANGELOG.md docs examples charts/tweetmodel-operator/values.yaml \
+  charts/tweetmodel-operator/templates/NOTES.txt
+PROSE_OF_CODE = crds operator hack examples $(addprefix trainer-image/src/tweetmodel_trainer/,data sources trackers)
 
 ##@ Use
 .PHONY: help
@@ -13,7 +18,7 @@ help: ## Lists the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(UV) ## Installs the Python environment (and uv where it is missing)
+setup: $(UV) ## Installs the Python environment, and uv if it is missing
 	@$(UV) sync --locked --quiet
 
 .PHONY: demo
@@ -29,11 +34,19 @@ demo-down: ## Removes the demo's cluster and registry
 test: lint unit component-tests cluster-tests test-faults ## Run lint, unit and component tests, and both suites in a real cluster
 
 .PHONY: lint
-lint: setup ## Style, types, import contracts, and that generated files are up to date
+lint: setup prose ## Style, types, import contracts, complexity, prose, links, generated files
 	@ruff check . && ruff format --check --quiet .
+	@complexipy --failed --plain
 	@mypy -p tweetmodel_api -p tweetmodel_operator -p tweetmodel_trainer
 	@lint-imports --no-cache >/dev/null || lint-imports --no-cache
-	@python tests/regenerate.py --check
+	@python hack/generate.py --check
+	@python hack/check_links.py $(PAGES)
+
+.PHONY: prose
+prose: setup $(VALE) ## Prose of pages, comments and docstrings
+	@$(VALE) --output line $(PROSE)
+	@rm -rf build/prose && python hack/comments.py build/prose $(PROSE_OF_CODE)
+	@set -o pipefail; cd build/prose && $(VALE) --config $(CURDIR)/.vale.ini --output line . | sed 's/\.py\.md:/.py:/'
 
 .PHONY: unit
 unit: setup tools ## Run the unit tests
@@ -48,29 +61,29 @@ cluster-tests: install ## The suite in a real cluster
 	@pytest -q tests/cluster --ignore tests/cluster/faults --ignore tests/cluster/kueue
 
 .PHONY: test-faults
-test-faults: install ## Crashes, outages, stale views and strange specs, played between the operator and a real API server
+test-faults: install ## Crashes, outages, stale lists and unusual specs, between the operator and a real API server
 	@pytest -q -n 6 --dist worksteal tests/cluster/faults
 
 .PHONY: test-kueue
-test-kueue: install ## Queues of Kueue itself, which is built for it: not a part of `test`
+test-kueue: install ## Queues of Kueue, which is built first; not part of `test`
 	@$(CLUSTER_DIR)/kueue/with-kueue pytest -q $(CLUSTER_DIR)/kueue
 
 .PHONY: generate
-generate: setup ## Writes the CRD, the chart's copy of it, golden files and the troubleshooting page
-	@python tests/regenerate.py
+generate: setup ## Writes CRDs, the chart's copies, golden files and generated pages
+	@python hack/generate.py
 
 .PHONY: bench-trainer
-bench-trainer: setup ## Times the quickstart beside the stock recipe, in one run
+bench-trainer: setup ## Measures the quickstart and the stock recipe in one run
 	@PYTHONPATH=tests:examples/archive python tests/bench/trainer.py
 
 .PHONY: bench-collect
-bench-collect: setup ## Times cleaning and splitting, and tells their memory, with ten million posts
+bench-collect: setup ## Measures time and memory of cleaning and splitting ten million posts
 	@PYTHONPATH=examples/archive python tests/bench/collect.py 10000000
 
 .PHONY: bench-operator
 bench-operator: export CLUSTER = tweetmodel-bench
 bench-operator: export KUBECONFIG = $(CURDIR)/build/bench-kubeconfig
-bench-operator: setup ## Times the operator and tells its memory with ten thousand TweetModels, in a cluster of its own
+bench-operator: setup ## Measures time and memory of the operator with ten thousand TweetModels, in a cluster of its own
 	@mkdir -p build && $(CLUSTER_DIR)/kind/cluster up && kubectl apply --server-side -f crds/ >/dev/null
 	@PYTHONPATH=tests:tests/cluster python tests/bench/operator_bench.py; code=$$?; kind delete cluster -q --name $$CLUSTER; exit $$code
 
@@ -97,7 +110,7 @@ gpu-dry: setup ## Tries the measurements with tiny models on a CPU
 
 ##@ Parts
 .PHONY: tools
-tools: ## Installs kind, helm, kubectl and Chromium where they are missing
+tools: ## Installs kind, helm, kubectl and Chromium if they are missing
 	@$(CLUSTER_DIR)/kind/cluster tools
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 	  (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1 || \
@@ -119,3 +132,10 @@ $(CACHE)/bin/uv:
 	@mkdir -p $(CACHE)/bin
 	@python3 -m venv $(CACHE)/uv 2>/dev/null || (apt-get update -q && apt-get install -qy python3-venv && python3 -m venv $(CACHE)/uv) >/dev/null
 	@$(CACHE)/uv/bin/pip install --quiet uv && ln -sf $(CACHE)/uv/bin/uv $@
+
+$(CACHE)/bin/vale:
+	@mkdir -p $(@D)
+	@command -v c++ >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends g++) >/dev/null || \
+	  (echo "Vale needs a C++ compiler: install g++" && false)
+	@echo "==> building Vale" && GOBIN=$(@D) CGO_ENABLED=1 CGO_CFLAGS=-w CGO_CXXFLAGS=-w \
+	  go install -ldflags '-s -w' github.com/vale-cli/vale/v3/cmd/vale@v3.22.0

@@ -1,7 +1,7 @@
-"""Applies the quickstart and follows it to its tweets, as a user would with kubectl.
+"""Applies the quickstart with kubectl, and shows its status until the tweets are there.
 
-`python examples/demo.py [--context kind-tweetmodel] [--namespace demo]`. It reads the TweetModel's status
-and nothing else; whatever it shows is there for `kubectl get tm` too.
+`python examples/demo.py [--context kind-tweetmodel] [--namespace demo]`. All information comes from the status of the
+TweetModel, as for `kubectl get tm`.
 """
 
 import argparse
@@ -25,27 +25,27 @@ Object = dict[str, Any]
 
 
 class Kubectl:
-    """kubectl in one context and namespace."""
+    """kubectl with a context and a namespace."""
 
     def __init__(self, context: str, namespace: str) -> None:
         self._command = ["kubectl", "--context", context, "--namespace", namespace]
 
     def run(self, *arguments: str) -> str:
-        """Runs kubectl and returns what it prints; its own words end the demo where it fails."""
+        """Run kubectl and return its output; exit with its error message if it fails."""
         result = subprocess.run([*self._command, *arguments], capture_output=True, text=True, check=False)
         if result.returncode:
             sys.exit(result.stderr.strip())
         return result.stdout
 
     def watch(self, kind: str, name: str) -> Iterator[Object]:
-        """The object as it is, then again at every change."""
+        """Yield the object, and again after every change."""
         command = [*self._command, "get", kind, name, "--watch", "--output", "json"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 lines: list[str] = []
                 for line in process.stdout or ():
                     lines.append(line)
-                    if line == "}\n":  # kubectl writes one object after the other, each indented below its braces
+                    if line == "}\n":  # kubectl prints one indented object after the other
                         yield json.loads("".join(lines))
                         lines = []
             finally:
@@ -54,12 +54,12 @@ class Kubectl:
 
 
 def conditions(status: Object) -> dict[str, Object]:
-    """Conditions by type."""
+    """Return the conditions by type."""
     return {condition["type"]: condition for condition in status.get("conditions", [])}
 
 
 def follow(kubectl: Kubectl, console: Console) -> Object:
-    """Shows stage, progress, loss and time left until the model is ready; returns its status."""
+    """Show reason, progress, loss and remaining time until the model is ready, and return the status."""
     columns = (
         TextColumn("{task.description:>11}"),
         BarColumn(40),
@@ -83,18 +83,18 @@ def follow(kubectl: Kubectl, console: Console) -> Object:
             if seen["Stalled"]["status"] == "True":
                 bar.stop()
                 sys.exit(f"{seen['Ready']['reason']}: {seen['Ready']['message']}")
-    raise AssertionError("the watch ends only by leaving")
+    raise AssertionError("the watch never ends by itself")
 
 
 def show(status: Object, console: Console) -> None:
-    """Prints tweets, evaluation and where everything lies."""
+    """Print tweets, evaluation and the URIs of the results."""
     tweets = "\n\n".join(status.get("samples", []))
-    console.print(Panel(tweets, title="Tweets that nobody wrote", padding=(1, 2)))
+    console.print(Panel(tweets, title="Generated tweets", padding=(1, 2)))
     evaluation = status["model"]["evaluation"]
-    table = Table(title="How well it predicts posts it has not seen")
+    table = Table(title="Prediction of held-out posts")
     for column in ("", "before training", "after"):
         table.add_column(column, justify="right" if column else "left")
-    table.add_row("loss (nats a token)", evaluation["lossBefore"], evaluation["loss"])
+    table.add_row("loss (nats per token)", evaluation["lossBefore"], evaluation["loss"])
     table.add_row("perplexity", evaluation["perplexityBefore"], evaluation["perplexity"])
     console.print(table)
     console.print(conditions(status)["DataReady"]["message"])
@@ -107,11 +107,11 @@ def show(status: Object, console: Console) -> None:
 
 
 def main() -> None:
-    """Runs the demo."""
+    """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--context", default="kind-tweetmodel")
     parser.add_argument("--namespace", default="demo")
-    parser.add_argument("--picture", metavar="FILE", help="also draw what was printed as an SVG")
+    parser.add_argument("--picture", metavar="FILE", help="also write the output as an SVG")
     arguments = parser.parse_args()
     console = Console(highlight=False, record=bool(arguments.picture), width=110 if arguments.picture else None)
     kubectl = Kubectl(arguments.context, arguments.namespace)

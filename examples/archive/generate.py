@@ -1,9 +1,8 @@
-"""A made-up account's export, in the format X gives its users.
+"""Generates the X archive of a made-up account.
 
-The quickstart and the tests need an archive that anyone may have and that has a real one's shape and dirt.
-This script writes one from a seed: posts drawn from Ada's grammar, dressed in the links, entities and odd
-spacing that cleaning takes off again, among retweets and posts too short to keep. The same seed gives the
-same bytes (for one build of zlib; the texts are the same everywhere).
+The quickstart and the tests need a freely usable archive with the shape and the noise of a real export. Posts are drawn
+from a grammar and decorated with links, entities and odd spacing, which cleaning removes; retweets and short posts are
+added. The same seed gives the same bytes for one build of zlib, and the same texts everywhere.
 
     python examples/archive/generate.py --out build/archive.zip --seed 1
 """
@@ -25,7 +24,7 @@ from grammar import sample
 
 KEPT = 2633
 RETWEETS = 610
-# Fewer than three plain words each, in every shape that comes to that.
+# Fewer than three plain words each, in every form.
 TOO_SHORT = (
     "https://t.co/lampOnLamp",
     "@gull_gerald thanks",
@@ -48,7 +47,7 @@ Json = dict[str, Any]
 
 
 def archive(seed: int = 1) -> bytes:
-    """The whole zip."""
+    """Return the archive as a zip."""
     posts = tweets(seed)
     data = {
         "account": _script("account", [{"account": _account()}]),
@@ -65,7 +64,7 @@ def archive(seed: int = 1) -> bytes:
 
 
 def tweets(seed: int = 1) -> list[Json]:
-    """The account's posts as `data/tweets.js` has them, newest first."""
+    """Return the posts in the format of `data/tweets.js`, newest first."""
     rng = random.Random(seed)
     moment, posts = JOINED, []
     for text in _texts(rng):
@@ -75,7 +74,7 @@ def tweets(seed: int = 1) -> list[Json]:
 
 
 def _texts(rng: random.Random) -> list[str]:
-    """Every post's text as X stores it, in a random order."""
+    """Return the texts of all posts in the encoding of X, in random order."""
     kept = [_dress(rng, html.escape(sample(rng), quote=False)) for _ in range(KEPT)]
     retweets = [html.escape(sample(rng, "retweet"), quote=False) for _ in range(RETWEETS)]
     short = [html.escape(text, quote=False) for text in TOO_SHORT]
@@ -83,7 +82,7 @@ def _texts(rng: random.Random) -> list[str]:
 
 
 def _dress(rng: random.Random, text: str) -> str:
-    """Add what cleaning takes off again: some posts get a wider gap or a line break, some a link."""
+    """Add noise that cleaning removes: a wider gap, a line break or a link."""
     [gap] = rng.choices([" ", "  ", "\n", "\n\n"], [80, 8, 8, 4])
     [before_link] = rng.choices([None, " ", "\n"], [84, 12, 4])
     text = re.sub(r"(?<=[.:,]) ", gap, text, count=1)
@@ -93,7 +92,7 @@ def _dress(rng: random.Random, text: str) -> str:
 
 
 def _tweet(rng: random.Random, text: str, moment: datetime) -> Json:
-    """One post with the fields X exports."""
+    """Return a post with the fields of an export."""
     post_id = str(_snowflake(moment) + int(rng.random() * 2**22))
     entities = _entities(text)
     is_retweet = text.startswith("RT @")
@@ -125,7 +124,7 @@ def _tweet(rng: random.Random, text: str, moment: datetime) -> Json:
 
 
 def _entities(text: str) -> Json:
-    """Where the hashtags, mentions and links of a text are, as X lists them."""
+    """Return the positions of hashtags, mentions and links in a text, in the format of X."""
 
     def found(pattern: str) -> list[tuple[str, list[str]]]:
         return [(m[1], [str(m.start()), str(m.end())]) for m in re.finditer(pattern, text)]
@@ -156,7 +155,7 @@ def _entities(text: str) -> Json:
 
 
 def _reply(to: Json, moment: datetime) -> Json:
-    """The fields of a post that answers one written ten minutes earlier."""
+    """Return the fields of a reply to a post ten minutes earlier."""
     answered = str(_snowflake(moment - timedelta(minutes=10)))
     return {
         "in_reply_to_status_id_str": answered,
@@ -184,7 +183,7 @@ def _profile() -> Json:
 
 
 def _manifest(data: dict[str, str], counts: dict[str, int]) -> Json:
-    """What the archive's own page reads first: whose it is and where each kind of data lies."""
+    """Return the manifest for the page of the archive: the account, and the files of each kind of data."""
     return {
         "userInfo": {"accountId": ACCOUNT_ID, "userName": HANDLE, "displayName": "Ada of the lamp"},
         "archiveInfo": {
@@ -209,7 +208,7 @@ def _manifest(data: dict[str, str], counts: dict[str, int]) -> Json:
 
 
 def _snowflake(moment: datetime) -> int:
-    """The smallest post id of a millisecond."""
+    """Return the smallest post id of a millisecond."""
     return (moment - SNOWFLAKE_EPOCH) // timedelta(milliseconds=1) << 22
 
 
@@ -230,26 +229,26 @@ def _json(value: Json | list[Json]) -> str:
 
 
 def _zip(files: dict[str, str]) -> bytes:
-    """Pack `files` so that nothing of the clock or the machine gets into the bytes."""
+    """Return a zip whose bytes do not depend on clock and machine."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as package:
         for name, content in files.items():
             entry = zipfile.ZipInfo(name, date_time=EXPORTED.timetuple()[:6])
-            entry.create_system = 3  # else it tells Windows from Unix
+            entry.create_system = 3  # the default depends on the operating system
             entry.external_attr = 0o644 << 16
             package.writestr(entry, content.encode(), zipfile.ZIP_DEFLATED, compresslevel=9)
     return buffer.getvalue()
 
 
 def main() -> None:
-    """Write the zip where the command line says."""
-    parser = argparse.ArgumentParser(description="Write a made-up account's X archive.")
+    """Write the archive to the file of the command line."""
+    parser = argparse.ArgumentParser(description="Write the X archive of a made-up account.")
     parser.add_argument("--out", type=Path, default=Path("build/archive.zip"))
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_bytes(archive(options.seed))
-    print(f"{options.out}: {KEPT} posts to learn from, {RETWEETS} retweets, {len(TOO_SHORT)} too short")
+    print(f"{options.out}: {KEPT} posts to keep, {RETWEETS} retweets, {len(TOO_SHORT)} short posts")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Text drawn by chance whose exact probability is known.
+"""Draws random texts with a known probability.
 
-The quickstart's demo has to say how good a trained model is, and real posts have no true likelihood to
-compare it with. Posts drawn from a weighted, non-recursive grammar do: since no text can be written in two
-ways (a test proves it), a text's entropy is the sum of its choices' entropies, and no model's expected
-negative log likelihood per unseen post, its end included, can be below it.
+Real posts have no true likelihood to compare a model with. Posts from a weighted, non-recursive grammar have one: no
+text can be derived in two ways (a test proves this), so the entropy of a text is the sum of the entropies of its
+choices. No model can have a lower expected loss per unseen post, including its end.
 """
 
 import math
@@ -13,11 +12,11 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from voice import RULES
+from rules import RULES
 
 
 class Choice(NamedTuple):
-    """One way to write a symbol: literal text at the even places, symbols' names at the odd ones."""
+    """A production of a symbol: literal texts at even indices, names of symbols at odd indices."""
 
     probability: float
     parts: tuple[str, ...]
@@ -25,37 +24,37 @@ class Choice(NamedTuple):
 
 @cache
 def choices(symbol: str) -> tuple[Choice, ...]:
-    """The ways to write `symbol`, with probabilities that sum to one."""
+    """Return the productions of a symbol, whose probabilities sum to one."""
     weights = RULES[symbol]
     total = sum(weights.values())
     return tuple(Choice(weight / total, tuple(re.split(r"\{(\w+)\}", text))) for text, weight in weights.items())
 
 
 def sample(rng: random.Random, symbol: str = "post") -> str:
-    """Draw one text of `symbol`."""
+    """Draw a text of a symbol."""
     ways = choices(symbol)
     [way] = rng.choices(ways, [each.probability for each in ways])
     return "".join(sample(rng, part) if place % 2 else part for place, part in enumerate(way.parts))
 
 
 def log_probability(text: str, symbol: str = "post") -> float:
-    """The exact natural logarithm of the chance to draw `text`; minus infinity for a text never drawn."""
+    """Return the natural logarithm of the probability of a text; minus infinity for an impossible text."""
     total = sum(chance for end, chance in _readings(symbol, text, 0) if end == len(text))
     return math.log(total) if total else -math.inf
 
 
 def entropy_per_post() -> float:
-    """The mean of minus `log_probability` over posts, in nats: the floor of any model's loss."""
+    """Return the entropy of a post in nats, the lower bound of the loss of any model."""
     return _mean("post", of_choice=lambda probability: -math.log(probability), of_text=lambda _: 0.0)
 
 
 def mean_characters() -> float:
-    """The mean length of a post."""
+    """Return the expected length of a post in characters."""
     return _mean("post", of_choice=lambda _: 0.0, of_text=len)
 
 
 def _mean(symbol: str, of_choice: Callable[[float], float], of_text: Callable[[str], float]) -> float:
-    """The expected sum of what each choice made and each literal written is worth."""
+    """Return the expected sum of the values of all choices and literal texts."""
     return sum(
         way.probability
         * (
@@ -68,14 +67,14 @@ def _mean(symbol: str, of_choice: Callable[[float], float], of_text: Callable[[s
 
 
 def _readings(symbol: str, text: str, start: int) -> Iterator[tuple[int, float]]:
-    """Every way `symbol` can be read in `text` from `start`: where it ends and its probability."""
+    """Yield the end and the probability of each derivation of a symbol in a text from `start`."""
     for way in choices(symbol):
         for end, chance in _read_parts(way.parts, text, start):
             yield end, way.probability * chance
 
 
 def _read_parts(parts: tuple[str, ...], text: str, start: int) -> Iterator[tuple[int, float]]:
-    """Every way a literal, a symbol, a literal ... can be read one after the other."""
+    """Yield the end and the probability of each derivation of a sequence of literals and symbols."""
     literal, *rest = parts
     if not text.startswith(literal, start):
         return

@@ -1,9 +1,9 @@
-{{- /* Room for "-release" in the 63 characters of a Job's name; a release's own, of 53 at most, is never cut. */ -}}
+{{- /* Leaves room for "-uninstall" in the 63 characters of a Job's name. A release name has at most 53 characters. */ -}}
 {{- define "tweetmodel.name" -}}
 {{- if contains .Chart.Name .Release.Name -}}
-{{ .Release.Name | trunc 55 | trimSuffix "-" }}
+{{ .Release.Name | trunc 53 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 55 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" }}
 {{- end -}}
 {{- end -}}
 
@@ -22,7 +22,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{- /* An image's reference, of a list: the root and the image's values. */ -}}
+{{- /* Returns the reference of an image. Argument: a list of the root context and the values of the image. */ -}}
 {{- define "tweetmodel.image" -}}
 {{- $root := index . 0 -}}
 {{- with index . 1 -}}

@@ -79,8 +79,8 @@ def _suspend_patch(suspend: bool) -> JsonObject:
 async def _set_finalizer(api: ApiServer, observed: Observed, is_set: bool) -> Observed:
     """Add or remove the operator's finalizer, without a change of other finalizers.
 
-    A merge patch removes the finalizer whoever added it, such as a restored backup; server-side apply would remove
-    only a finalizer that the operator owns.
+    A merge patch also removes a finalizer from another writer, such as a restored backup; server-side apply would
+    remove only a finalizer that the operator owns.
     """
     finalizers = [*observed.other_finalizers, names.FINALIZER] if is_set else [*observed.other_finalizers]
     body = {"metadata": _precondition(observed) | {"finalizers": finalizers}}

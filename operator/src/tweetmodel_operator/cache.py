@@ -181,7 +181,7 @@ class Cache:
             self.update(kind, raw)
 
     def begin_live_read(self, key: Key) -> None:
-        """Forget earlier invalidations: a later one requires another read."""
+        """Clear earlier invalidations; a later invalidation requires another live read."""
         self._invalid.discard(key)
         self._reading.add(key)
 

@@ -30,8 +30,8 @@ def resource_version(raw: JsonObject) -> int:
 def parse_job(raw: JsonObject) -> ObservedJob | None:
     """Return the facts about a Job, or None for a Job without the operator's labels.
 
-    `observe.assemble` adds the pods. Anybody may create or change a Job with the label by which the operator lists
-    Jobs, so the other labels may be missing.
+    `observe.assemble` adds the pods. Users may create or change Jobs with the label by which the operator lists Jobs,
+    so the other labels may be missing.
     """
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
     labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})

@@ -21,5 +21,5 @@ def is_transient_rejection(message: str) -> bool:
 
 
 def is_final_rejection(message: str) -> bool:
-    """Return whether the API server rejects an object until somebody changes something."""
+    """Return whether the API server rejects an object until a person makes a change."""
     return any(part in message for part in REJECTIONS) and not is_transient_rejection(message)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tweetmodel_api.defaults import DefaultsSpec
+from tweetmodel_api.plan import Plan
 from tweetmodel_api.spec import TweetModelSpec
 
 ROOT = Path(__file__).parents[3]
@@ -28,6 +29,13 @@ def test_an_example_is_valid_and_named_after_its_file(path: Path) -> None:
     document = yaml.safe_load(path.read_text())
     read(document)
     assert document["metadata"]["name"] == ("default" if path.stem == "defaults" else path.stem)
+
+
+@pytest.mark.parametrize("step", ["collect", "train"])
+def test_local_plan_is_valid(step: str) -> None:
+    plan = Plan.model_validate_json((ROOT / "examples" / "local" / f"{step}.json").read_text())
+    assert plan.step == step
+    assert plan.dataset is None or plan.dataset.uri == plan.layout.dataset(plan.dataset.digest)
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/administration.md"])

@@ -42,9 +42,7 @@ def run_of(plan: Plan) -> TrackedRun:
         id=f"{prefix}-{plan.run}",
         collection=f"{prefix}-{plan.dataset.digest[:16]}",
         config=_config(plan),
-        raw=tuple(
-            Reference(f"{prefix}-raw-{source.handle}", reader_of(source, plan).uri) for source in plan.spec.sources
-        ),
+        raw=tuple(Reference(f"{prefix}-raw-{handle}", uri) for handle, uri in uris.items()),
         dataset=Reference(f"{prefix}-dataset", plan.dataset.uri, plan.dataset.digest),
     )
 

@@ -1,8 +1,8 @@
-"""How Ada writes: the rules that every post of the made-up account follows.
+"""The rules of the grammar of Ada's posts.
 
-Ada keeps a lighthouse and argues with the gulls, the fog and the kettle. A rule's name stands in braces
-where one of its choices goes; each choice has a weight. `grammar.py` draws from these rules and does the
-exact arithmetic, so no rule may lead back to itself and no text may be written in two ways.
+Ada keeps a lighthouse and argues with the gulls, the fog and the kettle. A rule has weighted choices. The name of a
+rule in braces is replaced by one of its choices. No rule may contain itself, directly or indirectly, and no
+text may have two derivations, since `grammar.py` computes exact probabilities.
 """
 
 RULES: dict[str, dict[str, int]] = {
@@ -118,7 +118,7 @@ RULES: dict[str, dict[str, int]] = {
     "comfort": {"tea": 6, "soup": 3, "silence": 3, "wool socks": 2},
     "appeal": {"No appeals.": 4, "The gulls have appealed.": 3, "I counted the votes myself.": 2},
     "tag": {"": 14, " #fog": 3, " #gulls": 2, " #keeperslife": 1},
-    # What Ada passes on from others. Its first two letters keep it out of what a model learns.
+    # Retweets, which begin with "RT" and are dropped by cleaning.
     "retweet": {"RT @{herald}: {notice}": 1},
     "herald": {"harbour_mabel": 4, "ferry_to_nowhere": 3, "tide_table_tom": 2, "gull_gerald": 2},
     "notice": {
