@@ -395,6 +395,12 @@ class Simulation(ObservedCluster):
             assert request.step_id not in writing
 
     @invariant
+    def no_second_collection(self) -> None:
+        """No collection starts while an earlier one may still write to the same folder."""
+        collects = [job for job in self.jobs.values() if job.step == "collect" and not job.is_finished]
+        assert not collects or all(request.plan.step != "collect" for request in self.next.create)
+
+    @invariant
     def finished_runs_are_not_trained_again(self) -> None:
         done = {run.id for run in self.status.runs if run.model_uri} if self.status else set()
         for request in self.next.create:

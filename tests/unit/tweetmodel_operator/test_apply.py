@@ -161,6 +161,22 @@ async def test_a_stale_status_is_not_written() -> None:
     assert "status" not in cluster.tweetmodel
 
 
+def nulls(value: Any, path: str = "") -> list[str]:
+    """Return the paths of all fields that are null."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [path] if value is None else []
+    return found + [each for name, child in children for each in nulls(child, f"{path}.{name}")]
+
+
+async def test_a_status_is_written_without_empty_fields() -> None:
+    cluster = fake_cluster()
+    await apply_decision(cluster, stored(cluster), Decision(status=new_status()), Settings(), "")
+    (request, *_) = cluster.requests
+    assert request.path == f"{PATH}/status"
+    assert nulls(request.body) == []
+    assert "model" not in request.body["status"]
+
+
 async def test_an_unchanged_status_is_not_written() -> None:
     cluster, status = fake_cluster(), new_status()
     await apply_decision(cluster, stored(cluster, status=status), Decision(status=status), Settings(), "")

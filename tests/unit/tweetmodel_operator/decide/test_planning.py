@@ -336,6 +336,21 @@ def test_a_publication_that_fails_after_sampling_is_not_repeated_without_a_reque
     assert timeline.is_ready
 
 
+def test_a_failed_publication_changes_no_other_failed_run() -> None:
+    timeline = Timeline(training={"epochs": 9})
+    timeline.reconcile(MIDNIGHT)
+    timeline.finish_collect(MIDNIGHT, "a", 1000)
+    timeline.fail(MIDNIGHT, Reason.DIVERGED)
+    (diverged,) = timeline.runs
+    timeline.change_spec(**PUBLISHED)
+    timeline.reconcile(MIDNIGHT)
+    timeline.fail(MIDNIGHT, Reason.HUB_DENIED, model=model(timeline.newest_job.step_id))
+    denied, other = timeline.runs
+    assert denied.failure
+    assert (denied.failure.name, denied.failure.reason) == ("publish", Reason.HUB_DENIED)
+    assert other == diverged
+
+
 # Reports without the requested result
 
 
