@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client import Client
+from api_client import Client
 from kubernetes import client, config
 from operator_process import WRITES, Operator, operator
 from played_cluster import Namespace, Written, accepting, in_parallel, writes_seen

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from client import Client
-from kube import tweetmodel
+from api_client import Client
+from kubectl import tweetmodel
 
 from makers import dataset, model, success
 from tweetmodel_api import API_VERSION, PLURAL

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bucket import bucket_service
-from kube import CONTEXT, S3_NAMESPACE, TESTS, Kubectl
+from kubectl import CONTEXT, S3_NAMESPACE, TESTS, Kubectl
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

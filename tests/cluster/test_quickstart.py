@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kube import BUCKET, ENDPOINT, Kubectl, keys, tweetmodel
+from kubectl import BUCKET, ENDPOINT, Kubectl, keys, tweetmodel
 
 ROOT = Path(__file__).parents[2]
 

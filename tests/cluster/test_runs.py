@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kube import BUCKET, Kubectl, tweetmodel, until
+from kubectl import BUCKET, Kubectl, tweetmodel, until
 
 SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16}
 

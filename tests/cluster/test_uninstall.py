@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kube import CONTEXT, OPERATOR_NAMESPACE, Kubectl, tweetmodel, until
+from kubectl import CONTEXT, OPERATOR_NAMESPACE, Kubectl, tweetmodel, until
 
 ROOT = Path(__file__).parents[2]
 INSTALL = Path(__file__).parent / "install"

@@ -6,7 +6,7 @@ The cluster is that of the other suites. No pod of these tests reaches its node 
 import json
 
 import pytest
-from kube import OPERATOR_NAMESPACE, Kubectl, until
+from kubectl import OPERATOR_NAMESPACE, Kubectl, until
 
 
 def _scale(replicas: int) -> None:

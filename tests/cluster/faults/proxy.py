@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 import aiohttp
 from aiohttp import AddrInfoType, web
-from client import lines
+from api_client import lines
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from faults.lives import LIVES
+from faults.harness import world
 from faults.proxy import AtWrite
-from faults.world import world
+from faults.scenarios import LIVES
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -10,20 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import kube
 import pytest
 import yaml
-from client import Client
-from faults.kubelet import training_on
+from api_client import Client
+from faults.fake_kubelet import training_on
+from faults.harness import World, world
 from faults.mutations import Mutation, Schema, mutations
-from faults.world import World, world
+from kubectl import tweetmodel
 
 from tweetmodel_api import API_VERSION, DEFAULTS_KIND, DEFAULTS_PLURAL, PLURAL
 from tweetmodel_api.defaults import FIELDS, NAME
 from tweetmodel_operator.api_server import ApiError, JsonObject, defaults_path, tweetmodel_path, tweetmodels_path
 
 CRDS = Path(__file__).parents[3] / "crds"
-GOOD: Schema = kube.tweetmodel("good")["spec"]
+GOOD: Schema = tweetmodel("good")["spec"]
 STATED_SECONDS, AT_REST_SECONDS = 10.0, 80.0
 """How soon it must say how it stands; and be where it stays, which waits for the cluster to have deleted older Jobs."""
 AT_ONCE = 12
@@ -64,7 +64,7 @@ class Subject:
 
     async def apply(self, spec: Schema) -> bool:
         """Makes it, or gives it another spec; whether the API server takes that."""
-        return await is_taken(self.api, tweetmodels_path(self.namespace), kube.tweetmodel(self.name) | {"spec": spec})
+        return await is_taken(self.api, tweetmodels_path(self.namespace), tweetmodel(self.name) | {"spec": spec})
 
     async def status(self) -> JsonObject:
         """Of the present generation; empty while there is none."""

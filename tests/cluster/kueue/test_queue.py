@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kube import LONG, Kubectl, checkpoints, train_pod, tweetmodel, until
+from kubectl import LONG, Kubectl, checkpoints, train_pod, tweetmodel, until
 
 ROOM = "1Gi"
 """The queue's quota: one train pod's memory."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import kube
-from client import Client
-from faults.kubelet import Kubelet
-from faults.operators import Process
+from api_client import Client
+from faults.fake_kubelet import Kubelet
+from faults.operator_process import Process
 from faults.proxy import Fault, Proxy, certified, proxy
+from kubectl import TESTS, tweetmodel
 
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, JsonObject, tweetmodel_path, tweetmodels_path
@@ -56,7 +56,7 @@ class World:
 
     async def apply(self, **changes: Any) -> None:
         """As a user does; `changes` replace whole fields of the spec."""
-        document = kube.tweetmodel(NAME)
+        document = tweetmodel(NAME)
         document["spec"] |= {"resources": {}} | changes
         try:
             await self.api.create(tweetmodels_path(self.namespace), document)
@@ -214,7 +214,7 @@ async def world(folder: Path, fault: Fault | None = None, token: str = "", **set
     folder.mkdir(parents=True, exist_ok=True)
     api = await Client.connect()
     namespace = f"faults-{os.getpid()}-{time.time_ns() // 10**6 % 10**7}-{next(_numbers)}"
-    await api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {kube.TESTS: ""}}})
+    await api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {TESTS: ""}}})
     (folder / "token").write_text(token)
     async with proxy(certified(folder) if token else None) as made:
         made.fault = fault or Fault()

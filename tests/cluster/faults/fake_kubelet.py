@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from client import Client
+from api_client import Client
 
 from makers import dataset, model, success
 from tweetmodel_api.identities import publish_hash

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from kube import BUCKET, Kubectl, tweetmodel
+from kubectl import BUCKET, Kubectl, tweetmodel
 
 ADA = {"handle": "Ada", "s3": {"uri": f"s3://{BUCKET}/ada.jsonl"}}
 

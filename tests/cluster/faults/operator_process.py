@@ -15,7 +15,7 @@ import kubernetes.config.incluster_config
 import kubernetes.config.kube_config
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["faults.operators", "tweetmodel_operator.main"])
+CONTEXT.set_forkserver_preload(["faults.operator_process", "tweetmodel_operator.main"])
 
 BEGINNING = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 """What the clock of each test's operator says at first, so that schedules are due at the same times."""

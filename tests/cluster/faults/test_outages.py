@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults.kubelet import succeeded, training_on
-from faults.lives import too_few
+from faults.fake_kubelet import succeeded, training_on
+from faults.harness import World, world
 from faults.proxy import Answering, Expecting, Fault, HalfOpen, InStream, Past, Swallowing
-from faults.world import World, world
+from faults.scenarios import too_few
 
 from tweetmodel_operator.children import JOB
 

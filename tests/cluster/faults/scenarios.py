@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from faults.kubelet import Ending, succeeded, training_on
-from faults.world import NAME, World
+from faults.fake_kubelet import Ending, succeeded, training_on
+from faults.harness import NAME, World
 
 from makers import failure
 from tweetmodel_api.plan import Plan

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from kube import LONG, OPERATOR_NAMESPACE, Kubectl, checkpoints, keys, train_pod, tweetmodel, until
+from kubectl import LONG, OPERATOR_NAMESPACE, Kubectl, checkpoints, keys, train_pod, tweetmodel, until
 
 OPERATOR = "app.kubernetes.io/name=tweetmodel-operator"
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from kube import ABSENT_IMAGE, BUCKET, Kubectl, Object, tweetmodel, until
+from kubectl import ABSENT_IMAGE, BUCKET, Kubectl, Object, tweetmodel, until
 
 SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16}
 
