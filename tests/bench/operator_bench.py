@@ -195,7 +195,7 @@ async def settle(namespace: Namespace, status: JsonObject, many: int) -> None:
 
     await in_parallel(one, range(many))
     await namespace.until(lambda: len(namespace.ready) >= many)
-    await namespace.api.empty(JOB.path(namespace.name))
+    await namespace.api.delete_collection(JOB.path(namespace.name))
 
 
 async def looked_over(running: Operator) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api_client import Client
-from kubectl import tweetmodel
+from tweetmodels import tweetmodel
 
 from makers import dataset, model, success
 from tweetmodel_api import API_VERSION, PLURAL
@@ -67,7 +67,7 @@ class Namespace:
         """Deletes what is in it: no garbage collector runs."""
         events_path = f"/apis/events.k8s.io/v1/namespaces/{self.name}/events"
         for path in (tweetmodels_path(self.name), JOB.path(self.name), POD.path(self.name), events_path):
-            await self.api.empty(path)
+            await self.api.delete_collection(path)
 
     async def watch_tweetmodels(self) -> None:
         async for event in self.tweetmodel_events():

@@ -1,4 +1,4 @@
-"""The operator's own client of the API server, which can also watch, empty a collection, and read plain text."""
+"""The operator's API client, extended by watches, deletion of collections, and requests with a text response."""
 
 import json
 from collections.abc import AsyncIterator
@@ -6,26 +6,29 @@ from contextlib import suppress
 
 import aiohttp
 
-from tweetmodel_operator.api_server import ApiError, ApiServer, JsonObject
+from tweetmodel_operator.api_server import ApiError, ApiServer
+from tweetmodel_operator.parse import JsonObject
 
 
 class Client(ApiServer):
-    """Talks to the API server of the kubeconfig."""
+    """A connection to the API server of the kubeconfig."""
 
     async def open(self, method: str, path: str) -> aiohttp.ClientResponse:
+        """Send a request, and return the response before its body is read."""
         headers = {"Accept": "application/json"}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
         url = self._client.configuration.host + path
-        answer = await self._client.call_api(method, url, headers, _request_timeout=86400)
-        answer.response.raise_for_status()
-        return answer.response
+        response = (await self._client.call_api(method, url, headers, _request_timeout=86400)).response
+        response.raise_for_status()
+        return response
 
     async def text(self, path: str) -> str:
-        async with await self.open("GET", path) as answer:
-            return await answer.text()
+        """Return the body of a response as text."""
+        async with await self.open("GET", path) as response:
+            return await response.text()
 
     async def replace(self, path: str, body: JsonObject) -> JsonObject:
-        """Puts an object in the place of the one that is there, whatever its version: a custom resource needs it."""
+        """Replace an object regardless of its version, which a custom resource requires in the request."""
         while True:
             version = (await self.get(path))["metadata"]["resourceVersion"]
             try:
@@ -36,28 +39,28 @@ class Client(ApiServer):
                 if error.code != 409:
                     raise
 
-    async def empty(self, path: str) -> None:
-        """Deletes a collection, which may take longer than the API server gives one request."""
+    async def delete_collection(self, path: str) -> None:
+        """Delete all objects of a collection, with more than one request if the API server's timeout ends the first."""
         while (await self.get(path, limit="1"))["items"]:
             with suppress(aiohttp.ClientResponseError):
                 async with await self.open("DELETE", path + "?propagationPolicy=Background&gracePeriodSeconds=0"):
                     pass
 
     async def watch(self, path: str) -> AsyncIterator[JsonObject]:
-        """Events of a collection; objects that are there already come as ADDED."""
-        async with await self.open("GET", path + "?watch=true") as answer:
+        """Yield the events of a collection, beginning with an ADDED event for each existing object."""
+        async with await self.open("GET", path + "?watch=true") as response:
             try:
-                async for line in lines(answer):
+                async for line in lines(response):
                     yield json.loads(line)
-            finally:  # who stops listening cuts the connection: nobody would wait for the farewell of TLS
-                if answer.connection and answer.connection.transport:
-                    answer.connection.transport.abort()
+            finally:  # closing the connection would wait for the end of TLS
+                if response.connection and response.connection.transport:
+                    response.connection.transport.abort()
 
 
-async def lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The lines of a watch as they come; aiohttp's own reading by lines refuses long ones."""
+async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the lines of a watch; aiohttp's own iterator rejects long lines."""
     buffer = b""
-    async for chunk in answer.content.iter_any():
-        *whole, buffer = (buffer + chunk).split(b"\n")
-        for line in whole:
+    async for chunk in response.content.iter_any():
+        *complete, buffer = (buffer + chunk).split(b"\n")
+        for line in complete:
             yield line

@@ -1,96 +1,99 @@
-"""What keeps a run from going on, played for real by scheduler, kubelet and quota: each is told within seconds."""
+"""Causes that keep a step from starting, with the real scheduler, kubelet and quota: the status names each of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
-from kubectl import ABSENT_IMAGE, BUCKET, Kubectl, Object, tweetmodel, until
+from kubectl import Kubectl, Object
+from tweetmodels import ABSENT_IMAGE, BUCKET, SHORT, secret, tweetmodel
 
-SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16}
+
+class ApplyAndWait(Protocol):
+    """Applies a TweetModel, waits until the condition Ready has a reason, and returns the condition."""
+
+    def __call__(self, document: Object, reason: str) -> Object: ...
 
 
 @pytest.fixture
-def told(kubectl: Kubectl) -> Iterator[Any]:
-    """Applies a TweetModel and waits until Ready has this reason; returns the condition."""
+def apply_and_wait(kubectl: Kubectl) -> Iterator[ApplyAndWait]:
+    """Deletes its TweetModels after the test."""
     names: list[str] = []
 
-    def told(document: Object, reason: str, seconds: int = 120) -> Object:
+    def apply_and_wait(document: Object, reason: str) -> Object:
         kubectl.apply(document)
         names.append(name := document["metadata"]["name"])
-        until(lambda: kubectl.condition(name, "Ready").get("reason") == reason, seconds)
-        return kubectl.condition(name, "Ready")
+        return kubectl.wait_reason(name, reason)
 
-    yield told
-    kubectl("delete", "tm", *names, "--timeout=2m")
+    yield apply_and_wait
+    kubectl.delete("tm", *names)
 
 
 @contextmanager
-def there(kubectl: Kubectl, document: Object) -> Iterator[None]:
+def applied(kubectl: Kubectl, document: Object) -> Iterator[None]:
+    """Applies an object, and deletes it at the end."""
     kubectl.apply(document)
     yield
-    kubectl("delete", document["kind"], document["metadata"]["name"])
+    kubectl.delete(document["kind"], document["metadata"]["name"])
 
 
-def test_a_run_that_no_node_has_room_for_says_what_is_missing(kubectl: Kubectl, told: Any) -> None:
+def test_unschedulable_pod_names_the_missing_resource(kubectl: Kubectl, apply_and_wait: ApplyAndWait) -> None:
     document = tweetmodel("roomless", training=SHORT, resources={"requests": {"cpu": "100"}})
-    ready = told(document, "Unschedulable")
-    assert ready["status"] == "Unknown", "an autoscaler may bring one"
+    ready = apply_and_wait(document, "Unschedulable")
+    assert ready["status"] == "Unknown", "an autoscaler may add a node"
     assert "Insufficient cpu" in ready["message"]
 
 
-def test_a_quota_that_leaves_no_gpu_is_told(kubectl: Kubectl, told: Any) -> None:
+def test_exceeded_quota_is_named_and_retried(kubectl: Kubectl, apply_and_wait: ApplyAndWait) -> None:
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
         "metadata": {"name": "no-gpus"},
         "spec": {"hard": {"requests.nvidia.com/gpu": "0"}},
     }
-    with there(kubectl, quota):
-        ready = told(tweetmodel("over-quota", training=SHORT, gpus=1), "PodRefused")
+    with applied(kubectl, quota):
+        ready = apply_and_wait(tweetmodel("over-quota", training=SHORT, gpus=1), "PodRefused")
         assert "exceeded quota: no-gpus" in ready["message"]
-        assert kubectl.condition("over-quota", "Stalled")["status"] == "False", "it may have room later"
+        assert kubectl.condition("over-quota", "Stalled")["status"] == "False", "the quota may have room later"
 
 
-def test_a_rule_that_forbids_the_pod_for_good_is_named_and_needs_a_person(kubectl: Kubectl, told: Any) -> None:
-    ready = told(tweetmodel("typo", training=SHORT, podTemplate={"priorityClassName": "urgnt"}), "PodRefused")
+def test_rejected_pod_requires_action(kubectl: Kubectl, apply_and_wait: ApplyAndWait) -> None:
+    document = tweetmodel("typo", training=SHORT, podTemplate={"priorityClassName": "urgnt"})
+    ready = apply_and_wait(document, "PodRefused")
     assert "no PriorityClass with name urgnt was found" in ready["message"]
     assert kubectl.condition("typo", "Stalled")["status"] == "True"
 
 
-def test_an_image_that_is_not_there_is_told(kubectl: Kubectl, told: Any) -> None:
-    ready = told(tweetmodel("imageless", training=SHORT, podTemplate={"image": ABSENT_IMAGE}), "ImagePullFailed")
-    assert ABSENT_IMAGE in ready["message"]
+def test_missing_image_is_named(kubectl: Kubectl, apply_and_wait: ApplyAndWait) -> None:
+    document = tweetmodel("imageless", training=SHORT, podTemplate={"image": ABSENT_IMAGE})
+    assert ABSENT_IMAGE in apply_and_wait(document, "ImagePullFailed")["message"]
 
 
-def test_a_key_that_a_secret_lacks_is_named(kubectl: Kubectl, told: Any) -> None:
-    half = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "half"}, "stringData": {"accessKeyID": "ada"}}
+def test_missing_key_of_a_secret_is_named(kubectl: Kubectl, apply_and_wait: ApplyAndWait) -> None:
     document = tweetmodel("keyless", training=SHORT)
     document["spec"]["storage"]["secretRef"]["name"] = "half"
-    with there(kubectl, half):
-        assert "secretAccessKey" in told(document, "SecretInvalid")["message"]
+    with applied(kubectl, secret("half", accessKeyID="ada")):
+        assert "secretAccessKey" in apply_and_wait(document, "SecretInvalid")["message"]
 
 
-def test_a_pod_that_needs_more_memory_than_its_limit_says_how_much_it_had_and_tells_it_once(
-    kubectl: Kubectl, told: Any
-) -> None:
+def test_out_of_memory_names_the_limit_and_has_one_event(kubectl: Kubectl, apply_and_wait: ApplyAndWait) -> None:
     resources = {"requests": {"cpu": "100m", "memory": "150Mi"}, "limits": {"memory": "150Mi"}}
-    ready = told(tweetmodel("greedy", training=SHORT, resources=resources), "OutOfMemory", 180)
+    ready = apply_and_wait(tweetmodel("greedy", training=SHORT, resources=resources), "OutOfMemory")
     assert "150Mi" in ready["message"]
     events = kubectl.get("events.events.k8s.io")["items"]
     assert [e["reason"] for e in events if e["regarding"]["name"] == "greedy"].count("OutOfMemory") == 1
 
 
-def test_defaults_of_the_namespace_make_a_tweetmodel_of_six_lines_enough(kubectl: Kubectl) -> None:
-    whole = tweetmodel("")["spec"]
-    defaults = {name: whole[name] for name in ("storage", "baseModel", "gpus", "resources")}
-    document = {
+def test_defaults_of_the_namespace_replace_omitted_fields(kubectl: Kubectl) -> None:
+    complete = tweetmodel("")["spec"]
+    defaults = {name: complete[name] for name in ("storage", "baseModel", "gpus", "resources")}
+    document: dict[str, Any] = {
         "apiVersion": "tweetmodel.dev/v1alpha1",
         "kind": "TweetModelDefaults",
         "metadata": {"name": "default"},
         "spec": defaults,
     }
-    with there(kubectl, document):
+    with applied(kubectl, document):
         kubectl(
             "apply",
             "-f",
@@ -102,8 +105,8 @@ def test_defaults_of_the_namespace_make_a_tweetmodel_of_six_lines_enough(kubectl
             "  sources:\n"
             f"    - {{handle: lighthouse_ada, archive: {{uri: s3://{BUCKET}/archives/lighthouse_ada.zip}}}}\n",
         )
-        kubectl("wait", "tm/brief", "--for=condition=DataReady", "--timeout=120s")
+        kubectl.wait_condition("brief", "DataReady")
     spec = kubectl.get("tm", "brief")["spec"]
     for name, default in defaults.items():
         assert spec[name] == (spec[name] | default if isinstance(default, dict) else default)
-    kubectl("delete", "tm/brief", "--timeout=2m")
+    kubectl.delete("tm/brief")

@@ -1,7 +1,7 @@
-"""Plays scheduler and kubelet for the pods of one namespace; the Job controller that makes and counts them is real.
+"""Fakes scheduler and kubelet for the pods of one namespace; the Job controller is real.
 
-A pod runs as soon as it is there, and ends as `ending` says of its plan. No pod is bound to a node, so a pod that is
-deleted is gone at once.
+A pod runs as soon as it exists, and ends as `ending` determines from its plan. Pods are not bound to a node, so a
+deleted pod is gone at once.
 """
 
 import asyncio
@@ -12,52 +12,43 @@ from datetime import UTC, datetime
 
 from api_client import Client
 
-from makers import dataset, model, success
-from tweetmodel_api.identities import publish_hash
+from fakes.trainer import successful_report
+from makers import dataset
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.report import Report, encode
-from tweetmodel_api.status import Publication
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, JsonObject
 from tweetmodel_operator.children import POD
 
 Ending = tuple[int, Report]
-"""Exit code and what is in the termination message."""
+"""Exit code, and the report in the termination message."""
 
 
-def succeeded(plan: Plan) -> Ending | None:
-    """Every stage does its work; a later look finds new posts, and a model that must be better is."""
-    if plan.step == "collect":
-        return 0, success(dataset=dataset(digest="f" * 64, new_posts=100) if plan.baseline_dataset else dataset())
-    if plan.run is None:
-        return 0, success()
-    made = model(plan.run, plan.spec)
-    if plan.publish:
-        publication = Publication(spec_hash=publish_hash(plan.spec) or "", url="https://hub/ada")
-        made = made.model_copy(update={"publication": publication})
-    if plan.baseline_loss:
-        made = made.model_copy(update={"evaluation": made.evaluation.model_copy(update={"loss": "2.4"})})
-    return 0, success(model=made, samples=["a tweet"])
+def succeed(plan: Plan) -> Ending | None:
+    """Return a success: a repeated collection finds new posts, and a model that must be better is better."""
+    posts = dataset(digest="f" * 64, new_posts=100) if plan.baseline_dataset else dataset()
+    losses = {"loss": "2.4"} if plan.baseline_loss else {}
+    return 0, successful_report(plan, posts=posts, samples=("a tweet",), **losses)
 
 
-def training_on(plan: Plan) -> Ending | None:
-    """Training goes on for ever, everything else does its work."""
-    return None if plan.step == "train" else succeeded(plan)
+def train_forever(plan: Plan) -> Ending | None:
+    """Return no ending for a training, and success for other steps."""
+    return None if plan.step == "train" else succeed(plan)
 
 
 @dataclass
-class Kubelet:
+class FakeKubelet:
     """Runs the pods of a namespace."""
 
     api: Client
     namespace: str
-    ending: Callable[[Plan], Ending | None] = succeeded
-    """How the pod of a plan ends; None while it runs."""
+    ending: Callable[[Plan], Ending | None] = succeed
+    """Returns how the pod of a plan ends; None while the pod runs."""
     pods: dict[str, JsonObject] = field(default_factory=dict)
-    """The pods that run."""
+    """Running pods by name."""
 
-    async def work(self) -> None:
-        """Runs pods until cancelled."""
+    async def run(self) -> None:
+        """Run pods until canceled."""
         async for event in self.api.watch(POD.path(self.namespace)):
             pod = event["object"]
             name = pod["metadata"]["name"]
@@ -65,31 +56,31 @@ class Kubelet:
                 self.pods.pop(name, None)
             elif event["type"] == "ADDED" and pod["status"]["phase"] == "Pending":
                 self.pods[name] = pod
-                await self._say(name, "Running", {"running": {"startedAt": _now()}})
+                await self._set_status(name, "Running", {"running": {"startedAt": _now()}})
                 await self._end(name)
 
-    async def look_again(self) -> None:
-        """Ends the pods that `ending` has changed its mind about."""
+    async def end_pods(self) -> None:
+        """End the running pods for which `ending`, which may have changed, returns an ending."""
         await asyncio.gather(*map(self._end, list(self.pods)))
 
-    def runs(self, stage: str, name: str = "") -> bool:
-        """Whether a pod of this stage runs, of one TweetModel or of any."""
-        labels = (pod["metadata"]["labels"] for pod in self.pods.values())
-        return any(of[names.STEP_LABEL] == stage and name in ("", of[names.NAME_LABEL]) for of in labels)
+    def runs(self, step: str, name: str = "") -> bool:
+        """Return whether a pod for a step runs, of one TweetModel or of any."""
+        all_labels = (pod["metadata"]["labels"] for pod in self.pods.values())
+        return any(labels[names.STEP_LABEL] == step and name in ("", labels[names.NAME_LABEL]) for labels in all_labels)
 
     async def _end(self, name: str) -> None:
         plan = Plan.model_validate_json(self.pods[name]["metadata"]["annotations"][names.PLAN_ANNOTATION])
         if ending := self.ending(plan):
             self.pods.pop(name)
             code, report = ending
-            told = {"exitCode": code, "reason": "Error" if code else "Completed", "message": encode(report)}
+            result = {"exitCode": code, "reason": "Error" if code else "Completed", "message": encode(report)}
             times = {"startedAt": _now(), "finishedAt": _now(), "containerID": ""}
-            await self._say(name, "Failed" if code else "Succeeded", {"terminated": told | times})
+            await self._set_status(name, "Failed" if code else "Succeeded", {"terminated": result | times})
 
-    async def _say(self, name: str, phase: str, state: JsonObject) -> None:
+    async def _set_status(self, name: str, phase: str, state: JsonObject) -> None:
         container = {"name": names.CONTAINER, "image": "none", "imageID": "", "ready": False, "restartCount": 0}
         status = {"phase": phase, "containerStatuses": [container | {"state": state}]}
-        with suppress(ApiError):  # it is gone
+        with suppress(ApiError):  # the pod may be gone
             await self.api.merge(f"{POD.path(self.namespace, name)}/status", {"status": status})
 
 

@@ -1,4 +1,4 @@
-"""A namespace with an operator of its own behind a proxy, a played kubelet, and a record of every Job that was made."""
+"""A namespace with its own operator behind a fault proxy, a fake kubelet, and a record of all Jobs and events."""
 
 import asyncio
 import itertools
@@ -13,49 +13,49 @@ from typing import Any
 
 import aiohttp
 from api_client import Client
-from faults.fake_kubelet import Kubelet
-from faults.operator_process import Process
-from faults.proxy import Fault, Proxy, certified, proxy
-from kubectl import TESTS, tweetmodel
+from debug_info import debug_info
+from faults.fake_kubelet import FakeKubelet
+from faults.operator_process import OperatorProcess
+from faults.proxy import Fault, Proxy, create_tls, start_proxy
+from kubectl import TEST_LABEL
+from tweetmodels import tweetmodel
+from waiting import MAX_WAIT_SECONDS, ProgressDeadline
 
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, JsonObject, tweetmodel_path, tweetmodels_path
 from tweetmodel_operator.children import JOB
 
 NAME = "ada"
-NOBODY = '{"schedulerName": "nobody"}'
-"""Placement by which no real node takes a pod."""
-QUIET_SECONDS = 1.5
-"""The Job controller looks at a pod's end once a second."""
-
-PATIENCE_SECONDS = 120.0
-"""For each turn of a life: the machine may be busy."""
+NO_SCHEDULER = '{"schedulerName": "nobody"}'
+"""Placement with a scheduler that does not exist, so that no node runs the pod."""
+IDLE_SECONDS = 1.5
+"""Seconds without a write after which the operator is idle: the Job controller syncs the end of a pod each second."""
 
 PROBE_SECONDS, PROBE_FAILURES = 10, 3
-ASKED = ("suspend", "ttlSecondsAfterFinished")
-"""Of a Job's spec, what the operator changes."""
+MUTABLE_JOB_FIELDS = ("suspend", "ttlSecondsAfterFinished")
+"""Fields of a Job's spec that the operator changes."""
 
 _numbers = itertools.count()
 
 
 @dataclass
-class World:
-    """What a test does to a TweetModel and its operator, and what it sees of them."""
+class Harness:
+    """A TweetModel, its operator and its cluster, as a test controls and observes them."""
 
     api: Client
     namespace: str
     proxy: Proxy
-    operator: Process
-    kubelet: Kubelet
-    made: list[tuple[str, str, str]] = field(default_factory=list)
-    """Stage, identity and attempt of each Job that was ever made."""
+    operator: OperatorProcess
+    kubelet: FakeKubelet
+    created_jobs: list[tuple[str, str, str]] = field(default_factory=list)
+    """Step, step ID and attempt of each Job that was ever created."""
     events: list[tuple[str, str]] = field(default_factory=list)
-    """Reason and note of each event that was told of the TweetModel."""
-    at_rest: bool = False
-    """Whether the operator is not to be started again."""
+    """Reason and note of each event about the TweetModel."""
+    stopped: bool = False
+    """True while the operator must not be restarted."""
 
     async def apply(self, **changes: Any) -> None:
-        """As a user does; `changes` replace whole fields of the spec."""
+        """Create the TweetModel, or change fields of its spec."""
         document = tweetmodel(NAME)
         document["spec"] |= {"resources": {}} | changes
         try:
@@ -66,15 +66,15 @@ class World:
             await self.patch({"spec": changes})
 
     async def patch(self, body: JsonObject) -> None:
-        """A merge patch of the TweetModel."""
+        """Apply a merge patch to the TweetModel."""
         await self.api.merge(tweetmodel_path(self.namespace, NAME), body)
 
     async def touch(self) -> None:
-        """Changes something that nobody minds: whoever watches hears of it."""
+        """Change an annotation without meaning, so that watches get an event."""
         await self.patch({"metadata": {"annotations": {"somebody": str(next(_numbers))}}})
 
     async def tweetmodel(self) -> JsonObject | None:
-        """The TweetModel; None where it is gone."""
+        """Return the TweetModel; None if it is gone."""
         try:
             return await self.api.get(tweetmodel_path(self.namespace, NAME))
         except ApiError as error:
@@ -83,7 +83,7 @@ class World:
             raise
 
     async def conditions(self) -> dict[str, tuple[str, str]]:
-        """Status and reason of each condition, where it speaks of the present spec."""
+        """Return status and reason of each condition, if the status describes the current generation."""
         found = await self.tweetmodel() or {"metadata": {}}
         status = found.get("status", {})
         if status.get("observedGeneration") != found["metadata"].get("generation"):
@@ -91,153 +91,165 @@ class World:
         return {c["type"]: (c["status"], c["reason"]) for c in status.get("conditions", [])}
 
     async def jobs(self) -> list[JsonObject]:
-        """The Jobs that are there."""
+        """Return the existing Jobs."""
         items: list[JsonObject] = (await self.api.get(JOB.path(self.namespace)))["items"]
         return items
 
-    async def until(self, true: Callable[[], Awaitable[object]], seconds: float = PATIENCE_SECONDS) -> float:
-        """Waits until something is true; returns how long that took."""
-        began = time.monotonic()
-        while not await true():
-            if time.monotonic() - began > seconds:
-                raise AssertionError(f"not so after {seconds} s: {await self.story()}")
+    async def wait_until(
+        self, condition: Callable[[], Awaitable[object]], description: str, max_seconds: float = MAX_WAIT_SECONDS
+    ) -> None:
+        """Wait until a condition is true, as long as the namespace changes.
+
+        Raises:
+            WaitTimeout: nothing has changed for too long, or the wait has taken too long.
+        """
+        deadline = ProgressDeadline(description, max_seconds=max_seconds)
+        while not await condition():
+            deadline.observe(self._snapshot())
             await asyncio.sleep(0.1)
-        return time.monotonic() - began
 
-    async def until_ready(self, seconds: float = PATIENCE_SECONDS) -> float:
-        """Waits until the model of the present spec is there."""
-        return await self.until(self._is_ready, seconds)
+    def _snapshot(self) -> object:
+        """Return a value that changes with each write, Job, event, pod, log line and start of the operator."""
+        log_bytes = self.operator.log.stat().st_size
+        counts = (len(self.proxy.writes), len(self.created_jobs), len(self.events), self.operator.starts)
+        return counts, log_bytes, sorted(self.kubelet.pods)
 
-    async def _is_ready(self) -> bool:
-        return (await self.conditions()).get("Ready", ("", ""))[0] == "True"
+    async def wait_ready(self, max_seconds: float = MAX_WAIT_SECONDS) -> None:
+        """Wait until the TweetModel is ready."""
 
-    async def until_reason(self, reason: str, seconds: float = PATIENCE_SECONDS) -> float:
-        """Waits until Ready says why it is not."""
+        async def is_ready() -> bool:
+            return (await self.conditions()).get("Ready", ("", ""))[0] == "True"
 
-        async def said() -> bool:
+        await self.wait_until(is_ready, "ready TweetModel", max_seconds)
+
+    async def wait_reason(self, reason: str) -> None:
+        """Wait until the condition Ready has a reason."""
+
+        async def has_reason() -> bool:
             return (await self.conditions()).get("Ready", ("", ""))[1] == reason
 
-        return await self.until(said, seconds)
+        await self.wait_until(has_reason, f"reason {reason}")
 
-    async def until_running(self, stage: str, seconds: float = PATIENCE_SECONDS) -> float:
-        """Waits until a pod of a stage runs."""
+    async def wait_running(self, step: str) -> None:
+        """Wait until a pod for a step runs."""
 
         async def runs() -> bool:
-            return self.kubelet.runs(stage)
+            return self.kubelet.runs(step)
 
-        return await self.until(runs, seconds)
+        await self.wait_until(runs, f"running {step} pod")
 
-    async def until_quiet(self, seconds: float = PATIENCE_SECONDS) -> None:
-        """Waits until Jobs that have ended have their TTL, those that are deleted are gone, and nothing is written."""
+    async def wait_idle(self) -> None:
+        """Wait until finished Jobs have a TTL, deleted Jobs are gone, and the operator writes nothing more."""
+        await self.wait_until(self._is_idle, "idle operator")
 
-        async def is_quiet() -> bool:
-            jobs = await self.jobs()
-            settled = all("ttlSecondsAfterFinished" in job["spec"] for job in jobs if _has_ended(job))
-            settled = settled and not any("deletionTimestamp" in job["metadata"] for job in jobs)
-            return settled and self.operator.alive and time.monotonic() - self.proxy.wrote > QUIET_SECONDS
+    async def _is_idle(self) -> bool:
+        jobs = await self.jobs()
+        if any("deletionTimestamp" in job["metadata"] for job in jobs):
+            return False
+        if not all("ttlSecondsAfterFinished" in job["spec"] for job in jobs if _end(job)):
+            return False
+        return self.operator.alive and time.monotonic() - self.proxy.last_write > IDLE_SECONDS
 
-        await self.until(is_quiet, seconds)
-
-    async def story(self) -> JsonObject:
-        """How it stands, for whoever reads why a test failed."""
-        found = await self.tweetmodel()
-        log = self.operator.log.read_text().splitlines()[-5:]
-        return {"status": found and found.get("status"), "made": self.made, "writes": self.proxy.writes, "log": log}
-
-    async def essence(self) -> JsonObject:
-        """What is the same in every world that this was done to: without times, uids and what is named after them."""
+    async def normalized_state(self) -> JsonObject:
+        """Return the state without times, UIDs and names derived from UIDs, to compare different harnesses."""
         found = await self.tweetmodel()
         kept = {"spec": found["spec"], "status": found.get("status")} if found else {}
-        jobs = [(*_labels(job), *(job["spec"].get(n) for n in ASKED), _has_ended(job)) for job in await self.jobs()]
+        jobs = [
+            (*_labels(job), *(job["spec"].get(name) for name in MUTABLE_JOB_FIELDS), _end(job))
+            for job in await self.jobs()
+        ]
         return {
-            "tweetmodel": _timeless(kept, self.namespace),
-            "held": found["metadata"].get("finalizers", []) if found else None,
+            "tweetmodel": _normalize(kept, self.namespace),
+            "finalizers": found["metadata"].get("finalizers", []) if found else None,
             "jobs": sorted(jobs),
-            "made": sorted(self.made),
+            "created_jobs": sorted(self.created_jobs),
         }
 
+    def stop_operator(self) -> None:
+        """Kill the operator, and do not restart it until `start_operator`."""
+        self.stopped = True
+        self.operator.kill()
+
+    def start_operator(self) -> None:
+        """Let the operator run again."""
+        self.stopped = False
+
     async def watch_jobs(self) -> None:
-        """Keeps the record of Jobs until cancelled."""
+        """Record created Jobs until canceled."""
         async for event in self.api.watch(JOB.path(self.namespace)):
             if event["type"] == "ADDED":
-                self.made.append(_labels(event["object"]))
+                self.created_jobs.append(_labels(event["object"]))
 
     async def watch_events(self) -> None:
-        """Keeps the record of events until cancelled."""
-        async for event in self.api.watch(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"):
-            told = event["object"]
-            if event["type"] == "ADDED" and told["regarding"]["kind"] == "TweetModel":
-                self.events.append((told["reason"], told["note"]))
+        """Record events until canceled."""
+        async for change in self.api.watch(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events"):
+            event = change["object"]
+            if change["type"] == "ADDED" and event["regarding"]["kind"] == "TweetModel":
+                self.events.append((event["reason"], event["note"]))
 
-    async def keep_running(self) -> None:
-        """Starts the operator again whenever it has ended, unless it is told to rest."""
+    async def restart_operator(self) -> None:
+        """Restart the operator whenever it has ended, unless it is stopped."""
         while True:
-            if not (self.operator.alive or self.at_rest):
+            if not (self.operator.alive or self.stopped):
                 self.operator.start()
             await asyncio.sleep(0.05)
 
     async def probe(self) -> None:
-        """Kills the operator when its liveness probe fails, as the kubelet does (the chart leaves its defaults)."""
+        """Kill the operator when its liveness probe fails, like the kubelet with the defaults of a probe."""
         failures, url = 0, f"http://127.0.0.1:{self.operator.settings['metrics_port']}/healthz"
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while True:
                 await asyncio.sleep(PROBE_SECONDS)
                 try:
-                    async with session.get(url) as answer:
-                        failures = 0 if answer.status < 400 else failures + 1
+                    async with session.get(url) as response:
+                        failures = 0 if response.status < 400 else failures + 1
                 except (aiohttp.ClientError, TimeoutError):
                     failures += 1
                 if failures >= PROBE_FAILURES:
                     failures = 0
                     self.operator.kill()
 
-    def rest(self) -> None:
-        """Ends the operator until `wake`."""
-        self.at_rest = True
-        self.operator.kill()
-
-    def wake(self) -> None:
-        """Lets it run again."""
-        self.at_rest = False
+    def debug_info(self) -> str:
+        """Return the state of the namespace, and the writes of the operator."""
+        own = (f"  {len(self.proxy.writes)} writes of {self.operator.starts} operators:", *self.proxy.writes[-40:])
+        return "\n  ".join(own) + "\n" + debug_info(self.namespace, self.operator.log)
 
 
 @asynccontextmanager
-async def world(folder: Path, fault: Fault | None = None, token: str = "", **settings: str) -> AsyncIterator[World]:
-    """A new world; its operator starts with it.
+async def start_harness(
+    folder: Path, fault: Fault | None = None, token: str = "", **settings: str
+) -> AsyncIterator[Harness]:
+    """Yield a harness in a new namespace, with a running operator; print the state if the test fails.
 
     Args:
-        folder: for the kubeconfig and the operator's log.
-        fault: that is there from the beginning.
-        token: that a pod's service account has, in the file `token` of the folder; without, it comes by kubeconfig.
-        settings: of the operator.
+        folder: folder for the kubeconfig and the operator's log.
+        fault: initial fault.
+        token: token of the pod's ServiceAccount, in the file `token` of the folder; empty to use the kubeconfig.
+        settings: settings of the operator.
     """
     folder.mkdir(parents=True, exist_ok=True)
     api = await Client.connect()
     namespace = f"faults-{os.getpid()}-{time.time_ns() // 10**6 % 10**7}-{next(_numbers)}"
-    await api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {TESTS: ""}}})
+    await api.create("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {TEST_LABEL: ""}}})
     (folder / "token").write_text(token)
-    async with proxy(certified(folder) if token else None) as made:
-        made.fault = fault or Fault()
-        in_pod = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(made.port)} if token else {}
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(made.kubeconfig())
-        own = {"watch_namespaces": namespace, "metrics_port": str(await _free_port()), "collect_placement": NOBODY}
-        operator = Process(kubeconfig, folder / "operator.log", own | {"train_placement": NOBODY} | settings, in_pod)
-        operator.log.touch()
-        operator.start()  # the first one of a process waits for all that it imports
-        this = World(api, namespace, made, operator, Kubelet(api, namespace))
-        tasks = [
-            asyncio.create_task(work)
-            for work in (
-                this.kubelet.work(),
-                this.watch_jobs(),
-                this.watch_events(),
-                this.keep_running(),
-                this.probe(),
-            )
-        ]
+    async with start_proxy(create_tls(folder) if token else None) as proxy:
+        proxy.fault = fault or Fault()
+        operator = await _create_operator(folder, namespace, proxy, token, settings)
+        operator.start()  # the first start in a test process waits for the imports
+        harness = Harness(api, namespace, proxy, operator, FakeKubelet(api, namespace))
+        coroutines = (
+            harness.kubelet.run(),
+            harness.watch_jobs(),
+            harness.watch_events(),
+            harness.restart_operator(),
+            harness.probe(),
+        )
+        tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
         try:
-            yield this
+            yield harness
+        except BaseException:
+            print(f"State of namespace {namespace}:\n{harness.debug_info()}")  # pytest adds the output to its report
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -245,6 +257,23 @@ async def world(folder: Path, fault: Fault | None = None, token: str = "", **set
             operator.kill()
             await api.delete(f"/api/v1/namespaces/{namespace}")
             await api.close()
+
+
+async def _create_operator(
+    folder: Path, namespace: str, proxy: Proxy, token: str, settings: dict[str, str]
+) -> OperatorProcess:
+    pod = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(proxy.port)} if token else {}
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(proxy.kubeconfig())
+    own = {
+        "watch_namespaces": namespace,
+        "metrics_port": str(await _free_port()),
+        "collect_placement": NO_SCHEDULER,
+        "train_placement": NO_SCHEDULER,
+    }
+    operator = OperatorProcess(kubeconfig, folder / "operator.log", own | settings, pod)
+    operator.log.touch()
+    return operator
 
 
 async def _free_port() -> int:
@@ -256,20 +285,22 @@ async def _free_port() -> int:
 
 def _labels(job: JsonObject) -> tuple[str, str, str]:
     labels = job["metadata"]["labels"]
-    identity = "of its uid" if labels[names.STEP_LABEL] == "purge" else labels[names.STEP_ID_LABEL]
-    return labels[names.STEP_LABEL], identity, labels[names.ATTEMPT_LABEL]
+    step_id = "of its uid" if labels[names.STEP_LABEL] == "purge" else labels[names.STEP_ID_LABEL]
+    return labels[names.STEP_LABEL], step_id, labels[names.ATTEMPT_LABEL]
 
 
-def _has_ended(job: JsonObject) -> str:
+def _end(job: JsonObject) -> str:
+    """Return the condition that ended a Job; empty if the Job has not ended."""
     conditions = job.get("status", {}).get("conditions", [])
     return next((c["type"] for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"), "")
 
 
-def _timeless(value: Any, namespace: str) -> Any:
+def _normalize(value: Any, namespace: str) -> Any:
     if isinstance(value, dict):
-        return {k: _timeless(v, namespace) for k, v in value.items() if not k.endswith("Time") and k != "job"}
+        return {k: _normalize(v, namespace) for k, v in value.items() if not k.endswith("Time") and k != "job"}
     if isinstance(value, list):
-        return [_timeless(v, namespace) for v in value]
+        return [_normalize(v, namespace) for v in value]
     if isinstance(value, str):
-        return re.sub(rf"{NAME}-(collect|train|purge)-[0-9a-f]{{10}}", r"\1", value).replace(namespace, "NAMESPACE")
+        value = re.sub(rf"{NAME}-(collect|train|sample|publish|purge)-[0-9a-f]{{10}}", r"\1", value)
+        return value.replace(namespace, "NAMESPACE")
     return value

@@ -1,4 +1,4 @@
-"""Operators as processes that a test may kill: forked from one that has imported everything, so they start at once."""
+"""Operators as processes that a test can kill, forked from a process that has imported all modules to start at once."""
 
 import multiprocessing
 import os
@@ -17,65 +17,65 @@ import kubernetes.config.kube_config
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["faults.operator_process", "tweetmodel_operator.main"])
 
-BEGINNING = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
-"""What the clock of each test's operator says at first, so that schedules are due at the same times."""
+START_TIME = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
+"""Initial time of each operator's clock, so that schedules are due at the same times in each test."""
 
 
 @dataclass
-class Process:
-    """The operator of one namespace: always at most one, with a clock that a test may put forward."""
+class OperatorProcess:
+    """The operator of one namespace: at most one process, with a clock that a test can advance."""
 
     kubeconfig: Path
     log: Path
     settings: dict[str, str]
-    in_pod: dict[str, str] = field(default_factory=dict)
-    """Variables by which a pod finds the API server; its service account is then in the folder of the kubeconfig."""
+    pod_environment: dict[str, str] = field(default_factory=dict)
+    """Variables of a pod for the API server; the ServiceAccount is then in the folder of the kubeconfig."""
     starts: int = 0
-    _clock: "Synchronized[float]" = field(default_factory=lambda: CONTEXT.Value("d", time.time()))
-    _running: ForkServerProcess | None = None
+    _clock_offset: "Synchronized[float]" = field(default_factory=lambda: CONTEXT.Value("d", time.time()))
+    _process: ForkServerProcess | None = None
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
-        return self._running is not None and self._running.is_alive()
+        """True if the process runs."""
+        return self._process is not None and self._process.is_alive()
 
     def start(self) -> None:
-        """Starts it; the one before must have ended."""
+        """Start a process; the last one must have ended."""
         assert not self.alive
         self.starts += 1
         environment = {f"TWEETMODEL_{name.upper()}": value for name, value in self.settings.items()}
-        environment |= {"KUBECONFIG": str(self.kubeconfig)} | self.in_pod
-        arguments = (environment, self.log, self._clock)
-        self._running = CONTEXT.Process(target=_run, args=arguments, daemon=True)
-        self._running.start()
+        environment |= {"KUBECONFIG": str(self.kubeconfig)} | self.pod_environment
+        arguments = (environment, self.log, self._clock_offset)
+        self._process = CONTEXT.Process(target=_run, args=arguments, daemon=True)
+        self._process.start()
 
     def kill(self) -> None:
-        """SIGKILL: it can do nothing more."""
-        if self._running:
-            self._running.kill()
-            self._running.join()
+        """Kill the process with SIGKILL."""
+        if self._process:
+            self._process.kill()
+            self._process.join()
 
-    def pass_time(self, span: timedelta) -> None:
-        """Puts its clock forward."""
-        with self._clock.get_lock():
-            self._clock.value -= span.total_seconds()
+    def advance_clock(self, duration: timedelta) -> None:
+        """Advance the operator's clock."""
+        with self._clock_offset.get_lock():
+            self._clock_offset.value -= duration.total_seconds()
 
-    def goes_with_the_cluster(self) -> None:
-        """Puts its clock to the cluster's, which tells how long a Job has had no pod."""
-        self.pass_time(datetime.now(UTC) - BEGINNING)
+    def use_cluster_time(self) -> None:
+        """Set the operator's clock to the time of the cluster, from which it computes how long a Job has had no pod."""
+        self.advance_clock(datetime.now(UTC) - START_TIME)
 
 
-def _run(environment: dict[str, str], log: Path, clock: "Synchronized[float]") -> None:
+def _run(environment: dict[str, str], log: Path, clock_offset: "Synchronized[float]") -> None:
     from tweetmodel_operator import controller, main
 
     def now() -> datetime:
-        return (BEGINNING + timedelta(seconds=time.time() - clock.value)).replace(microsecond=0)
+        return (START_TIME + timedelta(seconds=time.time() - clock_offset.value)).replace(microsecond=0)
 
     os.environ |= environment
     for module in (kubernetes.config.kube_config, kubernetes.aio.config.kube_config):
-        module.KUBE_CONFIG_DEFAULT_LOCATION = environment["KUBECONFIG"]  # read when they were imported
+        module.KUBE_CONFIG_DEFAULT_LOCATION = environment["KUBECONFIG"]  # the modules read the variable at import
     for module in (kubernetes.config.incluster_config, kubernetes.aio.config.incluster_config):
-        folder = Path(environment["KUBECONFIG"]).parent  # where a pod has them is the whole machine's
+        folder = Path(environment["KUBECONFIG"]).parent  # the folder of real pods may exist on this machine
         module.SERVICE_TOKEN_FILENAME, module.SERVICE_CERT_FILENAME = str(folder / "token"), str(folder / "ca.crt")
     with log.open("ab") as output:
         os.dup2(output.fileno(), 1)

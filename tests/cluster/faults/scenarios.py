@@ -1,114 +1,116 @@
-"""What TweetModels go through: each life brings a new world to an end that is the same however often it is lived."""
+"""Scenarios in the life of a TweetModel; each has the same final state however often and wherever it is interrupted."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from faults.fake_kubelet import Ending, succeeded, training_on
-from faults.harness import NAME, World
+from faults.fake_kubelet import Ending, succeed, train_forever
+from faults.harness import NAME, Harness
 
 from makers import failure
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
 from tweetmodel_operator.api_server import tweetmodel_path
 
-Life = Callable[[World], Awaitable[None]]
+Scenario = Callable[[Harness], Awaitable[None]]
 
 HOURLY = {"cron": "0 * * * *", "minNewPosts": 10}
 
 
-def too_few(plan: Plan) -> Ending | None:
-    """Collecting finds that there is too little."""
+def too_few_posts(plan: Plan) -> Ending | None:
+    """Return the failure of a collection with too few posts."""
     return 65, failure(Reason.NOT_ENOUGH_TWEETS)
 
 
-async def success(world: World) -> None:
-    """Both stages succeed."""
-    await world.apply()
-    await world.until_ready()
-    await world.until_quiet()
+async def succeed_at_once(harness: Harness) -> None:
+    """All steps succeed."""
+    await harness.apply()
+    await harness.wait_ready()
+    await harness.wait_idle()
 
 
-async def failing(world: World) -> None:
-    """There are too few posts."""
-    world.kubelet.ending = too_few
-    await world.apply()
-    await world.until_reason("NotEnoughTweets")
-    await world.until_quiet()
+async def fail(harness: Harness) -> None:
+    """The collection has too few posts."""
+    harness.kubelet.ending = too_few_posts
+    await harness.apply()
+    await harness.wait_reason("NotEnoughTweets")
+    await harness.wait_idle()
 
 
-async def change_of_mind(world: World) -> None:
-    """The spec changes while its model is trained."""
-    world.kubelet.ending = training_on
-    await world.apply()
-    await world.until_running("train")
-    await world.until_reason("Training")
-    await world.apply(training={"epochs": 3})
-    world.kubelet.ending = succeeded  # the pod of the older run is not looked at again
-    await world.until_ready()
-    await world.until_quiet()
+async def start_training(harness: Harness) -> None:
+    """A training begins that does not end by itself."""
+    harness.kubelet.ending = train_forever
+    await harness.apply()
+    await harness.wait_running("train")
+    await harness.wait_reason("Training")
 
 
-async def pause(world: World) -> None:
-    """Somebody suspends it in the middle, and lets it go on."""
-    world.kubelet.ending = training_on
-    await world.apply()
-    await world.until_running("train")
-    await world.until_reason("Training")
-    await world.apply(suspend=True)
-    await world.until_reason("Suspended")
+async def change_spec_during_training(harness: Harness) -> None:
+    """The spec changes during the training."""
+    await start_training(harness)
+    await harness.apply(training={"epochs": 3})
+    harness.kubelet.ending = succeed  # without end_pods(): the pod of the first run never ends
+    await harness.wait_ready()
+    await harness.wait_idle()
+
+
+async def suspend_and_resume(harness: Harness) -> None:
+    """The user suspends the training and resumes it."""
+    await start_training(harness)
+    await harness.apply(suspend=True)
+    await harness.wait_reason("Suspended")
 
     async def has_no_pod() -> bool:
-        return not world.kubelet.pods
+        return not harness.kubelet.pods
 
-    await world.until(has_no_pod)
-    world.kubelet.ending = succeeded
-    await world.apply(suspend=False)
-    await world.until_ready()
-    await world.until_quiet()
+    await harness.wait_until(has_no_pod, "end of the pods")
+    harness.kubelet.ending = succeed
+    await harness.apply(suspend=False)
+    await harness.wait_ready()
+    await harness.wait_idle()
 
 
-async def farewell(world: World) -> None:
-    """It is deleted with its folder in the bucket."""
-    await world.apply(deletionPolicy="Delete")
-    await world.until_ready()
-    await world.until_quiet()
-    async with await world.api.open("DELETE", tweetmodel_path(world.namespace, NAME)):
+async def delete(harness: Harness) -> None:
+    """The user deletes the TweetModel, with its folder in the bucket."""
+    await harness.apply(deletionPolicy="Delete")
+    await harness.wait_ready()
+    await harness.wait_idle()
+    async with await harness.api.open("DELETE", tweetmodel_path(harness.namespace, NAME)):
         pass
 
     async def is_gone() -> bool:
-        return await world.tweetmodel() is None
+        return await harness.tweetmodel() is None
 
-    async def took_its_jobs_along() -> bool:
-        return all(job["metadata"]["labels"]["tweetmodel.dev/step"] == "purge" for job in await world.jobs())
+    async def has_only_purge_jobs() -> bool:
+        return all(job["metadata"]["labels"]["tweetmodel.dev/step"] == "purge" for job in await harness.jobs())
 
-    await world.until(is_gone)
-    await world.until(took_its_jobs_along)
-    await world.until_quiet()
+    await harness.wait_until(is_gone, "deletion of the TweetModel")
+    await harness.wait_until(has_only_purge_jobs, "deletion of the Jobs")
+    await harness.wait_idle()
 
 
-async def another_hour(world: World) -> None:
-    """Its schedule finds new posts an hour later."""
-    await world.apply(schedule=HOURLY)
-    await world.until_ready()
-    await world.until_quiet()
-    world.operator.pass_time(timedelta(hours=1))
-    await world.touch()  # an operator that sleeps does not know that its clock was put forward
+async def run_scheduled(harness: Harness) -> None:
+    """The schedule finds new posts an hour later."""
+    await harness.apply(schedule=HOURLY)
+    await harness.wait_ready()
+    await harness.wait_idle()
+    harness.operator.advance_clock(timedelta(hours=1))
+    await harness.touch()  # the operator sleeps until the next event
 
-    async def has_a_second_run() -> bool:
-        found = await world.tweetmodel()
+    async def has_second_run() -> bool:
+        found = await harness.tweetmodel()
         runs = found["status"].get("runs", []) if found else []
         return len(runs) == 2 and all("completionTime" in run for run in runs)
 
-    await world.until(has_a_second_run)
-    await world.until_ready()
-    await world.until_quiet()
+    await harness.wait_until(has_second_run, "second run")
+    await harness.wait_ready()
+    await harness.wait_idle()
 
 
-LIVES: dict[str, Life] = {
-    "success": success,
-    "failure": failing,
-    "spec change mid-run": change_of_mind,
-    "suspend and resume": pause,
-    "delete": farewell,
-    "schedule": another_hour,
+SCENARIOS: dict[str, Scenario] = {
+    "success": succeed_at_once,
+    "failure": fail,
+    "spec change during training": change_spec_during_training,
+    "suspend and resume": suspend_and_resume,
+    "deletion": delete,
+    "schedule": run_scheduled,
 }
