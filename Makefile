@@ -31,7 +31,14 @@ demo-down: ## Removes the demo's cluster and registry
 
 ##@ Develop
 .PHONY: test
-test: lint unit component-tests cluster-tests test-faults ## Run lint, unit and component tests, and both suites in a real cluster
+test: ## Run lint, unit and component tests and both cluster suites, also after a failure, and list the results
+	@results=; status=0; \
+	for suite in lint unit component-tests cluster-tests test-faults; do \
+	  echo "==> make $$suite"; SECONDS=0; result=passed; \
+	  $(MAKE) --no-print-directory $$suite || { result=FAILED; status=1; }; \
+	  results+=$$(printf '  %-16s %-6s %5d s' $$suite $$result $$SECONDS)$$'\n'; \
+	done; \
+	printf '==> Results\n%s' "$$results"; exit $$status
 
 .PHONY: lint
 lint: setup prose ## Style, types, import contracts, complexity, prose, links, generated files

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client import Client
+from api_client import Client
 from kubernetes import client, config
 from operator_process import WRITES, Operator, operator
 from simulated_cluster import FirstWrites, Namespace, accepting, count_writes, in_parallel
@@ -195,7 +195,7 @@ async def finish_all(namespace: Namespace, status: JsonObject, many: int) -> Non
 
     await in_parallel(write, range(many))
     await namespace.until(lambda: len(namespace.ready) >= many)
-    await namespace.api.empty(JOB.path(namespace.name))
+    await namespace.api.delete_collection(JOB.path(namespace.name))
 
 
 async def until_resynced(running: Operator) -> None:

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from client import Client
-from kube import tweetmodel
+from api_client import Client
+from tweetmodels import tweetmodel
 
 from fakes import objects
 from fakes.trainer import successful_report
@@ -65,7 +65,7 @@ class Namespace:
         """Delete all objects of the benchmark: no garbage collector runs."""
         events_path = f"/apis/events.k8s.io/v1/namespaces/{self.name}/events"
         for path in (tweetmodels_path(self.name), JOB.path(self.name), POD.path(self.name), events_path):
-            await self.api.empty(path)
+            await self.api.delete_collection(path)
 
     async def watch_tweetmodels(self) -> None:
         """Follow the TweetModels until canceled."""

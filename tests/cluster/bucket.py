@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Puts a file into the cluster's S3 service and makes its bucket where missing: `bucket.py BUCKET KEY FILE`.
+"""Upload a file to the cluster's S3 server, and create the bucket if it is missing: `bucket.py BUCKET KEY FILE`.
 
-`bucket_service` hands tests the same connection: a port-forward to Service `s3`, with the credentials of
-the Secret `s3`, both of one namespace.
+Tests use the same connection: a port-forward to the Service `s3` with the credentials of the Secret `s3`.
 """
 
 import argparse
@@ -20,7 +19,7 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# versitygw, like most stores that are not AWS, doesn't want the checksums that boto3 adds by default.
+# versitygw, like most S3 servers other than AWS, rejects the checksums that boto3 adds by default.
 CONFIG = Config(
     s3={"addressing_style": "path"},
     request_checksum_calculation="when_required",
@@ -29,15 +28,15 @@ CONFIG = Config(
 
 
 @contextmanager
-def bucket_service(context: str, namespace: str) -> Iterator["S3Client"]:
-    """A client for the namespace's S3 service, for as long as the port-forward lives."""
+def connect(context: str, namespace: str) -> Iterator["S3Client"]:
+    """Yield a client of the S3 server in a namespace; the port-forward ends with the context manager."""
     kubectl = ["kubectl", "--context", context, "--namespace", namespace]
     secret = json.loads(subprocess.check_output([*kubectl, "get", "secret", "s3", "--output", "jsonpath={.data}"]))
     key_id, key = (base64.b64decode(secret[name]).decode() for name in ("accessKeyID", "secretAccessKey"))
     command = [*kubectl, "port-forward", "service/s3", ":7070"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
         try:
-            # "Forwarding from 127.0.0.1:41234 -> 7070"; nothing where it failed, after a line on stderr.
+            # "Forwarding from 127.0.0.1:41234 -> 7070"; if it fails, stdout is empty and stderr has the cause.
             line = forward.stdout.readline() if forward.stdout else ""
             if not line:
                 raise ConnectionError(f"no port-forward to service/s3 in {namespace}")
@@ -53,8 +52,8 @@ def bucket_service(context: str, namespace: str) -> Iterator["S3Client"]:
             forward.terminate()
 
 
-def put(client: "S3Client", bucket: str, key: str, file: str) -> None:
-    """Uploads a file; makes the bucket where it is missing."""
+def upload(client: "S3Client", bucket: str, key: str, file: str) -> None:
+    """Upload a file, and create the bucket if it is missing."""
     try:
         client.create_bucket(Bucket=bucket)
     except ClientError as error:
@@ -63,7 +62,8 @@ def put(client: "S3Client", bucket: str, key: str, file: str) -> None:
     client.upload_file(file, bucket, key)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Upload the file of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bucket")
     parser.add_argument("key")
@@ -71,5 +71,9 @@ if __name__ == "__main__":
     parser.add_argument("--context", required=True)
     parser.add_argument("--namespace", "-n", default="default")
     arguments = parser.parse_args()
-    with bucket_service(arguments.context, arguments.namespace) as client:
-        put(client, arguments.bucket, arguments.key, arguments.file)
+    with connect(arguments.context, arguments.namespace) as client:
+        upload(client, arguments.bucket, arguments.key, arguments.file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Runs over time: what a schedule finds, an older run put back, and a base model that is fetched once."""
+"""Several runs of a TweetModel: by schedule, pinned, and with a cached base model."""
 
 import json
 import time
@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kube import BUCKET, Kubectl, tweetmodel, until
+from kubectl import Kubectl, Object
+from tweetmodels import BUCKET, SHORT, tweetmodel
 
-SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16}
 
-
-def posts(count: int, who: str = "gull") -> bytes:
-    lines = (json.dumps({"text": f"{who} {n} \U0001f426 has taken another sandwich from me"}) for n in range(count))
+def posts(count: int, author: str = "gull") -> bytes:
+    lines = (json.dumps({"text": f"{author} {n} \U0001f426 has taken another sandwich from me"}) for n in range(count))
     return "\n".join(lines).encode()
 
 
-def test_a_schedule_trains_again_when_enough_is_new_and_an_older_run_can_be_put_back(kubectl: Kubectl, s3: Any) -> None:
+def test_schedule_trains_on_new_posts_and_an_earlier_run_can_be_pinned(kubectl: Kubectl, s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key="growing.jsonl", Body=posts(400))
     document = tweetmodel(
         "growing",
@@ -27,39 +26,45 @@ def test_a_schedule_trains_again_when_enough_is_new_and_an_older_run_can_be_put_
     kubectl.apply(document)
     first = kubectl.wait_ready("growing")
     s3.put_object(Bucket=BUCKET, Key="growing.jsonl", Body=posts(600))
-    until(lambda: len(kubectl.status("growing").get("runs", [])) == 2, 180)
-    until(lambda: kubectl.status("growing")["runs"][0]["outcome"] == "Succeeded", 180)
-    newer, older = kubectl.status("growing")["runs"]
+    newer, older = kubectl.wait_until(lambda: two_runs(kubectl), "second run of growing that succeeded")
     assert newer["initialModel"]["uri"] == first["model"]["uri"]
     assert newer["posts"] > older["posts"]
     assert kubectl.status("growing")["model"]["uri"] == newer["modelUri"]
 
-    kubectl("delete", "jobs", "-l", "tweetmodel.dev/name=growing")
+    kubectl.delete("jobs", "-l", "tweetmodel.dev/name=growing")
     document["spec"]["pinnedRun"] = older["id"]
     kubectl.apply(document)
-    until(lambda: kubectl.status("growing").get("model", {}).get("uri") == older["modelUri"], 120)
+    kubectl.wait_until(
+        lambda: kubectl.status("growing").get("model", {}).get("uri") == older["modelUri"], "pinned model of growing"
+    )
     assert kubectl.wait_ready("growing")["samples"] == first["samples"]
+
+
+def two_runs(kubectl: Kubectl) -> list[Object]:
+    """Return the runs once the second one has succeeded."""
+    runs = kubectl.status("growing").get("runs", [])
+    return runs if len(runs) == 2 and runs[0]["outcome"] == "Succeeded" else []
 
 
 @pytest.fixture
 def claim(kubectl: Kubectl) -> Iterator[str]:
-    """A claim bound to a folder of the node, which has no storage class of its own."""
+    """A claim bound to a folder of the node: the cluster has no storage class."""
     name = f"{kubectl.namespace}-cache"
-    core: dict[str, Any] = {"apiVersion": "v1", "metadata": {"name": name}}
-    asked = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
-    room = {"storage": "1Gi"}
-    there = {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "Exists"}]}
-    node = {"local": {"path": "/mnt"}, "nodeAffinity": {"required": {"nodeSelectorTerms": [there]}}}
-    kubectl.apply(core | {"kind": "PersistentVolume", "spec": asked | {"capacity": room} | node})
-    spec = asked | {"volumeName": name, "resources": {"requests": room}}
-    kubectl.apply(core | {"kind": "PersistentVolumeClaim", "spec": spec})
+    head: dict[str, Any] = {"apiVersion": "v1", "metadata": {"name": name}}
+    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    size = {"storage": "1Gi"}
+    any_node = {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "Exists"}]}
+    folder = {"local": {"path": "/mnt"}, "nodeAffinity": {"required": {"nodeSelectorTerms": [any_node]}}}
+    kubectl.apply(head | {"kind": "PersistentVolume", "spec": common | {"capacity": size} | folder})
+    spec = common | {"volumeName": name, "resources": {"requests": size}}
+    kubectl.apply(head | {"kind": "PersistentVolumeClaim", "spec": spec})
     yield name
-    kubectl("delete", "tm,pvc", "--all", "--timeout=2m")
-    kubectl("delete", "pv", name)
+    kubectl.delete("tm,pvc", "--all")
+    kubectl.delete("pv", name)
 
 
-def test_a_base_model_is_fetched_once_into_a_claim(kubectl: Kubectl, s3: Any, claim: str) -> None:
-    """Posts that were not there before make a base model that no earlier test has left in the cache."""
+def test_base_model_is_downloaded_once_into_the_cache(kubectl: Kubectl, s3: Any, claim: str) -> None:
+    """Train the base model on new posts, so that no earlier test has left it in the cache."""
     s3.put_object(Bucket=BUCKET, Key="new.jsonl", Body=posts(400, f"gull of {time.time()}"))
     sources = [{"handle": "ada", "s3": {"uri": f"s3://{BUCKET}/new.jsonl"}}]
     kubectl.apply(tweetmodel("base", sources=sources, training=SHORT))

@@ -1,6 +1,6 @@
-"""Uninstalling, and an operator that may do nothing outside the namespaces it serves.
+"""The chart is uninstalled, and installed with Roles instead of ClusterRoles.
 
-The cluster's own operator is away meanwhile, and installed again at the end.
+The module uninstalls the operator of the cluster, and installs it again at the end.
 """
 
 import json
@@ -9,30 +9,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kube import CONTEXT, OPERATOR_NAMESPACE, Kubectl, tweetmodel, until
+from kubectl import CONTEXT, OPERATOR_NAMESPACE, Kubectl
+from tweetmodels import SHORT, tweetmodel
 
 ROOT = Path(__file__).parents[2]
 INSTALL = Path(__file__).parent / "install"
 RELEASE = "tweetmodel-operator"
-SHORT = {"epochs": 1, "learningRate": "3e-3", "blockSize": 128, "globalBatchSize": 16}
 
 
-def helm(*arguments: str) -> str:
+def helm(*arguments: str, stdin: str | None = None) -> str:
     command = ["helm", "--kube-context", CONTEXT, "--namespace", OPERATOR_NAMESPACE, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
 @pytest.fixture(scope="module", autouse=True)
-def installed_again() -> Iterator[None]:
+def reinstall() -> Iterator[None]:
     yield
     subprocess.run([INSTALL], check=True)
 
 
 @pytest.fixture(scope="module")
 def values() -> str:
-    """The values that the operator was installed with."""
+    """The values of the installed release."""
     return helm("get", "values", RELEASE, "--output", "json")
 
 
@@ -40,32 +40,31 @@ def finalizers(kubectl: Kubectl) -> list[str]:
     return kubectl.get("tm", "left")["metadata"].get("finalizers", [])
 
 
-def test_an_uninstalled_operator_holds_no_tweetmodel_that_is_deleted_later(kubectl: Kubectl, values: str) -> None:
+def test_uninstall_removes_the_finalizers(kubectl: Kubectl, values: str) -> None:
     kubectl.apply(tweetmodel("left", deletionPolicy="Delete", suspend=True))
-    until(lambda: finalizers(kubectl), 30)
-    helm("uninstall", RELEASE, "--wait", "--timeout", "5m")
+    kubectl.wait_until(lambda: finalizers(kubectl), "finalizer of left")
+    helm("uninstall", RELEASE, "--wait", "--timeout", "10m")
     assert not finalizers(kubectl)
-    kubectl("delete", "tm/left", "--timeout=30s")
+    kubectl.delete("tm/left")
 
 
-def test_an_operator_with_roles_alone_serves_its_namespace_and_no_other(kubectl: Kubectl, values: str) -> None:
+def test_operator_with_roles_serves_only_its_namespace(kubectl: Kubectl, values: str) -> None:
     kubectl.apply(tweetmodel("waiting", training=SHORT))
-    switches = {"progress.enabled": "false", "rbac.aggregate": "false", "watchNamespaces": f"{{{kubectl.namespace}}}"}
-    chosen = [argument for name, value in switches.items() for argument in ("--set", f"{name}={value}")]
-    arguments = ["upgrade", "--install", RELEASE, str(ROOT / "charts" / RELEASE), "--wait", "--timeout", "5m"]
-    command = ["helm", "--kube-context", CONTEXT, "--namespace", OPERATOR_NAMESPACE, *arguments, *chosen]
-    subprocess.run([*command, "--values", "-"], input=values, text=True, check=True, capture_output=True)
+    settings = {"progress.enabled": "false", "rbac.aggregate": "false", "watchNamespaces": f"{{{kubectl.namespace}}}"}
+    options = [argument for name, value in settings.items() for argument in ("--set", f"{name}={value}")]
+    chart = str(ROOT / "charts" / RELEASE)
+    helm("upgrade", "--install", RELEASE, chart, "--wait", "--timeout", "10m", *options, "--values", "-", stdin=values)
     manifest = helm("get", "manifest", RELEASE)
     assert "kind: Role\n" in manifest
     assert "kind: ClusterRole\n" not in manifest
-    kubectl("wait", "tm/waiting", "--for=condition=Ready", "--timeout=300s")
+    kubectl.wait_ready("waiting")
 
     elsewhere = Kubectl("default")
     elsewhere.apply(tweetmodel("elsewhere"))
     kubectl.apply(tweetmodel("here", suspend=True))
-    until(lambda: kubectl.condition("here", "Ready"), 30)
+    kubectl.wait_until(lambda: kubectl.condition("here", "Ready"), "status of here")
     conditions = elsewhere.get("tm", "elsewhere").get("status", {}).get("conditions")
-    elsewhere("delete", "tm/elsewhere", "--timeout=30s")
+    elsewhere.delete("tm/elsewhere")
     assert not conditions
     assert not json.loads(helm("list", "--output", "json", "--failed"))
-    helm("uninstall", RELEASE, "--wait", "--timeout", "5m")
+    helm("uninstall", RELEASE, "--wait", "--timeout", "10m")

@@ -1,30 +1,35 @@
-"""Operators of the tests' own, each in a namespace of its own: the one that is installed rests meanwhile.
+"""Fault tests start operators of their own, each for one namespace, and scale the installed operator to zero meanwhile.
 
-The cluster is that of the other suites. No pod of these tests reaches its node (`world.NOBODY`).
+They use the cluster of the other suites; their pods are never scheduled to its node (`harness.NO_SCHEDULER`).
 """
 
-import json
-
 import pytest
-from kube import OPERATOR_NAMESPACE, Kubectl, until
+from kubectl import OPERATOR, OPERATOR_NAMESPACE, Kubectl
 
 
 def _scale(replicas: int) -> None:
-    """Has the installed operator rest or work; it is gone, or ready, on return."""
-    system = Kubectl(OPERATOR_NAMESPACE)
-    system("scale", "deployment/tweetmodel-operator", f"--replicas={replicas}")
+    """Scale the installed operator, and wait until its pods are gone or ready."""
+    kubectl = Kubectl(OPERATOR_NAMESPACE)
+    kubectl("scale", OPERATOR, f"--replicas={replicas}")
     selector = "app.kubernetes.io/name=tweetmodel-operator"
     if replicas:
-        system("rollout", "status", "deployment/tweetmodel-operator", "--timeout=120s")
+        kubectl("rollout", "status", OPERATOR, "--timeout=10m")
     else:
-        until(lambda: not json.loads(system("get", "pods", "-l", selector, "-o", "json"))["items"])
+        kubectl.wait_until(lambda: not kubectl.get("pods", selector=selector)["items"], "end of the installed operator")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):  # once, and not for each of xdist's workers
+    """Stop the installed operator."""
+    if _runs_tests(session):
         _scale(0)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):
+    """Start the installed operator."""
+    if _runs_tests(session):
         _scale(1)
+
+
+def _runs_tests(session: pytest.Session) -> bool:
+    """Return whether this process controls a session that runs tests, and is not a worker of xdist."""
+    return not hasattr(session.config, "workerinput") and not session.config.option.collectonly

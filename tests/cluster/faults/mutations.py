@@ -1,6 +1,6 @@
-"""Specs that are wrong, or strange, at one place each: every node of the CRD's schema, with every value that may hurt.
+"""Mutations of a valid spec, each at one node of the CRD's schema, with values at and beyond its bounds.
 
-A pure function of the schema: a field that is added later is mutated too.
+The mutations are a pure function of the schema, so that they include fields that are added later.
 """
 
 import copy
@@ -15,8 +15,8 @@ Path = tuple[str | int, ...]
 REMOVED = object()
 LONG = "x" * 65_536
 KEY = "cpu"
-"""Of maps: resources know it, and everything else takes it."""
-STRANGE = "\u202eé😀 \u0000'\"{{"
+"""Key for maps: a known resource, and valid in other maps."""
+UNUSUAL = "\u202eé😀 \u0000'\"{{"
 CANDIDATES = (
     *(
         "ada",
@@ -31,42 +31,44 @@ CANDIDATES = (
     ),
     *("abcdef0123456789", "@somebody", "http://mlflow:5000", "main", "example.com/key"),
 )
-"""Of which one fits each pattern."""
+"""Texts of which one matches each pattern of the schema."""
 
 
 ALWAYS: dict[str | None, Schema] = {
     "boolean": {"true": True, "false": False},
-    None: {"nothing": 0, "less": -1, "huge": 2**62, "unit": "1Gi", "strange": STRANGE, "64 KB": LONG},
+    None: {"nothing": 0, "less": -1, "huge": 2**62, "unit": "1Gi", "unusual": UNUSUAL, "64 KB": LONG},
 }
-"""Values for a type whatever its bounds; a quantity, which is a number or text, has none."""
+"""Values by type, regardless of bounds; None is the type of quantities, which are numbers or texts."""
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """A spec and what is strange about it."""
+    """A mutated spec."""
 
     path: Path
-    what: str
+    """Path of the mutated node."""
+    name: str
+    """Name of the value."""
     spec: Schema
 
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.path))}: {self.what}"
+        return f"{'.'.join(map(str, self.path))}: {self.name}"
 
 
 def mutations(schema: Schema, base: Schema) -> Iterator[Mutation]:
-    """All of them.
+    """Yield all mutations.
 
     Args:
-        schema: of the spec.
-        base: a spec that is accepted.
+        schema: schema of the spec.
+        base: valid spec.
     """
     for path, node in nodes(schema):
-        for what, value in values(node):
-            yield Mutation(path, what, put(base, schema, path, value))
+        for name, value in values(node):
+            yield Mutation(path, name, with_value(base, schema, path, value))
 
 
 def nodes(schema: Schema, path: Path = ()) -> Iterator[tuple[Path, Schema]]:
-    """Every place below the root, of a list its first item, of a map one key."""
+    """Yield path and schema of all nodes below the root, with one item of each list and one key of each map."""
     if isinstance(schema.get("additionalProperties"), dict):
         yield (*path, KEY), schema["additionalProperties"]
     for name, node in schema.get("properties", {}).items():
@@ -78,17 +80,17 @@ def nodes(schema: Schema, path: Path = ()) -> Iterator[tuple[Path, Schema]]:
 
 
 def values(node: Schema) -> Iterator[tuple[str, Any]]:
-    """What to put in a place of this schema, by name."""
+    """Yield values for a node, with their names."""
     yield "removed", REMOVED
     yield "null", None
     yield "another type", [] if node.get("type") in ("object", "string") else {"a": "b"}
     yield from ALWAYS.get(node.get("type"), {}).items()
     match node.get("type"):
         case "string":
-            yield from {"empty": "", "strange": STRANGE, "64 KB": LONG}.items()
-            if longest := node.get("maxLength"):
-                yield "as long as may be", _stretched(node, longest)
-                yield "one too long", _stretched(node, longest + 1)
+            yield from {"empty": "", "unusual": UNUSUAL, "64 KB": LONG}.items()
+            if max_length := node.get("maxLength"):
+                yield "maximum length", _text(node, max_length)
+                yield "above maximum length", _text(node, max_length + 1)
             yield from (((f"enum {value}", value)) for value in node.get("enum", ()))
         case "integer":
             for bound, step in (("minimum", -1), ("maximum", 1)):
@@ -98,46 +100,53 @@ def values(node: Schema) -> Iterator[tuple[str, Any]]:
             yield "huge", 2**62
         case "array":
             yield "empty", []
-            yield "one too many", _items(node["items"], node.get("maxItems", 100) + 1)
-            if most := node.get("maxItems"):
-                yield "as many as may be", _items(node["items"], most)
+            yield "above maximum number", _items(node["items"], node.get("maxItems", 100) + 1)
+            if max_items := node.get("maxItems"):
+                yield "maximum number", _items(node["items"], max_items)
         case "object":
             yield "empty", {}
-            yield "unknown field", {"nobodyKnows": 1}
-            yield from _of_a_map(node)
+            yield "unknown field", {"unknownField": 1}
+            yield from _map_values(node)
 
 
-def _of_a_map(node: Schema) -> Iterator[tuple[str, Any]]:
+def _map_values(node: Schema) -> Iterator[tuple[str, Any]]:
     if not isinstance(node.get("additionalProperties"), dict):
         return
-    yield from {"strange key": {STRANGE: "1"}, "strange value": {"key": STRANGE}, "64 KB value": {"key": LONG}}.items()
-    if most := node.get("maxProperties"):
-        every = {f"key-{number}": example(node["additionalProperties"]) for number in range(most + 1)}
-        yield "one too many", every
-        yield "as many as may be", dict(list(every.items())[:most])
+    yield from {"unusual key": {UNUSUAL: "1"}, "unusual value": {"key": UNUSUAL}, "64 KB value": {"key": LONG}}.items()
+    if max_properties := node.get("maxProperties"):
+        values = {f"key-{number}": example(node["additionalProperties"]) for number in range(max_properties + 1)}
+        yield "above maximum number", values
+        yield "maximum number", dict(list(values.items())[:max_properties])
 
 
-def _stretched(node: Schema, length: int) -> str:
-    """A text of this length that fits the pattern, if one that is easily made does."""
+def _text(node: Schema, length: int) -> str:
+    """Return a text of a length that matches the pattern, if a simple one does."""
     text = example(node)
-    longer = (text[:-1] + letter * (length - len(text)) + text[-1:] for letter in "x0a")
-    return next((made for made in longer if re.search(node.get("pattern", ""), made)), "x" * length)
+    candidates = (text[:-1] + letter * (length - len(text)) + text[-1:] for letter in "x0a")
+    return next((candidate for candidate in candidates if _matches(node, candidate)), "x" * length)
 
 
 def _items(node: Schema, number: int) -> list[Any]:
-    """Items of which no two are the same, where they are text that is easily made so."""
-    one = example(node)
-    others = [f"{one}{n}" for n in range(number)] if isinstance(one, str) and "enum" not in node else []
-    return others if others and all(re.search(node.get("pattern", ""), other) for other in others) else [one] * number
+    """Return different items if they are texts without an enum, else equal items."""
+    item = example(node)
+    if isinstance(item, str) and "enum" not in node:
+        different = [f"{item}{n}" for n in range(number)]
+        if all(_matches(node, text) for text in different):
+            return different
+    return [item] * number
 
 
-def put(base: Schema, schema: Schema, path: Path, value: Any) -> Schema:
-    """The base with a value at a place; what must stand around it is made up, what excludes it goes."""
+def _matches(node: Schema, text: str) -> bool:
+    return bool(re.search(node.get("pattern", ""), text))
+
+
+def with_value(base: Schema, schema: Schema, path: Path, value: Any) -> Schema:
+    """Return the base with a value at a node, with required fields around it and without fields that exclude it."""
     spec = copy.deepcopy(base)
     here: Any = spec
     for index, step in enumerate(path):
-        _choose(here, schema, step)
-        schema = _below(schema, step)
+        _remove_alternatives(here, schema, step)
+        schema = _child(schema, step)
         if index == len(path) - 1:
             break
         if isinstance(step, int):
@@ -156,14 +165,14 @@ def put(base: Schema, schema: Schema, path: Path, value: Any) -> Schema:
     return spec
 
 
-def _below(schema: Schema, step: str | int) -> Schema:
+def _child(schema: Schema, step: str | int) -> Schema:
     if isinstance(step, int):
         return schema["items"]
     return schema["properties"][step] if "properties" in schema else schema["additionalProperties"]
 
 
-def _choose(here: Any, schema: Schema, step: str | int) -> None:
-    """Where one of several fields may be given, takes the others away."""
+def _remove_alternatives(here: Any, schema: Schema, step: str | int) -> None:
+    """Remove the other members of each union that the field belongs to."""
     for members in _unions(schema, "exists_one", " != has(self."):
         for other in members if step in members else ():
             if other != step:
@@ -171,21 +180,21 @@ def _choose(here: Any, schema: Schema, step: str | int) -> None:
 
 
 def _unions(schema: Schema, *marks: str) -> Iterator[list[str]]:
-    """The fields that a CEL rule with one of these marks names together."""
+    """Yield the fields of each CEL rule that contains one of the marks."""
     for rule in schema.get("x-kubernetes-validations", ()):
         if any(mark in rule["rule"] for mark in marks):
             yield re.findall(r"has\(self\.(\w+)\)", rule["rule"])
 
 
 def example(node: Schema) -> Any:
-    """A value that this schema takes, as small as may be."""
+    """Return a minimal valid value."""
     match node.get("type"):
         case "object":
-            made = {name: example(node["properties"][name]) for name in node.get("required", ())}
+            value = {name: example(node["properties"][name]) for name in node.get("required", ())}
             for first, *others in _unions(node, "exists_one", " != has(self.", " || has(self."):
-                if not made.keys() & {first, *others}:
-                    made[first] = example(node["properties"][first])
-            return made
+                if not value.keys() & {first, *others}:
+                    value[first] = example(node["properties"][first])
+            return value
         case "array":
             return [example(node["items"])]
         case "integer":
@@ -194,5 +203,5 @@ def example(node: Schema) -> Any:
             return True
     if "enum" in node:
         return node["enum"][0]
-    fitting = (text for text in CANDIDATES if re.search(node.get("pattern", ""), text))
-    return node.get("default") or next(fitting)
+    matching = (text for text in CANDIDATES if _matches(node, text))
+    return node.get("default") or next(matching)

@@ -1,7 +1,7 @@
-"""Stands between an operator and the real API server, and plays the fault that a test asks for.
+"""A proxy between an operator and the real API server that injects faults.
 
-It passes requests on as they come, watches line by line. A `Fault` may answer in the API server's place, keep
-somebody waiting, take lines out of a watch, or do something just before or after a write.
+The proxy forwards requests, and watches line by line. A `Fault` can respond instead of the API server, never respond,
+drop lines of a watch, or act just before or after a write.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 import aiohttp
 from aiohttp import AddrInfoType, web
-from client import lines
+from api_client import lines
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
@@ -27,56 +27,56 @@ HOP_BY_HOP = {"host", "connection", "keep-alive", "transfer-encoding", "te", "tr
 HOP_BY_HOP |= {"content-encoding", "accept-encoding"}
 
 
-class Broken(Exception):
-    """The connection is closed without an answer."""
+class ConnectionAborted(Exception):
+    """The proxy closes the connection without a response."""
 
 
 class Fault:
-    """Nothing goes wrong; faults are what differs from it."""
+    """Base class of faults: by itself no fault."""
 
     async def before(self, request: web.Request) -> web.Response | None:
-        """What is answered in the API server's place; None passes the request on."""
+        """Return a response instead of the API server's; None forwards the request."""
 
     async def after(self, request: web.Request) -> None:
-        """Comes once the API server has done what the request asks for, and before anybody is told."""
+        """Act after the API server has handled the request, and before the operator gets the response."""
 
-    async def line(self, request: web.Request, line: bytes) -> bytes | None:
-        """A line of a watch as it is passed on; None swallows it."""
+    async def on_line(self, request: web.Request, line: bytes) -> bytes | None:
+        """Return the line of a watch that the operator gets; None drops the line."""
         return line
 
-    def answered(self, request: web.Request, body: bytes) -> bytes:
-        """What the API server has answered, as it is passed on."""
+    def on_body(self, request: web.Request, body: bytes) -> bytes:
+        """Return the body of the response that the operator gets."""
         return body
 
 
-def refusal(code: int, headers: dict[str, str] | None = None) -> web.Response:
-    """A Status as the API server words it."""
-    return web.json_response(failure(code) | {"details": {}}, status=code, headers=headers)
+def error_response(code: int, headers: dict[str, str] | None = None) -> web.Response:
+    """Return a failure in the format of the API server."""
+    return web.json_response(failure_status(code) | {"details": {}}, status=code, headers=headers)
 
 
-def failure(code: int) -> dict[str, object]:
-    """A Status of the API server that says no."""
-    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "played"}
+def failure_status(code: int) -> dict[str, object]:
+    """Return a Status object with a failure."""
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "injected fault"}
 
 
 @dataclass
 class Proxy:
-    """One operator's way to the API server; `fault` may be changed at any time."""
+    """The connection of one operator to the API server; a test may change `fault` at any time."""
 
     host: str
     session: aiohttp.ClientSession
     fault: Fault = field(default_factory=Fault)
     writes: list[str] = field(default_factory=list)
-    """Verb and path of each write that was asked for."""
-    wrote: float = 0.0
-    """When the last one was asked for."""
+    """Verb and path of each write request."""
+    last_write: float = 0.0
+    """Time of the last write request, on the monotonic clock."""
     port: int = 0
     tls: ssl.SSLContext | None = None
-    """Of its own; without, it speaks plain HTTP."""
+    """TLS of the proxy; None for plain HTTP."""
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Proxy"]:
-        """Listens while the block runs."""
+        """Listen until the context manager ends."""
         application = web.Application(client_max_size=1 << 26)
         application.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
@@ -90,7 +90,7 @@ class Proxy:
             await runner.cleanup()
 
     def kubeconfig(self) -> str:
-        """By which an operator comes here."""
+        """Return a kubeconfig for the proxy."""
         cluster = {"name": "proxy", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}
         context = {"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}
         users = [{"name": "proxy", "user": {"token": "proxy"}}]
@@ -100,39 +100,39 @@ class Proxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.method in WRITES:
             self.writes.append(f"{request.method} {request.path}")
-            self.wrote = time.monotonic()
+            self.last_write = time.monotonic()
         fault = self.fault
         try:
-            return await fault.before(request) or await self._pass_on(request, fault)
-        except (Broken, aiohttp.ClientConnectionResetError):  # the latter: who asked has gone
+            return await fault.before(request) or await self._forward(request, fault)
+        except (ConnectionAborted, aiohttp.ClientConnectionResetError):  # the operator may have closed the connection
             if request.transport:
                 request.transport.abort()
             raise asyncio.CancelledError from None
 
-    async def _pass_on(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+    async def _forward(self, request: web.Request, fault: Fault) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         headers.pop("Authorization", None)
         url, data = self.host + request.raw_path, await request.read() or None
-        async with self.session.request(request.method, url, headers=headers, data=data) as answer:
-            if request.query.get("watch") == "true" and answer.status == 200:
-                return await self._stream(request, answer)
-            body = await answer.read()
+        async with self.session.request(request.method, url, headers=headers, data=data) as upstream:
+            if request.query.get("watch") == "true" and upstream.status == 200:
+                return await self._stream(request, upstream)
+            body = await upstream.read()
             await fault.after(request)
-            passed_on = fault.answered(request, body)
-            return web.Response(body=passed_on, status=answer.status, headers={"Content-Type": answer.content_type})
+            headers = {"Content-Type": upstream.content_type}
+            return web.Response(body=fault.on_body(request, body), status=upstream.status, headers=headers)
 
-    async def _stream(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        async for line in lines(answer):
-            passed_on = await self.fault.line(request, line)
-            if passed_on is not None:
-                await response.write(passed_on + b"\n")
+        async for line in lines(upstream):
+            forwarded = await self.fault.on_line(request, line)
+            if forwarded is not None:
+                await response.write(forwarded + b"\n")
         return response
 
 
-def certified(folder: Path) -> ssl.SSLContext:
-    """Of a server at 127.0.0.1, which whoever has the folder's ca.crt believes."""
+def create_tls(folder: Path) -> ssl.SSLContext:
+    """Return TLS for a server at 127.0.0.1 whose CA certificate is ca.crt in the folder."""
     certificate, key = folder / "ca.crt", folder / "ca.key"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=proxy -addext subjectAltName=IP:127.0.0.1"
     subprocess.run([*command.split(), "-out", certificate, "-keyout", key], check=True, capture_output=True)
@@ -142,130 +142,127 @@ def certified(folder: Path) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def proxy(tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
-    """A proxy before the API server of the kubeconfig, with or without TLS of its own."""
+async def start_proxy(tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """Yield a proxy for the API server of the kubeconfig, with or without TLS."""
     configuration = Configuration()
     await config.load_kube_config(client_configuration=configuration)
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     context.load_cert_chain(configuration.cert_file, configuration.key_file)
     sockets: WeakSet[socket.socket] = WeakSet()
 
-    def opened(address: AddrInfoType) -> socket.socket:
-        made = socket.socket(*address[:3])
-        sockets.add(made)
-        return made
+    def create_socket(address: AddrInfoType) -> socket.socket:
+        created = socket.socket(*address[:3])
+        sockets.add(created)
+        return created
 
-    connector = aiohttp.TCPConnector(ssl=context, limit=0, socket_factory=opened)
+    connector = aiohttp.TCPConnector(ssl=context, limit=0, socket_factory=create_socket)
     timeout = aiohttp.ClientTimeout(total=None)
     async with (
         aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-        Proxy(configuration.host, session, tls=tls).serving() as made,
+        Proxy(configuration.host, session, tls=tls).serving() as proxy,
     ):
-        yield made
-    while any(one.fileno() >= 0 for one in sockets):  # the session does not wait for TLS's farewells
+        yield proxy
+    while any(created.fileno() >= 0 for created in sockets):  # the session does not wait for the end of TLS
         await asyncio.sleep(0.01)
 
 
 @dataclass
 class AtWrite(Fault):
-    """Calls `then` just before or after the API server has done the n-th write from now on, which nobody hears of."""
+    """Calls `action` once, just before or after the API server handles the n-th write; the write gets no response."""
 
     number: int
-    after_it: bool
-    then: Callable[[], None]
-    _seen: int = 0
+    after_write: bool
+    action: Callable[[], None]
+    _writes: int = 0
 
     async def before(self, request: web.Request) -> web.Response | None:
         if request.method in WRITES:
-            self._seen += 1
-            if self._is_it(request) and not self.after_it:
+            self._writes += 1
+            if self._writes == self.number and not self.after_write:
                 self._fire()
         return None
 
     async def after(self, request: web.Request) -> None:
-        if request.method in WRITES and self._is_it(request):
+        if request.method in WRITES and self._writes == self.number:
             self._fire()
 
-    def _is_it(self, request: web.Request) -> bool:
-        return self._seen == self.number
-
     def _fire(self) -> None:
-        self._seen += 1  # once
-        self.then()
-        raise Broken
+        self._writes += 1  # so that the action is not called again
+        self.action()
+        raise ConnectionAborted
 
 
 @dataclass
-class Answering(Fault):
-    """Refuses everything."""
+class RejectAll(Fault):
+    """Rejects all requests."""
 
     code: int
     headers: dict[str, str] = field(default_factory=dict)
 
     async def before(self, request: web.Request) -> web.Response | None:
-        return refusal(self.code, self.headers)
+        return error_response(self.code, self.headers)
 
 
 @dataclass
-class Expecting(Fault):
-    """Takes one token, and cuts the watches that were opened with another."""
+class RequireToken(Fault):
+    """Accepts one token only, and aborts the watches that began with another token."""
 
     token: str
 
     async def before(self, request: web.Request) -> web.Response | None:
-        return None if self._is_known(request) else refusal(401)
+        return None if self._has_token(request) else error_response(401)
 
-    async def line(self, request: web.Request, line: bytes) -> bytes | None:
-        if not self._is_known(request):
-            raise Broken
+    async def on_line(self, request: web.Request, line: bytes) -> bytes | None:
+        if not self._has_token(request):
+            raise ConnectionAborted
         return line
 
-    def _is_known(self, request: web.Request) -> bool:
+    def _has_token(self, request: web.Request) -> bool:
         return request.headers.get("Authorization", "").lower() == f"bearer {self.token}"
 
 
 @dataclass
-class Swallowing(Fault):
-    """Takes all events of these kinds out of the watches."""
+class DropEvents(Fault):
+    """Drops all events of some kinds."""
 
     kinds: tuple[str, ...]
 
-    async def line(self, request: web.Request, line: bytes) -> bytes | None:
+    async def on_line(self, request: web.Request, line: bytes) -> bytes | None:
         return None if request.path.endswith(self.kinds) and b'"BOOKMARK"' not in line[:30] else line
 
 
 class HalfOpen(Fault):
-    """Keeps everybody waiting: what waits here is never answered, even when the fault is over."""
+    """Never responds, like a half-open connection, also after the fault is over."""
 
     async def before(self, request: web.Request) -> web.Response | None:
         await asyncio.Event().wait()
         return None
 
-    async def line(self, request: web.Request, line: bytes) -> bytes | None:
+    async def on_line(self, request: web.Request, line: bytes) -> bytes | None:
         await asyncio.Event().wait()
         return None
 
 
 @dataclass
-class InStream(Fault):
-    """Answers each watch with an ERROR in its stream, of this code, once for each kind."""
+class WatchError(Fault):
+    """Replaces the first line of each collection's watch with an ERROR event."""
 
     code: int
-    _told: set[str] = field(default_factory=set)
+    _done: set[str] = field(default_factory=set)
 
-    async def line(self, request: web.Request, line: bytes) -> bytes | None:
-        if request.path in self._told:
+    async def on_line(self, request: web.Request, line: bytes) -> bytes | None:
+        if request.path in self._done:
             return line
-        self._told.add(request.path)
-        return json.dumps({"type": "ERROR", "object": failure(self.code)}).encode()
+        self._done.add(request.path)
+        return json.dumps({"type": "ERROR", "object": failure_status(self.code)}).encode()
 
 
 @dataclass
-class Past(Fault):
-    """Answers each list with what it was the first time, as an API server does whose cache lags behind."""
+class StaleLists(Fault):
+    """Repeats the first response to each list, like an API server with an outdated cache."""
 
     first: dict[str, bytes] = field(default_factory=dict)
 
-    def answered(self, request: web.Request, body: bytes) -> bytes:
+    def on_body(self, request: web.Request, body: bytes) -> bytes:
         is_list = request.method == "GET" and request.path.endswith(("/tweetmodels", "/jobs", "/pods"))
         return self.first.setdefault(request.path_qs, body) if is_list else body

@@ -1,25 +1,23 @@
-"""The operator may die at any moment: what it began is finished once, by the next one."""
+"""The operator is killed at any write: the next operator finishes the work, and nothing is done twice."""
 
 from pathlib import Path
 
 import pytest
-from faults.lives import LIVES
+from faults.harness import start_harness
 from faults.proxy import AtWrite
-from faults.world import world
+from faults.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("life", LIVES)
-async def test_an_operator_that_is_killed_at_any_write_ends_as_one_that_is_not(
-    life: str, after: bool, tmp_path: Path
-) -> None:
-    async with world(tmp_path / "calm") as calm:
-        await LIVES[life](calm)
-        as_it_should_be, writes = await calm.essence(), calm.proxy.writes
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_killed_operator_reaches_the_same_state(scenario: str, after: bool, tmp_path: Path) -> None:
+    async with start_harness(tmp_path / "undisturbed") as undisturbed:
+        await SCENARIOS[scenario](undisturbed)
+        expected, writes = await undisturbed.normalized_state(), undisturbed.proxy.writes
     assert writes
     for number in range(1, len(writes) + 1):
-        async with world(tmp_path / str(number)) as other:
-            other.proxy.fault = AtWrite(number, after, other.operator.kill)
-            await LIVES[life](other)
-            assert other.operator.starts == 2, f"no write {number} was made of {writes}"
-            assert await other.essence() == as_it_should_be, f"killed at {writes[number - 1]}"
+        async with start_harness(tmp_path / str(number)) as killed:
+            killed.proxy.fault = AtWrite(number, after, killed.operator.kill)
+            await SCENARIOS[scenario](killed)
+            assert killed.operator.starts == 2, f"write {number} of {writes} was not made"
+            assert await killed.normalized_state() == expected, f"killed at {writes[number - 1]}"

@@ -1,47 +1,45 @@
-"""Whatever a spec says: it is refused at apply, or ends in work or in a stated reason; a good one after it is good."""
+"""Invalid and unusual specs are rejected at apply, or lead to a run or a stated reason; a valid spec then works."""
 
-import asyncio
 import os
 import random
 import time
+from asyncio import Semaphore, gather
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import kube
 import pytest
 import yaml
-from client import Client
-from faults.kubelet import training_on
+from api_client import Client
+from faults.fake_kubelet import train_forever
+from faults.harness import Harness, start_harness
 from faults.mutations import Mutation, Schema, mutations
-from faults.world import World, world
+from tweetmodels import tweetmodel
 
 from tweetmodel_api import API_VERSION, DEFAULTS_KIND, DEFAULTS_PLURAL, PLURAL
-from tweetmodel_api.defaults import FIELDS, NAME
+from tweetmodel_api.defaults import DEFAULTABLE_FIELDS, OBJECT_NAME
 from tweetmodel_operator.api_server import ApiError, JsonObject, defaults_path, tweetmodel_path, tweetmodels_path
 
 CRDS = Path(__file__).parents[3] / "crds"
-GOOD: Schema = kube.tweetmodel("good")["spec"]
-STATED_SECONDS, AT_REST_SECONDS = 10.0, 80.0
-"""How soon it must say how it stands; and be where it stays, which waits for the cluster to have deleted older Jobs."""
-AT_ONCE = 12
-BACK_AND_FORTH = 4
-"""Of all that are accepted, one in so many becomes good, strange and good again, which takes four times as long."""
-REFUSALS = (400, 422)
-WAITING = ("Suspended", "Queued", "PodRefused")
-BORROWS = "waiting for the data set of TweetModel"
+VALID: Schema = tweetmodel("valid")["spec"]
+CONCURRENCY = 12
+REVERTED_SHARE = 4
+"""One in so many accepted mutations is reverted and applied again, which takes four times as long."""
+REJECTION_CODES = (400, 422)
+WAITING_REASONS = ("Suspended", "Queued", "PodRefused")
+WAITING_MESSAGE = "(waiting for the data set of TweetModel"
 
 
-def every_mutation(plural: str, base: Schema) -> list[Mutation]:
+def mutations_of_crd(plural: str, base: Schema) -> list[Mutation]:
     document = yaml.safe_load((CRDS / f"{plural}.tweetmodel.dev.yaml").read_text())
     schema = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return list(mutations(schema, base))
 
 
-async def is_taken(api: Client, path: str, document: JsonObject) -> bool:
-    """Makes an object, or puts another in its place; whether the API server takes it."""
+async def apply(api: Client, path: str, document: JsonObject) -> bool:
+    """Create or replace an object, and return whether the API server accepts it."""
     try:
         try:
             await api.create(path, document)
@@ -50,151 +48,165 @@ async def is_taken(api: Client, path: str, document: JsonObject) -> bool:
                 raise
             await api.replace(f"{path}/{document['metadata']['name']}", document)
     except ApiError as error:
-        if error.code not in REFUSALS:
+        if error.code not in REJECTION_CODES:
             raise
         return False
     return True
 
 
 class Subject:
-    """One TweetModel among many of a world."""
+    """One of many TweetModels in a harness."""
 
-    def __init__(self, world: World, name: str) -> None:
-        self.api, self.kubelet, self.namespace, self.name = world.api, world.kubelet, world.namespace, name
+    def __init__(self, harness: Harness, name: str) -> None:
+        self.harness, self.name = harness, name
+        self.path = tweetmodel_path(harness.namespace, name)
 
     async def apply(self, spec: Schema) -> bool:
-        """Makes it, or gives it another spec; whether the API server takes that."""
-        return await is_taken(self.api, tweetmodels_path(self.namespace), kube.tweetmodel(self.name) | {"spec": spec})
+        """Create the TweetModel or replace its spec, and return whether the API server accepts the spec."""
+        document = tweetmodel(self.name) | {"spec": spec}
+        return await apply(self.harness.api, tweetmodels_path(self.harness.namespace), document)
+
+    async def delete(self) -> None:
+        await self.harness.api.delete(self.path)
 
     async def status(self) -> JsonObject:
-        """Of the present generation; empty while there is none."""
-        found = await self.api.get(tweetmodel_path(self.namespace, self.name))
+        """Return the status of the current generation; empty until the operator has observed the generation."""
+        found = await self.harness.api.get(self.path)
         status: JsonObject = found.get("status", {})
         return status if status.get("observedGeneration") == found["metadata"]["generation"] else {}
 
-    async def stated(self) -> dict[str, Any]:
-        """Waits until it says how it stands, and then until it has come as far as it does by itself."""
-        began = time.monotonic()
-        while not (conditions := {c["type"]: c for c in (await self.status()).get("conditions", [])}):
-            assert time.monotonic() - began < STATED_SECONDS, f"{self.name} says nothing"
-            await asyncio.sleep(0.2)
-        while not self._is_there(conditions):
-            assert time.monotonic() - began < AT_REST_SECONDS, f"{self.name} goes on: {conditions['Ready']}"
-            await asyncio.sleep(0.2)
-            conditions = {c["type"]: c for c in (await self.status()).get("conditions", [])} or conditions
+    async def final_conditions(self) -> dict[str, Any]:
+        """Wait until the TweetModel changes no more by itself, and return status and reason of each condition."""
+        conditions: dict[str, JsonObject] = {}
+
+        async def is_final() -> bool:
+            nonlocal conditions
+            conditions = {c["type"]: c for c in (await self.status()).get("conditions", [])}
+            return bool(conditions) and self._is_final(conditions)
+
+        try:
+            await self.harness.wait_until(is_final, f"final state of {self.name}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {conditions.get('Ready')}") from None
         assert conditions["Ready"]["message"]
         return {kind: (c["status"], c["reason"]) for kind, c in conditions.items()}
 
-    def _is_there(self, conditions: dict[str, Any]) -> bool:
-        """Whether it trains, with a pod that the cluster takes, or waits for somebody."""
+    def _is_final(self, conditions: dict[str, JsonObject]) -> bool:
+        """Return whether the TweetModel trains with a pod that the cluster accepts, or waits for somebody."""
         ready = conditions["Ready"]
         if ready["reason"] == "Training":
-            return self.kubelet.runs("train", self.name)
-        waits = ready["reason"] in WAITING or BORROWS in ready["message"]
+            return self.harness.kubelet.runs("train", self.name)
+        waits = ready["reason"] in WAITING_REASONS or WAITING_MESSAGE in ready["message"]
         return waits or conditions["Stalled"]["status"] == "True"
 
     async def outcome(self) -> dict[str, Any]:
-        """The same without its stages: what is known of them once, stays known."""
-        said = await self.stated()
-        return {kind: said[kind] for kind in ("Ready", "Reconciling", "Stalled")}
+        """Return the final conditions, without those that keep results of earlier specs."""
+        conditions = await self.final_conditions()
+        return {kind: conditions[kind] for kind in ("Ready", "Reconciling", "Stalled")}
 
 
-async def comes_to(look: Callable[[], Awaitable[JsonObject]], expected: JsonObject) -> None:
-    """Waits until it stands as it should: on the way there it says that a Job is being replaced."""
-    began = time.monotonic()
-    while (now := await look()) != expected:
-        assert time.monotonic() - began < AT_REST_SECONDS, f"{now} and not {expected}"
-        await asyncio.sleep(0.2)
+async def wait_state(harness: Harness, read: Callable[[], Awaitable[JsonObject]], expected: JsonObject) -> None:
+    """Wait for an expected state, after intermediate states such as the replacement of a Job."""
+    found: JsonObject = {}
+
+    async def is_expected() -> bool:
+        nonlocal found
+        found = await read()
+        return found == expected
+
+    try:
+        await harness.wait_until(is_expected, "expected state")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {found} is not {expected}") from None
 
 
-async def stands(subject: Subject) -> JsonObject:
-    """How a good spec stands, without how often it was tried."""
-    said = await subject.stated()
+async def state_of_valid(subject: Subject) -> JsonObject:
+    """Return the state of a TweetModel with a valid spec, without the number of attempts."""
+    conditions = await subject.final_conditions()
     status = await subject.status()
-    return {"conditions": said, "run": status.get("run"), "collection": status["collection"]}
+    return {"conditions": conditions, "run": status.get("run"), "collection": status["collection"]}
 
 
 @pytest.mark.parametrize("share", [pytest.param(0.1, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.long)])
-async def test_a_strange_spec_is_refused_or_stated_and_a_good_one_after_it_is_good(
-    share: float, tmp_path: Path
-) -> None:
-    strange = every_mutation(PLURAL, GOOD)
+async def test_mutated_spec_is_rejected_or_has_a_reason_and_can_be_reverted(share: float, tmp_path: Path) -> None:
+    all_mutations = mutations_of_crd(PLURAL, VALID)
     seed = int(os.environ.get("SEED", time.time()))
-    chosen = random.Random(seed).sample(strange, round(share * len(strange)))
-    every = max(1, round(BACK_AND_FORTH * share))
+    chosen = random.Random(seed).sample(all_mutations, round(share * len(all_mutations)))
+    reverted_share = max(1, round(REVERTED_SHARE * share))
     counts: Counter[str] = Counter()
-    many = asyncio.Semaphore(AT_ONCE)
-    async with world(tmp_path) as this:
-        this.kubelet.ending = training_on
-        this.operator.goes_with_the_cluster()
-        good = Subject(this, "good")
-        assert await good.apply(GOOD)
-        as_it_should_be = await stands(good)
+    limit = Semaphore(CONCURRENCY)
+    async with start_harness(tmp_path) as harness:
+        harness.kubelet.ending = train_forever
+        harness.operator.use_cluster_time()
+        valid = Subject(harness, "valid")
+        assert await valid.apply(VALID)
+        expected = await state_of_valid(valid)
 
-        async def live(number: int, mutation: Mutation) -> None:
-            subject = Subject(this, f"strange-{number}")
+        async def check(number: int, mutation: Mutation) -> None:
+            subject = Subject(harness, f"mutated-{number}")
             if not await subject.apply(mutation.spec):
-                counts["refused"] += 1
+                counts["rejected"] += 1
                 return
             outcome = await subject.outcome()
             counts["stalled" if outcome["Stalled"][0] == "True" else "accepted"] += 1
-            if number % every == 0 and await subject.apply(GOOD):
-                await comes_to(partial(stands, subject), as_it_should_be)
+            if number % reverted_share == 0 and await subject.apply(VALID):
+                await wait_state(harness, partial(state_of_valid, subject), expected)
                 if await subject.apply(mutation.spec):
-                    await comes_to(subject.outcome, outcome)
-                    assert await subject.apply(GOOD)
-                    await comes_to(partial(stands, subject), as_it_should_be)
-            await this.api.delete(tweetmodel_path(this.namespace, subject.name))
+                    await wait_state(harness, subject.outcome, outcome)
+                    assert await subject.apply(VALID)
+                    await wait_state(harness, partial(state_of_valid, subject), expected)
+            await subject.delete()
 
-        async def tried(number: int, mutation: Mutation) -> str:
-            async with many:
+        async def error_of(number: int, mutation: Mutation) -> str:
+            async with limit:
                 try:
-                    await live(number, mutation)
+                    await check(number, mutation)
                 except (AssertionError, ApiError) as error:
                     return f"{mutation}: {error}"
             return ""
 
-        told = await asyncio.gather(*(tried(number, mutation) for number, mutation in enumerate(chosen)))
-        print(dict(counts), f"SEED={seed}", *filter(None, told), sep="\n")
-        assert not any(told), f"SEED={seed}"
-        assert min(counts["refused"], counts["accepted"]) > len(chosen) / 10
-        assert "Traceback" not in this.operator.log.read_text()
+        errors = list(filter(None, await gather(*(error_of(n, mutation) for n, mutation in enumerate(chosen)))))
+        print(dict(counts), f"SEED={seed}", *errors, sep="\n")
+        assert not errors, f"SEED={seed}"
+        assert min(counts["rejected"], counts["accepted"]) > len(chosen) / 10
+        assert "Traceback" not in harness.operator.log.read_text()
 
 
 @pytest.mark.parametrize("number", [pytest.param(15, id="some"), pytest.param(150, id="many", marks=pytest.mark.long)])
-async def test_strange_defaults_are_refused_or_what_they_make_of_a_tweetmodel_is_stated(
+async def test_mutated_defaults_are_rejected_or_a_tweetmodel_with_them_has_a_reason(
     number: int, tmp_path: Path
 ) -> None:
-    """One after the other: a namespace has one TweetModelDefaults."""
-    decided, own = ({name: GOOD[name] for name in GOOD if (name in FIELDS) is given} for given in (True, False))
+    """Mutate the defaults one after the other: a namespace has one TweetModelDefaults."""
+    defaults = {name: value for name, value in VALID.items() if name in DEFAULTABLE_FIELDS}
+    own = {name: value for name, value in VALID.items() if name not in DEFAULTABLE_FIELDS}
     seed = int(os.environ.get("SEED", time.time()))
-    chosen = random.Random(seed).sample(every_mutation(DEFAULTS_PLURAL, decided), number)
-    head = {"apiVersion": API_VERSION, "kind": DEFAULTS_KIND, "metadata": {"name": NAME}}
-    async with world(tmp_path) as this:
-        this.kubelet.ending = training_on
-        this.operator.goes_with_the_cluster()
-        path = defaults_path(this.namespace, "").rstrip("/")
+    chosen = random.Random(seed).sample(mutations_of_crd(DEFAULTS_PLURAL, defaults), number)
+    head = {"apiVersion": API_VERSION, "kind": DEFAULTS_KIND, "metadata": {"name": OBJECT_NAME}}
+    async with start_harness(tmp_path) as harness:
+        harness.kubelet.ending = train_forever
+        harness.operator.use_cluster_time()
+        path = defaults_path(harness.namespace, "").rstrip("/")
 
-        async def filled(name: str, defaults: Schema) -> JsonObject | None:
-            """How a TweetModel stands that leaves out what there are defaults for; None where these are refused."""
-            if not await is_taken(this.api, path, head | {"spec": defaults}):
+        async def conditions_with(name: str, spec: Schema) -> JsonObject | None:
+            """Return the final conditions of a TweetModel with these defaults; None if the defaults are rejected."""
+            if not await apply(harness.api, path, head | {"spec": spec}):
                 return None
-            subject = Subject(this, name)
+            subject = Subject(harness, name)
             assert await subject.apply(own)
-            said = await subject.stated()
-            await this.api.delete(tweetmodel_path(this.namespace, name))
-            return said
+            conditions = await subject.final_conditions()
+            await subject.delete()
+            return conditions
 
-        as_it_should_be = await filled("good", decided)
-        assert as_it_should_be
-        assert as_it_should_be["Stalled"][0] == "False"
+        expected = await conditions_with("valid", defaults)
+        assert expected
+        assert expected["Stalled"][0] == "False"
         counts: Counter[str] = Counter()
         for count, mutation in enumerate(chosen):
             try:
-                said = await filled(f"strange-{count}", mutation.spec)
+                conditions = await conditions_with(f"mutated-{count}", mutation.spec)
             except (AssertionError, ApiError) as error:
                 raise AssertionError(f"{mutation}: {error} (SEED={seed})") from error
-            counts["stated" if said else "refused"] += 1
-        assert min(counts["stated"], counts["refused"]) > 0, f"{dict(counts)} (SEED={seed})"
-        assert await filled("good-again", decided) == as_it_should_be, "good after bad"
-        assert "Traceback" not in this.operator.log.read_text()
+            counts["accepted" if conditions else "rejected"] += 1
+        assert min(counts["accepted"], counts["rejected"]) > 0, f"{dict(counts)} (SEED={seed})"
+        assert await conditions_with("valid-again", defaults) == expected, "valid after mutated defaults"
+        assert "Traceback" not in harness.operator.log.read_text()

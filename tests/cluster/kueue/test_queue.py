@@ -1,15 +1,16 @@
-"""Kueue itself, and not only its contract: what waits, what is preempted and what a person stops in a real queue."""
+"""Runs in a real queue of Kueue: admission, preemption, and suspension by the user."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kube import LONG, Kubectl, checkpoints, train_pod, tweetmodel, until
+from kubectl import Kubectl
+from tweetmodels import LONG, tweetmodel, wait_checkpoint
 
-ROOM = "1Gi"
-"""The queue's quota: one train pod's memory."""
-SHORT = {"epochs": 1, "blockSize": 128, "globalBatchSize": 16}
+QUOTA = "1Gi"
+"""Memory of the queue: one train pod."""
+ONE_EPOCH = {"epochs": 1, "blockSize": 128, "globalBatchSize": 16}
 
 
 def kueue(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -18,63 +19,57 @@ def kueue(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def queue(kubectl: Kubectl) -> Iterator[str]:
-    """A LocalQueue of the namespace whose ClusterQueue has room for one train pod; returns the ClusterQueue's name."""
+    """Name of a ClusterQueue with room for one train pod; the namespace has a LocalQueue for it."""
     name = kubectl.namespace
-    flavor = {"name": name, "resources": [{"name": "memory", "nominalQuota": ROOM}, {"name": "cpu", "nominalQuota": 1}]}
-    group = {"coveredResources": ["memory", "cpu"], "flavors": [flavor]}
+    resources = [{"name": "memory", "nominalQuota": QUOTA}, {"name": "cpu", "nominalQuota": 1}]
+    group = {"coveredResources": ["memory", "cpu"], "flavors": [{"name": name, "resources": resources}]}
     kubectl.apply(kueue("ResourceFlavor", name, {}))
     kubectl.apply(kueue("ClusterQueue", name, {"namespaceSelector": {}, "resourceGroups": [group]}))
     kubectl.apply(kueue("LocalQueue", "gpus", {"clusterQueue": name}))
     yield name
-    kubectl("delete", "tm", "--all", "--timeout=120s")
-    kubectl("delete", "localqueue/gpus", f"clusterqueue/{name}", f"resourceflavor/{name}", "--timeout=120s")
+    kubectl.delete("tm", "--all")
+    kubectl.delete("localqueue/gpus", f"clusterqueue/{name}", f"resourceflavor/{name}")
 
 
-def reason(kubectl: Kubectl, name: str) -> str:
-    return kubectl.condition(name, "Ready").get("reason", "")
+def set_stop_policy(kubectl: Kubectl, queue: str, policy: str) -> None:
+    """Let the queue admit workloads ("None"), or evict all and admit none ("HoldAndDrain")."""
+    patch = {"spec": {"stopPolicy": policy}}
+    kubectl("patch", "clusterqueue", queue, "--type=merge", "-p", json.dumps(patch))
 
 
-def test_a_run_waits_for_the_one_before_it_and_goes_on_by_itself(kubectl: Kubectl, queue: str) -> None:
+def test_run_waits_for_the_run_before_it(kubectl: Kubectl, queue: str) -> None:
     kubectl.apply(tweetmodel("first", queueName="gpus", training=LONG))
-    train_pod(kubectl, "first")
-    kubectl.apply(tweetmodel("second", queueName="gpus", training=SHORT))
-    until(lambda: reason(kubectl, "second") == "Queued", 120)
+    kubectl.wait_running("first")
+    kubectl.apply(tweetmodel("second", queueName="gpus", training=ONE_EPOCH))
+    kubectl.wait_reason("second", "Queued")
     assert not kubectl.pods("second", "train")
     kubectl.wait_ready("first")
     kubectl.wait_ready("second")
     assert len(kubectl.jobs("second", "train")) == 1
 
 
-def test_a_run_that_the_queue_preempts_goes_on_from_its_checkpoint(kubectl: Kubectl, s3: Any, queue: str) -> None:
+def test_preempted_run_resumes_from_its_checkpoint(kubectl: Kubectl, s3: Any, queue: str) -> None:
     kubectl.apply(tweetmodel("preempted", queueName="gpus", training=LONG))
-    until(lambda: checkpoints(kubectl, s3, "preempted"), 180)
-    hold(kubectl, queue, "HoldAndDrain")
-    until(lambda: reason(kubectl, "preempted") == "Queued", 60)
-    until(lambda: not kubectl.pods("preempted", "train"), 120)
-    hold(kubectl, queue, "None")
+    wait_checkpoint(kubectl, s3, "preempted")
+    set_stop_policy(kubectl, queue, "HoldAndDrain")
+    kubectl.wait_reason("preempted", "Queued")
+    kubectl.wait_no_pods("preempted")
+    set_stop_policy(kubectl, queue, "None")
     status = kubectl.wait_ready("preempted")
     assert status["model"]["resumedFromStep"] > 0
     assert len(kubectl.jobs("preempted", "train")) == 1
 
 
-def hold(kubectl: Kubectl, queue: str, policy: str) -> None:
-    """Whether the queue admits nothing and sends away what runs, or not."""
-    patch = {"spec": {"stopPolicy": policy}}
-    kubectl("patch", "clusterqueue", queue, "--type=merge", "-p", json.dumps(patch))
-
-
-def test_a_queued_run_that_a_person_suspends_stays_so_until_it_is_resumed(
-    kubectl: Kubectl, s3: Any, queue: str
-) -> None:
+def test_suspended_run_in_a_queue_waits_until_the_user_resumes_it(kubectl: Kubectl, s3: Any, queue: str) -> None:
     document = tweetmodel("stopped", queueName="gpus", training=LONG)
     kubectl.apply(document)
-    until(lambda: checkpoints(kubectl, s3, "stopped"), 180)
+    wait_checkpoint(kubectl, s3, "stopped")
     kubectl.apply(document | {"spec": document["spec"] | {"suspend": True}})
-    until(lambda: reason(kubectl, "stopped") == "Suspended", 60)
-    until(lambda: not kubectl.pods("stopped", "train"), 120)
-    kubectl.apply(tweetmodel("meanwhile", queueName="gpus", training=SHORT))  # which gets the room that was given back
+    kubectl.wait_reason("stopped", "Suspended")
+    kubectl.wait_no_pods("stopped")
+    kubectl.apply(tweetmodel("meanwhile", queueName="gpus", training=ONE_EPOCH))  # takes the quota of the suspended run
     kubectl.wait_ready("meanwhile")
-    assert reason(kubectl, "stopped") == "Suspended"
+    assert kubectl.reason("stopped") == "Suspended"
     assert not kubectl.pods("stopped", "train")
     kubectl.apply(document)
     assert kubectl.wait_ready("stopped")["model"]["resumedFromStep"] > 0

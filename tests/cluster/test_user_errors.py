@@ -1,16 +1,17 @@
-"""What a user does wrong, and what they are told."""
+"""Errors of users: invalid specs are rejected at apply, other errors end in a reason that names cause and remedy."""
 
 import json
 from typing import Any
 
 import pytest
-from kube import BUCKET, Kubectl, tweetmodel
+from kubectl import Kubectl
+from tweetmodels import BUCKET, secret, tweetmodel
 
 ADA = {"handle": "Ada", "s3": {"uri": f"s3://{BUCKET}/ada.jsonl"}}
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"baseModel": {}}, "baseModel needs exactly one of hub, s3 or scratch: keep one and remove the rest"),
         (
@@ -29,29 +30,27 @@ ADA = {"handle": "Ada", "s3": {"uri": f"s3://{BUCKET}/ada.jsonl"}}
             "cleaning.excludeAccounts names the account of a source",
         ),
         ({"sources": [ADA, ADA | {"handle": "ada"}]}, "sources name an account twice"),
-        ({"sources": [{"handle": "ada", "tweetModel": {"name": "bad"}}]}, "a source names this TweetModel itself"),
+        ({"sources": [{"handle": "ada", "tweetModel": {"name": "bad"}}]}, "a source names the TweetModel itself"),
         ({"gpus": 3}, "training.globalBatchSize must be a multiple of gpus"),
     ],
 )
-def test_a_bad_spec_is_refused_at_apply_with_the_field_and_what_to_do(
-    kubectl: Kubectl, change: dict[str, Any], sentence: str
-) -> None:
-    assert sentence in kubectl.refuse(tweetmodel("bad", **change))
+def test_invalid_spec_is_rejected_at_apply(kubectl: Kubectl, change: dict[str, Any], message: str) -> None:
+    assert message in kubectl.apply_error(tweetmodel("bad", **change))
 
 
-def test_a_name_that_its_jobs_could_not_carry_is_refused(kubectl: Kubectl) -> None:
-    assert "use at most 40" in kubectl.refuse(tweetmodel("a" * 41))
-    assert "use at most 40" in kubectl.refuse(tweetmodel("with.dots"))
+def test_name_that_is_too_long_or_not_a_label_is_rejected(kubectl: Kubectl) -> None:
+    assert "use at most 40" in kubectl.apply_error(tweetmodel("a" * 41))
+    assert "use at most 40" in kubectl.apply_error(tweetmodel("with.dots"))
 
 
-def test_the_storage_of_a_tweetmodel_cannot_move(kubectl: Kubectl) -> None:
+def test_storage_is_immutable(kubectl: Kubectl) -> None:
     document = tweetmodel("moving", suspend=True)
     kubectl.apply(document)
     document["spec"]["storage"]["uri"] = f"s3://{BUCKET}/elsewhere"
-    assert "make another TweetModel" in kubectl.refuse(document)
+    assert "create another TweetModel" in kubectl.apply_error(document)
 
 
-def test_too_few_tweets_stall_it_before_a_gpu_is_asked_for(kubectl: Kubectl, s3: Any) -> None:
+def test_too_few_posts_fail_before_a_gpu_is_requested(kubectl: Kubectl, s3: Any) -> None:
     lines = "".join(json.dumps({"text": f"a short post about gull number {i}"}) + "\n" for i in range(50))
     s3.put_object(Bucket=BUCKET, Key="few.jsonl", Body=lines.encode())
     few = [{"handle": "quiet", "s3": {"uri": f"s3://{BUCKET}/few.jsonl"}}]
@@ -63,9 +62,8 @@ def test_too_few_tweets_stall_it_before_a_gpu_is_asked_for(kubectl: Kubectl, s3:
     assert not kubectl.jobs("few", "train")
 
 
-def test_a_wrong_key_ends_in_a_reason_and_not_in_a_retry_loop(kubectl: Kubectl) -> None:
-    wrong = {"accessKeyID": "nobody", "secretAccessKey": "wrong"}
-    kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "wrong"}, "stringData": wrong})
+def test_wrong_access_key_fails_without_retries(kubectl: Kubectl) -> None:
+    kubectl.apply(secret("wrong", accessKeyID="nobody", secretAccessKey="wrong"))
     document = tweetmodel("denied")
     document["spec"]["storage"]["secretRef"]["name"] = "wrong"
     kubectl.apply(document)
@@ -74,10 +72,10 @@ def test_a_wrong_key_ends_in_a_reason_and_not_in_a_retry_loop(kubectl: Kubectl) 
     assert len(kubectl.pods("denied", "collect")) == 1
     document["spec"]["storage"]["secretRef"]["name"] = "s3"
     kubectl.apply(document)
-    kubectl("wait", "tm/denied", "--for=condition=DataReady", "--timeout=120s")
+    kubectl.wait_condition("denied", "DataReady")
 
 
-def test_a_missing_secret_is_told_and_mends_itself_once_it_is_there(kubectl: Kubectl) -> None:
+def test_missing_secret_is_named_and_the_run_continues_once_it_exists(kubectl: Kubectl) -> None:
     document = tweetmodel("secretless", suspend=False)
     document["spec"]["storage"]["secretRef"]["name"] = "absent"
     kubectl.apply(document)
@@ -86,7 +84,7 @@ def test_a_missing_secret_is_told_and_mends_itself_once_it_is_there(kubectl: Kub
     assert "absent" in ready["message"]
     data = kubectl.get("secret", "s3")["data"]
     kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "absent"}, "data": data})
-    kubectl("wait", "tm/secretless", "--for=condition=DataReady", "--timeout=120s")
+    kubectl.wait_condition("secretless", "DataReady")
 
 
 @pytest.mark.parametrize(
@@ -96,14 +94,16 @@ def test_a_missing_secret_is_told_and_mends_itself_once_it_is_there(kubectl: Kub
         ("no-model", {"baseModel": {"s3": {"uri": f"s3://{BUCKET}/no-model"}}}, "BaseModelMissing"),
     ],
 )
-def test_what_is_missing_is_named(kubectl: Kubectl, name: str, change: dict[str, Any], reason: str) -> None:
+def test_missing_source_or_base_model_is_named(
+    kubectl: Kubectl, name: str, change: dict[str, Any], reason: str
+) -> None:
     kubectl.apply(tweetmodel(name, **change))
     ready = kubectl.wait_stalled(name)
     assert ready["reason"] == reason
     assert f"s3://{BUCKET}/no" in ready["message"]
 
 
-def test_a_bucket_that_does_not_exist_is_named(kubectl: Kubectl) -> None:
+def test_missing_bucket_is_named(kubectl: Kubectl) -> None:
     document = tweetmodel("no-bucket")
     document["spec"]["storage"]["uri"] = "s3://nobodys-bucket/models"
     kubectl.apply(document)
@@ -112,9 +112,9 @@ def test_a_bucket_that_does_not_exist_is_named(kubectl: Kubectl) -> None:
     assert "nobodys-bucket" in ready["message"]
 
 
-def test_what_the_administrator_does_not_allow_is_told_before_a_job_is_made(kubectl: Kubectl) -> None:
+def test_image_that_the_policy_forbids_gets_no_job(kubectl: Kubectl) -> None:
     kubectl.apply(tweetmodel("other-image", podTemplate={"image": "somebody/else:1"}))
-    ready = kubectl.wait_stalled("other-image", 30)
+    ready = kubectl.wait_stalled("other-image")
     assert ready["reason"] == "NotAllowed"
     assert "somebody/else:1" in ready["message"]
     assert not kubectl.jobs("other-image")
