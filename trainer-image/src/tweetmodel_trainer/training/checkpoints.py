@@ -31,17 +31,21 @@ class Checkpoints:
     """Folders in the order of their deletion: incomplete and older ones, the resumed one, those of this attempt."""
 
     def download_newest(self, folder: Path) -> int | None:
-        """Download the newest complete checkpoint, and return its optimizer step; None without a checkpoint."""
+        """Download the newest complete checkpoint, and return its optimizer step; None without a checkpoint.
+
+        Args:
+            folder: folder to create; not created without a checkpoint.
+        """
         root = self.layout.checkpoints(self.run)
         paths = self.storage.names(root)
         names = sorted({path.split("/")[0] for path in paths if checkpoint_step(path.split("/")[0]) is not None})
         complete = [name for name in names if f"{name}/{MANIFEST}" in paths]
         for name in reversed(complete):
-            shutil.rmtree(folder, ignore_errors=True)
             try:
                 self.storage.fetch(f"{root}/{name}", folder)
             except IncompleteFolder as error:
                 logger.warning("checkpoint %s is skipped: %s", name, error)
+                shutil.rmtree(folder, ignore_errors=True)
                 continue
             self._deletion_order = [f"{root}/{other}" for other in names if other != name] + [f"{root}/{name}"]
             return checkpoint_step(name)
