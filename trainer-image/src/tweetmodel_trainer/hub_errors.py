@@ -1,6 +1,5 @@
 """Translates the errors of the Hugging Face Hub's client into failures of a step."""
 
-import errno
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
     RevisionNotFoundError,
 )
 
-from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.failure import Failure, is_disk_full
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ def translate_hub_errors(
     except passed_on:
         raise
     except (*_REQUEST_ERRORS, *_PARSE_ERRORS) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if is_disk_full(error):
             raise
         if not isinstance(error, _REQUEST_ERRORS):
             logger.warning("unexpected response from the Hugging Face Hub", exc_info=error)
