@@ -452,7 +452,7 @@ def test_publishing_pushes_model_and_card_without_torch(
     [files] = pushed
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "predictions.png"} <= set(files)
     assert "index.html" not in files
-    assert json.loads(files["generation_config.json"])["max_length"] == 8
+    assert json.loads(files["generation_config.json"])["max_new_tokens"] == 8
 
     (tmp_path / "plan.json").write_text(plan.model_dump_json(by_alias=True))
     code = (

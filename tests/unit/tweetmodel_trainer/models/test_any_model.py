@@ -144,7 +144,7 @@ def test_the_model_folder_samples_like_huggingtweets(
     assert saved == {
         "do_sample": True,
         "min_length": 10,
-        "max_length": 64,
+        "max_new_tokens": 32,
         "temperature": 1.0,
         "top_p": 0.95,
         "top_k": 50,
