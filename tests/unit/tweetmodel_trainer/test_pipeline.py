@@ -438,6 +438,23 @@ def test_steps_of_a_finished_run_need_its_folders(
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.RUN_MISSING)
 
 
+def test_the_advice_about_a_missing_page_repeats_the_run(
+    finished: tuple[Plan, Report], run: Any, pushed: list[Any]
+) -> None:
+    """The page alone is not written again, so the advice is to delete the results."""
+    plan, _ = finished
+    plan = plan.model_copy(update={"step": "publish", "publish": True})
+    storage, folder = Storage(plan.spec.storage), f"{plan.layout.root}/runs/{plan.run}"
+    storage.delete(f"{folder}/page")
+    assert f"the page is incomplete or corrupt ({folder}/page has no manifest): delete {folder}/results, and run " in (
+        run(plan)[1].message
+    )
+    storage.delete(f"{folder}/results")
+    assert run(plan)[1].reason is Reason.RUN_MISSING
+    assert run(plan.model_copy(update={"step": "train"}))[0] == ExitCode.DONE
+    assert pushed
+
+
 def test_publishing_pushes_model_and_card_without_torch(
     finished: tuple[Plan, Report], run: Any, pushed: list[dict[str, bytes]], tmp_path: Path
 ) -> None:

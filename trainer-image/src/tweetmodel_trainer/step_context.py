@@ -43,7 +43,7 @@ class StepContext:
             Failure: InternalError if the plan has no run.
         """
         if self.plan.run is None:
-            raise Failure(Reason.INTERNAL_ERROR, f"the plan of the {self.plan.step} step has no run.")
+            raise Failure(Reason.INTERNAL_ERROR, f"the plan of the {self.plan.step} step has no run: report the bug.")
         return self.plan.run
 
     @property
@@ -56,13 +56,14 @@ class StepContext:
         """Folder of page and results before their upload."""
         return self.workdir / "outputs"
 
-    def download(self, description: str, uri: str, name: str) -> None:
+    def download(self, description: str, uri: str, name: str, delete: str | None = None) -> None:
         """Download a folder into the folder `name` of the work folder.
 
         Args:
             description: content of the folder, for the message of a failure.
             uri: folder in storage.
             name: name of the local folder.
+            delete: folder whose deletion makes a retry write the folder again; by default the folder itself.
 
         Raises:
             Failure: SourceMissing if the folder is incomplete, or a failure of the storage.
@@ -70,6 +71,6 @@ class StepContext:
         try:
             self.storage.fetch(uri, self.workdir / name)
         except IncompleteFolder as error:
-            retry = retry_command(self.plan.namespace, self.plan.name)
-            message = f"the {description} is incomplete or corrupt ({error}): delete its folder, and run `{retry}`."
+            advice = f"delete {delete or uri}, and run `{retry_command(self.plan.namespace, self.plan.name)}`"
+            message = f"the {description} is incomplete or corrupt ({error}): {advice}."
             raise Failure(Reason.SOURCE_MISSING, message) from None
