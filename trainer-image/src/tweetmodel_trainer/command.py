@@ -135,5 +135,5 @@ def _write_termination_message(report: Report, termination_log: Path) -> None:
     try:
         termination_log.write_text(encode(report))
     except OSError as error:
-        logger.warning("the report was not written to %s: %s", termination_log, error)
+        logger.warning("the report was not written to %s (%s): see the next line", termination_log, error)
     logger.info("%s: %s", report.reason, report.message)

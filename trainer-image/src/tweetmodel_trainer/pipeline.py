@@ -124,7 +124,7 @@ def train(context: StepContext) -> Report:
         Interrupted: the training stopped on request after publishing a checkpoint.
     """
     if context.plan.dataset is None:
-        raise Failure(Reason.INTERNAL_ERROR, "the plan of the train step has no data set.")
+        raise Failure(Reason.INTERNAL_ERROR, "the plan of the train step has no data set: report the bug.")
     stored = context.store.load(context.workdir)
     if stored:
         return _publish(context, _with_current_samples(context, stored))

@@ -66,7 +66,7 @@ def test_a_model_of_a_run_is_verified_by_its_manifest(
     weights = bytearray(saved["model.safetensors"])
     weights[-1] ^= 1
     put("made/model.safetensors", bytes(weights))
-    with pytest.raises(Failure, match=r"the model is damaged .*model\.safetensors does not match its manifest"):
+    with pytest.raises(Failure, match=r"the base model is damaged .*model\.safetensors does not match its manifest"):
         load(BaseModelSource(s3=S3Model(uri=uri)))
 
 

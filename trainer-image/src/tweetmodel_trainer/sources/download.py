@@ -105,7 +105,7 @@ def _check_status(status: int, shown: str) -> None:
         )
         raise Failure(Reason.SOURCE_DENIED, message)
     if status >= 500 or status in _TRANSIENT:
-        message = f"the server of {shown} is unavailable (HTTP {status}): wait until it recovers."
+        message = f"the server of {shown} is unavailable (HTTP {status}): wait until the server recovers."
         raise Failure(Reason.SOURCE_UNREACHABLE, message)
     problem = "does not exist" if status in _MISSING else "can't be downloaded"
     raise Failure(Reason.SOURCE_MISSING, f"{shown} {problem} (HTTP {status}): correct the source's uri.")

@@ -90,7 +90,7 @@ def read_page(uri: str, folder: Path, storage: Storage) -> list[Fields]:
         posts = [None]
     path.unlink()
     if not all(map(is_post, posts)):
-        message = f"{uri} is damaged: delete the object; X then charges for the posts again."
+        message = f"{uri} is damaged: delete the object, although X then charges for its posts again."
         raise Failure(Reason.INVALID_POSTS, message)
     return posts
 

@@ -94,7 +94,7 @@ class Tracking:
         try:
             self.publish(snapshot)
         except Failure as failure:
-            logger.warning("TensorBoard's files were not stored (%s) The run continues.", failure)
+            logger.warning("TensorBoard's files were not stored, and the run continues: %s", failure)
         shutil.rmtree(snapshot)
 
     def finish(self, step: int, metrics: Mapping[str, float], results: Results) -> str:
