@@ -36,7 +36,7 @@ class FakeStorage:
             raise Killed
         self.remaining -= 1
 
-    def publish(self, folder: Path, uri: str, *, replace: bool = False) -> None:
+    def upload_folder(self, folder: Path, uri: str, *, replace: bool = False) -> None:
         files = {f"{uri}/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*.*")}
         if uri in self.complete and files == self.below(uri):
             return
@@ -55,7 +55,7 @@ class FakeStorage:
             self._write()
             del self.objects[name]
 
-    def fetch(self, uri: str, folder: Path) -> None:
+    def download_folder(self, uri: str, folder: Path) -> None:
         if uri not in self.complete:
             raise IncompleteFolder(f"{uri} has no manifest")
         for name, content in self.below(uri).items():

@@ -54,7 +54,7 @@ def train_model(context: StepContext) -> Report:
     plan, storage = context.plan, context.storage
     base_model = _base_model(context)
     losses = LossLog()
-    publish_events = partial(storage.publish, uri=context.layout.tensorboard(context.run), replace=True)
+    publish_events = partial(storage.upload_folder, uri=context.layout.tensorboard(context.run), replace=True)
     with Tracking(plan.spec.report_to, run_of(plan), context.workdir / "trackers", publish_events) as tracking:
         posts = SplitPosts.read(context.workdir / DATASET)
         with _losses_uploaded_on_failure(context, losses):
@@ -65,7 +65,7 @@ def train_model(context: StepContext) -> Report:
             shutil.rmtree(context.workdir / MODEL)  # the stored model is published
             return stored.report
         uri = context.layout.model(context.run)
-        manifest = storage.publish(context.workdir / MODEL, uri, replace=True)
+        manifest = storage.upload_folder(context.workdir / MODEL, uri, replace=True)
         report = _write_outputs(context, trained, evaluation, manifest.digest)
         context.store.publish_outputs(context.outputs)
         samples = [asdict(sample) for sample in evaluation.samples]
@@ -143,7 +143,7 @@ def _losses_uploaded_on_failure(context: StepContext, losses: LossLog) -> Iterat
         is_storage_failure = isinstance(error, Failure) and error.reason in STORAGE_REASONS
         if losses.rows and not is_storage_failure:
             with suppress(Failure):  # the first error is reported
-                context.storage.write(context.layout.metrics(context.run), json_lines(losses.rows).encode())
+                context.storage.write_object(context.layout.metrics(context.run), json_lines(losses.rows).encode())
         raise
 
 

@@ -56,7 +56,7 @@ def collect(context: StepContext) -> Report:
     written = fingerprints.reuse_if_unchanged(fingerprint, plan, workdir / "last", storage) if fingerprint else None
     if written is None:
         written = _write_dataset(context)
-        storage.publish(written.folder, plan.layout.dataset(written.digest))
+        storage.upload_folder(written.folder, plan.layout.dataset(written.digest))
         if fingerprint:
             fingerprints.store_fingerprint(fingerprint, written, plan, workdir / "fingerprint", storage)
     total = written.total
@@ -109,7 +109,7 @@ def _count_new_posts(context: StepContext, folder: Path, baseline: str) -> int |
     """Return the number of posts that are not in the baseline data set; None if the baseline is missing."""
     baseline_folder = context.workdir / "baseline"
     try:
-        context.storage.fetch(baseline, baseline_folder)
+        context.storage.download_folder(baseline, baseline_folder)
     except IncompleteFolder as error:
         logger.warning("the baseline data set is missing (%s): all posts count as new", error)
         return None

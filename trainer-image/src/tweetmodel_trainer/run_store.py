@@ -56,7 +56,7 @@ class RunStore:
         folder = workdir / "stored"
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            self.storage.fetch(self.layout.results(self.run), folder)
+            self.storage.download_folder(self.layout.results(self.run), folder)
         except IncompleteFolder:
             return None
         stored = _read_results(folder)
@@ -67,20 +67,20 @@ class RunStore:
 
     def publish_outputs(self, folder: Path) -> None:
         """Upload page and results of a run, which are subfolders of `folder`. The results complete the run."""
-        self.storage.publish(folder / PAGE, self.layout.page(self.run), replace=True)
-        self.storage.publish(folder / RESULTS, self.layout.results(self.run), replace=True)
+        self.storage.upload_folder(folder / PAGE, self.layout.page(self.run), replace=True)
+        self.storage.upload_folder(folder / RESULTS, self.layout.results(self.run), replace=True)
 
     def replace_outputs(self, folder: Path) -> None:
         """Replace page and results of a finished run, so that a crash leaves either the old or the new ones."""
         update = self.layout.update(self.run)
-        self.storage.publish(folder, update, replace=True)
+        self.storage.upload_folder(folder, update, replace=True)
         self.publish_outputs(folder)
         self.storage.delete(update)
 
     def _finish_update(self, folder: Path) -> None:
         update = self.layout.update(self.run)
         try:
-            self.storage.fetch(update, folder)
+            self.storage.download_folder(update, folder)
         except IncompleteFolder:
             return
         logger.info("the interrupted update of run %s is finished", self.run)

@@ -69,7 +69,7 @@ class StepContext:
             Failure: SourceMissing if the folder is incomplete, or a failure of the storage.
         """
         try:
-            self.storage.fetch(uri, self.workdir / name)
+            self.storage.download_folder(uri, self.workdir / name)
         except IncompleteFolder as error:
             advice = f"delete {delete or uri}, and run `{retry_command(self.plan.namespace, self.plan.name)}`"
             message = f"the {description} is incomplete or corrupt ({error}): {advice}."

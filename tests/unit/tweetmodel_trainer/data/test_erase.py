@@ -21,8 +21,8 @@ def layout(make_plan: Any, storage: Storage, tmp_path: Path) -> Layout:
         folder.mkdir()
         (folder / TRAIN).write_text(f'{{"handle": "{handle}", "id": "{handle}-1", "text": "one"}}\n')
         (folder / EVAL).write_text(f'{{"handle": "{handle}", "id": "17", "text": "two"}}\n' if handle == "ada" else "")
-        storage.publish(folder, layout.dataset(digest))
-    storage.write(f"{layout.dataset(HALF)}/{TRAIN}", b"")
+        storage.upload_folder(folder, layout.dataset(digest))
+    storage.write_object(f"{layout.dataset(HALF)}/{TRAIN}", b"")
     return layout
 
 
@@ -43,5 +43,5 @@ def test_incomplete_data_set_is_deleted(layout: Layout, storage: Storage, tmp_pa
 
 
 def test_tombstone_beside_a_manifest_is_not_erased(layout: Layout, storage: Storage) -> None:
-    storage.write(f"{layout.dataset(ADA)}/{TOMBSTONE}", b"")
+    storage.write_object(f"{layout.dataset(ADA)}/{TOMBSTONE}", b"")
     assert find_erased_datasets([ADA], layout, storage) == ()

@@ -38,7 +38,7 @@ def download_file(uri: str, folder: Path, storage: Storage) -> Path:
     path = folder / file_name(uri)
     logger.info("downloading %s", without_query(uri))
     if uri.startswith("s3://"):
-        storage.download(uri, path)
+        storage.download_object(uri, path)
     else:
         download_url(uri, path)
     return path

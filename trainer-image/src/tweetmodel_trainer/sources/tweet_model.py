@@ -23,7 +23,7 @@ class TweetModelReader(SourceReader[LocalReference]):
         """
         upstream = self.plan.upstream_datasets[self.options.name]
         try:
-            context.storage.fetch(upstream.uri, context.folder)
+            context.storage.download_folder(upstream.uri, context.folder)
         except IncompleteFolder as error:
             message = (
                 f"the data set of the TweetModel {self.options.name}, the source of @{self.handle}, is incomplete or "

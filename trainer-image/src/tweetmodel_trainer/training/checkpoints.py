@@ -42,7 +42,7 @@ class Checkpoints:
         complete = [name for name in names if f"{name}/{MANIFEST}" in paths]
         for name in reversed(complete):
             try:
-                self.storage.fetch(f"{root}/{name}", folder)
+                self.storage.download_folder(f"{root}/{name}", folder)
             except IncompleteFolder as error:
                 logger.warning("checkpoint %s is skipped: %s", name, error)
                 shutil.rmtree(folder, ignore_errors=True)
@@ -55,7 +55,7 @@ class Checkpoints:
     def upload(self, step: int, folder: Path) -> None:
         """Upload a checkpoint, then delete all but the newest checkpoints of all attempts."""
         uri = self.layout.checkpoint(self.run, step, self.attempt)
-        self.storage.publish(folder, uri)
+        self.storage.upload_folder(folder, uri)
         self._deletion_order.append(uri)
         while len(self._deletion_order) > MAX_CHECKPOINTS:
             self._delete(self._deletion_order.pop(0))
