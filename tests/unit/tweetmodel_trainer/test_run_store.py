@@ -104,7 +104,7 @@ def test_a_run_is_finished_once_its_results_are_stored(write: Any, tmp_path: Pat
     store = RunStore(storage, LAYOUT, RUN)
     assert store.load(tmp_path / "work") is None
     folder, report = write("first")
-    store.publish_outputs(folder)
+    store.upload_outputs(folder)
     assert store.load(tmp_path / "work") == StoredRun(report, finished_run().training)
     storage.complete.remove(LAYOUT.model(RUN))
     assert store.load(tmp_path / "work") is None
@@ -117,7 +117,7 @@ def test_an_interrupted_update_leaves_the_old_or_the_new_outputs(write: Any, tmp
     while True:
         storage = FakeStorage()
         store = RunStore(storage, LAYOUT, RUN)
-        store.publish_outputs(old_folder)
+        store.upload_outputs(old_folder)
         storage.remaining = writes
         try:
             store.replace_outputs(new_folder)

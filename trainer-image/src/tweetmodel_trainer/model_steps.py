@@ -49,13 +49,13 @@ def train_model(context: StepContext) -> Report:
 
     Raises:
         Failure: a stage failed.
-        Interrupted: the training stopped on request after publishing a checkpoint.
+        Interrupted: the training stopped on request after uploading a checkpoint.
     """
     plan, storage = context.plan, context.storage
     base_model = _base_model(context)
     losses = LossLog()
-    publish_events = partial(storage.upload_folder, uri=context.layout.tensorboard(context.run), replace=True)
-    with Tracking(plan.spec.report_to, run_of(plan), context.workdir / "trackers", publish_events) as tracking:
+    upload_events = partial(storage.upload_folder, uri=context.layout.tensorboard(context.run), replace=True)
+    with Tracking(plan.spec.report_to, run_of(plan), context.workdir / "trackers", upload_events) as tracking:
         posts = SplitPosts.read(context.workdir / DATASET)
         with _losses_uploaded_on_failure(context, losses):
             trained = TrainingRun(context, base_model, posts, [*tracking.callbacks, losses]).run()
@@ -67,7 +67,7 @@ def train_model(context: StepContext) -> Report:
         uri = context.layout.model(context.run)
         manifest = storage.upload_folder(context.workdir / MODEL, uri, replace=True)
         report = _write_outputs(context, trained, evaluation, manifest.digest)
-        context.store.publish_outputs(context.outputs)
+        context.store.upload_outputs(context.outputs)
         samples = [asdict(sample) for sample in evaluation.samples]
         results = Results(model=model_of(plan, uri, manifest.digest), samples=samples)
         # Trackers come last, since an unreachable tracker delays the end by a minute.

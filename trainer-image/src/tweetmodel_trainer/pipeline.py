@@ -121,7 +121,7 @@ def train(context: StepContext) -> Report:
 
     Raises:
         Failure: a stage failed.
-        Interrupted: the training stopped on request after publishing a checkpoint.
+        Interrupted: the training stopped on request after uploading a checkpoint.
     """
     if context.plan.dataset is None:
         raise Failure(Reason.INTERNAL_ERROR, "the plan of the train step has no data set: report the bug.")

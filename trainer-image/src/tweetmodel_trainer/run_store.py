@@ -65,7 +65,7 @@ class RunStore:
             return None
         return stored
 
-    def publish_outputs(self, folder: Path) -> None:
+    def upload_outputs(self, folder: Path) -> None:
         """Upload page and results of a run, which are subfolders of `folder`. The results complete the run."""
         self.storage.upload_folder(folder / PAGE, self.layout.page(self.run), replace=True)
         self.storage.upload_folder(folder / RESULTS, self.layout.results(self.run), replace=True)
@@ -74,7 +74,7 @@ class RunStore:
         """Replace page and results of a finished run, so that a crash leaves either the old or the new ones."""
         update = self.layout.update(self.run)
         self.storage.upload_folder(folder, update, replace=True)
-        self.publish_outputs(folder)
+        self.upload_outputs(folder)
         self.storage.delete(update)
 
     def _finish_update(self, folder: Path) -> None:
@@ -84,7 +84,7 @@ class RunStore:
         except IncompleteFolder:
             return
         logger.info("the interrupted update of run %s is finished", self.run)
-        self.publish_outputs(folder)
+        self.upload_outputs(folder)
         self.storage.delete(update)
 
     def _has_model(self, report: Report) -> bool:

@@ -35,7 +35,7 @@ def test_a_run_keeps_its_best_weights_wherever_it_is_killed(tmp_path: Path, meth
         model, losses = new_model(method), {5: 3.0, 9: 3.5}
         last_step = int(resume.name) if resume else 0
 
-        def publish_checkpoint(step: int, folder: Path) -> None:
+        def upload_checkpoint(step: int, folder: Path) -> None:
             nonlocal last_step
             last_step = step
             publish(step, folder)
@@ -44,7 +44,7 @@ def test_a_run_keeps_its_best_weights_wherever_it_is_killed(tmp_path: Path, meth
             score_texts(model, TOKENIZER, TEXTS[:5])  # must not change the random states of dropout
             return losses[last_step + 1]
 
-        config = FineTuning(training, tmp_path / name, publish_checkpoint, Progress({}), evaluate_loss=evaluate_loss)
+        config = FineTuning(training, tmp_path / name, upload_checkpoint, Progress({}), evaluate_loss=evaluate_loss)
         return model, fine_tune(model, TWELVE_BLOCKS, replace(config, resume_from=resume))
 
     def keep(step: int, folder: Path) -> None:

@@ -36,7 +36,7 @@ def run(
     workdir: Path, publish: Callable[[int, Path], None], resume: Path | None = None, method: str = "Full"
 ) -> GPT2LMHeadModel:
     model = small_model() if method == "Full" else lora.attach(small_model(), 4)
-    fine_tune(model, TWELVE_BLOCKS, config(workdir, EACH_STEP, publish_checkpoint=publish, resume_from=resume))
+    fine_tune(model, TWELVE_BLOCKS, config(workdir, EACH_STEP, upload_checkpoint=publish, resume_from=resume))
     return model if method == "Full" else lora.merge(model)
 
 
@@ -137,7 +137,7 @@ def test_the_log_of_a_resumed_run_is_complete(tmp_path: Path, monkeypatch: pytes
         if step == 5:
             shutil.copytree(folder, tmp_path / "fifth")
 
-    fine_tune(small_model(), TWELVE_BLOCKS, config(tmp_path / "first", EACH_STEP, publish_checkpoint=keep_the_fifth))
+    fine_tune(small_model(), TWELVE_BLOCKS, config(tmp_path / "first", EACH_STEP, upload_checkpoint=keep_the_fifth))
     fifth = tmp_path / "fifth"
     result = fine_tune(small_model(), TWELVE_BLOCKS, config(tmp_path / "second", resume_from=fifth))
     assert [row["step"] for row in result.log] == list(range(1, 13))

@@ -89,7 +89,7 @@ def test_a_stop_ends_all_processes_at_a_checkpoint_that_resumes_exactly(tmp_path
             shutil.copytree(folder, tmp_path / name / "kept" / str(step))
 
         settings = config(tmp_path / name, training, 2, progress=progress, resume_from=resume)
-        fine_tune(small_model(), TWELVE_BLOCKS, replace(settings, publish_checkpoint=keep))
+        fine_tune(small_model(), TWELVE_BLOCKS, replace(settings, upload_checkpoint=keep))
 
     run("uninterrupted", Progress({}))
     with pytest.raises(Interrupted):

@@ -80,8 +80,8 @@ class FineTuning:
     training: Training
     """spec.training."""
     workdir: Path
-    """Folder in which checkpoints are written before they are published."""
-    publish_checkpoint: Callable[[int, Path], None]
+    """Folder in which checkpoints are written before they are uploaded."""
+    upload_checkpoint: Callable[[int, Path], None]
     """Takes the optimizer step and the folder of each checkpoint; the folder is deleted afterwards."""
     progress: Progress
     progress_range: tuple[float, float] = (0.0, 100.0)
@@ -143,7 +143,7 @@ def fine_tune(model: PreTrainedModel, blocks: Blocks, config: FineTuning) -> Fin
 
     Raises:
         Failure: Diverged, or InternalError if the process of another GPU failed.
-        Interrupted: the training stopped on request after publishing a checkpoint.
+        Interrupted: the training stopped on request after uploading a checkpoint.
     """
     task = LoopTask(blocks, config.training, config.workdir, config.resume_from, config.gpus)
     early_stopping = _early_stopping(model, blocks, config)
@@ -154,7 +154,7 @@ def fine_tune(model: PreTrainedModel, blocks: Blocks, config: FineTuning) -> Fin
             checkpoints = CheckpointCallback(
                 config.training.checkpoint_interval_seconds,
                 stop,
-                config.publish_checkpoint,
+                config.upload_checkpoint,
                 config.report_progress,
                 early_stopping,
             )

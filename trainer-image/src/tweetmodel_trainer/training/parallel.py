@@ -1,7 +1,7 @@
 """Data-parallel training with one process per GPU of the pod, for the training loop only.
 
 The main process of the pod has rank 0 and starts the workers. All processes compute gradients of their share of the
-blocks of each optimizer step. Rank 0 alone handles SIGTERM, publishes checkpoints and reports progress. The processes
+blocks of each optimizer step. Rank 0 alone handles SIGTERM, uploads checkpoints and reports progress. The processes
 communicate over the loopback interface and find each other through a file, so they need no free port and no host name.
 """
 

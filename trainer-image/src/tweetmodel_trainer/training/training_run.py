@@ -106,7 +106,7 @@ class TrainingRun:
 
         Raises:
             Failure: GPUUnusable, Diverged, OutOfMemory, or a failure to load the base model.
-            Interrupted: the training stopped on request after publishing a checkpoint.
+            Interrupted: the training stopped on request after uploading a checkpoint.
         """
         silence_transformers()
         base = self._load_base_model()
@@ -175,7 +175,7 @@ class TrainingRun:
         config = FineTuning(
             training,
             self.context.workdir / "checkpoints",
-            partial(publish_checkpoint, self._checkpoints, base.source),
+            partial(upload_checkpoint, self._checkpoints, base.source),
             self.context.progress,
             progress_range=(5, 90),
             resume_from=self._checkpoint if step else None,
@@ -240,7 +240,7 @@ def resume_base_model(source: BaseModelSource, checkpoint: Path) -> BaseModelSou
     return base_model.pin_revision(source)
 
 
-def publish_checkpoint(checkpoints: Checkpoints, source: BaseModelSource, step: int, folder: Path) -> None:
+def upload_checkpoint(checkpoints: Checkpoints, source: BaseModelSource, step: int, folder: Path) -> None:
     """Add the base model to a checkpoint, and upload the checkpoint."""
     (folder / BASE_MODEL_FILE).write_text(without_secret(source).model_dump_json())
     checkpoints.upload(step, folder)
