@@ -18,14 +18,14 @@ from tweetmodel_trainer.evaluation.scoring import score_texts
 from tweetmodel_trainer.models import lora
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.training import fine_tuning
-from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
 
 TRAINING = Training(global_batch_size=1, learning_rate="1e-3")
 EACH_STEP = TRAINING.model_copy(update={"checkpoint_interval_seconds": 0})
 
 
-def config(workdir: Path, training: Training = TRAINING, **changes: Any) -> FineTuning:
-    return replace(FineTuning(training, workdir, lambda *_: None, Progress({})), **changes)
+def config(workdir: Path, training: Training = TRAINING, **changes: Any) -> FineTuningConfig:
+    return replace(FineTuningConfig(training, workdir, lambda *_: None, Progress({})), **changes)
 
 
 class Killed(Exception):
@@ -117,7 +117,7 @@ def test_a_model_trained_in_mixed_precision_is_scored_in_float32(
 ) -> None:
     original = fine_tuning._arguments
 
-    def mixed_precision(task: fine_tuning.LoopTask) -> TrainingArguments:
+    def mixed_precision(task: fine_tuning.LoopConfig) -> TrainingArguments:
         arguments = original(task)
         arguments.bf16 = True
         return arguments

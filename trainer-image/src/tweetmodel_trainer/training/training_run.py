@@ -29,7 +29,7 @@ from tweetmodel_trainer.run_store import MODEL
 from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.training.blocks import BlockLayout, Blocks
 from tweetmodel_trainer.training.checkpoints import Checkpoints
-from tweetmodel_trainer.training.fine_tuning import FineTuning, FineTuningResult, fine_tune, uses_bfloat16
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, FineTuningResult, fine_tune, uses_bfloat16
 from tweetmodel_trainer.training.loss_log import json_row
 from tweetmodel_trainer.training.result import TrainingResult
 
@@ -172,7 +172,7 @@ class TrainingRun:
         is_lora = training.method == "LoRA"
         model = lora.attach(base.model, training.lora_rank) if is_lora else base.model
         logger.info("training starts at step %d", step or 0)
-        config = FineTuning(
+        config = FineTuningConfig(
             training,
             self.context.workdir / "checkpoints",
             partial(upload_checkpoint, self._checkpoints, base.source),
