@@ -60,8 +60,8 @@ class SplitPosts:
 
 
 @dataclass(frozen=True)
-class TrainedModel:
-    """A trained model in memory, with float32 weights at first."""
+class LoadedModel:
+    """A trained model in memory, with its training result; the weights are float32 at first."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -101,7 +101,7 @@ class TrainingRun:
     """Additional callbacks of the training loop."""
 
     @out_of_gpu_memory_failure(MEMORY_ADVICE)
-    def run(self) -> TrainedModel:
+    def run(self) -> LoadedModel:
         """Train the model, and save it in the folder `model` of the work folder.
 
         Raises:
@@ -116,7 +116,7 @@ class TrainingRun:
         after = self._score_trained_model(model, base.tokenizer)
         self._save(model, base.tokenizer)
         result = self._result(base, blocks, loop, ScoreComparison(before, after))
-        return TrainedModel(model, base.tokenizer, result)
+        return LoadedModel(model, base.tokenizer, result)
 
     @property
     def _training(self) -> Training:
