@@ -83,8 +83,8 @@ def _run(step: StepName, plan_file: Path, workdir: Path, cache: Cache) -> Report
             TemporaryDirectory(prefix=f"{step}-", dir=workdir, ignore_cleanup_errors=True) as folder,
             Progress(os.environ) as progress,
         ):
-            attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
-            return pipeline.STEPS[step](StepContext(plan, Path(folder), storage, progress, attempt, cache))
+            pod_id = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
+            return pipeline.STEPS[step](StepContext(plan, Path(folder), storage, progress, pod_id, cache))
     except Failure as failure:
         return _failure_report(failure.reason, str(failure), failure.model)
     except MemoryError:

@@ -59,14 +59,14 @@ def train_model(context: StepContext) -> Report:
         with _losses_uploaded_on_failure(context, losses):
             trained = TrainingRun(context, base_model, posts, [*tracking.callbacks, losses]).run()
             evaluation = evaluate_samples(context, trained, posts)
-        stored = context.store.load(context.workdir)
+        stored = context.run_store.load(context.workdir)
         if stored:  # finished by the pod of an earlier attempt
             shutil.rmtree(context.workdir / MODEL)  # the stored model is published
             return stored.report
         uri = context.layout.model(context.run)
         manifest = storage.upload_folder(context.workdir / MODEL, uri, replace=True)
         report = _write_outputs(context, trained, evaluation, manifest.digest)
-        context.store.upload_outputs(context.outputs)
+        context.run_store.upload_outputs(context.outputs)
         samples = [asdict(sample) for sample in evaluation.samples]
         results = Results(model=model_of(plan, uri, manifest.digest), samples=samples)
         # Trackers come last, since an unreachable tracker delays the end by a minute.
@@ -90,7 +90,7 @@ def sample_model(context: StepContext, stored: StoredRun) -> Report:
     context.progress.report(90)
     assert stored.report.model is not None  # `RunStore.load` checks the report
     report = _write_outputs(context, trained, evaluation, stored.report.model.digest)
-    context.store.replace_outputs(context.outputs)
+    context.run_store.replace_outputs(context.outputs)
     return report
 
 

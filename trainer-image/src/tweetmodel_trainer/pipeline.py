@@ -125,7 +125,7 @@ def train(context: StepContext) -> Report:
     """
     if context.plan.dataset is None:
         raise Failure(Reason.INTERNAL_ERROR, "the plan of the train step has no data set: report the bug.")
-    stored = context.store.load(context.workdir)
+    stored = context.run_store.load(context.workdir)
     if stored:
         return _publish(context, _with_current_samples(context, stored))
     context.download("data set", context.plan.dataset.uri, DATASET)
@@ -177,7 +177,7 @@ STEPS: Mapping[StepName, Callable[[StepContext], Report]] = {
 
 
 def _finished_run(context: StepContext) -> StoredRun:
-    stored = context.store.load(context.workdir)
+    stored = context.run_store.load(context.workdir)
     if stored is None:
         retry = retry_command(context.plan.namespace, context.plan.name)
         message = f"run {context.run} is not in storage any more: pin another run, or pin none and run `{retry}`."

@@ -25,7 +25,7 @@ class StepContext:
     """Folder for temporary files, empty at the start of the step."""
     storage: Storage
     progress: Progress
-    attempt: str = "local"
+    pod_id: str = "local"
     """Identifier of the pod."""
     cache: Cache = NO_CACHE
     """Base models that any pod downloaded before."""
@@ -47,7 +47,7 @@ class StepContext:
         return self.plan.run
 
     @property
-    def store(self) -> RunStore:
+    def run_store(self) -> RunStore:
         """Folders of the run in storage."""
         return RunStore(self.storage, self.layout, self.run)
 

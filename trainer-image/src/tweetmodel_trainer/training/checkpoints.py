@@ -25,7 +25,7 @@ class Checkpoints:
     storage: Storage
     layout: Layout
     run: str
-    attempt: str
+    pod_id: str
     """Identifier of the pod, so that two attempts never write the same folder."""
     _deletion_order: list[str] = field(default_factory=list)
     """Folders in the order of their deletion: incomplete and older ones, the resumed one, those of this attempt."""
@@ -54,7 +54,7 @@ class Checkpoints:
 
     def upload(self, step: int, folder: Path) -> None:
         """Upload a checkpoint, then delete all but the newest checkpoints of all attempts."""
-        uri = self.layout.checkpoint(self.run, step, self.attempt)
+        uri = self.layout.checkpoint(self.run, step, self.pod_id)
         self.storage.upload_folder(folder, uri)
         self._deletion_order.append(uri)
         while len(self._deletion_order) > MAX_CHECKPOINTS:

@@ -129,7 +129,7 @@ class TrainingRun:
 
     @cached_property
     def _checkpoints(self) -> Checkpoints:
-        return Checkpoints(self.context.storage, self.context.layout, self.context.run, self.context.attempt)
+        return Checkpoints(self.context.storage, self.context.layout, self.context.run, self.context.pod_id)
 
     @cached_property
     def _held_out(self) -> dict[str, list[str]]:
