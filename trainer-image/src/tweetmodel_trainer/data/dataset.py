@@ -214,6 +214,12 @@ def iter_posts(path: Path) -> Iterator[Post]:
             yield Post(**json.loads(line))
 
 
+def iter_all_posts(folder: Path) -> Iterator[Post]:
+    """Yield the posts of a data set: the training posts, then the held-out posts."""
+    for name in (TRAIN, EVAL):
+        yield from iter_posts(folder / name)
+
+
 def read_posts(path: Path) -> list[Post]:
     """Return the posts of train.jsonl or eval.jsonl in order."""
     return list(iter_posts(path))
@@ -227,7 +233,6 @@ def count_new_posts(folder: Path, baseline: Path) -> int:
         baseline: the baseline data set; each text needs sixteen bytes of memory.
     """
     seen = SeenTexts()
-    for name in (TRAIN, EVAL):
-        for post in iter_posts(baseline / name):
-            seen.check_and_add(post.text)
-    return sum(not seen.check_and_add(post.text) for name in (TRAIN, EVAL) for post in iter_posts(folder / name))
+    for post in iter_all_posts(baseline):
+        seen.check_and_add(post.text)
+    return sum(not seen.check_and_add(post.text) for post in iter_all_posts(folder))

@@ -65,5 +65,4 @@ def _may_contain_erased_post(uri: str, cleaning: Cleaning, workdir: Path, storag
             storage.download_folder(uri, Path(folder))
         except IncompleteFolder:
             return True
-        posts = (post for name in (dataset.TRAIN, dataset.EVAL) for post in dataset.iter_posts(Path(folder) / name))
-        return any(is_erased(post, ids, accounts) for post in posts)
+        return any(is_erased(post, ids, accounts) for post in dataset.iter_all_posts(Path(folder)))
