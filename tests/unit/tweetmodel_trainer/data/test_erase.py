@@ -5,7 +5,7 @@ import pytest
 
 from tweetmodel_api.layout import TOMBSTONE, Layout
 from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.data.dataset import EVAL, TRAIN
+from tweetmodel_trainer.data.dataset import HELD_OUT, TRAIN
 from tweetmodel_trainer.data.erase import erase_datasets, find_erased_datasets
 from tweetmodel_trainer.storage import Storage
 
@@ -20,7 +20,9 @@ def layout(make_plan: Any, storage: Storage, tmp_path: Path) -> Layout:
         folder = tmp_path / handle
         folder.mkdir()
         (folder / TRAIN).write_text(f'{{"handle": "{handle}", "id": "{handle}-1", "text": "one"}}\n')
-        (folder / EVAL).write_text(f'{{"handle": "{handle}", "id": "17", "text": "two"}}\n' if handle == "ada" else "")
+        (folder / HELD_OUT).write_text(
+            f'{{"handle": "{handle}", "id": "17", "text": "two"}}\n' if handle == "ada" else ""
+        )
         storage.upload_folder(folder, layout.dataset(digest))
     storage.write_object(f"{layout.dataset(HALF)}/{TRAIN}", b"")
     return layout

@@ -34,7 +34,7 @@ RECOMMENDED_CHARACTERS = 40_000
 SOFTWARE = ("tweetmodel-trainer", "tweetmodel-api", "tweepy", "pyarrow", "huggingface-hub")
 """Packages for reading, cleaning and writing posts."""
 
-TRAIN, EVAL, INFO = "train.jsonl", "eval.jsonl", "dataset.json"
+TRAIN, HELD_OUT, INFO = "train.jsonl", "eval.jsonl", "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def write(
     train, held_out, threshold = _split(posts, seed, HELD_OUT_FRACTION, folder)
     require_enough_text(counts)
     if not (train.posts and held_out.posts):
-        full_part = TRAIN if train.posts else EVAL
+        full_part = TRAIN if train.posts else HELD_OUT
         all_posts = (folder / full_part).rename(folder / "all.jsonl")
         train, held_out, _ = _split(iter_posts(all_posts), seed, threshold, folder)
         all_posts.unlink()
@@ -154,7 +154,7 @@ def write(
         "seed": seed,
         "heldOutFraction": HELD_OUT_FRACTION,
         "posts": {"train": train.posts, "heldOut": held_out.posts},
-        "files": {TRAIN: train.to_json(), EVAL: held_out.to_json()},
+        "files": {TRAIN: train.to_json(), HELD_OUT: held_out.to_json()},
         "total": asdict(sum_counts(counts)),
         "sources": {handle: asdict(count) for handle, count in counts.items()},
         "cleaning": cleaning.to_json_object(),
@@ -198,7 +198,7 @@ def _split(posts: Iterable[Post], seed: int, threshold: float, folder: Path) -> 
         The training part, the held-out part, and a threshold that leaves neither empty.
     """
     lowest, highest = 1.0, 0.0
-    with _Part(folder / TRAIN) as train, _Part(folder / EVAL) as held_out:
+    with _Part(folder / TRAIN) as train, _Part(folder / HELD_OUT) as held_out:
         for post in posts:
             position = split_position(post.text, seed)
             lowest, highest = min(lowest, position), max(highest, position)
@@ -216,7 +216,7 @@ def iter_posts(path: Path) -> Iterator[Post]:
 
 def iter_all_posts(folder: Path) -> Iterator[Post]:
     """Yield the posts of a data set: the training posts, then the held-out posts."""
-    for name in (TRAIN, EVAL):
+    for name in (TRAIN, HELD_OUT):
         yield from iter_posts(folder / name)
 
 

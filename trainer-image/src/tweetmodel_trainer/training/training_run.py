@@ -56,7 +56,7 @@ class SplitPosts:
     @classmethod
     def read(cls, folder: Path) -> "SplitPosts":
         """Read the files of a data set."""
-        return cls(dataset.read_posts(folder / dataset.TRAIN), dataset.read_posts(folder / dataset.EVAL))
+        return cls(dataset.read_posts(folder / dataset.TRAIN), dataset.read_posts(folder / dataset.HELD_OUT))
 
 
 @dataclass(frozen=True)
