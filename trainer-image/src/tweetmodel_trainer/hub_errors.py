@@ -59,7 +59,10 @@ def translate_hub_errors(
 
 
 def _cause(error: Exception) -> Exception:
-    """Return the HTTP error behind an error, where the client looked for a local copy or refused a card instead."""
+    """Return the HTTP error that caused an error of the client, else the error.
+
+    After a failed request the client may raise an error about a missing local copy or an invalid model card.
+    """
     cause = error.__cause__
     if isinstance(cause, HTTPError) and not isinstance(error, HTTPError):
         return cause
@@ -67,7 +70,7 @@ def _cause(error: Exception) -> Exception:
 
 
 def _detail(error: Exception) -> str:
-    """Return a few words on an error, for the parentheses of a message."""
+    """Return a short description of an error, for the parentheses of a message."""
     detail = type(error).__name__
     if isinstance(error, HfHubHTTPError):
         detail = f"HTTP {error.response.status_code}"

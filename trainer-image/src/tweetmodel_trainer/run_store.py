@@ -2,7 +2,8 @@
 
 The results folder completes a run. New samples of a finished run replace page and results: both are first uploaded to
 the update folder, whose manifest commits the update, and then to their own folders. A step that finds a complete update
-folder finishes the update. If a pod is killed, the run therefore has either the old or the new page and results.
+folder finishes the update. If a pod is killed, the run therefore has either the old or the new page and results. Two
+pods at a time could mix old and new files; the operator starts a pod only after the previous pod has ended.
 """
 
 import json
@@ -97,8 +98,8 @@ class RunStore:
 
 
 def _read_results(folder: Path) -> StoredRun | None:
-    report = decode((folder / REPORT).read_text())
     try:
+        report = decode((folder / REPORT).read_text())
         training = TrainingResult.model_validate_json((folder / TRAINING).read_text(), extra="ignore")
     except (OSError, ValidationError):
         return None

@@ -1,4 +1,4 @@
-"""The inputs of a step, which are the same for all steps."""
+"""The context of a step: the plan and the resources of the pod."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,9 @@ class StepContext:
     storage: Storage
     progress: Progress
     pod_id: str = "local"
-    """Identifier of the pod."""
+    """Beginning of the UID of the pod, by which the checkpoints of two pods differ."""
     cache: Cache = NO_CACHE
-    """Base models that any pod downloaded before."""
+    """Base models from earlier downloads, also of other pods."""
 
     @property
     def layout(self) -> Layout:
@@ -37,7 +37,7 @@ class StepContext:
 
     @property
     def run(self) -> str:
-        """Run of the plan.
+        """Id of the run.
 
         Raises:
             Failure: InternalError if the plan has no run.

@@ -151,7 +151,7 @@ def _draw_texts(
             inputs,
             attention_mask=(torch.arange(width, device=model.device) >= padding[:, None]).long(),
             generation_config=GenerationConfig(
-                do_sample=False,  # the sampler leaves one token to choose
+                do_sample=False,  # the sampler leaves a single token
                 max_new_tokens=settings.max_new_tokens,
                 eos_token_id=end,
                 pad_token_id=end,

@@ -26,7 +26,7 @@ class Checkpoints:
     layout: Layout
     run: str
     pod_id: str
-    """Identifier of the pod, so that two attempts never write the same folder."""
+    """Id of the pod, by which two attempts never write the same folder."""
     _deletion_order: list[str] = field(default_factory=list)
     """Folders in the order of their deletion: incomplete and older ones, the resumed one, those of this attempt."""
 
