@@ -39,6 +39,18 @@ def test_data_set_with_an_erased_post_is_deleted(
     assert find_erased_datasets([ADA, BOB, "f" * 64], layout, storage) == (erased[:16],)
 
 
+def test_data_set_with_upstream_posts_of_an_erased_account_is_deleted(
+    layout: Layout, storage: Storage, tmp_path: Path
+) -> None:
+    folder = tmp_path / "friends"
+    folder.mkdir()
+    (folder / TRAIN).write_text('{"handle": "friends", "id": "1", "text": "one", "author": "Bob"}\n')
+    (folder / HELD_OUT).write_text("")
+    storage.upload_folder(folder, layout.dataset("d" * 64))
+    erase_datasets(Cleaning(erase=("@bob",)), layout, tmp_path, storage)
+    assert storage.names(layout.dataset("d" * 64)) == [TOMBSTONE]
+
+
 def test_incomplete_data_set_is_deleted(layout: Layout, storage: Storage, tmp_path: Path) -> None:
     erase_datasets(Cleaning(erase=("18",)), layout, tmp_path, storage)
     assert find_erased_datasets([ADA, BOB, HALF], layout, storage) == (HALF[:16],)

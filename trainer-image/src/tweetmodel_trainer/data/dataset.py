@@ -177,7 +177,9 @@ class _Part(AbstractContextManager["_Part"]):
         self._file.close()
 
     def write(self, post: Post) -> None:
-        line = f'{{"handle": {quoted(post.handle)}, "id": {quoted(post.id)}, "text": {quoted(post.text)}}}\n'.encode()
+        author = f', "author": {quoted(post.author)}' if post.author else ""
+        post_id, text = quoted(post.id), quoted(post.text)
+        line = f'{{"handle": {quoted(post.handle)}, "id": {post_id}, "text": {text}{author}}}\n'.encode()
         self._file.write(line)
         self._digest.update(line)
         self.posts += 1
