@@ -36,7 +36,7 @@ def test_reader_is_that_of_the_kind(make_plan: Callable[..., Plan], kind: str) -
 
 
 def test_source_without_a_kind_is_an_error(make_plan: Callable[..., Plan]) -> None:
-    with pytest.raises(Failure, match="@ada does not name where its posts are: set one of archive, s3") as failure:
+    with pytest.raises(Failure, match="@ada has no location of its posts: set one of archive, s3") as failure:
         reader_of(Source(handle="ada"), make_plan())
     assert failure.value.reason is Reason.INVALID_SPEC
 
@@ -51,6 +51,6 @@ def test_each_secret_of_a_source_is_passed_to_the_pod(kind: str) -> None:
 
 def test_raw_posts_of_all_kinds_are_erased(make_plan: Callable[..., Plan], storage: Storage, tmp_path: Path) -> None:
     layout = make_plan().layout
-    storage.write(f"{layout.raw_x('eve')}/500-0-2.jsonl", b"")
+    storage.write_object(f"{layout.raw_x('eve')}/500-0-2.jsonl", b"")
     erase_raw_posts(Cleaning(erase=("@eve",)), layout, tmp_path, storage)
     assert storage.names(layout.raw) == []

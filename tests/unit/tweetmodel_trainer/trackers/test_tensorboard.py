@@ -19,7 +19,7 @@ from tweetmodel_trainer.models.tokens import train_tokenizer
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.trackers.tracking import Tracking
 from tweetmodel_trainer.training.blocks import BlockLayout, Blocks
-from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
 
 TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(33)]
 TOKENIZER = train_tokenizer(TEXTS, 320)
@@ -59,7 +59,7 @@ def train(
     model = GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0, **shape))
     training = Training(learning_rate="1e-3", early_stopping=EarlyStopping(patience=patience))
     training = training.model_copy(update={"checkpoint_interval_seconds": 0})
-    config = FineTuning(
+    config = FineTuningConfig(
         training, folder, keep, Progress({}), resume_from=resume, evaluate_loss=lambda: 2.0, callbacks=callbacks
     )
     return fine_tune(model, TWELVE_BLOCKS, config)
