@@ -21,7 +21,7 @@ from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import Training
 from tweetmodel_api.status import ModelReference
-from tweetmodel_trainer.evaluation.sampling import printable
+from tweetmodel_trainer.evaluation.sample import printable
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]

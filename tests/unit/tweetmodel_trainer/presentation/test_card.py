@@ -16,8 +16,7 @@ import hostile
 from finished import finished_run
 from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training
 from tweetmodel_trainer.data.counts import Counts
-from tweetmodel_trainer.evaluation.sample import SamplingSettings
-from tweetmodel_trainer.evaluation.sampling import printable
+from tweetmodel_trainer.evaluation.sample import SamplingSettings, printable
 from tweetmodel_trainer.evaluation.scores import ScoreComparison
 from tweetmodel_trainer.presentation.card import render_card
 from tweetmodel_trainer.presentation.markdown import escape_markdown

@@ -15,8 +15,7 @@ import pytest
 import chromium
 import hostile
 from finished import POSTS, finished_run, training_result
-from tweetmodel_trainer.evaluation.sample import Sample
-from tweetmodel_trainer.evaluation.sampling import printable
+from tweetmodel_trainer.evaluation.sample import Sample, printable
 from tweetmodel_trainer.presentation.page import render_page, share_link, short_number
 
 in_chromium = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not on this machine: `make tools`")

@@ -18,7 +18,7 @@ from finished import finished_run
 from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubRepository, LocalReference
-from tweetmodel_trainer.evaluation.sampling import printable
+from tweetmodel_trainer.evaluation.sample import printable
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.presentation.card import LOCAL_MODEL, render_card
 from tweetmodel_trainer.publishing.hub_repository import MAX_NAME_LENGTH, push, repository_name
