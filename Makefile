@@ -14,19 +14,19 @@ PROSE_OF_CODE = crds operator hack examples trainer-image
 
 ##@ Use
 .PHONY: help
-help: ## Lists the targets
+help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(UV) ## Installs the Python environment, and uv if it is missing
+setup: $(UV) ## Install the Python environment, and uv if missing
 	@$(UV) sync --locked --quiet
 
 .PHONY: demo
-demo: install ## Brings up a cluster, installs the operator, trains the quickstart and prints its tweets
+demo: install ## Create a cluster, install the operator, train the quickstart and print its tweets
 	@python examples/demo.py
 
 .PHONY: demo-down
-demo-down: ## Removes the demo's cluster and registry
+demo-down: ## Remove the cluster and the registry
 	@$(CLUSTER_DIR)/kind/cluster down
 
 ##@ Develop
@@ -41,7 +41,7 @@ test: ## Run lint, unit and component tests and both cluster suites, also after 
 	printf '==> Results\n%s' "$$results"; exit $$status
 
 .PHONY: lint
-lint: setup prose ## Style, types, import contracts, complexity, prose, links, generated files
+lint: setup prose ## Check style, types, import contracts, complexity, prose, links and generated files
 	@ruff check . && ruff format --check --quiet .
 	@complexipy --failed --plain
 	@mypy -p tweetmodel_api -p tweetmodel_operator -p tweetmodel_trainer
@@ -50,7 +50,7 @@ lint: setup prose ## Style, types, import contracts, complexity, prose, links, g
 	@python hack/check_links.py $(PAGES)
 
 .PHONY: prose
-prose: setup $(VALE) ## Prose of pages, comments and docstrings
+prose: setup $(VALE) ## Check the prose of pages, comments and docstrings
 	@$(VALE) --output line $(PROSE)
 	@rm -rf build/prose && python hack/comments.py build/prose $(PROSE_OF_CODE)
 	@set -o pipefail; cd build/prose && $(VALE) --config $(CURDIR)/.vale.ini --output line . | sed 's/\.py\.md:/.py:/'
@@ -64,38 +64,38 @@ component-tests: setup tools ## Run the component tests, which start HTTP server
 	@pytest -q -rs -n auto tests/component
 
 .PHONY: cluster-tests
-cluster-tests: install ## The suite in a real cluster
+cluster-tests: install ## Run the suite in a real cluster
 	@pytest -q tests/cluster --ignore tests/cluster/faults --ignore tests/cluster/kueue
 
 .PHONY: test-faults
-test-faults: install ## Crashes, outages, stale lists and unusual specs, between the operator and a real API server
+test-faults: install ## Test crashes, outages, stale lists and unusual specs, with a real API server
 	@pytest -q -n 6 --dist worksteal tests/cluster/faults
 
 .PHONY: test-kueue
-test-kueue: install ## Queues of Kueue, which is built first; not part of `test`
+test-kueue: install ## Test queues of Kueue, which is built first; not part of `test`
 	@$(CLUSTER_DIR)/kueue/with-kueue pytest -q $(CLUSTER_DIR)/kueue
 
 .PHONY: generate
-generate: setup ## Writes CRDs, the chart's copies, golden files and generated pages
+generate: setup ## Write CRDs, the chart's copies, golden files and generated pages
 	@python hack/generate.py
 
 .PHONY: bench-trainer
-bench-trainer: setup ## Measures the quickstart and the stock recipe in one run
+bench-trainer: setup ## Measure the quickstart and the stock recipe in one run
 	@PYTHONPATH=tests:examples/archive python tests/bench/trainer.py
 
 .PHONY: bench-collect
-bench-collect: setup ## Measures time and memory of cleaning and splitting ten million posts
+bench-collect: setup ## Measure time and memory of cleaning and splitting ten million posts
 	@PYTHONPATH=examples/archive python tests/bench/collect.py 10000000
 
 .PHONY: bench-operator
 bench-operator: export CLUSTER = tweetmodel-bench
 bench-operator: export KUBECONFIG = $(CURDIR)/build/bench-kubeconfig
-bench-operator: setup ## Measures time and memory of the operator with ten thousand TweetModels, in a cluster of its own
+bench-operator: setup ## Measure the operator with ten thousand TweetModels, in a separate cluster
 	@mkdir -p build && $(CLUSTER_DIR)/kind/cluster up && kubectl apply --server-side -f crds/ >/dev/null
 	@PYTHONPATH=tests:tests/cluster python tests/bench/operator_bench.py; code=$$?; kind delete cluster -q --name $$CLUSTER; exit $$code
 
 ##@ Measurements on a GPU
-# Packages that a machine with CUDA, PyTorch and usual tools of machine learning lacks, and our version of transformers.
+# Packages beside PyTorch that a usual image for machine learning lacks, and our version of transformers.
 GPU_PACKAGES := annotated-types|blinker|boto3|botocore|cffi|cryptography|flask|flask-cors|itsdangerous|jmespath|moto|$\
   oauthlib|pycparser|pydantic|pydantic-core|requests-oauthlib|responses|s3transfer|transformers|tweepy|$\
   typing-inspection|xmltodict
@@ -103,7 +103,7 @@ GPU_PLATFORMS := $(foreach tag,manylinux_2_28 manylinux_2_27 manylinux_2_17 many
 GPU_MAX_MIB := 56
 
 .PHONY: gpu-wheels
-gpu-wheels: setup ## Builds and downloads the wheels for a machine with a GPU and without a network, into .whl
+gpu-wheels: setup ## Collect wheels in .whl for a machine with a GPU and without a network
 	@rm -rf .whl && $(UV) build -q --wheel -o .whl crds && $(UV) build -q --wheel -o .whl trainer-image
 	@$(UV) export -q --locked --no-hashes --no-annotate | grep -E '^($(GPU_PACKAGES))==' | \
 	  $(UV) tool run -q pip download -q --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
@@ -112,27 +112,27 @@ gpu-wheels: setup ## Builds and downloads the wheels for a machine with a GPU an
 
 .PHONY: gpu-dry
 gpu-dry: export PYTHONPATH = tests:examples/archive
-gpu-dry: setup ## Tries the measurements with tiny models on a CPU
+gpu-dry: setup ## Try the measurements with tiny models on a CPU
 	@python tests/gpu/measure.py --dry --out build
 
 ##@ Parts
 .PHONY: tools
-tools: ## Installs kind, helm, kubectl and Chromium if they are missing
+tools: ## Install missing tools: kind, helm, kubectl and Chromium
 	@$(CLUSTER_DIR)/kind/cluster tools
 	@command -v chromium chromium-browser google-chrome >/dev/null || \
 	  (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1 || \
 	  echo "Chromium is missing and can't be installed: tests of the page in a browser are skipped"
 
 .PHONY: cluster
-cluster: setup ## Brings up the kind cluster and its registry
+cluster: setup ## Create the kind cluster and its registry
 	@$(CLUSTER_DIR)/kind/cluster up
 
 .PHONY: images
-images: cluster ## Builds both images and pushes them to the cluster's registry
+images: cluster ## Build both images and push them to the cluster's registry
 	@$(CLUSTER_DIR)/images
 
 .PHONY: install
-install: cluster ## Installs the operator with Helm, and an S3 server for demo and tests
+install: cluster ## Install the operator with Helm, and an S3 server for demo and tests
 	@$(CLUSTER_DIR)/install
 
 $(CACHE)/bin/uv:

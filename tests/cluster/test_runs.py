@@ -1,4 +1,4 @@
-"""Several runs of a TweetModel: by schedule, pinned, and with a cached base model."""
+"""Several runs and steps of a TweetModel: by schedule, pinned, with new samples, and with a cached base model."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from kubectl import Kubectl, Object
-from tweetmodels import BUCKET, SHORT, tweetmodel
+from tweetmodels import BUCKET, SHORT, secret, tweetmodel
 
 
 def posts(count: int, author: str = "gull") -> bytes:
@@ -44,6 +44,33 @@ def two_runs(kubectl: Kubectl) -> list[Object]:
     """Return the runs once the second one has succeeded."""
     runs = kubectl.status("growing").get("runs", [])
     return runs if len(runs) == 2 and runs[0]["outcome"] == "Succeeded" else []
+
+
+def test_changed_generation_and_publication_train_nothing(kubectl: Kubectl) -> None:
+    document = tweetmodel("prompted", training=SHORT, generation={"samplesPerPrompt": 2})
+    kubectl.apply(document)
+    trained = kubectl.wait_ready("prompted")
+
+    document["spec"]["generation"]["prompts"] = ["My kettle"]
+    kubectl.apply(document)
+    sampled = kubectl.wait_ready("prompted")
+    assert len(sampled["samples"]) == 2
+    assert all(sample.startswith("My kettle") for sample in sampled["samples"])
+    for field in ("uri", "digest", "optimizerSteps", "page"):
+        assert sampled["model"][field] == trained["model"][field]
+
+    kubectl.apply(secret("hub", token="hf_of_nobody"))
+    document["spec"]["publish"] = {
+        "huggingFace": {"secretRef": {"name": "hub"}},
+        "criteria": {"maxPerplexity": "1"},  # rejects the model, so that the pod needs no Hub
+    }
+    kubectl.apply(document)
+    published = kubectl.wait_ready("prompted")
+    assert "url" not in published["model"]["publication"]
+    assert "The model was not published: its perplexity" in kubectl.condition("prompted", "Ready")["message"]
+    assert published["samples"] == sampled["samples"]
+    steps = [job["metadata"]["labels"]["tweetmodel.dev/step"] for job in kubectl.jobs("prompted")]
+    assert sorted(steps) == ["collect", "publish", "sample", "train"]
 
 
 @pytest.fixture

@@ -24,14 +24,14 @@ ADA = {"handle": "Ada", "s3": {"uri": f"s3://{BUCKET}/ada.jsonl"}}
         ({"sources": []}, "spec.sources"),
         ({"storage": {"uri": "https://bucket"}}, "spec.storage.uri"),
         ({"gpus": 1.5}, "spec.gpus"),
-        ({"cleaning": {"erase": ["17", "@ADA"]}, "sources": [ADA]}, "cleaning.erase names the account of a source"),
+        ({"cleaning": {"erase": ["17", "@ADA"]}, "sources": [ADA]}, "cleaning.erase contains the account of a source"),
         (
             {"cleaning": {"excludeAccounts": ["ADA"]}, "sources": [ADA]},
-            "cleaning.excludeAccounts names the account of a source",
+            "cleaning.excludeAccounts contains the account of a source",
         ),
-        ({"sources": [ADA, ADA | {"handle": "ada"}]}, "sources name an account twice"),
+        ({"sources": [ADA, ADA | {"handle": "ada"}]}, "two sources have the same handle"),
         ({"sources": [{"handle": "ada", "tweetModel": {"name": "bad"}}]}, "a source names the TweetModel itself"),
-        ({"gpus": 3}, "training.globalBatchSize must be a multiple of gpus"),
+        ({"gpus": 3}, "training.globalBatchSize is not a multiple of gpus"),
     ],
 )
 def test_invalid_spec_is_rejected_at_apply(kubectl: Kubectl, change: dict[str, Any], message: str) -> None:

@@ -268,7 +268,7 @@ class BaseModelSource(Model):
 class EarlyStopping(Model):
     """Evaluates the held-out posts after each epoch, stops without improvement, and keeps the best weights.
 
-    The learning rate schedule is the one for all epochs.
+    The learning rate follows the schedule for all epochs.
     """
 
     patience: Annotated[int, Field(ge=1, le=100)] = 1
@@ -416,8 +416,8 @@ class Storage(Model):
     """Region of the bucket."""
 
     secret_ref: LocalReference | None = None
-    """Secret with the keys accessKeyID and secretAccessKey. Not needed if the ServiceAccount `default` of the
-    namespace has access to the bucket."""
+    """Secret with the keys accessKeyID and secretAccessKey. Not needed if the ServiceAccount of the pods has access to
+    the bucket."""
 
 
 Quantities = Annotated[

@@ -1,6 +1,6 @@
-"""The cache of TweetModels, Jobs and pods, so that most reconciles read none of these from the API server.
+"""The cache of TweetModels and their children, so that most reconciles read none of these from the API server.
 
-The cache holds parsed objects: Jobs and pods as observations, and of a TweetModel the metadata beside spec and status
+The cache holds parsed objects: children as observations, and of a TweetModel the metadata beside spec and status
 as JSON, at a seventh of the memory of parsed models and 0.02 ms for parsing. Watches and lists update the cache, and
 so do the responses to the operator's own writes: the cache never lags behind these, but may lag behind the writes of
 others. `reconcile` defines which decisions may be based on the cache. The cache evicts objects without further work:
@@ -8,14 +8,14 @@ of an idle TweetModel, and of a finished Job with a TTL, only the resource versi
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from tweetmodel_api import KIND
 from tweetmodel_api.defaults import DEFAULTABLE_FIELDS
 from tweetmodel_operator import names
-from tweetmodel_operator.children import BY_KIND, CHILD_KINDS, JOB, POD, ObservedChild, is_evictable
+from tweetmodel_operator.children import BY_KIND, CHILD_KINDS, ObservedChild, is_evictable
 from tweetmodel_operator.observed import Freshness, Key, ObservedJob, ObservedPod
 from tweetmodel_operator.parse import JsonObject, resource_version
 
@@ -57,11 +57,20 @@ class CachedTweetModel:
 
 
 class Snapshot(NamedTuple):
-    """A TweetModel with its Jobs and pods."""
+    """A TweetModel with its children."""
 
     tweetmodel: CachedTweetModel
-    jobs: list[ObservedJob]
-    pods: list[ObservedPod]
+    children: tuple[ObservedChild, ...]
+
+    @property
+    def jobs(self) -> list[ObservedJob]:
+        """The Jobs among the children."""
+        return [child for child in self.children if isinstance(child, ObservedJob)]
+
+    @property
+    def pods(self) -> list[ObservedPod]:
+        """The pods among the children."""
+        return [child for child in self.children if isinstance(child, ObservedPod)]
 
 
 class LiveRead(NamedTuple):
@@ -75,16 +84,8 @@ class LiveRead(NamedTuple):
 
     @property
     def snapshot(self) -> Snapshot:
-        """The TweetModel with its Jobs and pods."""
-        return _snapshot(self.tweetmodel, self.children[JOB.kind], self.children[POD.kind])
-
-
-def _snapshot(tweetmodel: CachedTweetModel, jobs: Iterable[ObservedChild], pods: Iterable[ObservedChild]) -> Snapshot:
-    return Snapshot(
-        tweetmodel,
-        [job for job in jobs if isinstance(job, ObservedJob)],
-        [pod for pod in pods if isinstance(pod, ObservedPod)],
-    )
+        """The TweetModel with its children."""
+        return Snapshot(self.tweetmodel, tuple(chain.from_iterable(self.children.values())))
 
 
 def _no_children() -> dict[str, dict[str, ObservedChild]]:
@@ -102,7 +103,7 @@ class _Entry:
 
 @dataclass
 class Cache:
-    """TweetModels with their Jobs and pods, except idle ones."""
+    """TweetModels with their children, except idle ones."""
 
     _entries: dict[Key, _Entry] = field(default_factory=dict)
     _idle: dict[Key, int] = field(default_factory=dict)
@@ -126,9 +127,9 @@ class Cache:
         if is_evictable(child):
             return self._evict_child(key, kind, child)
         if key in self._idle:
-            if kind == POD.kind:
+            if not BY_KIND[kind].is_unfinished_work:
                 return False
-            self.invalidate(key)  # an unfinished Job of an idle TweetModel
+            self.invalidate(key)
         entry = self._entries.setdefault(key, _Entry())
         old = entry.children[kind].get(child.name)
         known_version = old.resource_version if old else entry.evicted.get(child.name, -1)
@@ -201,11 +202,11 @@ class Cache:
                 self._update_child(key, kind, child)
 
     def get(self, key: Key) -> Snapshot | None:
-        """Return a TweetModel with its Jobs and pods, or None if a live read is necessary."""
+        """Return a TweetModel with its children, or None if a live read is necessary."""
         entry = self._entries.get(key)
         if key in self._invalid or entry is None or entry.tweetmodel is None:
             return None
-        return _snapshot(entry.tweetmodel, entry.children[JOB.kind].values(), entry.children[POD.kind].values())
+        return Snapshot(entry.tweetmodel, tuple(child for named in entry.children.values() for child in named.values()))
 
     def freshness(self, key: Key) -> Freshness:
         """Return the freshness of a cached TweetModel."""

@@ -26,6 +26,8 @@ class ChildKind:
     """Verbs of the operator's permissions."""
     parse: Callable[[JsonObject], ObservedChild | None]
     """Parser of raw objects; None for an object that the operator did not create."""
+    is_unfinished_work: bool = False
+    """True if an object of the kind that the cache can't drop means that the TweetModel is not idle."""
 
     def parse_all(self, items: Iterable[JsonObject]) -> list[ObservedChild]:
         """Return the children among raw objects."""
@@ -40,7 +42,7 @@ class ChildKind:
 
 _READ = frozenset({"get", "list", "watch"})
 
-JOB = ChildKind("Job", "batch", "v1", "jobs", _READ | {"create", "patch", "delete"}, parse_job)
+JOB = ChildKind("Job", "batch", "v1", "jobs", _READ | {"create", "patch", "delete"}, parse_job, is_unfinished_work=True)
 POD = ChildKind("Pod", "", "v1", "pods", _READ, parse_pod)
 
 CHILD_KINDS = (JOB, POD)

@@ -22,9 +22,13 @@ class JobRequest:
     pod_template: PodTemplate
     """Metadata, placement and identity of the pods."""
 
+    def may_repeat(self, observed: Observed) -> bool:
+        """Return whether an earlier Job of the same purpose may have existed, which the cache may have evicted."""
+        return self.attempt > 1 or observed.may_have_had_job(self.plan.step, self.step_id)
+
 
 ChildRequest = JobRequest
-"""A child object to create; another kind of child is another member of a union here."""
+"""A child object to create; another kind of child is another member of a union here, with `may_repeat`."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,7 @@ class Decision:
             return True
         if self.create and observed.freshness is Freshness.LIST_ONLY:
             return True
-        return any(
-            request.attempt > 1 or observed.may_have_had_job(request.plan.step, request.step_id)
-            for request in self.create
-        )
+        return any(request.may_repeat(observed) for request in self.create)
 
 
 def _may_miss_reports(job: ObservedJob) -> bool:

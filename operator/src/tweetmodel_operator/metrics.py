@@ -25,7 +25,7 @@ RECONCILE_SECONDS = Histogram("tweetmodel_reconcile_seconds", "Duration of a rec
 API_REQUESTS = CounterMetric("tweetmodel_api_requests_total", "Requests to the API server.", ["verb", "code"])
 API_REQUEST_SECONDS = Histogram("tweetmodel_api_request_seconds", "Latency of requests to the API server.", ["verb"])
 TRANSITIONS = CounterMetric(
-    "tweetmodel_transitions_total", "Changes of the reason or observed generation of Ready, by reason.", ["reason"]
+    "tweetmodel_transitions_total", "Changes of the reason of Ready, by the new reason.", ["reason"]
 )
 PROGRESS_POSTS = CounterMetric("tweetmodel_progress_posts_total", "Progress reports of pods, by response.", ["code"])
 QUEUE_DEPTH = Gauge("tweetmodel_queue_depth", "TweetModels that wait for a reconcile.")

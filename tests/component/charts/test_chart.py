@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tweetmodel_api.defaults import DEFAULTABLE_FIELDS
 from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_operator import names
 from tweetmodel_operator.children import CHILD_KINDS
@@ -165,6 +166,7 @@ def test_the_operator_keeps_to_the_restricted_pod_security_standard():
     "typo",
     [
         *("imge.tag=1", "image.tga=1", "jobs.backoffLimit=many", "train.resources.limit.cpu=1", "image.digest=latest"),
+        *("defaults.gpus=2", "defaults.gpu=1"),
         # A value that null removes would be read as another value.
         *("defaults=null", "trainer.env=null", "trainer.allowed.gpus=null", "jobs.backoffLimit=null"),
         *("collect.resources=null", "image.repository=null", "crds.keep=null"),
@@ -180,6 +182,7 @@ def test_the_schema_has_exactly_the_values_of_the_chart():
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert schema["properties"].keys() - {"global"} == values.keys()  # Helm passes `global` to every subchart
+    assert tuple(schema["properties"]["defaults"]["properties"]) == DEFAULTABLE_FIELDS
 
 
 def test_the_crds_are_the_generated_ones_and_remain_after_the_release():

@@ -31,7 +31,7 @@ def test_an_example_is_valid_and_named_after_its_file(path: Path) -> None:
     assert document["metadata"]["name"] == ("default" if path.stem == "defaults" else path.stem)
 
 
-@pytest.mark.parametrize("step", ["collect", "train"])
+@pytest.mark.parametrize("step", ["collect", "train", "sample", "publish"])
 def test_local_plan_is_valid(step: str) -> None:
     plan = Plan.model_validate_json((ROOT / "examples" / "local" / f"{step}.json").read_text())
     assert plan.step == step

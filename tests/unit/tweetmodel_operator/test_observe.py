@@ -32,7 +32,7 @@ def observe(
     pods: tuple[ObservedPod, ...] = (),
     progress: dict[str, Progress] | None = None,
 ) -> Observed:
-    snapshot = Snapshot(CachedTweetModel.parse(raw), list(jobs), list(pods))
+    snapshot = Snapshot(CachedTweetModel.parse(raw), (*jobs, *pods))
     return assemble(KEY, snapshot, progress or {}, Freshness.CACHED)
 
 

@@ -22,6 +22,7 @@ from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report, decode
 from tweetmodel_api.spec import Generation, Publish
 from tweetmodel_api.status import Publication
+from tweetmodel_api.steps import STEP_NAMES
 from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.pipeline import STEPS
@@ -33,6 +34,10 @@ MakePlan = Callable[..., Plan]
 
 
 BOB = b"".join(json.dumps({"body": f"bob likes the number {n} a lot"}).encode() + b"\n" for n in range(400))
+
+
+def test_every_step_has_a_function() -> None:
+    assert tuple(STEPS) == STEP_NAMES
 
 
 def test_the_sample_archive_becomes_a_data_set(

@@ -74,7 +74,7 @@ class Step:
             return model.generation_hash == self.generation_hash
         if self.name == "publish":
             return is_published(model, self.publish_hash)
-        return True
+        return self.name == "train"
 
 
 def complete_step(name: StepName, step_id: str, message: str) -> Step:
