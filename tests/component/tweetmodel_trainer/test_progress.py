@@ -95,10 +95,6 @@ def test_unreachable_server_causes_a_warning(
     assert warned.wait(5)
 
 
-def test_nothing_is_sent_without_a_server() -> None:
-    Progress({}).report(50)
-
-
 def test_last_value_is_sent_on_exit(server: Server, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 60)
     with Progress(environ) as progress:

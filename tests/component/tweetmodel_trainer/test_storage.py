@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import Storage as Spec
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
@@ -191,15 +190,3 @@ def test_bucket_is_no_object(storage: Storage, bucket: str, tmp_path: Path) -> N
     with pytest.raises(Failure, match="names a bucket without an object") as failure:
         storage.download(f"s3://{bucket}/", tmp_path / "x")
     assert failure.value.reason is Reason.SOURCE_MISSING
-
-
-@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_key_with_a_line_break_is_reported_and_not_shown(
-    endpoint: str, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    monkeypatch.setenv(variable, "AKIDSECRET\n")
-    with pytest.raises(Failure) as failure:
-        Storage(Spec(uri="s3://bucket", endpoint=endpoint))
-    assert failure.value.reason is Reason.ACCESS_DENIED
-    assert "line break" in str(failure.value)
-    assert "AKIDSECRET" not in str(failure.value)

@@ -16,7 +16,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models.cache import NO_CACHE, Cache
-from tweetmodel_trainer.models.hub_model import download, is_model_file, resolve_commit
+from tweetmodel_trainer.models.hub_model import download, resolve_commit
 
 NAME = "ada/gulls"
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -223,11 +223,3 @@ def test_damaged_downloads_are_neither_used_nor_cached(hub: Hub, downloaded: Any
 def test_an_unusable_cache_is_ignored(hub: Hub, downloaded: Any, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("no folder")
     assert downloaded() == downloaded(cached=False) == MODEL_FILES
-
-
-def test_files_of_other_formats_are_not_downloaded() -> None:
-    names = [*FILES, "consolidated.safetensors", "model-00001-of-00002.safetensors", "merges.txt", "spiece.model"]
-    assert {name for name in names if is_model_file(name)} == {
-        *MODEL_FILES,
-        *("model-00001-of-00002.safetensors", "merges.txt", "spiece.model"),
-    }

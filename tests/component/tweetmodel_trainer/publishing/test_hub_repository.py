@@ -11,7 +11,6 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 import yaml
-from huggingface_hub.utils import validate_repo_id
 
 import hostile
 from finished import finished_run
@@ -21,7 +20,7 @@ from tweetmodel_api.spec import HubRepository, LocalReference
 from tweetmodel_trainer.evaluation.sample import printable
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.presentation.card import LOCAL_MODEL, render_card
-from tweetmodel_trainer.publishing.hub_repository import MAX_NAME_LENGTH, push, repository_name
+from tweetmodel_trainer.publishing.hub_repository import push
 
 SECRET = LocalReference(name="hub")
 CARD = render_card(finished_run(texts=hostile.POSTS, prompts=[printable(text)[:280] for text in hostile.POSTS[:10]]))
@@ -182,25 +181,3 @@ def test_an_unreachable_hub_is_reported_within_seconds(folder: Path, monkeypatch
         push(folder, HubRepository(secret_ref=SECRET), ["ada"], "1")
     assert failure.value.reason is Reason.HUB_UNREACHABLE
     assert time.monotonic() - began < 20
-
-
-def test_a_push_needs_a_token(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    with pytest.raises(Failure, match=r"publish\.huggingFace\.secretRef") as failure:
-        push(folder, HubRepository(secret_ref=SECRET), ["ada"], "1")
-    assert failure.value.reason is Reason.HUB_DENIED
-
-
-@pytest.mark.parametrize(
-    "handles", [["ada"], ["_ada_", "__"], [f"{'x' * 13}{n:02d}" for n in range(16)], ["B", "a"]], ids=len
-)
-def test_the_default_name_is_valid_on_the_hub(handles: list[str]) -> None:
-    name = repository_name(handles)
-    validate_repo_id(name)
-    assert len(name) <= MAX_NAME_LENGTH
-    assert name == repository_name(handles[::-1])
-
-
-def test_truncated_names_stay_unique() -> None:
-    many = [f"{'x' * 13}{n:02d}" for n in range(15)]
-    assert repository_name([*many, "y1"]) != repository_name([*many, "y2"])

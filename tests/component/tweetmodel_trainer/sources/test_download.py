@@ -1,18 +1,15 @@
-import io
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-from requests.adapters import HTTPAdapter
 
 from http_server import QuietHandler, QuietServer
 from tweetmodel_api.reasons import Reason
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources import download
-from tweetmodel_trainer.sources.download import download_url, file_name
+from tweetmodel_trainer.sources.download import download_url
 from tweetmodel_trainer.storage import Storage
 
 
@@ -62,32 +59,6 @@ def test_status_becomes_a_reason(url: str, tmp_path: Path, path: str, reason: Re
     assert "secret" not in str(failure.value)
 
 
-def test_redirect_to_plain_http_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved = {
-        "https://one.invalid/a?key=secret": "http://two.invalid/b?key=secret",
-        "http://two.invalid/b?key=secret": "https://three.invalid/c",
-    }
-    asked: list[str] = []
-
-    def send(_: HTTPAdapter, request: requests.PreparedRequest, **__: object) -> requests.Response:
-        assert request.url
-        asked.append(request.url)
-        response = requests.Response()
-        response.request, response.url, response.raw = request, request.url, io.BytesIO(b"posts")
-        response.status_code = 302 if request.url in moved else 200
-        response.headers["Location"] = moved.get(request.url, "")
-        return response
-
-    monkeypatch.setattr(HTTPAdapter, "send", send)
-    with pytest.raises(Failure, match=r"redirects to http://two\.invalid/b, an address without TLS: ") as failure:
-        download_url("https://one.invalid/a?key=secret", tmp_path / "copy")
-    assert failure.value.reason is Reason.SOURCE_DENIED
-    assert "secret" not in str(failure.value)
-    assert asked == ["https://one.invalid/a?key=secret"]
-    download_url("https://three.invalid/c", tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == b"posts"
-
-
 def test_too_large_file_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="more than 19 bytes") as failure:
         download_url(f"{url}/posts", tmp_path / "copy", max_bytes=19)
@@ -101,20 +72,6 @@ def test_unreachable_server_is_a_transient_failure(tmp_path: Path, monkeypatch: 
             with pytest.raises(Failure) as failure:
                 download_url(url, tmp_path / "copy")
             assert failure.value.reason is Reason.SOURCE_UNREACHABLE
-
-
-@pytest.mark.parametrize(
-    ("uri", "name"),
-    [
-        ("s3://bucket/a/posts.csv.gz", "posts.csv.gz"),
-        ("https://host/a/posts.csv?X-Amz-Signature=1/2", "posts.csv"),
-        ("https://host/", "host"),
-        ("https://host/%2e%2e", "posts"),
-        ("https://host/a%2F..%2F.b", "a-..-.b"),
-    ],
-)
-def test_copy_has_a_safe_name(uri: str, name: str) -> None:
-    assert file_name(uri) == name
 
 
 def test_file_is_downloaded_from_s3_or_https(url: str, storage: Storage, bucket: str, put: Any, tmp_path: Path) -> None:

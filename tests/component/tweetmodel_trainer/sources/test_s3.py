@@ -27,7 +27,3 @@ def test_version_changes_with_the_object(
     assert source.version(storage) != first
     monkeypatch.setattr(Storage, "etag", lambda *_: "")
     assert source.version(storage) == "", "some services send no ETag"
-
-
-def test_uri_is_that_of_the_object(reader: Any) -> None:
-    assert reader(s3={"uri": "s3://bucket/ada?.txt"}).uri == "s3://bucket/ada?.txt"

@@ -163,12 +163,3 @@ def test_hostile_posts_are_stored_and_read_unchanged(x: XServer, read: Any) -> N
     for id_, text in enumerate([*hostile.POSTS, "half a pair \ud800", "x" * (10 << 20)], 1):
         x.write(id_, text=text, unknown={"field": [1]})
     assert read() == read() == [post["text"] for _, post in sorted(x.posts.items(), reverse=True)]
-
-
-def test_version_is_unknown(reader: Any, storage: Storage) -> None:
-    assert reader(xAPI={"secretRef": {"name": "x"}, "budgetUSD": "2"}).version(storage) == ""
-
-
-def test_uri_is_the_folder_of_the_pages(reader: Any, bucket: str) -> None:
-    source = reader(xAPI={"secretRef": {"name": "x"}, "budgetUSD": "2"})
-    assert source.uri == f"s3://{bucket}/models/default/ada/raw/x/ada"

@@ -1,4 +1,4 @@
-"""The process of a tracker: its environment, and hostile clients that can't affect the run."""
+"""Tests of the process of a tracker: hostile clients can't affect the run."""
 
 import json
 import random
@@ -11,12 +11,10 @@ import psutil
 import pytest
 import torch
 
-import tracker_servers
-from tracked_run import API_KEY, RUN, SECRETS, STARTED, TENSORBOARD, report
-from tweetmodel_api.credentials import TRACKERS
+from tracked_run import API_KEY, RUN, SECRETS, STARTED, TENSORBOARD
+from tracker_reports import report_run
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.trackers import tracking as tracking_module
-from tweetmodel_trainer.trackers.process import environment
 from tweetmodel_trainer.trackers.tracking import Tracking
 
 START_SECONDS, KILL_SECONDS = 60, 5
@@ -42,40 +40,29 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "tensorboardX.py"
 
 
-def test_a_tracker_has_only_its_own_key(tmp_path: Path) -> None:
-    environ = {**SECRETS, **OTHER_KEYS, "HTTPS_PROXY": "http://proxy", "OPENBLAS_NUM_THREADS": "64"}
-    assert environment("trackio", environ, tmp_path) == {
-        "TRACKIO_TOKEN": tracker_servers.TOKEN,
-        "HTTPS_PROXY": "http://proxy",
-        "OPENBLAS_NUM_THREADS": "1",
-        "HOME": str(tmp_path),
-    }
-    assert {c.variable for keys in TRACKERS.values() for c in keys} >= set(SECRETS) - {"HF_TOKEN"}
-
-
 def test_a_client_finds_no_other_keys(
     client: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in OTHER_KEYS.items():
         monkeypatch.setenv(name, value)
     client.write_text(f"import json, os; json.dump(dict(os.environ), open({str(tmp_path / 'environ')!r}, 'w'))")
-    report(TENSORBOARD, work)
+    report_run(TENSORBOARD, work)
     assert not (SECRETS | OTHER_KEYS).keys() & json.loads((tmp_path / "environ").read_text()).keys()
 
 
 def test_a_client_that_crashes_fails_no_run(client: Path, work: Path) -> None:
     client.write_text("import os; os._exit(139)")
-    assert "(the client crashed)" in report(TENSORBOARD, work)
+    assert "(the client crashed)" in report_run(TENSORBOARD, work)
 
 
 def test_a_client_that_fills_memory_is_stopped(client: Path, work: Path) -> None:
     client.write_text("memory = [bytearray(1 << 20) for _ in range(1 << 14)]")
-    assert "(the client ran out of memory)" in report(TENSORBOARD, work)
+    assert "(the client ran out of memory)" in report_run(TENSORBOARD, work)
 
 
 def test_a_process_that_cannot_be_started_fails_no_run(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/does/not/exist")
-    assert "to TensorBoard (FileNotFoundError): check spec.reportTo.tensorBoard." in report(TENSORBOARD, work)
+    assert "to TensorBoard (FileNotFoundError): check spec.reportTo.tensorBoard." in report_run(TENSORBOARD, work)
 
 
 def test_a_client_prints_nothing_and_leaves_random_states_alone(
@@ -83,7 +70,7 @@ def test_a_client_prints_nothing_and_leaves_random_states_alone(
 ) -> None:
     client.write_text(f"import os, random; os.write(1, b'{API_KEY}'); os.write(2, b'{API_KEY}'); random.seed(1)")
     before = random.getstate(), torch.get_rng_state().tolist()
-    report(TENSORBOARD, work)
+    report_run(TENSORBOARD, work)
     assert (random.getstate(), torch.get_rng_state().tolist()) == before
     assert capfd.readouterr() == ("", "")
 

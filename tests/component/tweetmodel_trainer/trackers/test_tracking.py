@@ -7,18 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tracked_run import (
-    EVALUATION,
-    RESULTS,
-    RUN,
-    SECRETS,
-    STARTED,
-    TENSORBOARD,
-    mlflow_at,
-    report,
-    trackio_at,
-    wandb_at,
-)
+from tracked_run import EVALUATION, RESULTS, RUN, SECRETS, STARTED, TENSORBOARD, mlflow_at, trackio_at, wandb_at
+from tracker_reports import report_run
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.trackers import ReportTo
 from tweetmodel_trainer.failure import Failure
@@ -36,7 +26,7 @@ def test_an_unreachable_tracker_is_reported(
 ) -> None:
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    assert "(no response): check spec.reportTo." in report(to(UNREACHABLE), work)
+    assert "(no response): check spec.reportTo." in report_run(to(UNREACHABLE), work)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
@@ -64,7 +54,7 @@ def test_a_rejected_key_is_reported_and_shown_nowhere(
 ) -> None:
     server = Server()
     server.error_status = 401
-    warning = report(wandb_at(server.url), work)
+    warning = report_run(wandb_at(server.url), work)
     server.stop()
     cause = "(the key is invalid or lacks permission)"
     assert warning == f" Some metrics were not sent to Weights & Biases {cause}: check spec.reportTo.wandb."
