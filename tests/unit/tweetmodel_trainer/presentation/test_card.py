@@ -4,11 +4,8 @@ import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import pytest
 import yaml
 from huggingface_hub import ModelCard
-from hypothesis import given
-from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -19,7 +16,6 @@ from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.evaluation.sample import SamplingSettings, printable
 from tweetmodel_trainer.evaluation.scores import ScoreComparison
 from tweetmodel_trainer.presentation.card import render_card
-from tweetmodel_trainer.presentation.markdown import escape_markdown
 from tweetmodel_trainer.presentation.run_summary import DATA_ROWS
 
 MAX_PROMPT_CHARACTERS = 280
@@ -146,19 +142,6 @@ def test_hostile_texts_are_escaped_in_card_and_metadata() -> None:
         assert not [token for token in GITHUB.parse(body) if token.type == "html_block"]
         shown = {"".join(c.content for c in t.children or []) for t in GITHUB.parse(body) if t.type == "inline"}
         assert " ".join((text + text).split()) in shown
-
-
-@given(st.text())
-def test_escaped_text_is_shown_literally_in_a_table(text: str) -> None:
-    text = printable(text.encode("utf-8", "ignore").decode())
-    tokens = GITHUB.parse(f"| a | b |\n| --- | --- |\n| {escape_markdown(text)} | end |\n")
-    cells = ["".join(child.content for child in token.children or []) for token in tokens if token.type == "inline"]
-    assert cells == ["a", "b", text, "end"]
-
-
-@pytest.mark.parametrize("text", ["plain words, and more.", "I don't like it - at all"])
-def test_plain_text_is_not_changed(text: str) -> None:
-    assert escape_markdown(text) == text
 
 
 def test_the_card_does_not_show_the_training_losses(tmp_path: Path) -> None:
