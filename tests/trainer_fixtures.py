@@ -2,13 +2,14 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plans import collect_plan
 from tweetmodel_api.plan import DatasetReference, Plan
-from tweetmodel_api.spec import TweetModelSpec
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.sources.reader import ReadContext, SourceReader
 from tweetmodel_trainer.sources.registry import reader_of
@@ -32,21 +33,8 @@ def sigterm_handler() -> Iterator[None]:
 
 @pytest.fixture
 def make_plan(endpoint: str, bucket: str) -> Callable[..., Plan]:
-    """Returns a plan with an archive in the bucket as its source; keyword arguments replace fields of the spec."""
-
-    def make(**changes: Any) -> Plan:
-        spec = TweetModelSpec.model_validate(
-            {
-                "sources": [{"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}],
-                "storage": {"uri": f"s3://{bucket}/models", "endpoint": endpoint},
-                "baseModel": {"scratch": {}},
-                "gpus": 0,
-            }
-            | changes
-        )
-        return Plan(step="collect", namespace="default", name="ada", spec=spec)
-
-    return make
+    """Returns a plan of the collect step; keyword arguments replace fields of the spec."""
+    return partial(collect_plan, bucket, endpoint)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import boto3
 import pytest
 
 from http_server import moto_server
+from plans import step_runner
 from trainer_fixtures import context, credentials, make_plan, reader, sigterm_handler, storage, written  # noqa: F401
 from tweetmodel_api.plan import Plan
-from tweetmodel_api.report import Report, decode
-from tweetmodel_trainer.command import main
+from tweetmodel_api.report import Report
 
 # The models are too small for several threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -53,15 +53,4 @@ def put(s3: Any, bucket: str) -> Callable[[str, bytes], None]:
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
     """Runs the step of a plan as a pod does, and returns exit code and report."""
-    log = tmp_path / "termination-log"
-
-    def run_step(plan: Plan) -> tuple[int, Report]:
-        file = tmp_path / "plan.json"
-        file.write_text(plan.model_dump_json(by_alias=True))
-        workdir = tmp_path / f"work-{len(list(tmp_path.iterdir()))}"
-        code = main([plan.step, "--plan", str(file), "--workdir", str(workdir), "--termination-log", str(log)])
-        report = decode(log.read_text())
-        assert report
-        return code, report
-
-    return run_step
+    return step_runner(tmp_path)
