@@ -141,7 +141,7 @@ def test_folder_with_a_lost_file_is_published_again(
     storage.fetch(f"s3://{bucket}/x", tmp_path / "back")
 
 
-def test_bucket_is_a_folder(storage: Storage, bucket: str, folder: Path) -> None:
+def test_folder_may_be_a_whole_bucket(storage: Storage, bucket: str, folder: Path) -> None:
     storage.publish(folder, f"s3://{bucket}")
     assert storage.names(f"s3://{bucket}/") == [MANIFEST, "a", "below/b"]
 
@@ -186,7 +186,7 @@ def test_missing_object_is_named(storage: Storage, bucket: str, tmp_path: Path) 
     assert not (tmp_path / "x").exists()
 
 
-def test_bucket_is_no_object(storage: Storage, bucket: str, tmp_path: Path) -> None:
+def test_uri_of_a_bucket_is_not_an_object(storage: Storage, bucket: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="names a bucket without an object") as failure:
         storage.download(f"s3://{bucket}/", tmp_path / "x")
     assert failure.value.reason is Reason.SOURCE_MISSING

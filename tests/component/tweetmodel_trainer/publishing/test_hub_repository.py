@@ -58,22 +58,22 @@ class Hub:
             return self._create(json.loads(body))
         if path == "/api/validate-yaml":
             return 200, {"errors": [], "warnings": []}
-        owner, name, *what = path.removeprefix("/api/models/").split("/")
+        owner, name, *rest = path.removeprefix("/api/models/").split("/")
         files = self.repositories[f"{owner}/{name}"]
-        if what[:1] == ["preupload"]:
+        if rest[:1] == ["preupload"]:
             return 200, {"files": [self._known(files, file["path"]) for file in json.loads(body)["files"]]}
-        if what[:1] == ["tree"]:
+        if rest[:1] == ["tree"]:
             return 200, [{"type": "file", "path": path, "size": len(file), "oid": "0"} for path, file in files.items()]
-        if what[:1] == ["commit"]:
+        if rest[:1] == ["commit"]:
             return self._commit(files, [json.loads(line) for line in body.splitlines()], f"{owner}/{name}")
         return 200, {"id": f"{owner}/{name}", "sha": "0" * 40}
 
     def _create(self, request: dict[str, Any]) -> tuple[int, object]:
         name = f"{request.get('organization') or 'someone'}/{request['name']}"
-        there = name in self.repositories
+        exists = name in self.repositories
         self.repositories.setdefault(name, {})
         self.private.setdefault(name, request.get("private", request.get("visibility") == "private"))
-        return 409 if there else 200, {"url": f"{self.server.url}/{name}"}
+        return 409 if exists else 200, {"url": f"{self.server.url}/{name}"}
 
     @staticmethod
     def _known(files: dict[str, bytes], path: str) -> dict[str, object]:

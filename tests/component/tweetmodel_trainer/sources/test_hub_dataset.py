@@ -18,7 +18,7 @@ from hub_server import served_as_hub
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubDataset
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.hub_dataset import CONVERTED, commit_of, read, split_files
+from tweetmodel_trainer.sources.hub_dataset import CONVERTED, commit_of, read
 
 
 def table_of(**columns: list[str]) -> bytes:
@@ -147,10 +147,6 @@ def test_where_selects_rows(hub: Hub, tmp_path: Path) -> None:
         "default/train/0001.parquet": table_of(text=["three", "four"], author=["ada", "bob"]),
     }
     assert texts(tmp_path, where={"author": "ada"}) == ["three"]
-
-
-def files(*names: str, **asked: str) -> list[str]:
-    return split_files(names, HubDataset(dataset="ada/tweets", **asked))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_interrupted_collection_continues_after_the_last_page(
     x.write(*range(1, 251))
     read()
     x.write(*range(251, 601))
-    with monkeypatch.context() as dying:
+    with monkeypatch.context() as killed:
         real, kept = Storage.write, []
 
         def write(*arguments: Any) -> None:
@@ -40,7 +40,7 @@ def test_interrupted_collection_continues_after_the_last_page(
             kept.append(arguments)
             real(*arguments)
 
-        dying.setattr(Storage, "write", write)
+        killed.setattr(Storage, "write", write)
         with pytest.raises(KeyboardInterrupt):
             read()
     assert len(read()) == 600
@@ -64,7 +64,7 @@ def test_budget_limits_all_collections_together(x: XServer, read: Any) -> None:
 
 
 @pytest.mark.parametrize("retweets", [range(101, 201), range(1, 101), range(151, 251), range(51, 251)])
-def test_pages_of_retweets_hide_no_older_post(x: XServer, read: Any, retweets: range) -> None:
+def test_pages_of_retweets_do_not_hide_older_posts(x: XServer, read: Any, retweets: range) -> None:
     x.write(*range(1, 251))
     x.retweet(*retweets)
     own = [f"post {id_}" for id_ in range(250, 0, -1) if id_ not in retweets]
@@ -86,7 +86,7 @@ def test_raised_budget_continues_before_retweets(x: XServer, read: Any) -> None:
     assert x.billed == 350
 
 
-def test_empty_page_covers_no_ids(x: XServer, read: Any) -> None:
+def test_empty_page_does_not_cover_ids(x: XServer, read: Any) -> None:
     x.write(*range(1, 251))
     read(max_posts=100)
     x.overrides["/2/users/7/tweets"] = {"meta": {"result_count": 0}}
@@ -101,7 +101,7 @@ def test_complete_timeline_is_requested_for_new_posts_only(x: XServer, read: Any
     read()
     x.page_requests = 0
     read()
-    assert x.page_requests == 1, "for what is new"
+    assert x.page_requests == 1, "the request for new posts"
 
 
 def test_spent_budget_is_counted(x: XServer, read: Any) -> None:
@@ -110,7 +110,7 @@ def test_spent_budget_is_counted(x: XServer, read: Any) -> None:
         read(budget=budget, max_posts=most)
         assert read.counts.budget_spent is spent
     read(budget="2.5")
-    assert read.counts.budget_spent is False, "all 500 are there, and were paid for by the last cent"
+    assert read.counts.budget_spent is False, "all 500 posts are stored, and the budget equals their price"
 
 
 def test_erased_post_that_x_still_shows_is_not_stored(x: XServer, read: Any, storage: Storage, tmp_path: Path) -> None:

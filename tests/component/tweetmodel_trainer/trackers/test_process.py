@@ -40,7 +40,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "tensorboardX.py"
 
 
-def test_a_client_finds_no_other_keys(
+def test_a_client_does_not_find_other_keys(
     client: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in OTHER_KEYS.items():
@@ -50,7 +50,7 @@ def test_a_client_finds_no_other_keys(
     assert not (SECRETS | OTHER_KEYS).keys() & json.loads((tmp_path / "environ").read_text()).keys()
 
 
-def test_a_client_that_crashes_fails_no_run(client: Path, work: Path) -> None:
+def test_a_client_that_crashes_does_not_fail_the_run(client: Path, work: Path) -> None:
     client.write_text("import os; os._exit(139)")
     assert "(the client crashed)" in report_run(TENSORBOARD, work)
 
@@ -60,12 +60,12 @@ def test_a_client_that_fills_memory_is_stopped(client: Path, work: Path) -> None
     assert "(the client ran out of memory)" in report_run(TENSORBOARD, work)
 
 
-def test_a_process_that_cannot_be_started_fails_no_run(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_be_started_does_not_fail_the_run(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/does/not/exist")
     assert "to TensorBoard (FileNotFoundError): check spec.reportTo.tensorBoard." in report_run(TENSORBOARD, work)
 
 
-def test_a_client_prints_nothing_and_leaves_random_states_alone(
+def test_a_client_prints_nothing_and_does_not_change_random_states(
     client: Path, work: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     client.write_text(f"import os, random; os.write(1, b'{API_KEY}'); os.write(2, b'{API_KEY}'); random.seed(1)")

@@ -15,11 +15,11 @@ def test_redirect_to_plain_http_is_refused(tmp_path: Path, monkeypatch: pytest.M
         "https://one.invalid/a?key=secret": "http://two.invalid/b?key=secret",
         "http://two.invalid/b?key=secret": "https://three.invalid/c",
     }
-    asked: list[str] = []
+    urls: list[str] = []
 
     def send(_: HTTPAdapter, request: requests.PreparedRequest, **__: object) -> requests.Response:
         assert request.url
-        asked.append(request.url)
+        urls.append(request.url)
         response = requests.Response()
         response.request, response.url, response.raw = request, request.url, io.BytesIO(b"posts")
         response.status_code = 302 if request.url in moved else 200
@@ -31,7 +31,7 @@ def test_redirect_to_plain_http_is_refused(tmp_path: Path, monkeypatch: pytest.M
         download_url("https://one.invalid/a?key=secret", tmp_path / "copy")
     assert failure.value.reason is Reason.SOURCE_DENIED
     assert "secret" not in str(failure.value)
-    assert asked == ["https://one.invalid/a?key=secret"]
+    assert urls == ["https://one.invalid/a?key=secret"]
     download_url("https://three.invalid/c", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"posts"
 

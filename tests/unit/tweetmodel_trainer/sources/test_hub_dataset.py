@@ -8,15 +8,15 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources.hub_dataset import split_files
 
 
-def files(*names: str, **asked: str) -> list[str]:
-    return split_files(names, HubDataset(dataset="ada/tweets", **asked))
+def files(*names: str, **options: str) -> list[str]:
+    return split_files(names, HubDataset(dataset="ada/tweets", **options))
 
 
 MAIN = {"revision": "main"}
 
 
 @pytest.mark.parametrize(
-    ("names", "asked", "found"),
+    ("names", "options", "found"),
     [
         (["tweets.jsonl", "README.md"], {}, ["tweets.jsonl"]),
         (["tweets.jsonl"], {"config": "default"}, ["tweets.jsonl"]),
@@ -42,12 +42,12 @@ MAIN = {"revision": "main"}
         (["default/partial-train/0.parquet"], {"split": "partial-train"}, ["default/partial-train/0.parquet"]),
     ],
 )
-def test_split_files_are_found_by_name(names: list[str], asked: dict[str, str], found: list[str]) -> None:
-    assert files(*names, **asked) == found
+def test_split_files_are_found_by_name(names: list[str], options: dict[str, str], found: list[str]) -> None:
+    assert files(*names, **options) == found
 
 
 @pytest.mark.parametrize(
-    ("names", "asked", "sentence"),
+    ("names", "options", "sentence"),
     [
         (
             ["a.jsonl", "b.jsonl"],
@@ -64,7 +64,7 @@ def test_split_files_are_found_by_name(names: list[str], asked: dict[str, str], 
         (["a/partial-train/0.parquet", "b/train/0.parquet"], {"config": "a"}, "has only the beginning"),
     ],
 )
-def test_ambiguous_or_missing_split_is_reported(names: list[str], asked: dict[str, str], sentence: str) -> None:
+def test_ambiguous_or_missing_split_is_reported(names: list[str], options: dict[str, str], sentence: str) -> None:
     with pytest.raises(Failure, match=sentence) as failure:
-        files(*names, **asked)
+        files(*names, **options)
     assert failure.value.reason is Reason.SOURCE_MISSING

@@ -8,13 +8,13 @@ from tweetmodel_trainer.sources.x_pages import Gap, Page, find_gaps, parse_pages
 def test_gaps_are_exactly_the_ids_without_a_page(ranges: set[tuple[int, int]]) -> None:
     pages = parse_pages([Page(low + length, low, length).name for low, length in ranges])
     covered = {id_ for low, length in ranges for id_ in range(low, low + length)}
-    asked = [
+    requested = [
         id_
         for gap in find_gaps(pages)
         for id_ in range(gap.since + 1 if gap.since is not None else 0, gap.until if gap.until is not None else 70)
     ]
-    assert len(asked) == len(set(asked))
-    assert set(asked) == set(range(70)) - covered
+    assert len(requested) == len(set(requested))
+    assert set(requested) == set(range(70)) - covered
 
 
 def test_other_objects_are_ignored() -> None:

@@ -125,7 +125,7 @@ def tweet(id_: str, text: str, **fields: object) -> dict[str, object]:
     return {"tweet": {"id_str": id_, "full_text": text, **fields}}
 
 
-LONG = "The harbour master asked whether the light could be dimmed on Sundays & holidays, " * 8
+LONG = "The harbor master asked whether the light could be dimmed on Sundays & holidays, " * 8
 
 
 def cut(text: str) -> str:
