@@ -56,7 +56,7 @@ prose: setup $(VALE) ## Check the prose of pages, comments and docstrings
 	@set -o pipefail; cd build/prose && $(VALE) --config $(CURDIR)/.vale.ini --output line . | sed 's/\.py\.md:/.py:/'
 
 .PHONY: unit
-unit: setup tools ## Run the unit tests
+unit: setup ## Run the unit tests
 	@pytest -q -rs -n auto tests/unit
 
 .PHONY: component-tests

@@ -100,18 +100,18 @@ class Tab:
 def tab(profile: Path, *flags: str) -> Iterator[Tab]:
     """Start a browser and yield its tab."""
     assert PROGRAM
-    there, commands = os.pipe()
-    answers, back = os.pipe()
+    browser_input, commands = os.pipe()
+    answers, browser_output = os.pipe()
 
     def use_descriptors_3_and_4() -> None:
-        one, two = os.dup(there), os.dup(back)
-        os.dup2(one, 3)
-        os.dup2(two, 4)
+        new_input, new_output = os.dup(browser_input), os.dup(browser_output)
+        os.dup2(new_input, 3)
+        os.dup2(new_output, 4)
 
     command = [PROGRAM, *FLAGS, *flags, f"--user-data-dir={profile}", "--remote-debugging-pipe"]
     browser = subprocess.Popen(command, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=use_descriptors_3_and_4)
-    os.close(there)
-    os.close(back)
+    os.close(browser_input)
+    os.close(browser_output)
     try:
         opened = Tab(commands, answers)
         yield opened

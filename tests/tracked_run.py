@@ -1,15 +1,10 @@
-"""A run that is reported to trackers in two attempts, and the values that the trackers should show."""
-
-from contextlib import suppress
-from pathlib import Path
+"""A run that is reported to trackers, the keys of the trackers, and specs that name the trackers."""
 
 import hostile
 import tracker_servers
 from tweetmodel_api.trackers import ReportTo
-from tweetmodel_trainer.interrupt import Interrupted
-from tweetmodel_trainer.trackers.events import Logged, Results, Started
+from tweetmodel_trainer.trackers.events import Results, Started
 from tweetmodel_trainer.trackers.lineage import Reference, TrackedRun
-from tweetmodel_trainer.trackers.tracking import Tracking
 
 RAW = Reference("default-ada-raw-ada", "s3://bucket/archive.zip")
 DATASET = Reference("default-ada-dataset", "s3://bucket/datasets/dd", "d" * 64)
@@ -45,25 +40,3 @@ def trackio_at(url: str) -> ReportTo:
 
 
 TENSORBOARD = ReportTo.model_validate({"tensorBoard": {}})
-
-
-def report(to: ReportTo, folder: Path, started: Started = STARTED, steps: range = range(1, 3)) -> str:
-    """Report a run that logs a loss at these steps; return the warnings."""
-    with Tracking(to, RUN, folder, lambda _: None) as tracking:
-        _log(tracking, started, steps)
-        return tracking.finish(steps[-1], EVALUATION, RESULTS)
-
-
-def report_two_attempts(to: ReportTo, folder: Path) -> None:
-    """Report a run that is interrupted after its second step and resumed on another disk."""
-    with suppress(Interrupted), Tracking(to, RUN, folder / "1", lambda _: None) as tracking:
-        _log(tracking, STARTED, range(1, 3))
-        raise Interrupted
-    resumed = STARTED.model_copy(update={"arguments": {**STARTED.arguments, "output_dir": "/work/second"}})
-    assert report(to, folder / "2", resumed, range(3, 5)) == ""
-
-
-def _log(tracking: Tracking, started: Started, steps: range) -> None:
-    tracking.send(started)
-    for step in steps:
-        tracking.send(Logged(step=step, metrics={"loss": 5.0 - step}))

@@ -1,131 +1,15 @@
-"""S3 in this process (moto), plans and small posts, and steps run as pods run them."""
+"""Plans whose storage can't be reached."""
 
-import os
-import signal
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
-import boto3
 import pytest
 
-from http_server import moto_server
-from tweetmodel_api.plan import Plan
-from tweetmodel_api.report import Report, decode
-from tweetmodel_api.spec import TweetModelSpec
-from tweetmodel_trainer.command import main
-from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.storage import Storage
-
-# The models are too small for several threads.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.delenv("KUBEFLOW_TRAINER_SERVER_URL", raising=False)
-
-
-@pytest.fixture(scope="session")
-def s3(endpoint: str) -> Any:
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
-
-
-@pytest.fixture(autouse=True)
-def sigterm_handler() -> Iterator[None]:
-    """Restores the handler of SIGTERM, which a step in this process changes."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
+from trainer_fixtures import context, credentials, make_plan, reader, sigterm_handler, storage, written  # noqa: F401
 
 
 @pytest.fixture
-def bucket(s3: Any) -> str:
-    """A new bucket."""
-    name = f"bucket-{uuid.uuid4().hex[:12]}"
-    s3.create_bucket(Bucket=name)
-    return name
+def endpoint() -> str:
+    return "https://s3.example.org"
 
 
 @pytest.fixture
-def make_spec(endpoint: str, bucket: str) -> Callable[..., TweetModelSpec]:
-    """Returns a spec with an archive in the bucket as its source; keyword arguments replace fields."""
-
-    def make(**changes: Any) -> TweetModelSpec:
-        return TweetModelSpec.model_validate(
-            {
-                "sources": [{"handle": "ada", "archive": {"uri": f"s3://{bucket}/archive.zip"}}],
-                "storage": {"uri": f"s3://{bucket}/models", "endpoint": endpoint},
-                "baseModel": {"scratch": {}},
-                "gpus": 0,
-            }
-            | changes
-        )
-
-    return make
-
-
-@pytest.fixture
-def make_plan(make_spec: Callable[..., TweetModelSpec]) -> Callable[..., Plan]:
-    def make(**changes: Any) -> Plan:
-        return Plan(step="collect", namespace="default", name="ada", spec=make_spec(**changes))
-
-    return make
-
-
-@pytest.fixture
-def storage(make_spec: Callable[..., TweetModelSpec]) -> Storage:
-    return Storage(make_spec().storage)
-
-
-@pytest.fixture
-def progress() -> Progress:
-    return Progress({})
-
-
-@pytest.fixture
-def keys(s3: Any, bucket: str) -> Callable[[], list[str]]:
-    """Returns all keys in the bucket."""
-    return lambda: [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
-
-
-@pytest.fixture
-def put(s3: Any, bucket: str) -> Callable[[str, bytes], None]:
-    return lambda key, body: s3.put_object(Bucket=bucket, Key=key, Body=body) and None
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Callable[[str, bytes], Path]:
-    def write(name: str, content: bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return write
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
-    """Runs the step of a plan as a pod does, and returns exit code and report."""
-    log = tmp_path / "termination-log"
-
-    def run_step(plan: Plan) -> tuple[int, Report]:
-        file = tmp_path / "plan.json"
-        file.write_text(plan.model_dump_json(by_alias=True))
-        workdir = tmp_path / f"work-{len(list(tmp_path.iterdir()))}"
-        code = main([plan.step, "--plan", str(file), "--workdir", str(workdir), "--termination-log", str(log)])
-        report = decode(log.read_text())
-        assert report
-        return code, report
-
-    return run_step
+def bucket() -> str:
+    return "bucket"

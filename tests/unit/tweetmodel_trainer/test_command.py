@@ -14,8 +14,10 @@ from tweetmodel_api.steps import STEP_NAMES, StepName
 from tweetmodel_trainer.command import exit_code, main
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.pipeline import STEPS
+from tweetmodel_trainer.step_context import StepContext
 
 Main = Callable[..., tuple[int, Report]]
+SUCCEEDED = Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message="The step is done.")
 
 
 @pytest.fixture
@@ -68,14 +70,25 @@ def test_longest_message_fits_the_termination_message(
     assert (tmp_path / "termination-log").stat().st_size <= MAX_REPORT_BYTES
 
 
-def test_workdir_is_empty_after_a_step(run: Main, make_plan: Callable[..., Plan], put: Any, tmp_path: Path) -> None:
-    put("archive.zip", b"no archive")
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+def test_workdir_is_empty_after_a_step(
+    run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: bool
+) -> None:
+    def download(context: StepContext) -> Report:
+        (context.workdir / "archive.zip").write_bytes(b"posts")
+        if fails:
+            raise Failure(Reason.INVALID_ARCHIVE, "the archive is damaged.")
+        return SUCCEEDED
+
+    monkeypatch.setitem(STEPS, "collect", download)
     run(make_plan())
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_sigterm_after_the_report_is_ignored(run: Main, make_plan: Callable[..., Plan], put: Any) -> None:
-    put("archive.zip", b"no archive")
+def test_sigterm_after_the_report_is_ignored(
+    run: Main, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STEPS, "collect", lambda _: SUCCEEDED)
     run(make_plan())
     os.kill(os.getpid(), signal.SIGTERM)
 

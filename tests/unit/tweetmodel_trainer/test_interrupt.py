@@ -63,5 +63,5 @@ def test_ignored_sigterm_does_nothing() -> None:
     stop()
 
 
-def test_interrupted_is_no_exception() -> None:
+def test_interrupted_is_not_a_subclass_of_exception() -> None:
     assert not issubclass(Interrupted, Exception)

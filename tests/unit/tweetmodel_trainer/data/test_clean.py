@@ -17,7 +17,7 @@ def test_post_needs_three_plain_words(text: str, short: bool) -> None:
     assert is_short(text) is short
 
 
-def test_links_mentions_and_hashtags_are_no_plain_words() -> None:
+def test_links_mentions_and_hashtags_are_not_plain_words() -> None:
     assert is_short("@ada #fog http thanks much")
     assert not is_short("@ada #fog http thanks so much")
 

@@ -69,19 +69,19 @@ def test_each_step_is_optional(steps: list[str], left: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        " " * 10_000_000 + "http",
-        "https:" * 1_000_000,
-        "https:a\n" * 1_000_000,
-        "\nhttps:a " * 1_000_000,
-        END_OF_TEXT[:6] * 500_000 + END_OF_TEXT[6:] * 500_000,
-        "@ " * 5_000_000,
+        " " * 3_000_000 + "http",
+        "https:" * 500_000,
+        "https:a\n" * 300_000,
+        "\nhttps:a " * 300_000,
+        END_OF_TEXT[:6] * 200_000 + END_OF_TEXT[6:] * 200_000,
+        "@ " * 1_000_000,
     ],
     ids=["spaces", "link", "links", "lines", "marks", "mentions"],
 )
 def test_megabytes_are_normalized_in_linear_time(text: str) -> None:
     began = time.process_time()
     is_short(normalize(text))
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 4
 
 
 @given(st.text())

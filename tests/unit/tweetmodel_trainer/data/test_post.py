@@ -60,5 +60,5 @@ def test_post_without_an_id_gets_its_number(fields: dict[str, Any], id_: str, is
         ({"in_reply_to_user_id": None}, False),
     ],
 )
-def test_thread_of_the_same_account_is_no_reply(fields: dict[str, Any], is_reply: bool) -> None:
+def test_thread_of_the_same_account_is_not_a_reply(fields: dict[str, Any], is_reply: bool) -> None:
     assert from_fields("ada", "text", fields, 3).is_reply is is_reply

@@ -31,7 +31,7 @@ def test_eight_consecutive_words_are_an_overlap() -> None:
     assert level_of(f"{POST} And so on.") == "overlap"
 
 
-def test_words_of_two_posts_are_no_overlap() -> None:
+def test_words_of_two_posts_are_not_an_overlap() -> None:
     assert level_of("one two three four five six seven eight", "one two three four", "five six seven eight") == "none"
 
 
@@ -45,7 +45,7 @@ def test_texts_without_words_are_compared_literally() -> None:
     assert level_of("\U0001f426", "\U0001f426") == "exact"
 
 
-def test_the_first_of_equal_samples_is_no_duplicate() -> None:
+def test_the_first_of_equal_samples_is_not_a_duplicate() -> None:
     samples = flag_samples([Sample("", "A gull."), Sample("", "fog"), Sample("a", "a gull")], [])
     assert [sample.duplicate for sample in samples] == [False, False, True]
 

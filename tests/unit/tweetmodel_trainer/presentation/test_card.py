@@ -4,11 +4,8 @@ import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import pytest
 import yaml
 from huggingface_hub import ModelCard
-from hypothesis import given
-from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -16,11 +13,9 @@ import hostile
 from finished import finished_run
 from tweetmodel_api.spec import BaseModelSource, ScratchModel, Training
 from tweetmodel_trainer.data.counts import Counts
-from tweetmodel_trainer.evaluation.sample import SamplingSettings
-from tweetmodel_trainer.evaluation.sampling import printable
+from tweetmodel_trainer.evaluation.sample import SamplingSettings, printable
 from tweetmodel_trainer.evaluation.scores import ScoreComparison
 from tweetmodel_trainer.presentation.card import render_card
-from tweetmodel_trainer.presentation.markdown import escape_markdown
 from tweetmodel_trainer.presentation.run_summary import DATA_ROWS
 
 MAX_PROMPT_CHARACTERS = 280
@@ -89,7 +84,7 @@ def test_the_data_table_accounts_for_every_post() -> None:
     counts = Counts(downloaded=100 + sum(dropped.values()), kept=100, characters=6000, **dropped)
     rows = dict(finished_run(accounts={"ada": counts}).data_table)
     assert rows["Downloaded"][0] - sum(n for name, [n] in rows.items() if name.endswith("(dropped)")) == rows["Kept"][0]
-    assert "Duplicates (dropped)" not in dict(finished_run().data_table), "there were none"
+    assert "Duplicates (dropped)" not in dict(finished_run().data_table), "rules without dropped posts have no row"
 
 
 def test_the_data_table_counts_tokens() -> None:
@@ -147,19 +142,6 @@ def test_hostile_texts_are_escaped_in_card_and_metadata() -> None:
         assert not [token for token in GITHUB.parse(body) if token.type == "html_block"]
         shown = {"".join(c.content for c in t.children or []) for t in GITHUB.parse(body) if t.type == "inline"}
         assert " ".join((text + text).split()) in shown
-
-
-@given(st.text())
-def test_escaped_text_is_shown_literally_in_a_table(text: str) -> None:
-    text = printable(text.encode("utf-8", "ignore").decode())
-    tokens = GITHUB.parse(f"| a | b |\n| --- | --- |\n| {escape_markdown(text)} | end |\n")
-    cells = ["".join(child.content for child in token.children or []) for token in tokens if token.type == "inline"]
-    assert cells == ["a", "b", text, "end"]
-
-
-@pytest.mark.parametrize("text", ["plain words, and more.", "I don't like it - at all"])
-def test_plain_text_is_not_changed(text: str) -> None:
-    assert escape_markdown(text) == text
 
 
 def test_the_card_does_not_show_the_training_losses(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 import hostile
 from finished import finished_run
-from tweetmodel_trainer.evaluation.sampling import printable
+from tweetmodel_trainer.evaluation.sample import printable
 from tweetmodel_trainer.presentation import preview_image
 from tweetmodel_trainer.presentation.preview_image import render_preview, supported_text, wrap, wrap_evenly
 

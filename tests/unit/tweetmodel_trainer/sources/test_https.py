@@ -18,5 +18,5 @@ def test_version_is_unknown(reader: Any, storage: Storage) -> None:
     assert reader(https=SOURCE).version(storage) == ""
 
 
-def test_uri_contains_no_key(reader: Any) -> None:
+def test_uri_does_not_contain_the_key(reader: Any) -> None:
     assert reader(https=SOURCE).uri == "https://example.org/posts.csv"

@@ -1,15 +1,13 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tweetmodel_api.credentials import source_credentials
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import Cleaning, Source
+from tweetmodel_api.spec import Source
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.registry import READERS, erase_raw_posts, reader_of
-from tweetmodel_trainer.storage import Storage
+from tweetmodel_trainer.sources.registry import READERS, reader_of
 
 OPTIONS = {
     "archive": {"uri": "s3://bucket/archive.zip"},
@@ -36,7 +34,7 @@ def test_reader_is_that_of_the_kind(make_plan: Callable[..., Plan], kind: str) -
 
 
 def test_source_without_a_kind_is_an_error(make_plan: Callable[..., Plan]) -> None:
-    with pytest.raises(Failure, match="@ada has no location of its posts: set one of archive, s3") as failure:
+    with pytest.raises(Failure, match="the source @ada has no location of its posts: set one of archive, s3") as failure:
         reader_of(Source(handle="ada"), make_plan())
     assert failure.value.reason is Reason.INVALID_SPEC
 
@@ -47,10 +45,3 @@ def test_each_secret_of_a_source_is_passed_to_the_pod(kind: str) -> None:
     source = Source.model_validate({"handle": "ada", alias: OPTIONS[alias]})
     secrets = [secret for _, secret in source_credentials(source)]
     assert secrets == ([OPTIONS[alias]["secretRef"]["name"]] if "secretRef" in OPTIONS[alias] else [])
-
-
-def test_raw_posts_of_all_kinds_are_erased(make_plan: Callable[..., Plan], storage: Storage, tmp_path: Path) -> None:
-    layout = make_plan().layout
-    storage.write_object(f"{layout.raw_x('eve')}/500-0-2.jsonl", b"")
-    erase_raw_posts(Cleaning(erase=("@eve",)), layout, tmp_path, storage)
-    assert storage.names(layout.raw) == []

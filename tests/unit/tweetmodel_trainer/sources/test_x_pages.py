@@ -1,69 +1,22 @@
-import gc
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import Cleaning
-from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.sources.x_pages import Gap, Page, erase, find_gaps, parse_pages, read_page, write_page
-from tweetmodel_trainer.storage import Storage
-from x_server import XServer
-
-
-@pytest.fixture
-def no_garbage_collection() -> Iterator[None]:
-    """A finalizer would fail deep in the recursion of a parser."""
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.mark.usefixtures("no_garbage_collection")
-@pytest.mark.parametrize("damage", [b'{"id": "5"}\n', b"null\n", b'{"id": "5", "te', b"\xff", b"[" * 100_000])
-def test_damaged_page_is_reported(x: XServer, read: Any, storage: Storage, damage: bytes) -> None:
-    x.write(1)
-    read()
-    [name] = storage.names(read.folder)
-    storage.write_object(f"{read.folder}/{name}", damage)
-    with pytest.raises(Failure, match=rf"raw/x/ada/{name} is damaged: delete the object") as failure:
-        read()
-    assert failure.value.reason is Reason.INVALID_POSTS
+from tweetmodel_trainer.sources.x_pages import Gap, Page, find_gaps, parse_pages
 
 
 @given(st.sets(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=8))
 def test_gaps_are_exactly_the_ids_without_a_page(ranges: set[tuple[int, int]]) -> None:
     pages = parse_pages([Page(low + length, low, length).name for low, length in ranges])
     covered = {id_ for low, length in ranges for id_ in range(low, low + length)}
-    asked = [
+    requested = [
         id_
         for gap in find_gaps(pages)
         for id_ in range(gap.since + 1 if gap.since is not None else 0, gap.until if gap.until is not None else 70)
     ]
-    assert len(asked) == len(set(asked))
-    assert set(asked) == set(range(70)) - covered
+    assert len(requested) == len(set(requested))
+    assert set(requested) == set(range(70)) - covered
 
 
 def test_other_objects_are_ignored() -> None:
     assert parse_pages(["9-3-5.jsonl", "note.txt", "20-9-1.jsonl"]) == [Page(20, 9, 1), Page(9, 3, 5)]
     assert find_gaps([Page(20, 9, 1), Page(9, 0, 5)]) == [Gap(None, 19)]
-
-
-POSTS = [{"id": "17", "text": "a"}, {"id": "18", "text": "b"}]
-
-
-def test_erased_posts_are_removed_from_all_pages(storage: Storage, make_plan: Any, tmp_path: Path) -> None:
-    layout = make_plan().layout
-    folders = {handle: layout.raw_x(handle) for handle in ("ada", "bob", "eve")}
-    for folder in folders.values():
-        write_page(POSTS, f"{folder}/500-0-2.jsonl", storage)
-    storage.write_object(f"{folders['ada']}/900-500-1.jsonl", b"damaged")
-    with pytest.raises(Failure, match=r"900-500-1\.jsonl is damaged"):
-        erase(Cleaning(erase=("17", "@Eve")), layout, tmp_path, storage)
-    assert storage.names(folders["eve"]) == []
-    for handle in ("ada", "bob"):
-        assert read_page(f"{folders[handle]}/500-0-2.jsonl", tmp_path, storage) == POSTS[1:]

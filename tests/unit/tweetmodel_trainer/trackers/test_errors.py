@@ -1,4 +1,4 @@
-"""Descriptions of errors, which never quote a client's text."""
+"""Tests of the descriptions of errors, which never quote the text of a client."""
 
 import pytest
 from wandb.errors import CommError

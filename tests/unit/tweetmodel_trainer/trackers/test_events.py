@@ -1,4 +1,4 @@
-"""The file of events: values survive, and lines that are still being written wait."""
+"""Tests of the file of events, whose reader waits for unfinished lines."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""Lineage of a run: URIs of sources, data set and model."""
+"""Tests of the lineage of a run: URIs of sources, data set and model."""
 
 import json
 from collections.abc import Callable

@@ -1,14 +1,21 @@
-"""A sample of a model, and the settings of sampling."""
+"""A sample of a model, the checks of its text, and the settings of sampling."""
 
+import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 from tweetmodel_api.spec import Generation
+from tweetmodel_trainer.data.normalize import collapse_whitespace
 
 Memorization = Literal["none", "overlap", "exact"]
 """Similarity of a sample to the training posts: none, eight consecutive words, or a whole post."""
 MEMORIZATION_LEVELS: tuple[Memorization, ...] = get_args(Memorization)
 """All levels in ascending order."""
+
+_BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Bidirectional controls. Unclosed controls reorder the following text (Trojan Source, 2021)."""
 
 
 class SamplingSettings(NamedTuple):
@@ -39,3 +46,20 @@ class Sample:
     memorization: Memorization = "none"
     duplicate: bool = False
     """True if an earlier sample has the same words."""
+
+
+def contains_blocked_word(text: str, words: Sequence[str]) -> bool:
+    """Return whether a text contains any of the words, as a whole word in any case."""
+    folded = text.casefold()
+    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", folded) for word in words)
+
+
+def printable(text: str) -> str:
+    """Return a text as one line without control characters, bidirectional controls and replacement characters."""
+    return collapse_whitespace("".join(c for c in collapse_whitespace(text) if _is_printable(c)))
+
+
+def _is_printable(character: str) -> bool:
+    if character == "\ufffd" or ord(character) in _BIDI_CONTROLS:
+        return False
+    return unicodedata.category(character) not in ("Cc", "Cs")

@@ -5,8 +5,6 @@ weights, precision, spec.generation and seed on the same hardware and software, 
 draw the same samples.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,8 +18,7 @@ from transformers import (
 )
 
 from tweetmodel_api.spec import Generation
-from tweetmodel_trainer.data.normalize import collapse_whitespace
-from tweetmodel_trainer.evaluation.sample import Sample, SamplingSettings
+from tweetmodel_trainer.evaluation.sample import Sample, SamplingSettings, contains_blocked_word, printable
 from tweetmodel_trainer.models.tokens import context_length, encode
 
 MIN_TOKENS = 10
@@ -31,9 +28,6 @@ TOP_K = 50
 MAX_DRAWS = 3
 BATCH_SIZE = 16
 """Samples per batch: all samples of a batch share each read of the weights; more would take memory for little speed."""
-
-_BIDI_CONTROLS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-"""Bidirectional controls. Unclosed controls reorder the following text (Trojan Source, 2021)."""
 
 
 @dataclass(frozen=True)
@@ -168,20 +162,3 @@ def _draw_texts(
 def _decode(tokenizer: PreTrainedTokenizerBase, tokens: torch.Tensor) -> list[str]:
     texts: list[str] = tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return texts
-
-
-def contains_blocked_word(text: str, words: Sequence[str]) -> bool:
-    """Return whether a text contains any of the words, as a whole word in any case."""
-    folded = text.casefold()
-    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", folded) for word in words)
-
-
-def printable(text: str) -> str:
-    """Return a text as one line without control characters, bidirectional controls and replacement characters."""
-    return collapse_whitespace("".join(c for c in collapse_whitespace(text) if _is_printable(c)))
-
-
-def _is_printable(character: str) -> bool:
-    if character == "\ufffd" or ord(character) in _BIDI_CONTROLS:
-        return False
-    return unicodedata.category(character) not in ("Cc", "Cs")

@@ -108,9 +108,9 @@ def test_new_excluded_account_reads_again(plan: Plan, read: list[str], collect: 
 
 def test_requested_retry_reads_again(plan: Plan, read: list[str], collect: Any) -> None:
     collect(plan)
-    asked = plan.model_copy(update={"retry": "1"})
-    collect(asked)
-    collect(asked)
+    requested = plan.model_copy(update={"retry": "1"})
+    collect(requested)
+    collect(requested)
     assert read == ["ada", "bob"] * 2
 
 
@@ -122,8 +122,8 @@ def test_missing_or_corrupt_data_set_reads_again(
     assert collect(plan) == first
     file = {"Bucket": bucket, "Key": first.uri.removeprefix(f"s3://{bucket}/") + "/train.jsonl"}
     whole = s3.get_object(**file)["Body"].read()
-    for spoilt in (b"", whole.replace(b"gull", b"bull")):
-        s3.put_object(Body=spoilt, **file)
+    for damaged in (b"", whole.replace(b"gull", b"bull")):
+        s3.put_object(Body=damaged, **file)
         assert collect(plan) == first
         assert s3.get_object(**file)["Body"].read() == whole
     assert read == ["ada", "bob"] * 4
@@ -140,15 +140,15 @@ def test_new_posts_are_counted_against_the_baseline(
     plan: Plan, read: list[str], collect: Any, put: Any, storage: Storage
 ) -> None:
     first = collect(plan)
-    learnt = plan.model_copy(update={"baseline_dataset": first.digest})
-    assert collect(learnt).new_posts == 0
+    with_baseline = plan.model_copy(update={"baseline_dataset": first.digest})
+    assert collect(with_baseline).new_posts == 0
     assert read == ["ada", "bob"]
     for name in ("ada", "bob"):
         put(f"{name}.txt", posts(3))
-    assert collect(learnt).new_posts == 3
-    assert collect(learnt).new_posts == 3, "the posts stay new until the next training"
+    assert collect(with_baseline).new_posts == 3
+    assert collect(with_baseline).new_posts == 3, "the posts stay new until the next training"
     storage.delete(first.uri)
-    assert collect(learnt).new_posts is None, "the baseline is gone"
+    assert collect(with_baseline).new_posts is None, "the baseline was deleted"
     assert read == ["ada", "bob"] * 2
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,21 +40,31 @@ def run(
     return model if method == "Full" else lora.merge(model)
 
 
-@pytest.mark.parametrize("method", ["Full", "LoRA"])
-def test_a_run_killed_after_any_checkpoint_ends_with_the_same_weights(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(("method", "steps"), [("Full", range(1, 13)), ("LoRA", (4, 5, 6, 12))])
+def test_a_run_killed_after_any_checkpoint_ends_with_the_same_weights(
+    tmp_path: Path, method: str, steps: Sequence[int]
+) -> None:
     """With dropout: weights, optimizer, schedule, random states and position in the data must be restored."""
-    uninterrupted = weights_digest(run(tmp_path / "uninterrupted", lambda *_: None, method=method))
-    for step in range(1, 13):
 
-        def kill(at: int, folder: Path, step: int = step) -> None:
-            if at == step:
-                folder.rename(tmp_path / f"kept-{step}")
-                raise Killed
+    def keep(step: int, folder: Path) -> None:
+        shutil.copytree(folder, tmp_path / "kept" / str(step))
 
-        with pytest.raises(Killed):
-            run(tmp_path / f"killed-{step}", kill, method=method)
-        resumed = run(tmp_path / f"resumed-{step}", lambda *_: None, tmp_path / f"kept-{step}", method)
+    uninterrupted = weights_digest(run(tmp_path / "uninterrupted", keep, method=method))
+    for step in steps:
+        resumed = run(tmp_path / f"resumed-{step}", lambda *_: None, tmp_path / "kept" / str(step), method)
         assert weights_digest(resumed) == uninterrupted, f"resumed at step {step}"
+
+
+def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
+    def kill(step: int, folder: Path) -> None:
+        if step == 6:
+            folder.rename(tmp_path / "kept")
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", kill)
+    resumed = run(tmp_path / "resumed", lambda *_: None, tmp_path / "kept")
+    assert weights_digest(resumed) == weights_digest(run(tmp_path / "uninterrupted", lambda *_: None))
 
 
 @pytest.mark.parametrize("change", [{"gradient_accumulation_steps": 4}, {"gradient_checkpointing": True}])
@@ -65,8 +75,9 @@ def test_settings_that_save_memory_do_not_change_the_result(tmp_path: Path, chan
         fine_tune(model, TWELVE_BLOCKS, config(tmp_path, training))
         return score_texts(model, TOKENIZER, TEXTS).loss
 
-    assert loss(**change) == pytest.approx(loss(), rel=1e-5)
-    assert loss() < score_texts(small_model(), TOKENIZER, TEXTS).loss
+    expected = loss()
+    assert loss(**change) == pytest.approx(expected, rel=1e-5)
+    assert expected < score_texts(small_model(), TOKENIZER, TEXTS).loss
 
 
 class Recorder(TrainerCallback):

@@ -16,8 +16,8 @@ from transformers import (
     set_seed,
 )
 
+from small_models import POSTS, TEXTS
 from tweetmodel_api.plan import DatasetReference, Plan
-from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.evaluation.evaluation_report import EvaluationReport
 from tweetmodel_trainer.model_steps import evaluate_samples, load_stored_model
 from tweetmodel_trainer.progress import Progress
@@ -25,8 +25,6 @@ from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.storage import Storage
 from tweetmodel_trainer.training.training_run import SplitPosts, TrainingRun
 
-TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
-POSTS = [Post("ada", str(n), text) for n, text in enumerate(TEXTS)]
 Train = Callable[..., EvaluationReport]
 
 SETTINGS = {

@@ -9,7 +9,8 @@ import pytest
 import requests
 
 import tracker_servers
-from tracked_run import DATASET, EVALUATION, MODEL, RAW, mlflow_at, report_two_attempts
+from tracked_run import DATASET, EVALUATION, MODEL, RAW, mlflow_at
+from tracker_reports import report_two_attempts
 
 
 @pytest.fixture

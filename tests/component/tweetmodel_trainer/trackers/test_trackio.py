@@ -5,7 +5,8 @@ import sqlite3
 from pathlib import Path
 
 import tracker_servers
-from tracked_run import DATASET, MODEL, RAW, RUN, report_two_attempts, trackio_at
+from tracked_run import DATASET, MODEL, RAW, RUN, trackio_at
+from tracker_reports import report_two_attempts
 
 
 def test_two_attempts_are_one_run_with_its_lineage(tmp_path: Path) -> None:

@@ -1,23 +1,15 @@
 """Tests of the packing of posts into blocks."""
 
 import random
-from functools import cache
 
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerBase
 
+from small_models import TEXTS, TOKENIZER
 from tweetmodel_trainer.data.post import Post
-from tweetmodel_trainer.models.tokens import encode, train_tokenizer
+from tweetmodel_trainer.models.tokens import encode
 from tweetmodel_trainer.training.blocks import BlockLayout, Blocks, epoch_order
-
-TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
-
-
-@cache
-def tokenizer() -> PreTrainedTokenizerBase:
-    return train_tokenizer(TEXTS, 320)
 
 
 def posts_of(written: dict[str, int]) -> list[Post]:
@@ -44,7 +36,7 @@ def test_weights_scale_accounts_and_every_post_is_read(written: dict[str, int], 
     assert max(shares) - min(shares) <= 1
 
 
-def test_shorter_accounts_are_repeated_up_to_the_longest() -> None:
+def test_smaller_accounts_are_repeated_up_to_the_size_of_the_largest() -> None:
     by_account = indices_of(posts_of({"ada": 30, "bob": 7}))
     order = epoch_order(by_account, random.Random(1))
     assert sum(n in by_account["ada"] for n in order) == sum(n in by_account["bob"] for n in order) == 30
@@ -55,9 +47,9 @@ def test_shorter_accounts_are_repeated_up_to_the_longest() -> None:
 def test_blocks_contain_the_posts_of_all_epochs_in_order(
     written: dict[str, int], weights: dict[str, int], epochs: int, size: int, seed: int
 ) -> None:
-    posts, end = posts_of(written), tokenizer().eos_token_id
-    blocks = Blocks(posts, tokenizer(), BlockLayout(epochs, size, seed, weights))
-    ids = encode(tokenizer(), [post.text for post in posts])
+    posts, end = posts_of(written), TOKENIZER.eos_token_id
+    blocks = Blocks(posts, TOKENIZER, BlockLayout(epochs, size, seed, weights))
+    ids = encode(TOKENIZER, [post.text for post in posts])
     text = [end]
     for number in range(epochs):
         for n in epoch_order(indices_of(posts), random.Random(f"{seed}/{number}"), weights):
@@ -74,7 +66,7 @@ def test_blocks_contain_the_posts_of_all_epochs_in_order(
 @settings(max_examples=30)
 @given(st.integers(2, 80), st.randoms(use_true_random=False))
 def test_blocks_do_not_depend_on_the_order_of_reading(size: int, generator: random.Random) -> None:
-    blocks, again = (Blocks(posts_of({"ada": 30, "bob": 7}), tokenizer(), BlockLayout(3, size, 1)) for _ in range(2))
+    blocks, again = (Blocks(posts_of({"ada": 30, "bob": 7}), TOKENIZER, BlockLayout(3, size, 1)) for _ in range(2))
     in_order = [blocks.tokens(n) for n in range(len(blocks))]
     for n in generator.sample(range(len(blocks)), len(blocks)):
         assert torch.equal(again.tokens(n), in_order[n])
@@ -87,14 +79,14 @@ def test_each_epoch_has_its_own_order() -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_epochs() -> None:
-    blocks = Blocks(posts_of({"ada": 60}), tokenizer(), BlockLayout(1000, 64, 1))
+    blocks = Blocks(posts_of({"ada": 60}), TOKENIZER, BlockLayout(1000, 64, 1))
     for n in range(0, len(blocks), 50):
         blocks.tokens(n)
     stored = [value for value in vars(blocks).values() if hasattr(value, "itemsize")] + [blocks._cached_epoch[1]]
-    assert sum(len(value) for value in stored) < 4 * sum(len(ids) + 1 for ids in encode(tokenizer(), TEXTS))
+    assert sum(len(value) for value in stored) < 4 * sum(len(ids) + 1 for ids in encode(TOKENIZER, TEXTS))
 
 
 def test_tokens_by_account_include_the_end_of_text_tokens() -> None:
-    blocks = Blocks(posts_of({"ada": 5, "bob": 2}), tokenizer(), BlockLayout(3, 64, 1))
-    lengths = [len(ids) + 1 for ids in encode(tokenizer(), TEXTS[:5])]
+    blocks = Blocks(posts_of({"ada": 5, "bob": 2}), TOKENIZER, BlockLayout(3, 64, 1))
+    lengths = [len(ids) + 1 for ids in encode(TOKENIZER, TEXTS[:5])]
     assert blocks.tokens_by_account == {"ada": sum(lengths), "bob": sum(lengths[:2])}

@@ -26,7 +26,7 @@ def run(
     workdir: Path,
     publish: Callable[[int, Path], None],
     training: Training = EACH_STEP,
-    progress: Progress = Progress({}),  # noqa: B008  # without a server it only remembers
+    progress: Progress = Progress({}),  # noqa: B008  # sends nothing without a server
 ) -> None:
     fine_tune(small_model(), TWELVE_BLOCKS, FineTuningConfig(training, workdir, publish, progress))
 

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import hostile
-from tracked_run import DATASET, MODEL, RAW, RUN, report_two_attempts, wandb_at
+from tracked_run import DATASET, MODEL, RAW, RUN, wandb_at
+from tracker_reports import report_two_attempts
 from wandb_server import Server
 
 

@@ -9,25 +9,19 @@ from typing import Any
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
-from transformers import GPT2Config, GPT2LMHeadModel, TrainerCallback, set_seed
+from transformers import TrainerCallback
 
+from small_models import TWELVE_BLOCKS, small_model
 from tracked_run import DATASET, EVALUATION, RESULTS, RUN, TENSORBOARD
 from tweetmodel_api.spec import EarlyStopping, Training
-from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.interrupt import Interrupted
-from tweetmodel_trainer.models.tokens import train_tokenizer
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.trackers.tracking import Tracking
-from tweetmodel_trainer.training.blocks import BlockLayout, Blocks
 from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
-
-TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(33)]
-TOKENIZER = train_tokenizer(TEXTS, 320)
-TWELVE_BLOCKS = Blocks([Post("ada", str(n), text) for n, text in enumerate(TEXTS)], TOKENIZER, BlockLayout(3, 64, 1))
 
 
 def events(folder: Path) -> list[Event]:
-    """The events in a folder's files (TFRecord: length, checksum of the length, data, checksum of the data)."""
+    """Return the events in a folder's files (TFRecord: length, checksum of the length, data, checksum of the data)."""
     found = []
     for file in folder.iterdir():
         data = file.read_bytes()
@@ -54,15 +48,12 @@ def train(
     keep: Callable[[int, Path], None],
     patience: int = 9,
 ) -> Any:
-    set_seed(7)
-    shape = {"vocab_size": len(TOKENIZER), "n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64}
-    model = GPT2LMHeadModel(GPT2Config(bos_token_id=0, eos_token_id=0, **shape))
     training = Training(learning_rate="1e-3", early_stopping=EarlyStopping(patience=patience))
     training = training.model_copy(update={"checkpoint_interval_seconds": 0})
     config = FineTuningConfig(
         training, folder, keep, Progress({}), resume_from=resume, evaluate_loss=lambda: 2.0, callbacks=callbacks
     )
-    return fine_tune(model, TWELVE_BLOCKS, config)
+    return fine_tune(small_model(), TWELVE_BLOCKS, config)
 
 
 def test_a_resumed_run_has_the_whole_curve_once(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, RobertaConfig, RobertaForCausalLM
 
 from http_server import QuietHandler, QuietServer
+from small_models import TEXTS
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
 from tweetmodel_trainer.failure import Failure
@@ -22,8 +23,6 @@ from tweetmodel_trainer.models import base_model
 from tweetmodel_trainer.models.cache import Cache
 from tweetmodel_trainer.models.license import read_license
 from tweetmodel_trainer.storage import Storage
-
-TEXTS = [f"gull number {n} has taken sandwich {n * 7 % 40}" for n in range(60)]
 
 
 @pytest.fixture(scope="module")

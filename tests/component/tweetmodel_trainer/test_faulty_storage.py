@@ -19,9 +19,8 @@ from tweetmodel_api.identities import run_id
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_api.reasons import REASONS, ExitCode, Reason
-from tweetmodel_api.report import Report, decode
+from tweetmodel_api.report import Report
 from tweetmodel_api.spec import Storage as Spec
-from tweetmodel_trainer.command import main
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.models import base_model
 from tweetmodel_trainer.storage import IncompleteFolder, Storage
@@ -67,19 +66,6 @@ def collect_plan(
         training={"epochs": 1, "blockSize": 64, "globalBatchSize": 16},
         generation={"samplesPerPrompt": 1, "prompts": [""], "maxNewTokens": 8},
     )
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[[Plan], tuple[int, Report]]:
-    def run(plan: Plan) -> tuple[int, Report]:
-        file, log = tmp_path / "plan.json", tmp_path / "log"
-        file.write_text(plan.model_dump_json(by_alias=True))
-        code = main([plan.step, "--plan", str(file), "--workdir", str(tmp_path), "--termination-log", str(log)])
-        report = decode(log.read_text())
-        assert report
-        return code, report
-
-    return run
 
 
 def is_complete(uri: str, storage: Storage, folder: Path) -> bool:

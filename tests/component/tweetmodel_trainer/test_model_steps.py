@@ -21,7 +21,7 @@ from tweetmodel_api.reasons import ExitCode, Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import Training
 from tweetmodel_api.status import ModelReference
-from tweetmodel_trainer.evaluation.sampling import printable
+from tweetmodel_trainer.evaluation.sample import printable
 from tweetmodel_trainer.storage import Storage
 
 MakePlan = Callable[..., Plan]
@@ -181,7 +181,7 @@ def test_a_warm_start_begins_with_the_initial_model(planned: Any, run: Run) -> N
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.RUN_MISSING)
 
 
-def test_an_unreachable_tracker_is_reported_and_stops_nothing(
+def test_an_unreachable_tracker_is_reported_and_does_not_stop_the_run(
     planned: Any, run: Run, keys: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
@@ -300,7 +300,7 @@ def test_the_sample_step_writes_the_same_outputs_as_the_train_step(
     assert outputs(first) == before
 
 
-def test_the_sample_step_trains_nothing_and_informs_no_tracker(
+def test_the_sample_step_neither_trains_nor_informs_trackers(
     planned: Any, run: Run, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(reportTo={"tensorBoard": {}})

@@ -4,8 +4,10 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from botocore.client import BaseClient
 
 from makers import zipped
-from plans import ARCHIVE, PUBLISH, SHORT, train_plan, tweets
+from plans import ARCHIVE, PUBLISH, SHORT, collect_plan, step_runner, train_plan, tweets
 from tweetmodel_api.identities import publish_hash
 from tweetmodel_api.layout import MANIFEST
 from tweetmodel_api.plan import DatasetReference, Plan
@@ -206,7 +208,7 @@ def test_a_pod_killed_while_erasing_leaves_no_data_set_unmarked(
     put("archive.zip", ARCHIVE)
     _, before = run(make_plan())
     plan = erasing(make_plan(cleaning={"erase": ["17"]}), before)
-    with monkeypatch.context() as dying:
+    with monkeypatch.context() as killed:
         real, left = BaseClient._make_api_call, iter(range(deleted))
 
         def call(client: Any, operation: str, arguments: Any) -> Any:
@@ -214,7 +216,7 @@ def test_a_pod_killed_while_erasing_leaves_no_data_set_unmarked(
                 raise KeyboardInterrupt
             return real(client, operation, arguments)
 
-        dying.setattr(BaseClient, "_make_api_call", call)
+        killed.setattr(BaseClient, "_make_api_call", call)
         with pytest.raises(KeyboardInterrupt) if deleted < 6 else nullcontext():
             run(plan)
     assert run(plan)[1].dataset.erased_from == (before.dataset.digest[:16],)
@@ -414,13 +416,44 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, bytes]]:
     return pushes
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run with spec.publish that has not been published."""
+
+    plan: Plan
+    report: Report
+    bucket: str
+    objects: dict[str, bytes]
+    """Content of the bucket after the run, by key."""
+
+
+@pytest.fixture(scope="module")
+def trained(s3: Any, endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """One training for all tests of finished runs."""
+    bucket = f"finished-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="archive.zip", Body=ARCHIVE)
+    run = step_runner(tmp_path_factory.mktemp("finished"))
+    generation = {"samplesPerPrompt": 1, "maxNewTokens": 8}
+    plan = collect_plan(bucket, endpoint, training=SHORT, generation=generation, publish=PUBLISH)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ACCESS_KEY_ID", "key")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        plan = train_plan(plan, run(plan)[1])
+        report = run(plan)[1]
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    objects = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+    return FinishedRun(plan, report, bucket, objects)
+
+
 @pytest.fixture
-def finished(make_plan: MakePlan, run: Any, put: Any) -> tuple[Plan, Report]:
-    """A finished run with spec.publish that has not been published, and its report."""
-    put("archive.zip", ARCHIVE)
-    plan = make_plan(training=SHORT, generation={"samplesPerPrompt": 1, "maxNewTokens": 8}, publish=PUBLISH)
-    plan = train_plan(plan, run(plan)[1])
-    return plan, run(plan)[1]
+def finished(trained: FinishedRun, s3: Any) -> tuple[Plan, Report]:
+    """The plan and the report of a finished run, whose bucket is restored for each test."""
+    for item in s3.list_objects_v2(Bucket=trained.bucket).get("Contents", []):
+        s3.delete_object(Bucket=trained.bucket, Key=item["Key"])
+    for key, content in trained.objects.items():
+        s3.put_object(Bucket=trained.bucket, Key=key, Body=content)
+    return trained.plan, trained.report
 
 
 @pytest.mark.parametrize("step", ["train", "sample", "publish"])
@@ -499,7 +532,7 @@ def test_a_publication_belongs_to_the_samples_that_it_shows(
     assert run(changed)[1].model.publication.spec_hash == publish_hash(plan.spec) != publish_hash(spec)
 
 
-def test_a_refusal_of_the_hub_costs_no_training(
+def test_a_model_that_the_hub_refused_is_not_trained_again(
     finished: tuple[Plan, Report], run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, stored = finished
@@ -516,7 +549,7 @@ def test_a_refusal_of_the_hub_costs_no_training(
     monkeypatch.setattr("tweetmodel_trainer.model_steps.train_model", lambda *_: pytest.fail("the run is finished"))
     code, report = run(plan)
     assert (code, report.reason) == (ExitCode.DENIED, Reason.HUB_DENIED)
-    assert report.model == stored.model, "the operator learns that the model is finished"
+    assert report.model == stored.model, "the report contains the finished model"
     code, report = run(plan)
     assert code == ExitCode.DONE
     assert pushes[0] == pushes[1]

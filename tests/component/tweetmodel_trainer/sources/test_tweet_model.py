@@ -42,7 +42,7 @@ def test_version_is_the_digest_of_the_data_set(reader: Any, storage: Storage, up
     source = reader(upstream, tweetModel=SOURCE)
     assert source.version(storage) == upstream.digest
     storage.delete(upstream.uri)
-    assert source.version(storage) == "", "the data set is gone"
+    assert source.version(storage) == "", "the data set was deleted"
 
 
 def test_uri_is_that_of_the_data_set(reader: Any, upstream: DatasetReference, bucket: str) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tweetmodel_api.plan import DatasetReference, Plan
+from tweetmodel_api.plan import Plan
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.sources import x_timeline
-from tweetmodel_trainer.sources.reader import ReadContext, SourceReader
+from tweetmodel_trainer.sources.reader import ReadContext
 from tweetmodel_trainer.sources.registry import reader_of
 from tweetmodel_trainer.storage import Storage
 from x_server import TOKEN, Redirected, XServer
@@ -62,21 +62,3 @@ class Read:
 @pytest.fixture
 def read(make_plan: Any, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     return Read(make_plan, storage, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def reader(make_plan: Callable[..., Plan]) -> Callable[..., SourceReader[Any]]:
-    """Returns the reader of a source of @ada: `reader(s3={"uri": ...})`."""
-
-    def make(upstream: DatasetReference | None = None, **kind: Any) -> SourceReader[Any]:
-        plan = make_plan(sources=[{"handle": "ada", **kind}])
-        if upstream:
-            plan = plan.model_copy(update={"upstream_datasets": {"bob": upstream}})
-        return reader_of(plan.spec.sources[0], plan)
-
-    return make
-
-
-@pytest.fixture
-def context(storage: Storage, tmp_path: Path) -> ReadContext:
-    return ReadContext(tmp_path, storage, Counts(), lambda **_: None)

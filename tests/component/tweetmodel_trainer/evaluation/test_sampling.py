@@ -9,18 +9,7 @@ from transformers.generation import TemperatureLogitsWarper, TopKLogitsWarper, T
 
 from small_models import TOKENIZER, small_model
 from tweetmodel_api.spec import Generation
-from tweetmodel_trainer.evaluation.sampling import (
-    MinLengthProcessor,
-    TopKTopPSampler,
-    contains_blocked_word,
-    draw_samples,
-    printable,
-)
-
-
-def test_printable_text_has_one_line_without_control_characters() -> None:
-    assert printable(" a\x1b[31m\ngull\0 \ufffdflew \U0001f426\u200d ") == "a[31m gull flew \U0001f426\u200d"
-    assert printable("safe\u202e txt.exe\u2066 \u200fשלום") == "safe txt.exe \u200fשלום"
+from tweetmodel_trainer.evaluation.sampling import MinLengthProcessor, TopKTopPSampler, draw_samples
 
 
 def drawing(*rounds: dict[str, str]) -> Callable[..., list[str]]:
@@ -46,21 +35,6 @@ def test_samples_with_blocked_words_are_drawn_again_and_dropped(monkeypatch: pyt
     monkeypatch.setattr("tweetmodel_trainer.evaluation.sampling._draw_texts", drawing(*rounds))
     wanted = Generation(samples_per_prompt=1, prompts=("", "fog"), blocked_words=("Gull",))
     assert [sample.text for sample in draw_samples(small_model(), TOKENIZER, wanted, 1)] == ["gulls"]
-
-
-@pytest.mark.parametrize(
-    ("text", "word", "blocked"),
-    [
-        ("the gulls came", "gull", False),
-        ("GULL!", "gull", True),
-        ("Straße", "STRASSE", True),
-        ("i like c++ a lot", "C++", True),
-        ("i like c++17", "c++", False),
-        ("#gull @gull", "gull", True),
-    ],
-)
-def test_blocked_words_match_whole_words_in_any_case(text: str, word: str, blocked: bool) -> None:
-    assert contains_blocked_word(text, [word]) is blocked
 
 
 def test_samples_do_not_depend_on_the_other_prompts() -> None:

@@ -7,18 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tracked_run import (
-    EVALUATION,
-    RESULTS,
-    RUN,
-    SECRETS,
-    STARTED,
-    TENSORBOARD,
-    mlflow_at,
-    report,
-    trackio_at,
-    wandb_at,
-)
+from tracked_run import EVALUATION, RESULTS, RUN, SECRETS, STARTED, TENSORBOARD, mlflow_at, trackio_at, wandb_at
+from tracker_reports import report_run
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.trackers import ReportTo
 from tweetmodel_trainer.failure import Failure
@@ -36,12 +26,12 @@ def test_an_unreachable_tracker_is_reported(
 ) -> None:
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    assert "(no response): check spec.reportTo." in report(to(UNREACHABLE), work)
+    assert "(no response): check spec.reportTo." in report_run(to(UNREACHABLE), work)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 @pytest.mark.parametrize("to", [wandb_at, mlflow_at, trackio_at])
-def test_a_tracker_that_hangs_delays_no_step_and_is_killed(
+def test_a_tracker_that_hangs_does_not_delay_steps_and_is_killed(
     to: Callable[[str], ReportTo], work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking_module, "FINISH_TIMEOUT_SECONDS", {"Succeeded": 3.0})
@@ -64,7 +54,7 @@ def test_a_rejected_key_is_reported_and_shown_nowhere(
 ) -> None:
     server = Server()
     server.error_status = 401
-    warning = report(wandb_at(server.url), work)
+    warning = report_run(wandb_at(server.url), work)
     server.stop()
     cause = "(the key is invalid or lacks permission)"
     assert warning == f" Some metrics were not sent to Weights & Biases {cause}: check spec.reportTo.wandb."
@@ -73,7 +63,7 @@ def test_a_rejected_key_is_reported_and_shown_nowhere(
         assert secret.strip() not in warning + caplog.text + out + err
 
 
-def test_event_files_that_cannot_be_stored_fail_no_run(work: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_event_files_that_cannot_be_stored_do_not_fail_the_run(work: Path, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: Path) -> None:
         raise Failure(Reason.STORAGE_UNREACHABLE, "no answer")
 
@@ -83,7 +73,7 @@ def test_event_files_that_cannot_be_stored_fail_no_run(work: Path, caplog: pytes
     assert "TensorBoard's files were not stored" in caplog.text
 
 
-def test_without_trackers_nothing_is_started_and_nothing_written(work: Path) -> None:
+def test_without_trackers_no_process_is_started_and_no_file_written(work: Path) -> None:
     with Tracking(None, RUN, work, lambda _: pytest.fail("nothing to publish")) as tracking:
         assert tracking.callbacks == []
         assert tracking.finish(1, EVALUATION, RESULTS) == ""
