@@ -65,7 +65,7 @@ def finished_run(
         language="en",
         training=result,
         generation=Generation(prompts=tuple(prompts)),
-        sampling=SamplingSettings(temperature=1.0, top_p=0.95, max_length=160),
+        sampling=SamplingSettings(temperature=1.0, top_p=0.95, max_new_tokens=160),
         evaluation=build_evaluation_report(result.scores, result.tokens, samples, posts, held_out),
     )
     return replace(summary, **changes)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from transformers import (
 
 from tweetmodel_api.spec import Training
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -82,7 +82,7 @@ def train_default(
     clock = Clock()
     training = Training(checkpoint_interval_seconds=NO_CHECKPOINTS).model_copy(update=settings)
     with tempfile.TemporaryDirectory() as folder:
-        config = FineTuning(
+        config = FineTuningConfig(
             training, Path(folder), publish, Progress({}), resume_from=resume_from, callbacks=[clock, *callbacks]
         )
         fine_tune(model, blocks, config)

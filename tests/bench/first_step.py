@@ -16,7 +16,7 @@ from tweetmodel_trainer.data.post import Post
 from tweetmodel_trainer.models import base_model
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.training.blocks import BlockLayout, Blocks
-from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
 
 
 class ExitAtFirstStep(TrainerCallback):
@@ -33,7 +33,7 @@ def main() -> None:
         model, tokenizer = base_model.load(source, None, [post.text for post in posts], workdir)
         blocks = Blocks(posts, tokenizer, BlockLayout(1, 64, 42))
         training = Training(epochs=1, global_batch_size=8, block_size=64)
-        config = FineTuning(training, workdir, lambda *_: None, Progress({}), callbacks=[ExitAtFirstStep()])
+        config = FineTuningConfig(training, workdir, lambda *_: None, Progress({}), callbacks=[ExitAtFirstStep()])
         fine_tune(model, blocks, config)
 
 

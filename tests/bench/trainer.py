@@ -165,7 +165,7 @@ def compare_recipes(data: Path, workdir: Path) -> Figures:
 
     A CPU does too few steps of GPT-2 for its loss to mean anything.
     """
-    posts, held_out = (dataset.read_posts(data / name) for name in (dataset.TRAIN, dataset.EVAL))
+    posts, held_out = (dataset.read_posts(data / name) for name in (dataset.TRAIN, dataset.HELD_OUT))
     texts, source = [post.text for post in posts], BaseModelSource(scratch=ScratchModel())
     small, tokenizer = base_model.load(source, None, texts, workdir)
     figures = compare_speed(posts, tokenizer)
@@ -251,7 +251,7 @@ def clean_posts_per_second() -> float:
 def nats_per_post(loss: float, data: Path, model: Path) -> tuple[float, float]:
     """Return a loss in nats per post, and its lower bound: the entropy of the grammar that wrote the posts."""
     tokenizer = AutoTokenizer.from_pretrained(model)
-    texts = [post.text for post in dataset.read_posts(data / dataset.EVAL)]
+    texts = [post.text for post in dataset.read_posts(data / dataset.HELD_OUT)]
     count = sum(len(ids) + 1 for ids in tokenizer(texts)["input_ids"])
     return loss * count / len(texts), -sum(map(grammar.log_probability, texts)) / len(texts)
 

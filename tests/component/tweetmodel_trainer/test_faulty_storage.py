@@ -70,7 +70,7 @@ def collect_plan(
 
 def is_complete(uri: str, storage: Storage, folder: Path) -> bool:
     try:
-        return bool(storage.fetch(uri, folder / "fetched"))
+        return bool(storage.download_folder(uri, folder / "fetched"))
     except IncompleteFolder:
         return False
 
@@ -154,7 +154,7 @@ def test_data_corrupted_in_transit_is_read_again(
     faulty: FaultyS3, collect_plan: Plan, folder: Path, tmp_path: Path, bucket: str
 ) -> None:
     storage, uri = Storage(collect_plan.spec.storage), f"s3://{bucket}/x"
-    storage.publish(folder, uri)
+    storage.upload_folder(folder, uri)
     for fault in (faulty_s3.body_corrupted, faulty_s3.body_truncated):
         for request in (0, 1):
             with faulty.injecting(fault, {request}):
@@ -165,16 +165,16 @@ def test_upload_that_is_stored_truncated_fails(
     faulty: FaultyS3, collect_plan: Plan, folder: Path, tmp_path: Path, bucket: str
 ) -> None:
     storage = Storage(collect_plan.spec.storage)
-    storage.publish(folder, f"s3://{bucket}/correct")
+    storage.upload_folder(folder, f"s3://{bucket}/correct")
     failures = []
     for request in range(len(faulty.requests)):
         uri = f"s3://{bucket}/{request}"
         try:
             with faulty.injecting(faulty_s3.stored_truncated, {request}):
-                storage.publish(folder, uri)
+                storage.upload_folder(folder, uri)
         except Failure as failure:
             failures.append((failure.reason, is_complete(uri, storage, tmp_path)))
-            storage.publish(folder, uri)
+            storage.upload_folder(folder, uri)
         assert is_complete(uri, storage, tmp_path)
     assert failures == [(Reason.STORAGE_UNREACHABLE, False)] * 2, "once for the file, once for the manifest"
 
@@ -192,7 +192,7 @@ def test_corrupt_download_is_a_transient_failure(
     put("posts.txt", b"one\ntwo\n")
     storage = Storage(Spec(uri=f"s3://{bucket}", endpoint=None if aws else faulty.url))
     with faulty.injecting(fault, range(1_000_000)), pytest.raises(Failure) as failure:
-        storage.download(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
+        storage.download_object(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
     assert failure.value.reason is Reason.STORAGE_UNREACHABLE
-    storage.download(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
+    storage.download_object(f"s3://{bucket}/posts.txt", tmp_path / "posts.txt")
     assert (tmp_path / "posts.txt").read_bytes() == b"one\ntwo\n"

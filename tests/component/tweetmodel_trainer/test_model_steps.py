@@ -48,8 +48,8 @@ def outputs(storage: Storage, tmp_path: Path) -> Callable[[Plan], dict[str, byte
 
     def download(plan: Plan) -> dict[str, bytes]:
         folder = tmp_path / f"outputs-{len(list(tmp_path.iterdir()))}"
-        storage.fetch(plan.layout.page(plan.run), folder / "page")
-        storage.fetch(plan.layout.results(plan.run), folder / "results")
+        storage.download_folder(plan.layout.page(plan.run), folder / "page")
+        storage.download_folder(plan.layout.results(plan.run), folder / "results")
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
 
     return download
@@ -75,7 +75,7 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     assert 1 <= len(report.samples) <= 6
     assert len(set(report.samples)) == len(report.samples)
 
-    storage.fetch(report.model.uri, tmp_path / "model")
+    storage.download_folder(report.model.uri, tmp_path / "model")
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "config.json",
         "generation_config.json",
@@ -86,7 +86,7 @@ def test_a_run_ends_with_a_model_samples_and_a_report(
     write = pipeline("text-generation", model=str(tmp_path / "model"))
     assert write("gull", max_new_tokens=10, do_sample=False)[0]["generated_text"].startswith("gull")
     assert report.model.page == f"{plan.layout.page(plan.run)}/index.html"
-    storage.fetch(plan.layout.page(plan.run), tmp_path / "page")
+    storage.download_folder(plan.layout.page(plan.run), tmp_path / "page")
     assert sorted(path.name for path in (tmp_path / "page").iterdir()) == [
         "README.md",
         "generation_config.json",
@@ -131,7 +131,7 @@ def test_hostile_posts_are_plain_text_in_card_page_status_and_log(
         assert not [line for line in lines if any(unicodedata.category(c) in ("Cc", "Cs") for c in line)]
         assert not [line for line in lines if re.search("[\u202a-\u202e\u2066-\u2069]", line)]
         folder = tmp_path / f"page-{len(some)}-{some[0][:1].encode().hex()}"
-        storage.fetch(report.model.page.rpartition("/")[0], folder)
+        storage.download_folder(report.model.page.rpartition("/")[0], folder)
         assert ModelCard.load(folder / "README.md").data.library_name == "transformers"
         assert "<script" not in (folder / "index.html").read_text()
         assert "javascript:" not in re.sub(r">[^<]*<", "><", (folder / "index.html").read_text())
@@ -141,7 +141,7 @@ def test_a_pod_killed_between_model_and_results_is_repeated(
     planned: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(training=STEPS)
-    publish = Storage.publish
+    publish = Storage.upload_folder
 
     def killed_at_the_results(self: Storage, folder: Path, uri: str, **options: Any) -> Any:
         if uri.endswith("results"):
@@ -149,7 +149,7 @@ def test_a_pod_killed_between_model_and_results_is_repeated(
         return publish(self, folder, uri, **options)
 
     with monkeypatch.context() as killing:
-        killing.setattr(Storage, "publish", killed_at_the_results)
+        killing.setattr(Storage, "upload_folder", killed_at_the_results)
         assert run(plan)[0] == ExitCode.BUG
     code, report = run(plan)
     assert code == ExitCode.DONE

@@ -154,7 +154,7 @@ def test_an_erased_post_is_deleted_everywhere(make_plan: MakePlan, run: Any, put
     plan = make_plan()
     _, before = run(plan)
     page = f"{plan.layout.raw_x('ada')}/500-0-2.jsonl"
-    Storage(plan.spec.storage).write(page, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
+    Storage(plan.spec.storage).write_object(page, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
     code, after = run(erasing(make_plan(cleaning={"erase": ["17"]}), before))
     assert code == ExitCode.DONE
     assert after.dataset.kept == before.dataset.kept - 1
@@ -191,11 +191,11 @@ def test_a_damaged_page_is_reported_when_posts_are_erased(
     make_plan: MakePlan, run: Any, storage: Storage, tmp_path: Path
 ) -> None:
     plan = make_plan(cleaning={"erase": ["17"]})
-    storage.write(f"{plan.layout.raw_x('ada')}/500-0-2.jsonl", b'{"id": "17", "te')
+    storage.write_object(f"{plan.layout.raw_x('ada')}/500-0-2.jsonl", b'{"id": "17", "te')
     whole = f"{plan.layout.raw_x('bob')}/500-0-2.jsonl"
-    storage.write(whole, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
+    storage.write_object(whole, b'{"id": "17", "text": "a"}\n{"id": "18", "text": "b"}\n')
     code, report = run(plan)
-    storage.download(whole, tmp_path / "left")
+    storage.download_object(whole, tmp_path / "left")
     assert '"17"' not in (tmp_path / "left").read_text(), "a damaged page does not protect the post in other pages"
     assert (code, report.reason) == (ExitCode.DATA, Reason.INVALID_POSTS)
     assert "500-0-2.jsonl is damaged: delete the object" in report.message
@@ -242,7 +242,7 @@ def test_an_erased_account_is_deleted_everywhere(make_plan: MakePlan, run: Any, 
     alone, both = run(make_plan(sources=[ada], training={"seed": 7}))[1], run(plan)[1]
     storage = Storage(plan.spec.storage)
     for handle in ("ada", "bob", "bobby"):
-        storage.write(f"{plan.layout.raw_x(handle)}/500-0-2.jsonl", b'{"id": "17", "text": "a"}\n')
+        storage.write_object(f"{plan.layout.raw_x(handle)}/500-0-2.jsonl", b'{"id": "17", "text": "a"}\n')
     code, after = run(erasing(make_plan(sources=[ada], cleaning={"erase": ["@BOB"]}), alone, both))
     assert code == ExitCode.DONE
     assert (after.dataset.kept, after.dataset.erased_from) == (400, (both.dataset.digest[:16],))
@@ -476,6 +476,23 @@ def test_steps_of_a_finished_run_need_its_folders(
     assert (code, report.reason) == (ExitCode.SOURCE, Reason.RUN_MISSING)
 
 
+def test_the_advice_about_a_missing_page_repeats_the_run(
+    finished: tuple[Plan, Report], run: Any, pushed: list[Any]
+) -> None:
+    """The page alone is not written again, so the advice is to delete the results."""
+    plan, _ = finished
+    plan = plan.model_copy(update={"step": "publish", "publish": True})
+    storage, folder = Storage(plan.spec.storage), f"{plan.layout.root}/runs/{plan.run}"
+    storage.delete(f"{folder}/page")
+    assert f"the page is incomplete or corrupt ({folder}/page has no manifest): delete {folder}/results, and run " in (
+        run(plan)[1].message
+    )
+    storage.delete(f"{folder}/results")
+    assert run(plan)[1].reason is Reason.RUN_MISSING
+    assert run(plan.model_copy(update={"step": "train"}))[0] == ExitCode.DONE
+    assert pushed
+
+
 def test_publishing_pushes_model_and_card_without_torch(
     finished: tuple[Plan, Report], run: Any, pushed: list[dict[str, bytes]], tmp_path: Path
 ) -> None:
@@ -490,7 +507,7 @@ def test_publishing_pushes_model_and_card_without_torch(
     [files] = pushed
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "predictions.png"} <= set(files)
     assert "index.html" not in files
-    assert json.loads(files["generation_config.json"])["max_length"] == 8
+    assert json.loads(files["generation_config.json"])["max_new_tokens"] == 8
 
     (tmp_path / "plan.json").write_text(plan.model_dump_json(by_alias=True))
     code = (

@@ -78,7 +78,7 @@ def test_error_of_the_service_becomes_a_reason(
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "file").write_text("one")
-    for act in (lambda: storage.check_bucket("s3://bucket/x"), lambda: storage.publish(folder, "s3://bucket/x")):
+    for act in (lambda: storage.check_bucket("s3://bucket/x"), lambda: storage.upload_folder(folder, "s3://bucket/x")):
         with pytest.raises(Failure) as failure:
             act()
         assert failure.value.reason is reason
@@ -106,6 +106,6 @@ def test_body_that_always_ends_early_is_a_transient_failure(
         do_GET = do_HEAD
 
     with pytest.raises(Failure) as failure:
-        serving(EndsEarly).download("s3://bucket/x", tmp_path / "x")
+        serving(EndsEarly).download_object("s3://bucket/x", tmp_path / "x")
     assert failure.value.reason is Reason.STORAGE_UNREACHABLE
     assert not (tmp_path / "x").exists()

@@ -37,7 +37,7 @@ def folders(plan: Plan, storage: Storage, tmp_path: Path) -> set[str]:
     """Return the kinds of complete folders, after verifying them."""
     manifests = [name for name in storage.names(plan.layout.root) if name.endswith(MANIFEST)]
     for manifest in manifests:
-        storage.fetch(f"{plan.layout.root}/{manifest.removesuffix(f'/{MANIFEST}')}", tmp_path / "whole")
+        storage.download_folder(f"{plan.layout.root}/{manifest.removesuffix(f'/{MANIFEST}')}", tmp_path / "whole")
     return {manifest.split("/")[2 if manifest.startswith("runs/") else 0] for manifest in manifests}
 
 

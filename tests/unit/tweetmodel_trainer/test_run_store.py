@@ -36,7 +36,7 @@ class FakeStorage:
             raise Killed
         self.remaining -= 1
 
-    def publish(self, folder: Path, uri: str, *, replace: bool = False) -> None:
+    def upload_folder(self, folder: Path, uri: str, *, replace: bool = False) -> None:
         files = {f"{uri}/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*.*")}
         if uri in self.complete and files == self.below(uri):
             return
@@ -55,7 +55,7 @@ class FakeStorage:
             self._write()
             del self.objects[name]
 
-    def fetch(self, uri: str, folder: Path) -> None:
+    def download_folder(self, uri: str, folder: Path) -> None:
         if uri not in self.complete:
             raise IncompleteFolder(f"{uri} has no manifest")
         for name, content in self.below(uri).items():
@@ -104,7 +104,7 @@ def test_a_run_is_finished_once_its_results_are_stored(write: Any, tmp_path: Pat
     store = RunStore(storage, LAYOUT, RUN)
     assert store.load(tmp_path / "work") is None
     folder, report = write("first")
-    store.publish_outputs(folder)
+    store.upload_outputs(folder)
     assert store.load(tmp_path / "work") == StoredRun(report, finished_run().training)
     storage.complete.remove(LAYOUT.model(RUN))
     assert store.load(tmp_path / "work") is None
@@ -117,7 +117,7 @@ def test_an_interrupted_update_leaves_the_old_or_the_new_outputs(write: Any, tmp
     while True:
         storage = FakeStorage()
         store = RunStore(storage, LAYOUT, RUN)
-        store.publish_outputs(old_folder)
+        store.upload_outputs(old_folder)
         storage.remaining = writes
         try:
             store.replace_outputs(new_folder)

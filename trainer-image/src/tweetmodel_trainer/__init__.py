@@ -1,1 +1,1 @@
-"""The trainer: stages from files to files, run by `pipeline` between S3 and the report."""
+"""The trainer: runs a step of a plan in a pod, keeps all data in S3, and reports the result to the operator."""

@@ -1,7 +1,6 @@
 """The command line: runs a step, and turns the result or the error into report, log line and exit code."""
 
 import argparse
-import errno
 import logging
 import os
 import sys
@@ -17,7 +16,7 @@ from tweetmodel_api.report import Report, encode
 from tweetmodel_api.status import TrainedModel
 from tweetmodel_api.steps import StepName, remedy
 from tweetmodel_trainer import interrupt, pipeline
-from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.failure import Failure, is_disk_full
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.models.cache import Cache
 from tweetmodel_trainer.progress import Progress
@@ -84,32 +83,21 @@ def _run(step: StepName, plan_file: Path, workdir: Path, cache: Cache) -> Report
             TemporaryDirectory(prefix=f"{step}-", dir=workdir, ignore_cleanup_errors=True) as folder,
             Progress(os.environ) as progress,
         ):
-            attempt = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
-            return pipeline.STEPS[step](StepContext(plan, Path(folder), storage, progress, attempt, cache))
+            pod_id = os.environ.get("POD_UID", str(uuid.uuid4()))[:8]
+            return pipeline.STEPS[step](StepContext(plan, Path(folder), storage, progress, pod_id, cache))
     except Failure as failure:
         return _failure_report(failure.reason, str(failure), failure.model)
     except MemoryError:
         message = f"{REASONS[Reason.OUT_OF_MEMORY].meaning} {remedy(Reason.OUT_OF_MEMORY, step)}"
         return _failure_report(Reason.OUT_OF_MEMORY, message)
     except Exception as error:
-        if _is_full_disk(error):
+        if is_disk_full(error):
             info = REASONS[Reason.DISK_FULL]
             return _failure_report(Reason.DISK_FULL, f"{info.meaning} {info.advice}")
         logger.exception("%s failed with an unexpected error", step)
         detail = " ".join(f"{type(error).__name__}: {error}".split())
         message = f"{step} failed with an unexpected error ({detail}): read the log of the pod, and report the bug."
         return _failure_report(Reason.INTERNAL_ERROR, message)
-
-
-def _is_full_disk(error: Exception) -> bool:
-    """Return whether an error means a full disk.
-
-    Python sets the error number. safetensors has only a text, and PyTorch only the position at which writing stopped.
-    """
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return True
-    text = str(error)
-    return "No space left on device" in text or ("inline_container.cc" in text and "unexpected pos" in text)
 
 
 def _read_plan(file: Path) -> Plan:
@@ -147,5 +135,5 @@ def _write_termination_message(report: Report, termination_log: Path) -> None:
     try:
         termination_log.write_text(encode(report))
     except OSError as error:
-        logger.warning("the report was not written to %s: %s", termination_log, error)
+        logger.warning("the report was not written to %s (%s): see the next line", termination_log, error)
     logger.info("%s: %s", report.reason, report.message)

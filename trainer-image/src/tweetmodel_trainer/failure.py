@@ -3,6 +3,8 @@
 The code that knows the problem raises a `Failure`. `command` turns the failure into the report and the exit code.
 """
 
+import errno
+
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import TrainedModel
 
@@ -19,6 +21,17 @@ class Failure(Exception):
         super().__init__(message)
         self.reason = reason
         self.model = model
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Return whether an error means a full disk.
+
+    Python sets the error number. safetensors has only a text, and PyTorch only the position at which writing stopped.
+    """
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return True
+    text = str(error)
+    return "No space left on device" in text or ("inline_container.cc" in text and "unexpected pos" in text)
 
 
 def retry_command(namespace: str, name: str) -> str:

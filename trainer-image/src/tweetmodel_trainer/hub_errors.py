@@ -1,6 +1,5 @@
 """Translates the errors of the Hugging Face Hub's client into failures of a step."""
 
-import errno
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
     RevisionNotFoundError,
 )
 
-from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.failure import Failure, is_disk_full
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ def translate_hub_errors(
     except passed_on:
         raise
     except (*_REQUEST_ERRORS, *_PARSE_ERRORS) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if is_disk_full(error):
             raise
         if not isinstance(error, _REQUEST_ERRORS):
             logger.warning("unexpected response from the Hugging Face Hub", exc_info=error)
@@ -60,7 +59,10 @@ def translate_hub_errors(
 
 
 def _cause(error: Exception) -> Exception:
-    """Return the HTTP error behind an error, where the client looked for a local copy or refused a card instead."""
+    """Return the HTTP error that caused an error of the client, else the error.
+
+    After a failed request the client may raise an error about a missing local copy or an invalid model card.
+    """
     cause = error.__cause__
     if isinstance(cause, HTTPError) and not isinstance(error, HTTPError):
         return cause
@@ -68,7 +70,7 @@ def _cause(error: Exception) -> Exception:
 
 
 def _detail(error: Exception) -> str:
-    """Return a few words on an error, for the parentheses of a message."""
+    """Return a short description of an error, for the parentheses of a message."""
     detail = type(error).__name__
     if isinstance(error, HfHubHTTPError):
         detail = f"HTTP {error.response.status_code}"

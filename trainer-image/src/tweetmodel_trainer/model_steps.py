@@ -16,8 +16,7 @@ from tweetmodel_api.identities import generation_hash
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.report import Report
 from tweetmodel_api.spec import BaseModelSource, S3Model
-from tweetmodel_api.status import MAX_SAMPLES
-from tweetmodel_api.status import TrainedModel as ModelStatus
+from tweetmodel_api.status import MAX_SAMPLES, TrainedModel
 from tweetmodel_trainer.evaluation.evaluation_report import EvaluationReport, build_evaluation_report
 from tweetmodel_trainer.evaluation.memorization import rank_samples
 from tweetmodel_trainer.evaluation.sample import SamplingSettings
@@ -36,7 +35,7 @@ from tweetmodel_trainer.trackers.lineage import model_of, run_of
 from tweetmodel_trainer.trackers.tracking import Tracking
 from tweetmodel_trainer.training.loss_log import LossLog
 from tweetmodel_trainer.training.result import TrainingResult
-from tweetmodel_trainer.training.training_run import SplitPosts, TrainedModel, TrainingRun, texts_by_account
+from tweetmodel_trainer.training.training_run import LoadedModel, SplitPosts, TrainingRun, texts_by_account
 
 STORAGE_REASONS = (Reason.STORAGE_UNREACHABLE, Reason.ACCESS_DENIED, Reason.BUCKET_MISSING)
 """Failures after which writing the losses would only take more time."""
@@ -49,25 +48,25 @@ def train_model(context: StepContext) -> Report:
 
     Raises:
         Failure: a stage failed.
-        Interrupted: the training stopped on request after publishing a checkpoint.
+        Interrupted: the training stopped on request after uploading a checkpoint.
     """
     plan, storage = context.plan, context.storage
     base_model = _base_model(context)
     losses = LossLog()
-    publish_events = partial(storage.publish, uri=context.layout.tensorboard(context.run), replace=True)
-    with Tracking(plan.spec.report_to, run_of(plan), context.workdir / "trackers", publish_events) as tracking:
+    upload_events = partial(storage.upload_folder, uri=context.layout.tensorboard(context.run), replace=True)
+    with Tracking(plan.spec.report_to, run_of(plan), context.workdir / "trackers", upload_events) as tracking:
         posts = SplitPosts.read(context.workdir / DATASET)
         with _losses_uploaded_on_failure(context, losses):
             trained = TrainingRun(context, base_model, posts, [*tracking.callbacks, losses]).run()
             evaluation = evaluate_samples(context, trained, posts)
-        stored = context.store.load(context.workdir)
+        stored = context.run_store.load(context.workdir)
         if stored:  # finished by the pod of an earlier attempt
             shutil.rmtree(context.workdir / MODEL)  # the stored model is published
             return stored.report
         uri = context.layout.model(context.run)
-        manifest = storage.publish(context.workdir / MODEL, uri, replace=True)
+        manifest = storage.upload_folder(context.workdir / MODEL, uri, replace=True)
         report = _write_outputs(context, trained, evaluation, manifest.digest)
-        context.store.publish_outputs(context.outputs)
+        context.run_store.upload_outputs(context.outputs)
         samples = [asdict(sample) for sample in evaluation.samples]
         results = Results(model=model_of(plan, uri, manifest.digest), samples=samples)
         # Trackers come last, since an unreachable tracker delays the end by a minute.
@@ -86,25 +85,25 @@ def sample_model(context: StepContext, stored: StoredRun) -> Report:
     context.download("model", context.layout.model(context.run), MODEL)
     context.progress.report(10)
     posts = SplitPosts.read(context.workdir / DATASET)
-    trained = load_trained_model(context, training)
+    trained = load_stored_model(context, training)
     evaluation = evaluate_samples(context, trained, posts)
     context.progress.report(90)
     assert stored.report.model is not None  # `RunStore.load` checks the report
     report = _write_outputs(context, trained, evaluation, stored.report.model.digest)
-    context.store.replace_outputs(context.outputs)
+    context.run_store.replace_outputs(context.outputs)
     return report
 
 
 @out_of_gpu_memory_failure(SAMPLING_MEMORY_ADVICE)
-def load_trained_model(context: StepContext, training: TrainingResult) -> TrainedModel:
+def load_stored_model(context: StepContext, training: TrainingResult) -> LoadedModel:
     """Load the model in the folder `model` of the work folder, onto a GPU if there is one."""
     silence_transformers()
     model, tokenizer, _ = load_folder(context.workdir / MODEL)
-    return TrainedModel(model.to(select_device(gpus=0)), tokenizer, training)
+    return LoadedModel(model.to(select_device(gpus=0)), tokenizer, training)
 
 
 @out_of_gpu_memory_failure(SAMPLING_MEMORY_ADVICE)
-def evaluate_samples(context: StepContext, trained: TrainedModel, posts: SplitPosts) -> EvaluationReport:
+def evaluate_samples(context: StepContext, trained: LoadedModel, posts: SplitPosts) -> EvaluationReport:
     """Draw samples with the seed and the precision of the training, and compare them with the posts."""
     training = trained.result
     trained.convert_to_training_precision()
@@ -143,11 +142,11 @@ def _losses_uploaded_on_failure(context: StepContext, losses: LossLog) -> Iterat
         is_storage_failure = isinstance(error, Failure) and error.reason in STORAGE_REASONS
         if losses.rows and not is_storage_failure:
             with suppress(Failure):  # the first error is reported
-                context.storage.write(context.layout.metrics(context.run), json_lines(losses.rows).encode())
+                context.storage.write_object(context.layout.metrics(context.run), json_lines(losses.rows).encode())
         raise
 
 
-def _write_outputs(context: StepContext, trained: TrainedModel, evaluation: EvaluationReport, digest: str) -> Report:
+def _write_outputs(context: StepContext, trained: LoadedModel, evaluation: EvaluationReport, digest: str) -> Report:
     """Write page, model card and results into the folder of outputs, and return the report.
 
     Args:
@@ -170,7 +169,7 @@ def _report(context: StepContext, training: TrainingResult, evaluation: Evaluati
         outcome="Succeeded",
         reason=Reason.SUCCEEDED,
         message=" ".join(filter(None, (evaluation.message, training.note))),
-        model=ModelStatus(
+        model=TrainedModel(
             uri=context.layout.model(context.run),
             digest=digest,
             evaluation=evaluation.status,

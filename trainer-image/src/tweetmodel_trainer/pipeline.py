@@ -7,8 +7,8 @@
     publish:  load the results                                                       → report, Hub
     purge:    delete the folder of the TweetModel
 
-A run that is finished is not trained again. Collecting again is cheap, and equal posts give an equal data set, whose
-complete folder stays.
+A finished run is not trained again. A collect step may be repeated: equal posts give an equal data set, and a complete
+folder in storage is kept.
 """
 
 import gc
@@ -53,33 +53,33 @@ def collect(context: StepContext) -> Report:
         erase_datasets(plan.spec.cleaning, plan.layout, workdir, storage)
         erase_raw_posts(plan.spec.cleaning, plan.layout, workdir, storage)
     fingerprint = fingerprints.take_fingerprint(plan, storage)
-    written = fingerprints.reuse_if_unchanged(fingerprint, plan, workdir / "last", storage) if fingerprint else None
-    if written is None:
-        written = _write_dataset(context)
-        storage.publish(written.folder, plan.layout.dataset(written.digest))
+    local = fingerprints.reuse_if_unchanged(fingerprint, plan, workdir / "last", storage) if fingerprint else None
+    if local is None:
+        local = _write_dataset(context)
+        storage.upload_folder(local.folder, plan.layout.dataset(local.digest))
         if fingerprint:
-            fingerprints.store_fingerprint(fingerprint, written, plan, workdir / "fingerprint", storage)
-    total = written.total
+            fingerprints.store_fingerprint(fingerprint, local, plan, workdir / "fingerprint", storage)
+    total = local.total
     new_posts: int | None = None
     erased_from: tuple[str, ...] = ()
     if plan.baseline_dataset:
-        new_posts = _count_new_posts(context, written.folder, plan.layout.dataset(plan.baseline_dataset))
+        new_posts = _count_new_posts(context, local.folder, plan.layout.dataset(plan.baseline_dataset))
     if plan.trained_datasets:
         erased_from = find_erased_datasets(plan.trained_datasets, plan.layout, storage)
     collected = Dataset(
-        digest=written.digest,
-        uri=plan.layout.dataset(written.digest),
+        digest=local.digest,
+        uri=plan.layout.dataset(local.digest),
         downloaded=total.downloaded,
         retweets_dropped=total.retweets,
         short_dropped=total.short,
         other_dropped=total.other_dropped,
         kept=total.kept,
         characters=total.characters,
-        held_out=written.held_out,
+        held_out=local.held_out,
         erased_from=erased_from,
         new_posts=new_posts,
     )
-    message = dataset.summary(written.counts)
+    message = dataset.summary(local.counts)
     return Report(outcome="Succeeded", reason=Reason.SUCCEEDED, message=message, dataset=collected)
 
 
@@ -109,7 +109,7 @@ def _count_new_posts(context: StepContext, folder: Path, baseline: str) -> int |
     """Return the number of posts that are not in the baseline data set; None if the baseline is missing."""
     baseline_folder = context.workdir / "baseline"
     try:
-        context.storage.fetch(baseline, baseline_folder)
+        context.storage.download_folder(baseline, baseline_folder)
     except IncompleteFolder as error:
         logger.warning("the baseline data set is missing (%s): all posts count as new", error)
         return None
@@ -121,11 +121,11 @@ def train(context: StepContext) -> Report:
 
     Raises:
         Failure: a stage failed.
-        Interrupted: the training stopped on request after publishing a checkpoint.
+        Interrupted: the training stopped on request after uploading a checkpoint.
     """
     if context.plan.dataset is None:
-        raise Failure(Reason.INTERNAL_ERROR, "the plan of the train step has no data set.")
-    stored = context.store.load(context.workdir)
+        raise Failure(Reason.INTERNAL_ERROR, "the plan of the train step has no data set: report the bug.")
+    stored = context.run_store.load(context.workdir)
     if stored:
         return _publish(context, _with_current_samples(context, stored))
     context.download("data set", context.plan.dataset.uri, DATASET)
@@ -177,7 +177,7 @@ STEPS: Mapping[StepName, Callable[[StepContext], Report]] = {
 
 
 def _finished_run(context: StepContext) -> StoredRun:
-    stored = context.store.load(context.workdir)
+    stored = context.run_store.load(context.workdir)
     if stored is None:
         retry = retry_command(context.plan.namespace, context.plan.name)
         message = f"run {context.run} is not in storage any more: pin another run, or pin none and run `{retry}`."
@@ -186,7 +186,7 @@ def _finished_run(context: StepContext) -> StoredRun:
 
 
 def _with_current_samples(context: StepContext, stored: StoredRun) -> Report:
-    """Return the report of a run, with new samples if the stored ones are of another spec.generation."""
+    """Return the report of a run, with new samples if the stored samples were drawn with another spec.generation."""
     model = stored.report.model
     if model and model.generation_hash == generation_hash(context.plan.spec):
         logger.info("run %s is finished: its report is repeated", context.run)
@@ -208,7 +208,7 @@ def _publish(context: StepContext, report: Report) -> Report:
 
 @contextmanager
 def _fast_import() -> Iterator[None]:
-    """Disable garbage collection for an import, which otherwise spends a fifth of its time on it."""
+    """Disable garbage collection, which takes a fifth of the time of a large import."""
     gc.disable()
     try:
         yield

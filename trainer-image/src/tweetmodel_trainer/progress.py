@@ -83,7 +83,7 @@ class Progress:
             self._send(body)
         except Exception as error:  # no error of the progress may end the step
             if not self._warned:
-                logger.warning("progress can't be reported (%s): the step continues without", error)
+                logger.warning("the progress can't be reported (%s): the step continues without reports", error)
             self._warned = True
 
     def _send(self, body: dict[str, object]) -> None:

@@ -2,7 +2,8 @@
 
 The results folder completes a run. New samples of a finished run replace page and results: both are first uploaded to
 the update folder, whose manifest commits the update, and then to their own folders. A step that finds a complete update
-folder finishes the update. If a pod is killed, the run therefore has either the old or the new page and results.
+folder finishes the update. If a pod is killed, the run therefore has either the old or the new page and results. Two
+pods at a time could mix old and new files; the operator starts a pod only after the previous pod has ended.
 """
 
 import json
@@ -56,7 +57,7 @@ class RunStore:
         folder = workdir / "stored"
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            self.storage.fetch(self.layout.results(self.run), folder)
+            self.storage.download_folder(self.layout.results(self.run), folder)
         except IncompleteFolder:
             return None
         stored = _read_results(folder)
@@ -65,26 +66,26 @@ class RunStore:
             return None
         return stored
 
-    def publish_outputs(self, folder: Path) -> None:
+    def upload_outputs(self, folder: Path) -> None:
         """Upload page and results of a run, which are subfolders of `folder`. The results complete the run."""
-        self.storage.publish(folder / PAGE, self.layout.page(self.run), replace=True)
-        self.storage.publish(folder / RESULTS, self.layout.results(self.run), replace=True)
+        self.storage.upload_folder(folder / PAGE, self.layout.page(self.run), replace=True)
+        self.storage.upload_folder(folder / RESULTS, self.layout.results(self.run), replace=True)
 
     def replace_outputs(self, folder: Path) -> None:
         """Replace page and results of a finished run, so that a crash leaves either the old or the new ones."""
         update = self.layout.update(self.run)
-        self.storage.publish(folder, update, replace=True)
-        self.publish_outputs(folder)
+        self.storage.upload_folder(folder, update, replace=True)
+        self.upload_outputs(folder)
         self.storage.delete(update)
 
     def _finish_update(self, folder: Path) -> None:
         update = self.layout.update(self.run)
         try:
-            self.storage.fetch(update, folder)
+            self.storage.download_folder(update, folder)
         except IncompleteFolder:
             return
         logger.info("the interrupted update of run %s is finished", self.run)
-        self.publish_outputs(folder)
+        self.upload_outputs(folder)
         self.storage.delete(update)
 
     def _has_model(self, report: Report) -> bool:
@@ -97,8 +98,8 @@ class RunStore:
 
 
 def _read_results(folder: Path) -> StoredRun | None:
-    report = decode((folder / REPORT).read_text())
     try:
+        report = decode((folder / REPORT).read_text())
         training = TrainingResult.model_validate_json((folder / TRAINING).read_text(), extra="ignore")
     except (OSError, ValidationError):
         return None

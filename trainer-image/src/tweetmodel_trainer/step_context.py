@@ -1,4 +1,4 @@
-"""The inputs of a step, which are the same for all steps."""
+"""The context of a step: the plan and the resources of the pod."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,10 @@ class StepContext:
     """Folder for temporary files, empty at the start of the step."""
     storage: Storage
     progress: Progress
-    attempt: str = "local"
-    """Identifier of the pod."""
+    pod_id: str = "local"
+    """Beginning of the UID of the pod, by which the checkpoints of two pods differ."""
     cache: Cache = NO_CACHE
-    """Base models that any pod downloaded before."""
+    """Base models from earlier downloads, also of other pods."""
 
     @property
     def layout(self) -> Layout:
@@ -37,17 +37,17 @@ class StepContext:
 
     @property
     def run(self) -> str:
-        """Run of the plan.
+        """Id of the run.
 
         Raises:
             Failure: InternalError if the plan has no run.
         """
         if self.plan.run is None:
-            raise Failure(Reason.INTERNAL_ERROR, f"the plan of the {self.plan.step} step has no run.")
+            raise Failure(Reason.INTERNAL_ERROR, f"the plan of the {self.plan.step} step has no run: report the bug.")
         return self.plan.run
 
     @property
-    def store(self) -> RunStore:
+    def run_store(self) -> RunStore:
         """Folders of the run in storage."""
         return RunStore(self.storage, self.layout, self.run)
 
@@ -56,20 +56,21 @@ class StepContext:
         """Folder of page and results before their upload."""
         return self.workdir / "outputs"
 
-    def download(self, description: str, uri: str, name: str) -> None:
+    def download(self, description: str, uri: str, name: str, delete: str | None = None) -> None:
         """Download a folder into the folder `name` of the work folder.
 
         Args:
             description: content of the folder, for the message of a failure.
             uri: folder in storage.
             name: name of the local folder.
+            delete: folder whose deletion makes a retry write the folder again; by default the folder itself.
 
         Raises:
             Failure: SourceMissing if the folder is incomplete, or a failure of the storage.
         """
         try:
-            self.storage.fetch(uri, self.workdir / name)
+            self.storage.download_folder(uri, self.workdir / name)
         except IncompleteFolder as error:
-            retry = retry_command(self.plan.namespace, self.plan.name)
-            message = f"the {description} is incomplete or corrupt ({error}): delete its folder, and run `{retry}`."
+            advice = f"delete {delete or uri}, and run `{retry_command(self.plan.namespace, self.plan.name)}`"
+            message = f"the {description} is incomplete or corrupt ({error}): {advice}."
             raise Failure(Reason.SOURCE_MISSING, message) from None

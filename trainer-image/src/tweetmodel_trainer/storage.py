@@ -79,7 +79,7 @@ class Storage:
         with self._errors.translate(uri, Reason.BUCKET_MISSING):
             self._client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
 
-    def download(self, uri: str, path: Path, missing: Reason = Reason.SOURCE_MISSING) -> None:
+    def download_object(self, uri: str, path: Path, missing: Reason = Reason.SOURCE_MISSING) -> None:
         """Download an object to a file.
 
         Args:
@@ -93,7 +93,7 @@ class Storage:
         if not _split_object(uri)[1].strip("/"):
             raise Failure(missing, f"{uri} names a bucket without an object: add the key of the object.")
         size = self._head(uri, missing)["ContentLength"]
-        self._copy(uri, path, missing)
+        self._download(uri, path, missing)
         if path.stat().st_size != size:  # the Content-Length of a truncated body may match the body
             raise self._errors.corrupt(uri)
 
@@ -118,13 +118,13 @@ class Storage:
         with self._errors.translate(uri, missing):
             return self._client.head_object(Bucket=bucket, Key=key)
 
-    def _copy(self, uri: str, path: Path, missing: Reason) -> None:
+    def _download(self, uri: str, path: Path, missing: Reason) -> None:
         bucket, key = _split_object(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._errors.translate(uri, missing):
             self._client.download_file(bucket, key, str(path), Config=self._transfer)
 
-    def publish(self, folder: Path, uri: str, *, replace: bool = False) -> Manifest:
+    def upload_folder(self, folder: Path, uri: str, *, replace: bool = False) -> Manifest:
         """Upload every file of a folder, then the manifest.
 
         Remains of a failed attempt are deleted first, so old and new files never mix. An existing folder is verified by
@@ -149,7 +149,7 @@ class Storage:
         if self.names(uri):
             self.delete(uri)
         self._upload(manifest, folder, uri)
-        logger.info("published %d files to %s", len(manifest.files), uri)
+        logger.info("uploaded %d files to %s", len(manifest.files), uri)
         return manifest
 
     def _upload(self, manifest: Manifest, folder: Path, uri: str) -> None:
@@ -167,7 +167,7 @@ class Storage:
         if self.manifest(uri) != manifest:
             raise self._errors.corrupt(uri)
 
-    def write(self, uri: str, body: bytes) -> None:
+    def write_object(self, uri: str, body: bytes) -> None:
         """Write an object, atomically.
 
         Raises:
@@ -203,7 +203,7 @@ class Storage:
             return False
         with TemporaryDirectory(dir=workdir) as folder:
             try:
-                return self.fetch(uri, Path(folder)) == manifest
+                return self.download_folder(uri, Path(folder)) == manifest
             except IncompleteFolder:
                 return False
 
@@ -216,7 +216,7 @@ class Storage:
         sizes = {path: item["Size"] for path, item in self._list_objects(uri).items()}
         return all(sizes.get(entry.path) == entry.size for entry in manifest.files)
 
-    def fetch(self, uri: str, folder: Path, cache: Cache = NO_CACHE) -> Manifest:
+    def download_folder(self, uri: str, folder: Path, cache: Cache = NO_CACHE) -> Manifest:
         """Download a folder and verify every file.
 
         Args:
@@ -235,18 +235,18 @@ class Storage:
             manifest = self.manifest(uri)
             if manifest is None:
                 raise IncompleteFolder(f"{uri} has no manifest")
-            wrong = next((e.path for e in manifest.files if not self._fetch_file(e, uri, folder, cache)), None)
+            wrong = next((e.path for e in manifest.files if not self._download_file(e, uri, folder, cache)), None)
             if wrong is None:
                 return manifest
         raise IncompleteFolder(f"{uri}/{wrong} does not match its manifest")
 
-    def _fetch_file(self, entry: FileEntry, uri: str, folder: Path, cache: Cache) -> bool:
+    def _download_file(self, entry: FileEntry, uri: str, folder: Path, cache: Cache) -> bool:
         """Get a file from the cache or by a download, and return whether the file exists and matches the manifest."""
         path = folder / entry.path
         if cache.get(entry.sha256, path):
             return True
         try:
-            self._copy(f"{uri}/{entry.path}", path, Reason.SOURCE_MISSING)
+            self._download(f"{uri}/{entry.path}", path, Reason.SOURCE_MISSING)
         except Failure as failure:
             if failure.reason is Reason.SOURCE_MISSING:
                 return False

@@ -87,7 +87,8 @@ class StorageErrors:
             return self._not_found(code, uri, missing)
         if code == "RequestTimeTooSkewed":
             message = (
-                f"{self.service} rejects {uri}, because its clock and the clock of the node differ: set the clocks."
+                f"{self.service} rejects the request for {uri} (the clocks of the service and of the node differ): "
+                "synchronize the clocks."
             )
             return Failure(Reason.STORAGE_UNREACHABLE, message)
         if code in _DENIED or status in (401, 403):
@@ -97,9 +98,10 @@ class StorageErrors:
             )
             return Failure(Reason.ACCESS_DENIED, message)
         if status >= 500 or status in _TRANSIENT_STATUS or code in _TRANSIENT:
-            message = f"{self.service} can't serve {uri} now ({code}): wait until it recovers."
+            message = f"{self.service} can't serve {uri} now ({code}): wait until the service recovers."
             return Failure(Reason.STORAGE_UNREACHABLE, message)
-        return Failure(Reason.INVALID_STORAGE, f"{self.service} rejects the request for {uri}: {error}")
+        message = f"{self.service} rejects the request for {uri} ({error}): correct spec.storage."
+        return Failure(Reason.INVALID_STORAGE, message)
 
     def _not_found(self, code: str, uri: str, missing: Reason) -> Failure:
         bucket = uri.removeprefix("s3://").partition("/")[0]

@@ -19,7 +19,7 @@ from transformers import (
 from small_models import POSTS, TEXTS
 from tweetmodel_api.plan import DatasetReference, Plan
 from tweetmodel_trainer.evaluation.evaluation_report import EvaluationReport
-from tweetmodel_trainer.model_steps import evaluate_samples, load_trained_model
+from tweetmodel_trainer.model_steps import evaluate_samples, load_stored_model
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.storage import Storage
@@ -104,7 +104,7 @@ def train_from(
         posts = SplitPosts(POSTS[:50], POSTS[50:])
         trained = TrainingRun(context, plan.spec.base_model, posts).run()
         report = evaluate_samples(context, trained, posts)
-        assert evaluate_samples(context, load_trained_model(context, trained.result), posts) == report
+        assert evaluate_samples(context, load_stored_model(context, trained.result), posts) == report
         return report
 
     return run
@@ -142,7 +142,7 @@ def test_the_model_folder_samples_like_huggingtweets(
     assert saved == {
         "do_sample": True,
         "min_length": 10,
-        "max_length": 64,
+        "max_new_tokens": 32,
         "temperature": 1.0,
         "top_p": 0.95,
         "top_k": 50,

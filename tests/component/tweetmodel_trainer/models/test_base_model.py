@@ -60,12 +60,12 @@ def test_a_model_of_a_run_is_verified_by_its_manifest(
         (tmp_path / "made" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "made" / name).write_bytes(content)
     uri = f"s3://{bucket}/made"
-    storage.publish(tmp_path / "made", uri)
+    storage.upload_folder(tmp_path / "made", uri)
     assert load(BaseModelSource(s3=S3Model(uri=f"{uri}/")))
     weights = bytearray(saved["model.safetensors"])
     weights[-1] ^= 1
     put("made/model.safetensors", bytes(weights))
-    with pytest.raises(Failure, match=r"the model is damaged .*model\.safetensors does not match its manifest"):
+    with pytest.raises(Failure, match=r"the base model is damaged .*model\.safetensors does not match its manifest"):
         load(BaseModelSource(s3=S3Model(uri=uri)))
 
 
@@ -76,10 +76,10 @@ def test_a_model_in_a_bucket_with_a_manifest_is_downloaded_once(
     for name, content in saved.items():
         (tmp_path / "made" / name).write_bytes(content)
     source = BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/made"))
-    storage.publish(tmp_path / "made", f"s3://{bucket}/made")
+    storage.upload_folder(tmp_path / "made", f"s3://{bucket}/made")
     base_model.load(source, storage, TEXTS, tmp_path / "first", Cache(tmp_path / "cache"))
-    downloads = Mock(wraps=storage._copy)
-    monkeypatch.setattr(storage, "_copy", downloads)
+    downloads = Mock(wraps=storage._download)
+    monkeypatch.setattr(storage, "_download", downloads)
     base_model.load(source, storage, TEXTS, tmp_path / "second", Cache(tmp_path / "cache"))
     assert not downloads.called
     assert {path.name: path.read_bytes() for path in (tmp_path / "second").iterdir()} == saved
@@ -93,7 +93,7 @@ def test_the_license_of_a_runs_model_is_read_from_the_card_of_its_page(
     (tmp_path / "run" / "model").mkdir(parents=True)
     for name, content in saved.items():
         (tmp_path / "run" / "model" / name).write_bytes(content)
-    storage.publish(tmp_path / "run" / "model", f"s3://{bucket}/run/model")
+    storage.upload_folder(tmp_path / "run" / "model", f"s3://{bucket}/run/model")
     put("run/page/README.md", b"---\nlicense: mit\n---\n")
     load(BaseModelSource(s3=S3Model(uri=f"s3://{bucket}/run/model")))
     assert read_license(tmp_path / "base") == "mit"

@@ -175,8 +175,8 @@ DISABLED = {"X-Error-Message": "Access to this resource is disabled."}
             r"refuses .* \(HTTP 403: Access to this resource is disabled\.\)",
         ),
         (400, {}, Reason.BASE_MODEL_MISSING, r"refuses .* \(HTTP 400\)"),
-        (408, {}, Reason.HUB_UNREACHABLE, r"the Hub does not answer \(HTTP 408\)"),
-        (503, {}, Reason.HUB_UNREACHABLE, r"the Hub does not answer \(HTTP 503\)"),
+        (408, {}, Reason.HUB_UNREACHABLE, r"the Hub does not respond: HTTP 408"),
+        (503, {}, Reason.HUB_UNREACHABLE, r"the Hub does not respond: HTTP 503"),
     ],
 )
 @pytest.mark.parametrize("revision", ["main", FIRST])

@@ -9,7 +9,7 @@ from tweetmodel_api.spec import Training
 from tweetmodel_trainer.evaluation.scoring import score_texts
 from tweetmodel_trainer.models import lora
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
 
 
 def test_lora_trains_few_weights_and_merges_them_into_the_model(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_lora_trains_few_weights_and_merges_them_into_the_model(tmp_path: Path) 
     adapted = lora.attach(model, 4)
     assert sum(p.numel() for p in adapted.parameters() if p.requires_grad) < model.num_parameters() / 4
     training = Training(global_batch_size=1, learning_rate="5e-2")
-    fine_tune(adapted, TWELVE_BLOCKS, FineTuning(training, tmp_path, lambda *_: None, Progress({})))
+    fine_tune(adapted, TWELVE_BLOCKS, FineTuningConfig(training, tmp_path, lambda *_: None, Progress({})))
     merged = lora.merge(adapted)
     assert merged is model
     assert set(merged.state_dict()) == names

@@ -131,7 +131,7 @@ def test_missing_or_corrupt_data_set_reads_again(
 
 def test_damaged_fingerprint_reads_again(plan: Plan, read: list[str], collect: Any, storage: Storage) -> None:
     first = collect(plan)
-    storage.write(f"{plan.layout.fingerprint}/fingerprint.json", b"{}")
+    storage.write_object(f"{plan.layout.fingerprint}/fingerprint.json", b"{}")
     assert collect(plan) == first
     assert read == ["ada", "bob"] * 2
 

@@ -9,6 +9,6 @@ from tweetmodel_trainer.storage import Storage
 
 def test_raw_posts_of_all_kinds_are_erased(make_plan: Callable[..., Plan], storage: Storage, tmp_path: Path) -> None:
     layout = make_plan().layout
-    storage.write(f"{layout.raw_x('eve')}/500-0-2.jsonl", b"")
+    storage.write_object(f"{layout.raw_x('eve')}/500-0-2.jsonl", b"")
     erase_raw_posts(Cleaning(erase=("@eve",)), layout, tmp_path, storage)
     assert storage.names(layout.raw) == []

@@ -17,7 +17,7 @@ def upstream(storage: Storage, bucket: str, tmp_path: Path) -> DatasetReference:
     folder.mkdir()
     (folder / "train.jsonl").write_text('{"handle": "bob", "id": "7", "text": "one"}\n')
     (folder / "eval.jsonl").write_text('{"handle": "eve", "id": "7", "text": "two"}\n')
-    storage.publish(folder, f"s3://{bucket}/upstream")
+    storage.upload_folder(folder, f"s3://{bucket}/upstream")
     return DatasetReference(uri=f"s3://{bucket}/upstream", digest="b" * 64)
 
 
@@ -30,7 +30,7 @@ def test_posts_keep_their_authors_and_equal_ids(reader: Any, context: Any, upstr
 def test_incomplete_data_set_is_reported(
     reader: Any, context: Any, storage: Storage, upstream: DatasetReference
 ) -> None:
-    storage.write(f"{upstream.uri}/eval.jsonl", b"")
+    storage.write_object(f"{upstream.uri}/eval.jsonl", b"")
     with pytest.raises(
         Failure, match=r"TweetModel bob, .* incomplete or corrupt .*kubectl annotate tm bob "
     ) as failure:

@@ -32,7 +32,7 @@ def test_interrupted_collection_continues_after_the_last_page(
     read()
     x.write(*range(251, 601))
     with monkeypatch.context() as killed:
-        real, kept = Storage.write, []
+        real, kept = Storage.write_object, []
 
         def write(*arguments: Any) -> None:
             if len(kept) == answered - 1:
@@ -40,7 +40,7 @@ def test_interrupted_collection_continues_after_the_last_page(
             kept.append(arguments)
             real(*arguments)
 
-        killed.setattr(Storage, "write", write)
+        killed.setattr(Storage, "write_object", write)
         with pytest.raises(KeyboardInterrupt):
             read()
     assert len(read()) == 600
@@ -119,7 +119,7 @@ def test_erased_post_that_x_still_shows_is_not_stored(x: XServer, read: Any, sto
     assert len(texts) == 149
     assert "post 17" not in texts
     for name in storage.names(read.folder):
-        storage.download(f"{read.folder}/{name}", tmp_path / "page")
+        storage.download_object(f"{read.folder}/{name}", tmp_path / "page")
         assert '"17"' not in (tmp_path / "page").read_text()
     read(budget="0.75")
     assert x.billed == 150
@@ -129,7 +129,7 @@ def test_erased_post_stays_paid_for(x: XServer, read: Any, storage: Storage) -> 
     x.write(*range(1, 501))
     read(budget="0.6")
     for name in storage.names(read.folder):
-        storage.write(f"{read.folder}/{name}", b"")
+        storage.write_object(f"{read.folder}/{name}", b"")
     assert read(budget="0.6") == []
     assert x.billed == 120
     read(budget="0.7")

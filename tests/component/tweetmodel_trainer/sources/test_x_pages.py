@@ -27,7 +27,7 @@ def test_damaged_page_is_reported(x: XServer, read: Any, storage: Storage, damag
     x.write(1)
     read()
     [name] = storage.names(read.folder)
-    storage.write(f"{read.folder}/{name}", damage)
+    storage.write_object(f"{read.folder}/{name}", damage)
     with pytest.raises(Failure, match=rf"raw/x/ada/{name} is damaged: delete the object") as failure:
         read()
     assert failure.value.reason is Reason.INVALID_POSTS
@@ -41,7 +41,7 @@ def test_erased_posts_are_removed_from_all_pages(storage: Storage, make_plan: An
     folders = {handle: layout.raw_x(handle) for handle in ("ada", "bob", "eve")}
     for folder in folders.values():
         write_page(POSTS, f"{folder}/500-0-2.jsonl", storage)
-    storage.write(f"{folders['ada']}/900-500-1.jsonl", b"damaged")
+    storage.write_object(f"{folders['ada']}/900-500-1.jsonl", b"damaged")
     with pytest.raises(Failure, match=r"900-500-1\.jsonl is damaged"):
         erase(Cleaning(erase=("17", "@Eve")), layout, tmp_path, storage)
     assert storage.names(folders["eve"]) == []

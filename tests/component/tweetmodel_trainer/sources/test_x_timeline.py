@@ -13,7 +13,7 @@ from x_server import XServer
 def test_empty_page_with_its_own_token_is_rejected(x: XServer, read: Any) -> None:
     x.write(1)
     x.overrides["/2/users/7/tweets"] = {"meta": {"result_count": 0, "next_token": "again"}}
-    with pytest.raises(Failure, match="wait until it recovers"):
+    with pytest.raises(Failure, match="wait until the API recovers"):
         read()
 
 
@@ -62,7 +62,7 @@ GARBLED = [b"<html>busy</html>", b"", b"[" * 100_000, b'{"id": ' + b"1" * 5000 +
 @pytest.mark.parametrize("answer", [*GARBLED, {"data": [{}]}, {"data": {"id": "7"}}, {"data": {"public_metrics": 1}}])
 def test_invalid_account_is_a_transient_failure(x: XServer, read: Any, answer: object) -> None:
     x.overrides["/2/users/by/username/ada"] = answer
-    with pytest.raises(Failure, match="wait until it recovers") as failure:
+    with pytest.raises(Failure, match="wait until the API recovers") as failure:
         read()
     assert failure.value.reason is Reason.X_UNREACHABLE
 
@@ -97,7 +97,7 @@ def test_invalid_page_is_a_transient_failure_and_not_stored(
 ) -> None:
     x.write(*range(1, 4))
     x.overrides["/2/users/7/tweets"] = answer
-    with pytest.raises(Failure, match="wait until it recovers") as failure:
+    with pytest.raises(Failure, match="wait until the API recovers") as failure:
         read()
     assert failure.value.reason is Reason.X_UNREACHABLE
     assert storage.names(read.folder) == []
@@ -108,7 +108,7 @@ def test_invalid_page_is_a_transient_failure_and_not_stored(
 def test_repeated_page_is_rejected(x: XServer, read: Any) -> None:
     x.write(*range(1, 201))
     x.overrides["/2/users/7/tweets"] = {"data": [x.posts[200]], "meta": {"result_count": 1, "next_token": "more"}}
-    with pytest.raises(Failure, match="wait until it recovers"):
+    with pytest.raises(Failure, match="wait until the API recovers"):
         read()
     x.overrides.clear()
     assert len(read()) == 200

@@ -17,7 +17,7 @@ from tweetmodel_api.spec import EarlyStopping, Training
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.trackers.tracking import Tracking
-from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
 
 
 def events(folder: Path) -> list[Event]:
@@ -50,7 +50,7 @@ def train(
 ) -> Any:
     training = Training(learning_rate="1e-3", early_stopping=EarlyStopping(patience=patience))
     training = training.model_copy(update={"checkpoint_interval_seconds": 0})
-    config = FineTuning(
+    config = FineTuningConfig(
         training, folder, keep, Progress({}), resume_from=resume, evaluate_loss=lambda: 2.0, callbacks=callbacks
     )
     return fine_tune(small_model(), TWELVE_BLOCKS, config)

@@ -16,7 +16,7 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted, StopRequest
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.training.checkpoint_callback import CheckpointCallback
-from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
 
 TRAINING = Training(global_batch_size=1, learning_rate="1e-3", checkpoint_interval_seconds=86400)
 EACH_STEP = TRAINING.model_copy(update={"checkpoint_interval_seconds": 0})
@@ -28,7 +28,7 @@ def run(
     training: Training = EACH_STEP,
     progress: Progress = Progress({}),  # noqa: B008  # sends nothing without a server
 ) -> None:
-    fine_tune(small_model(), TWELVE_BLOCKS, FineTuning(training, workdir, publish, progress))
+    fine_tune(small_model(), TWELVE_BLOCKS, FineTuningConfig(training, workdir, publish, progress))
 
 
 def test_checkpoints_are_saved_periodically_and_at_the_end() -> None:
@@ -107,5 +107,5 @@ def test_a_nan_loss_fails_the_run_at_once(tmp_path: Path) -> None:
     with torch.no_grad():
         next(model.parameters()).fill_(math.nan)
     with pytest.raises(Failure, match=r"at step 1\): lower training\.learningRate") as failure:
-        fine_tune(model, TWELVE_BLOCKS, FineTuning(TRAINING, tmp_path, lambda *_: None, Progress({})))
+        fine_tune(model, TWELVE_BLOCKS, FineTuningConfig(TRAINING, tmp_path, lambda *_: None, Progress({})))
     assert failure.value.reason is Reason.DIVERGED

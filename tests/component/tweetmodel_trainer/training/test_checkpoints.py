@@ -89,6 +89,16 @@ def test_damaged_checkpoints_are_deleted_first(
     assert published(keys) == ["00000005-one", "00000007-two"]
 
 
+def test_no_files_of_a_damaged_checkpoint_are_left(
+    make: Any, folder: Any, tmp_path: Path, s3: Any, bucket: str, keys: Any
+) -> None:
+    make().upload(5, folder(5))
+    state = next(key for key in keys() if key.endswith("state"))
+    s3.put_object(Bucket=bucket, Key=state, Body=b"damaged")
+    assert make("two").download_newest(tmp_path / "resume") is None
+    assert not (tmp_path / "resume").exists()
+
+
 def test_a_failed_deletion_does_not_fail_the_run(
     make: Any, folder: Any, keys: Any, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

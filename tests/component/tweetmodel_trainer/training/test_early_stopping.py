@@ -13,7 +13,7 @@ from tweetmodel_api.spec import EarlyStopping, Training
 from tweetmodel_trainer.evaluation.scoring import score_texts
 from tweetmodel_trainer.models import lora
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.training.fine_tuning import FineTuning, FineTuningResult, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, FineTuningResult, fine_tune
 
 TRAINING = Training(
     global_batch_size=1, learning_rate="1e-3", checkpoint_interval_seconds=5, early_stopping=EarlyStopping(patience=1)
@@ -35,7 +35,7 @@ def test_a_run_keeps_its_best_weights_wherever_it_is_killed(tmp_path: Path, meth
         model, losses = new_model(method), {5: 3.0, 9: 3.5}
         last_step = int(resume.name) if resume else 0
 
-        def publish_checkpoint(step: int, folder: Path) -> None:
+        def upload_checkpoint(step: int, folder: Path) -> None:
             nonlocal last_step
             last_step = step
             publish(step, folder)
@@ -44,7 +44,9 @@ def test_a_run_keeps_its_best_weights_wherever_it_is_killed(tmp_path: Path, meth
             score_texts(model, TOKENIZER, TEXTS[:5])  # must not change the random states of dropout
             return losses[last_step + 1]
 
-        config = FineTuning(training, tmp_path / name, publish_checkpoint, Progress({}), evaluate_loss=evaluate_loss)
+        config = FineTuningConfig(
+            training, tmp_path / name, upload_checkpoint, Progress({}), evaluate_loss=evaluate_loss
+        )
         return model, fine_tune(model, TWELVE_BLOCKS, replace(config, resume_from=resume))
 
     def keep(step: int, folder: Path) -> None:
@@ -69,7 +71,7 @@ def test_the_model_is_evaluated_in_the_precision_of_the_final_evaluation(tmp_pat
     def evaluate_loss() -> float:
         return score_texts(model, TOKENIZER, TEXTS[:5]).loss
 
-    config = FineTuning(training, tmp_path, lambda *_: None, Progress({}), evaluate_loss=evaluate_loss)
+    config = FineTuningConfig(training, tmp_path, lambda *_: None, Progress({}), evaluate_loss=evaluate_loss)
     result = fine_tune(model, TWELVE_BLOCKS, config)
     logged = {row["step"]: row["heldout_loss"] for row in result.log if "heldout_loss" in row}
     assert evaluate_loss() == logged[result.kept_step]

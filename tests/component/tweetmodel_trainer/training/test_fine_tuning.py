@@ -18,14 +18,14 @@ from tweetmodel_trainer.evaluation.scoring import score_texts
 from tweetmodel_trainer.models import lora
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.training import fine_tuning
-from tweetmodel_trainer.training.fine_tuning import FineTuning, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, fine_tune
 
 TRAINING = Training(global_batch_size=1, learning_rate="1e-3")
 EACH_STEP = TRAINING.model_copy(update={"checkpoint_interval_seconds": 0})
 
 
-def config(workdir: Path, training: Training = TRAINING, **changes: Any) -> FineTuning:
-    return replace(FineTuning(training, workdir, lambda *_: None, Progress({})), **changes)
+def config(workdir: Path, training: Training = TRAINING, **changes: Any) -> FineTuningConfig:
+    return replace(FineTuningConfig(training, workdir, lambda *_: None, Progress({})), **changes)
 
 
 class Killed(Exception):
@@ -36,7 +36,7 @@ def run(
     workdir: Path, publish: Callable[[int, Path], None], resume: Path | None = None, method: str = "Full"
 ) -> GPT2LMHeadModel:
     model = small_model() if method == "Full" else lora.attach(small_model(), 4)
-    fine_tune(model, TWELVE_BLOCKS, config(workdir, EACH_STEP, publish_checkpoint=publish, resume_from=resume))
+    fine_tune(model, TWELVE_BLOCKS, config(workdir, EACH_STEP, upload_checkpoint=publish, resume_from=resume))
     return model if method == "Full" else lora.merge(model)
 
 
@@ -128,7 +128,7 @@ def test_a_model_trained_in_mixed_precision_is_scored_in_float32(
 ) -> None:
     original = fine_tuning._arguments
 
-    def mixed_precision(task: fine_tuning.LoopTask) -> TrainingArguments:
+    def mixed_precision(task: fine_tuning.LoopConfig) -> TrainingArguments:
         arguments = original(task)
         arguments.bf16 = True
         return arguments
@@ -148,7 +148,7 @@ def test_the_log_of_a_resumed_run_is_complete(tmp_path: Path, monkeypatch: pytes
         if step == 5:
             shutil.copytree(folder, tmp_path / "fifth")
 
-    fine_tune(small_model(), TWELVE_BLOCKS, config(tmp_path / "first", EACH_STEP, publish_checkpoint=keep_the_fifth))
+    fine_tune(small_model(), TWELVE_BLOCKS, config(tmp_path / "first", EACH_STEP, upload_checkpoint=keep_the_fifth))
     fifth = tmp_path / "fifth"
     result = fine_tune(small_model(), TWELVE_BLOCKS, config(tmp_path / "second", resume_from=fifth))
     assert [row["step"] for row in result.log] == list(range(1, 13))

@@ -20,7 +20,7 @@ from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.interrupt import Interrupted
 from tweetmodel_trainer.models import lora
 from tweetmodel_trainer.progress import Progress
-from tweetmodel_trainer.training.fine_tuning import FineTuning, FineTuningResult, fine_tune
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, FineTuningResult, fine_tune
 from tweetmodel_trainer.training.parallel import all_reduce_any, worker_group
 
 TRAINING = Training(learning_rate="1e-2", precision="Float32")
@@ -33,8 +33,8 @@ def _without_group() -> Iterator[None]:
         torch.distributed.destroy_process_group()
 
 
-def config(workdir: Path, training: Training, gpus: int, **changes: Any) -> FineTuning:
-    return replace(FineTuning(training, workdir, lambda *_: None, Progress({}), gpus=gpus), **changes)
+def config(workdir: Path, training: Training, gpus: int, **changes: Any) -> FineTuningConfig:
+    return replace(FineTuningConfig(training, workdir, lambda *_: None, Progress({}), gpus=gpus), **changes)
 
 
 def test_two_processes_train_like_one(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_stop_ends_all_processes_at_a_checkpoint_that_resumes_exactly(tmp_path
             shutil.copytree(folder, tmp_path / name / "kept" / str(step))
 
         settings = config(tmp_path / name, training, 2, progress=progress, resume_from=resume)
-        fine_tune(small_model(), TWELVE_BLOCKS, replace(settings, publish_checkpoint=keep))
+        fine_tune(small_model(), TWELVE_BLOCKS, replace(settings, upload_checkpoint=keep))
 
     run("uninterrupted", Progress({}))
     with pytest.raises(Interrupted):

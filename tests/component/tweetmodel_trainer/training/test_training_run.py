@@ -8,7 +8,7 @@ import pytest
 from tweetmodel_api.fields import LocalReference
 from tweetmodel_api.spec import BaseModelSource, HubModel
 from tweetmodel_trainer.models import hub_model
-from tweetmodel_trainer.training.training_run import BASE_MODEL_FILE, publish_checkpoint, resume_base_model
+from tweetmodel_trainer.training.training_run import BASE_MODEL_FILE, resume_base_model, upload_checkpoint
 
 
 def test_a_run_keeps_the_commit_of_its_base_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +16,7 @@ def test_a_run_keeps_the_commit_of_its_base_model(tmp_path: Path, monkeypatch: p
     first, second = (BaseModelSource(hub=HubModel(name="ada/gulls", revision=digit * 40)) for digit in "12")
     monkeypatch.setattr(hub_model, "resolve_commit", lambda _: "1" * 40)
     assert resume_base_model(source, tmp_path / "new") == first
-    publish_checkpoint(Mock(), first, 3, tmp_path)
+    upload_checkpoint(Mock(), first, 3, tmp_path)
     monkeypatch.setattr(hub_model, "resolve_commit", lambda _: "2" * 40)
     assert resume_base_model(source, tmp_path) == first
     assert resume_base_model(source, tmp_path / "new") == second
@@ -24,5 +24,5 @@ def test_a_run_keeps_the_commit_of_its_base_model(tmp_path: Path, monkeypatch: p
 
 def test_checkpoints_do_not_name_the_secret_of_the_base_model(tmp_path: Path) -> None:
     hub = HubModel(name="ada/gulls", secret_ref=LocalReference(name="them"))
-    publish_checkpoint(Mock(), BaseModelSource(hub=hub), 3, tmp_path)
+    upload_checkpoint(Mock(), BaseModelSource(hub=hub), 3, tmp_path)
     assert "them" not in (tmp_path / BASE_MODEL_FILE).read_text()

@@ -130,6 +130,15 @@ def test_every_post_is_counted_once(texts: list[str], drop: set[str]) -> None:
     assert counts.characters == sum(map(len, left))
 
 
+def test_the_author_is_kept_through_several_upstream_data_sets() -> None:
+    posts = [Post("Eve", "1", "one two three"), Post("bob", "2", "four five six")]
+    first = list(clean_posts(posts, Counts(), handle="bob"))
+    second = list(clean_posts(first, Counts(), handle="ada"))
+    assert [(post.handle, post.author) for post in first] == [("bob", "Eve"), ("bob", "")]
+    assert [(post.handle, post.author) for post in second] == [("ada", "Eve"), ("ada", "bob")]
+    assert [post.author for post in clean_posts(second, Counts(), Cleaning(exclude_accounts=("eve",)))] == ["bob"]
+
+
 def test_kept_posts_get_the_handle_of_the_source() -> None:
     posts = [Post("Eve", "1", "one two three"), Post("bob", "2", "four five six")]
     assert [post.handle for post in clean_posts(posts, Counts(), handle="ada")] == ["ada", "ada"]

@@ -36,7 +36,7 @@ def write(folder: Path, *many: list[Post], seed: int = 1) -> dataset.LocalDatase
 
 def test_no_text_is_in_both_parts(tmp_path: Path) -> None:
     write(tmp_path, posts(300) + [post._replace(id=f"again {post.id}") for post in posts(300)])
-    train, held_out = (dataset.read_posts(tmp_path / name) for name in (dataset.TRAIN, dataset.EVAL))
+    train, held_out = (dataset.read_posts(tmp_path / name) for name in (dataset.TRAIN, dataset.HELD_OUT))
     assert not {p.text for p in train} & {p.text for p in held_out}
     assert len(train) + len(held_out) == 600
 
@@ -48,7 +48,7 @@ def test_tenth_of_the_posts_is_held_out() -> None:
 
 def test_held_out_post_stays_held_out_in_a_larger_data_set(tmp_path: Path) -> None:
     few, more = write(tmp_path / "few", posts(300)), write(tmp_path / "more", posts(400, "ada"))
-    apart = [{post.text for post in dataset.read_posts(made.folder / dataset.EVAL)} for made in (few, more)]
+    apart = [{post.text for post in dataset.read_posts(made.folder / dataset.HELD_OUT)} for made in (few, more)]
     assert apart[0] == {text for text in apart[1] if text in {post.text for post in posts(300)}}
 
 
@@ -61,7 +61,7 @@ def test_info_matches_the_files(tmp_path: Path) -> None:
     made = write(tmp_path, posts(300), posts(200, "bob"))
     info = json.loads((tmp_path / dataset.INFO).read_text())
     assert info["digest"] == made.digest
-    assert info["posts"]["heldOut"] == made.held_out == len(dataset.read_posts(tmp_path / dataset.EVAL))
+    assert info["posts"]["heldOut"] == made.held_out == len(dataset.read_posts(tmp_path / dataset.HELD_OUT))
     assert info["sources"]["bob"]["kept"] == 200
     assert made.total.kept == 500
 
@@ -107,12 +107,12 @@ def test_one_post_moves_to_an_empty_part(seed: int, count: int) -> None:
     long = [Post("ada", str(n), f"{n} " + "a very long post " * 400) for n in range(count)]
     with tempfile.TemporaryDirectory() as folder:
         made = write(Path(folder), long, seed=seed)
-        train, apart = (dataset.read_posts(Path(folder) / name) for name in (dataset.TRAIN, dataset.EVAL))
+        train, apart = (dataset.read_posts(Path(folder) / name) for name in (dataset.TRAIN, dataset.HELD_OUT))
         assert sorted(p.id for p in train + apart) == [p.id for p in long]
         assert {p.text for p in apart} == held_out([p.text.strip() for p in long], seed)
         assert made.held_out == len(apart) > 0 < len(train)
         assert [p.id for p in train] == sorted(p.id for p in train), "the order is kept"
-        assert sorted(p.name for p in Path(folder).iterdir()) == [dataset.INFO, dataset.EVAL, dataset.TRAIN]
+        assert sorted(p.name for p in Path(folder).iterdir()) == [dataset.INFO, dataset.HELD_OUT, dataset.TRAIN]
 
 
 @given(st.lists(st.text(), min_size=1))
@@ -122,7 +122,7 @@ def test_lines_equal_those_of_the_json_module(texts: list[str]) -> None:
         many = [Post("ada", str(n), text) for n, text in enumerate([*texts, *(f"{n} filler" for n in range(900))])]
         dataset.write(iter(many), {"ada": Counts(characters=10_000)}, 1, Path(folder))
         lines = {}
-        for name in (dataset.TRAIN, dataset.EVAL):
+        for name in (dataset.TRAIN, dataset.HELD_OUT):
             content = (Path(folder) / name).read_bytes()
             lines |= {json.loads(line)["id"]: line.decode() for line in content.splitlines(keepends=True)}
         for post in many:

@@ -56,8 +56,8 @@ def test_an_account_without_held_out_posts_has_dashes() -> None:
 
 
 def test_the_example_stays_within_the_limits_of_the_model() -> None:
-    text = render_card(finished_run(sampling=SamplingSettings(temperature=0.001, top_p=0.95, max_length=64)))
-    assert "max_new_tokens=48" in text
+    text = render_card(finished_run(sampling=SamplingSettings(temperature=0.001, top_p=0.95, max_new_tokens=64)))
+    assert "max_new_tokens=64" in text
     assert "temperature=0.001" in text
 
 

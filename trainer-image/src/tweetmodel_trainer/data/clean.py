@@ -39,7 +39,7 @@ def is_erased(post: Post, ids: Collection[str], accounts: Collection[str]) -> bo
 
 def is_written_by(post: Post, accounts: Collection[str]) -> bool:
     """Return whether the author of a post is among the accounts (handles in lower case)."""
-    return post.handle.lower() in accounts
+    return (post.author or post.handle).lower() in accounts
 
 
 def is_repeated_id(post: Post, seen: SeenTexts) -> bool:
@@ -88,7 +88,7 @@ def clean_posts(
         posts: posts of a source.
         counts: updated for each post.
         cleaning: rules and normalization.
-        handle: handle for the kept posts; by default they keep their own.
+        handle: handle for the kept posts; by default they keep their own. A different author is kept in `author`.
     """
     steps, raw_rules, text_rules = normalization_steps(cleaning), _raw_rules(cleaning), _text_rules(cleaning)
     for post in posts:
@@ -100,7 +100,9 @@ def clean_posts(
         if dropped_by is None:
             counts.add_kept(text, post.created)
             counts.unlabeled += bool(cleaning.languages) and post.language not in cleaning.languages
-            yield Post(handle or post.handle, remove_invalid_characters(post.id), text)
+            author = post.author or post.handle
+            post = Post(handle or post.handle, remove_invalid_characters(post.id), text)
+            yield post if post.handle.lower() == author.lower() else post._replace(author=author)
         else:
             setattr(counts, dropped_by, getattr(counts, dropped_by) + 1)
 

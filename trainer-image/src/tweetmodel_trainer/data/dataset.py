@@ -34,7 +34,7 @@ RECOMMENDED_CHARACTERS = 40_000
 SOFTWARE = ("tweetmodel-trainer", "tweetmodel-api", "tweepy", "pyarrow", "huggingface-hub")
 """Packages for reading, cleaning and writing posts."""
 
-TRAIN, EVAL, INFO = "train.jsonl", "eval.jsonl", "dataset.json"
+TRAIN, HELD_OUT, INFO = "train.jsonl", "eval.jsonl", "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def write(
     train, held_out, threshold = _split(posts, seed, HELD_OUT_FRACTION, folder)
     require_enough_text(counts)
     if not (train.posts and held_out.posts):
-        full_part = TRAIN if train.posts else EVAL
+        full_part = TRAIN if train.posts else HELD_OUT
         all_posts = (folder / full_part).rename(folder / "all.jsonl")
         train, held_out, _ = _split(iter_posts(all_posts), seed, threshold, folder)
         all_posts.unlink()
@@ -154,7 +154,7 @@ def write(
         "seed": seed,
         "heldOutFraction": HELD_OUT_FRACTION,
         "posts": {"train": train.posts, "heldOut": held_out.posts},
-        "files": {TRAIN: train.to_json(), EVAL: held_out.to_json()},
+        "files": {TRAIN: train.to_json(), HELD_OUT: held_out.to_json()},
         "total": asdict(sum_counts(counts)),
         "sources": {handle: asdict(count) for handle, count in counts.items()},
         "cleaning": cleaning.to_json_object(),
@@ -177,7 +177,9 @@ class _Part(AbstractContextManager["_Part"]):
         self._file.close()
 
     def write(self, post: Post) -> None:
-        line = f'{{"handle": {quoted(post.handle)}, "id": {quoted(post.id)}, "text": {quoted(post.text)}}}\n'.encode()
+        author = f', "author": {quoted(post.author)}' if post.author else ""
+        post_id, text = quoted(post.id), quoted(post.text)
+        line = f'{{"handle": {quoted(post.handle)}, "id": {post_id}, "text": {text}{author}}}\n'.encode()
         self._file.write(line)
         self._digest.update(line)
         self.posts += 1
@@ -198,7 +200,7 @@ def _split(posts: Iterable[Post], seed: int, threshold: float, folder: Path) -> 
         The training part, the held-out part, and a threshold that leaves neither empty.
     """
     lowest, highest = 1.0, 0.0
-    with _Part(folder / TRAIN) as train, _Part(folder / EVAL) as held_out:
+    with _Part(folder / TRAIN) as train, _Part(folder / HELD_OUT) as held_out:
         for post in posts:
             position = split_position(post.text, seed)
             lowest, highest = min(lowest, position), max(highest, position)
@@ -214,6 +216,12 @@ def iter_posts(path: Path) -> Iterator[Post]:
             yield Post(**json.loads(line))
 
 
+def iter_all_posts(folder: Path) -> Iterator[Post]:
+    """Yield the posts of a data set: the training posts, then the held-out posts."""
+    for name in (TRAIN, HELD_OUT):
+        yield from iter_posts(folder / name)
+
+
 def read_posts(path: Path) -> list[Post]:
     """Return the posts of train.jsonl or eval.jsonl in order."""
     return list(iter_posts(path))
@@ -227,7 +235,6 @@ def count_new_posts(folder: Path, baseline: Path) -> int:
         baseline: the baseline data set; each text needs sixteen bytes of memory.
     """
     seen = SeenTexts()
-    for name in (TRAIN, EVAL):
-        for post in iter_posts(baseline / name):
-            seen.check_and_add(post.text)
-    return sum(not seen.check_and_add(post.text) for name in (TRAIN, EVAL) for post in iter_posts(folder / name))
+    for post in iter_all_posts(baseline):
+        seen.check_and_add(post.text)
+    return sum(not seen.check_and_add(post.text) for post in iter_all_posts(folder))

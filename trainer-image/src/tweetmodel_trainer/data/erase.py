@@ -36,7 +36,7 @@ def erase_datasets(cleaning: Cleaning, layout: Layout, workdir: Path, storage: S
     for name, files in _files_by_dataset(layout, storage).items():
         uri = f"{layout.datasets}/{name}"
         if files != {TOMBSTONE} and _may_contain_erased_post(uri, cleaning, workdir, storage):
-            storage.write(f"{uri}/{TOMBSTONE}", TOMBSTONE_TEXT)
+            storage.write_object(f"{uri}/{TOMBSTONE}", TOMBSTONE_TEXT)
             storage.delete(uri, keep=TOMBSTONE)
             logger.info("deleted %s: it contained a post that must be erased, or was incomplete", uri)
 
@@ -62,8 +62,7 @@ def _may_contain_erased_post(uri: str, cleaning: Cleaning, workdir: Path, storag
     ids, accounts = cleaning.erased_posts, cleaning.erased_accounts
     with TemporaryDirectory(dir=workdir) as folder:
         try:
-            storage.fetch(uri, Path(folder))
+            storage.download_folder(uri, Path(folder))
         except IncompleteFolder:
             return True
-        posts = (post for name in (dataset.TRAIN, dataset.EVAL) for post in dataset.iter_posts(Path(folder) / name))
-        return any(is_erased(post, ids, accounts) for post in posts)
+        return any(is_erased(post, ids, accounts) for post in dataset.iter_all_posts(Path(folder)))

@@ -31,6 +31,8 @@ class Post(NamedTuple):
     """True if the source marks the post as a reply to another account."""
     is_numbered: bool = False
     """True if the source has no ids, and `id` is the number of the row."""
+    author: str = ""
+    """Handle of the author in an upstream data set; empty if `handle` is the author."""
 
 
 def from_fields(handle: str, text: str, fields: Mapping[str, object], number: int) -> Post:

@@ -23,16 +23,16 @@ class SamplingSettings(NamedTuple):
 
     temperature: float
     top_p: float
-    max_length: int
-    """Maximum number of tokens, including the prompt."""
+    max_new_tokens: int
+    """Maximum number of tokens after the prompt; leaves half of the context to the prompt."""
 
     @classmethod
     def of(cls, generation: Generation, context: int) -> "SamplingSettings":
-        """Return the settings for a model with a context of so many tokens."""
+        """Return the settings for a model with a context of `context` tokens."""
         return cls(
             temperature=max(float(generation.temperature), 1e-3),
             top_p=min(max(float(generation.top_p), 1e-3), 1.0),
-            max_length=min(generation.max_new_tokens, context),
+            max_new_tokens=min(generation.max_new_tokens, context // 2),
         )
 
 

@@ -85,8 +85,8 @@ def generation_config(
         temperature=settings.temperature,
         top_p=settings.top_p,
         top_k=TOP_K,
-        min_length=min(MIN_TOKENS, settings.max_length),
-        max_length=settings.max_length,
+        min_length=min(MIN_TOKENS, settings.max_new_tokens),
+        max_new_tokens=settings.max_new_tokens,
         bos_token_id=end,  # in training every post follows an end-of-text token
         eos_token_id=end,
         pad_token_id=end,
@@ -134,8 +134,7 @@ def _draw_texts(
     end, context = tokenizer.eos_token_id, context_length(model)
     settings = SamplingSettings.of(generation, context)
     sampler = TopKTopPSampler(settings.temperature, settings.top_p)
-    max_new_tokens = min(generation.max_new_tokens, context // 2)
-    max_prompt_tokens = context - max_new_tokens - 1
+    max_prompt_tokens = context - settings.max_new_tokens - 1
     rows = [[end, *ids[-max_prompt_tokens:]] for ids in encode(tokenizer, list(prompts))]
     for start in range(0, len(rows), BATCH_SIZE):
         batch = rows[start : start + BATCH_SIZE]
@@ -146,8 +145,8 @@ def _draw_texts(
             inputs,
             attention_mask=(torch.arange(width, device=model.device) >= padding[:, None]).long(),
             generation_config=GenerationConfig(
-                do_sample=False,  # the sampler leaves one token to choose
-                max_new_tokens=max_new_tokens,
+                do_sample=False,  # the sampler leaves a single token
+                max_new_tokens=settings.max_new_tokens,
                 eos_token_id=end,
                 pad_token_id=end,
             ),

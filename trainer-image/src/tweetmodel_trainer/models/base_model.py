@@ -113,18 +113,18 @@ def _download_from_s3(source: S3Model, storage: Storage, folder: Path, cache: Ca
         _download_run(uri, storage, folder, cache)
         return
     for name in names:
-        storage.download(f"{uri}/{name}", folder / name, missing=Reason.BASE_MODEL_MISSING)
+        storage.download_object(f"{uri}/{name}", folder / name, missing=Reason.BASE_MODEL_MISSING)
 
 
 def _download_run(uri: str, storage: Storage, folder: Path, cache: Cache) -> None:
     """Download the model of a TweetModel's run, and the model card with the license."""
     try:
-        storage.fetch(uri, folder, cache)
+        storage.download_folder(uri, folder, cache)
     except IncompleteFolder as error:
-        message = f"the model is damaged ({error}): choose another one, or set training.warmStart to false."
+        message = f"the base model is damaged ({error}): choose another base model, or set training.warmStart to false."
         raise Failure(Reason.BASE_MODEL_INVALID, message) from None
     with suppress(Failure):  # the license is optional
-        storage.download(f"{uri.rpartition('/')[0]}/page/{CARD}", folder / CARD)
+        storage.download_object(f"{uri.rpartition('/')[0]}/page/{CARD}", folder / CARD)
 
 
 def _load_and_check(folder: Path, name: str) -> ModelAndTokenizer:
@@ -138,7 +138,7 @@ def _load_and_check(folder: Path, name: str) -> ModelAndTokenizer:
     except Exception as error:  # transformers raises errors of all its dependencies
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         cause = cause[:MAX_CAUSE_CHARACTERS]
-        message = f"{name} can't be loaded as a causal language model ({cause}): choose another one."
+        message = f"{name} can't be loaded as a causal language model ({cause}): choose another model."
         raise Failure(Reason.BASE_MODEL_INVALID, message) from None
     _check_tokenizer(name, model, tokenizer)
     _check_weights(name, loading_info)
@@ -171,7 +171,7 @@ def _check_causal(name: str, model: PreTrainedModel) -> None:
         message = f"{name} can't be run ({type(error).__name__}): choose another model."
         raise Failure(Reason.BASE_MODEL_INVALID, message) from None
     if not causal:
-        message = f"{name} is not a causal language model (it attends to future tokens): choose a causal one."
+        message = f"{name} is not a causal language model (it attends to future tokens): choose another model."
         raise Failure(Reason.BASE_MODEL_INVALID, message)
 
 

@@ -125,7 +125,7 @@ def _git_hash(content: bytes) -> str:
 def _failure(source: HubModel, kind: HubErrorKind, cause: str) -> Failure:
     """Return the failure of a run for an error of the Hub."""
     if kind == "unreachable":
-        return _unreachable(source, f"the Hub does not answer ({cause})")
+        return _unreachable(source, f"the Hub does not respond: {cause}")
     token = "a Secret with the key token in baseModel.hub.secretRef"
     name = _display_name(source)
     if kind == "missing":

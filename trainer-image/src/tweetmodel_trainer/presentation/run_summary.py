@@ -56,9 +56,6 @@ ACCOUNT_COLUMNS = (
 UNKNOWN = "–"
 """Placeholder for a figure of an account without held-out posts or without training posts."""
 
-SHORT_PROMPT_TOKENS = 16
-"""Upper bound of the tokens of a prompt of three short words, for any tokenizer."""
-
 NEW_MODEL = "a new, randomly initialized GPT-2"
 
 
@@ -118,11 +115,6 @@ class RunSummary:
             ("Held-out tokens", [scores[h].tokens if h in scores else 0 for h in self.handles]),
         ]
         return [(title, numbers) for title, numbers in rows if any(numbers)]
-
-    @property
-    def example_tokens(self) -> int:
-        """Number of new tokens in the example of the model card, which leaves space for a short prompt."""
-        return max(self.sampling.max_length - SHORT_PROMPT_TOKENS, SHORT_PROMPT_TOKENS)
 
     @property
     def training_table(self) -> list[tuple[str, str]]:

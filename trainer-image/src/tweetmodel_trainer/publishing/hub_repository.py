@@ -56,7 +56,7 @@ def push(folder: Path, target: HubRepository, handles: Sequence[str], run: str) 
     name = target.repo or repository_name(handles)
     token = os.environ.get(PUBLISH.variable, "").strip()
     if not token:
-        message = f"there is no token for {name}: add the key token to the Secret of publish.huggingFace.secretRef."
+        message = f"no token for {name} was found: add the key token to the Secret of publish.huggingFace.secretRef."
         raise Failure(Reason.HUB_DENIED, message)
     api = HfApi(token=token)
     with translate_hub_errors(partial(_failure, name)):
@@ -81,7 +81,7 @@ def _failure(name: str, kind: HubErrorKind, cause: str) -> Failure:
     """Return the failure to publish a finished model for an error of the Hub."""
     stored = "The model itself is in storage."
     if kind == "unreachable":
-        message = f"{name} can't be pushed, because the Hugging Face Hub does not answer ({cause}): check the network."
+        message = f"{name} can't be pushed (the Hugging Face Hub does not respond: {cause}): check the network."
         return Failure(Reason.HUB_UNREACHABLE, f"{message} {stored}")
     advice = "use a token with write access to the repository, or correct publish.huggingFace.repo"
     return Failure(Reason.HUB_DENIED, f"the Hugging Face Hub refuses {name} ({cause}): {advice}. {stored}")

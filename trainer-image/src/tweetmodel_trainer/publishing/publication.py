@@ -55,7 +55,8 @@ def _push(context: StepContext, publish: Publish, model: TrainedModel) -> str:
     if not (context.workdir / MODEL).exists():
         context.download("model", model.uri, MODEL)
     if not (context.outputs / PAGE).exists():
-        context.download("page", context.layout.page(context.run), f"{context.outputs.name}/{PAGE}")
+        page, results = context.layout.page(context.run), context.layout.results(context.run)
+        context.download("page", page, f"{context.outputs.name}/{PAGE}", delete=results)
     folder = assemble_repository(context.workdir / MODEL, context.outputs / PAGE, context.workdir / "hub")
     handles = [source.handle for source in context.plan.spec.sources]
     try:

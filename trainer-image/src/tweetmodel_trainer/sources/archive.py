@@ -53,7 +53,7 @@ class ArchiveReader(SourceReader[Archive]):
             message = f"{self.uri} contains no tweets.js: upload the unpacked archive, or correct the URI."
             raise Failure(Reason.SOURCE_MISSING, message)
         for name in names:
-            context.storage.download(self.uri + name, context.folder / name)
+            context.storage.download_object(self.uri + name, context.folder / name)
         return context.folder
 
     def _etags(self, storage: Storage) -> dict[str, str]:

@@ -38,7 +38,7 @@ def download_file(uri: str, folder: Path, storage: Storage) -> Path:
     path = folder / file_name(uri)
     logger.info("downloading %s", without_query(uri))
     if uri.startswith("s3://"):
-        storage.download(uri, path)
+        storage.download_object(uri, path)
     else:
         download_url(uri, path)
     return path
@@ -105,7 +105,7 @@ def _check_status(status: int, shown: str) -> None:
         )
         raise Failure(Reason.SOURCE_DENIED, message)
     if status >= 500 or status in _TRANSIENT:
-        message = f"the server of {shown} is unavailable (HTTP {status}): wait until it recovers."
+        message = f"the server of {shown} is unavailable (HTTP {status}): wait until the server recovers."
         raise Failure(Reason.SOURCE_UNREACHABLE, message)
     problem = "does not exist" if status in _MISSING else "can't be downloaded"
     raise Failure(Reason.SOURCE_MISSING, f"{shown} {problem} (HTTP {status}): correct the source's uri.")

@@ -77,11 +77,11 @@ def reuse_if_unchanged(
         Failure: the storage fails.
     """
     try:
-        storage.fetch(plan.layout.fingerprint, folder / "fingerprint")
+        storage.download_folder(plan.layout.fingerprint, folder / "fingerprint")
         record = _Record.model_validate_json((folder / "fingerprint" / FILE).read_bytes())
         if record.fingerprint != fingerprint:
             return None
-        storage.fetch(plan.layout.dataset(record.digest), folder / "dataset")
+        storage.download_folder(plan.layout.dataset(record.digest), folder / "dataset")
     except (IncompleteFolder, FileNotFoundError, ValidationError):  # no record, or a record of another version
         return None
     logger.info("reusing the last data set: no source has changed")
@@ -96,6 +96,6 @@ def store_fingerprint(
     record = _Record(fingerprint=fingerprint, digest=made.digest, held_out=made.held_out, counts=made.counts)
     (folder / FILE).write_text(record.model_dump_json(indent=2) + "\n")
     try:
-        storage.publish(folder, plan.layout.fingerprint, replace=True)
+        storage.upload_folder(folder, plan.layout.fingerprint, replace=True)
     except Failure as failure:
         logger.warning("the source fingerprint was not stored (%s): the next collection reads all sources", failure)

@@ -40,7 +40,7 @@ def reader_of(source: Source, plan: Plan) -> SourceReader[Any]:
         if options is not None:
             return reader(options, source, plan)
     kinds = ", ".join(Source.model_fields[kind].alias or kind for kind in READERS)
-    message = f"the source @{source.handle} does not name where its posts are: set one of {kinds}."
+    message = f"the source @{source.handle} has no location of its posts: set one of {kinds}."
     raise Failure(Reason.INVALID_SPEC, message)
 
 

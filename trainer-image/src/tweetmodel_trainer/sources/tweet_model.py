@@ -1,7 +1,6 @@
 """Reads the data set of another TweetModel."""
 
 from collections.abc import Iterator
-from itertools import chain
 
 from tweetmodel_api.fields import LocalReference
 from tweetmodel_api.layout import Layout
@@ -14,7 +13,7 @@ from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
 
 class TweetModelReader(SourceReader[LocalReference]):
-    """Reads the posts of an upstream TweetModel; the posts keep the handles of their authors."""
+    """Reads the posts of an upstream TweetModel, with the handles of its sources until cleaning sets the handle."""
 
     def read(self, context: ReadContext) -> Iterator[Post]:
         """Yield the posts of the upstream data set, all marked as numbered.
@@ -23,7 +22,7 @@ class TweetModelReader(SourceReader[LocalReference]):
         """
         upstream = self.plan.upstream_datasets[self.options.name]
         try:
-            context.storage.fetch(upstream.uri, context.folder)
+            context.storage.download_folder(upstream.uri, context.folder)
         except IncompleteFolder as error:
             message = (
                 f"the data set of the TweetModel {self.options.name}, the source of @{self.handle}, is incomplete or "
@@ -31,8 +30,7 @@ class TweetModelReader(SourceReader[LocalReference]):
                 f"`{retry_command(self.plan.namespace, self.options.name)}`."
             )
             raise Failure(Reason.SOURCE_MISSING, message) from None
-        posts = chain.from_iterable(dataset.iter_posts(context.folder / name) for name in (dataset.TRAIN, dataset.EVAL))
-        return (post._replace(is_numbered=True) for post in posts)
+        return (post._replace(is_numbered=True) for post in dataset.iter_all_posts(context.folder))
 
     def version(self, storage: Storage) -> str:
         """Return the digest of the upstream data set; empty if the data set has no manifest."""

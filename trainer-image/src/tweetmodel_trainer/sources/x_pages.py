@@ -72,7 +72,7 @@ def find_gaps(pages: Sequence[Page]) -> list[Gap]:
 
 def write_page(posts: Sequence[Fields], uri: str, storage: Storage) -> None:
     """Write a page to storage."""
-    storage.write(uri, "".join(json.dumps(post) + "\n" for post in posts).encode())
+    storage.write_object(uri, "".join(json.dumps(post) + "\n" for post in posts).encode())
 
 
 def read_page(uri: str, folder: Path, storage: Storage) -> list[Fields]:
@@ -82,7 +82,7 @@ def read_page(uri: str, folder: Path, storage: Storage) -> list[Fields]:
         Failure: InvalidPosts if the page is damaged.
     """
     path = folder / "page.jsonl"
-    storage.download(uri, path)
+    storage.download_object(uri, path)
     try:
         with path.open(encoding="utf-8") as lines:
             posts = [json.loads(line) for line in lines]
@@ -90,7 +90,7 @@ def read_page(uri: str, folder: Path, storage: Storage) -> list[Fields]:
         posts = [None]
     path.unlink()
     if not all(map(is_post, posts)):
-        message = f"{uri} is damaged: delete the object; X then charges for the posts again."
+        message = f"{uri} is damaged: delete the object, although X then charges for its posts again."
         raise Failure(Reason.INVALID_POSTS, message)
     return posts
 

@@ -110,8 +110,8 @@ class Timeline:
         of_others = [post for post in stored if post.get("author_id", user["id"]) != user["id"]]
         if of_others:
             message = (
-                f"@{self._handle} belongs to another account now; the account whose posts were read is gone: remove "
-                "the source, or read it with a new TweetModel."
+                f"@{self._handle} belongs to another account now (the account whose posts were read is gone): remove "
+                "the source, or read the new account with another TweetModel."
             )
             raise self._renamed(of_others) or Failure(Reason.ACCOUNT_MISSING, message)
         return user
@@ -202,7 +202,10 @@ class Timeline:
         """
         seconds = (error.reset_time or 0) - time.time() + 1
         if error.reset_time is None or seconds > MAX_WAIT_SECONDS:
-            message = "X limits the rate of requests (HTTP 429) and names no reset time within the hour."
+            message = (
+                "X limits the rate of requests (HTTP 429, without a reset time within the hour): wait until "
+                "the next pod tries again."
+            )
             raise Failure(Reason.X_UNREACHABLE, message)
         until = datetime.fromtimestamp(error.reset_time, UTC)
         logger.info("@%s: waiting for the rate limit of X until %s", self._handle, until.strftime("%H:%M:%SZ"))
@@ -222,7 +225,7 @@ class Timeline:
         return self._unreachable(f"HTTP {status}" if status else type(error).__name__)
 
     def _unreachable(self, detail: str) -> Failure:
-        message = f"the X API failed for @{self._handle} ({detail}): wait until it recovers."
+        message = f"the X API failed for @{self._handle} ({detail}): wait until the API recovers."
         return Failure(Reason.X_UNREACHABLE, message)
 
 

@@ -1,4 +1,4 @@
-"""Describes errors of trackers in our own words: the text of a client's error may contain an address or a key."""
+"""Describes errors of trackers in fixed words, since the text of a client's error may contain an address or a key."""
 
 import re
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ class TrackedRun:
     id: str
     """Id in the tracker, equal for all attempts of a run and unique to the TweetModel."""
     collection: str
-    """Id of the tracker's run for the data set."""
+    """Id in the tracker of the run that made the data set."""
     config: Mapping[str, Any]
     """Settings of the run by name."""
     raw: tuple[Reference, ...]

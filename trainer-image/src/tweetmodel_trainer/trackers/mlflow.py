@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
 TAG = "tweetmodel.run"
-"""Tag with our id of the run: MLflow assigns other ids."""
+"""Tag with `TrackedRun.id`, since MLflow assigns its own ids."""
 
 MAX_DIGEST_LENGTH = 36
 MAX_BATCH = 100

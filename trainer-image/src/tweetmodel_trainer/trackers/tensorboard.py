@@ -1,4 +1,4 @@
-"""TensorBoard: event files, which the trainer publishes. Each attempt writes the whole curve."""
+"""TensorBoard: event files, which the trainer uploads. Each attempt writes the whole curve."""
 
 import json
 import sys

@@ -47,8 +47,8 @@ class Tracking:
     report_to: ReportTo | None
     run: TrackedRun
     workdir: Path
-    publish: Callable[[Path], object]
-    """Publishes the folder of TensorBoard's event files."""
+    upload: Callable[[Path], object]
+    """Uploads the folder of TensorBoard's event files."""
     _processes: dict[TrackerKind, TrackerProcess] = field(default_factory=dict)
     _warnings: dict[TrackerKind, str] = field(default_factory=dict)
     _ended: bool = False
@@ -84,17 +84,17 @@ class Tracking:
         for kind, process in self._processes.items():
             self._warn(kind, process.problem)
 
-    def publish_event_files(self) -> None:
-        """Publish the event files of TensorBoard."""
+    def upload_event_files(self) -> None:
+        """Upload the event files of TensorBoard."""
         files = self.workdir / "tensorBoard" / "events"
         if not files.is_dir():
             return
         snapshot = self.workdir / "snapshot"  # TensorBoard's process continues to write
         shutil.copytree(files, snapshot)
         try:
-            self.publish(snapshot)
+            self.upload(snapshot)
         except Failure as failure:
-            logger.warning("TensorBoard's files were not stored (%s) The run continues.", failure)
+            logger.warning("TensorBoard's files were not stored, and the run continues: %s", failure)
         shutil.rmtree(snapshot)
 
     def finish(self, step: int, metrics: Mapping[str, float], results: Results) -> str:
@@ -127,7 +127,7 @@ class Tracking:
         deadline = time.monotonic() + FINISH_TIMEOUT_SECONDS[ended.outcome]
         for kind, process in self._processes.items():
             self._warn(kind, process.finish(deadline))
-        self.publish_event_files()
+        self.upload_event_files()
 
     def _warn(self, kind: TrackerKind, problem: str | None) -> None:
         """Log the first problem of a tracker, also for the report."""
@@ -169,7 +169,7 @@ class TrackerCallback(TrainerCallback):  # type: ignore[misc]  # transformers is
         self._send_new(state)
 
     def on_save(self, _: TrainingArguments, __: TrainerState, ___: TrainerControl, **____: object) -> None:
-        self.tracking.publish_event_files()
+        self.tracking.upload_event_files()
 
     def _send_new(self, state: TrainerState) -> None:
         for event in logged(state.log_history[self._sent :]):

@@ -22,16 +22,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class CheckpointCallback(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """Requests checkpoints periodically, on a stop and at the end, publishes them, and reports progress.
+    """Requests checkpoints periodically, on a stop and at the end, uploads them, and reports progress.
 
-    In a group of processes rank 0 decides, and publishes the files that all processes have written.
+    In a group of processes rank 0 decides, and uploads the files that all processes have written.
     """
 
     interval_seconds: float
     """Seconds between checkpoints."""
     stop: StopRequest
     """Request to stop, set by SIGTERM."""
-    publish: Callable[[int, Path], None]
+    upload: Callable[[int, Path], None]
     """Takes the optimizer step and the folder of a checkpoint."""
     report_progress: Callable[[float, float, float], None]
     """Takes the completed fraction, the estimated remaining seconds and the latest loss (NaN before the first)."""
@@ -82,17 +82,17 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]  # transformers
     def on_save(self, arguments: TrainingArguments, state: TrainerState, control: TrainerControl, **__: object) -> None:
         all_reduce_any(False)  # barrier: all processes have written their files
         if state.is_world_process_zero:
-            self._publish(Path(arguments.output_dir) / f"checkpoint-{state.global_step}", state)
+            self._upload(Path(arguments.output_dir) / f"checkpoint-{state.global_step}", state)
         self._last_checkpoint = self.clock()
         [stop] = all_reduce_any(self.stop.requested)
         if stop:  # requested during the upload: the training ends at this checkpoint
             control.should_training_stop = True
 
-    def _publish(self, folder: Path, state: TrainerState) -> None:
+    def _upload(self, folder: Path, state: TrainerState) -> None:
         if self.early_stopping:
             self.early_stopping.save(folder)
         try:
-            self.publish(state.global_step, folder)
+            self.upload(state.global_step, folder)
         except Failure as failure:
             is_needed = self.stop.requested or state.global_step >= state.max_steps
             if is_needed or failure.reason is not Reason.STORAGE_UNREACHABLE:

@@ -25,23 +25,27 @@ class Checkpoints:
     storage: Storage
     layout: Layout
     run: str
-    attempt: str
-    """Identifier of the pod, so that two attempts never write the same folder."""
+    pod_id: str
+    """Id of the pod, by which two attempts never write the same folder."""
     _deletion_order: list[str] = field(default_factory=list)
     """Folders in the order of their deletion: incomplete and older ones, the resumed one, those of this attempt."""
 
     def download_newest(self, folder: Path) -> int | None:
-        """Download the newest complete checkpoint, and return its optimizer step; None without a checkpoint."""
+        """Download the newest complete checkpoint, and return its optimizer step; None without a checkpoint.
+
+        Args:
+            folder: folder to create; not created without a checkpoint.
+        """
         root = self.layout.checkpoints(self.run)
         paths = self.storage.names(root)
         names = sorted({path.split("/")[0] for path in paths if checkpoint_step(path.split("/")[0]) is not None})
         complete = [name for name in names if f"{name}/{MANIFEST}" in paths]
         for name in reversed(complete):
-            shutil.rmtree(folder, ignore_errors=True)
             try:
-                self.storage.fetch(f"{root}/{name}", folder)
+                self.storage.download_folder(f"{root}/{name}", folder)
             except IncompleteFolder as error:
                 logger.warning("checkpoint %s is skipped: %s", name, error)
+                shutil.rmtree(folder, ignore_errors=True)
                 continue
             self._deletion_order = [f"{root}/{other}" for other in names if other != name] + [f"{root}/{name}"]
             return checkpoint_step(name)
@@ -50,8 +54,8 @@ class Checkpoints:
 
     def upload(self, step: int, folder: Path) -> None:
         """Upload a checkpoint, then delete all but the newest checkpoints of all attempts."""
-        uri = self.layout.checkpoint(self.run, step, self.attempt)
-        self.storage.publish(folder, uri)
+        uri = self.layout.checkpoint(self.run, step, self.pod_id)
+        self.storage.upload_folder(folder, uri)
         self._deletion_order.append(uri)
         while len(self._deletion_order) > MAX_CHECKPOINTS:
             self._delete(self._deletion_order.pop(0))

@@ -74,14 +74,14 @@ class SequentialTrainer(Trainer):  # type: ignore[misc]  # transformers is not t
 
 
 @dataclass(frozen=True)
-class FineTuning:
+class FineTuningConfig:
     """Configuration of a training loop."""
 
     training: Training
     """spec.training."""
     workdir: Path
-    """Folder in which checkpoints are written before they are published."""
-    publish_checkpoint: Callable[[int, Path], None]
+    """Folder in which checkpoints are written before they are uploaded."""
+    upload_checkpoint: Callable[[int, Path], None]
     """Takes the optimizer step and the folder of each checkpoint; the folder is deleted afterwards."""
     progress: Progress
     progress_range: tuple[float, float] = (0.0, 100.0)
@@ -103,7 +103,7 @@ class FineTuning:
 
 
 @dataclass(frozen=True)
-class LoopTask:
+class LoopConfig:
     """The part of the configuration that all processes share; picklable."""
 
     blocks: Blocks
@@ -133,7 +133,7 @@ class FineTuningResult:
     stopping also step, heldout_loss and time after each epoch."""
 
 
-def fine_tune(model: PreTrainedModel, blocks: Blocks, config: FineTuning) -> FineTuningResult:
+def fine_tune(model: PreTrainedModel, blocks: Blocks, config: FineTuningConfig) -> FineTuningResult:
     """Train a model in place.
 
     Args:
@@ -143,9 +143,9 @@ def fine_tune(model: PreTrainedModel, blocks: Blocks, config: FineTuning) -> Fin
 
     Raises:
         Failure: Diverged, or InternalError if the process of another GPU failed.
-        Interrupted: the training stopped on request after publishing a checkpoint.
+        Interrupted: the training stopped on request after uploading a checkpoint.
     """
-    task = LoopTask(blocks, config.training, config.workdir, config.resume_from, config.gpus)
+    task = LoopConfig(blocks, config.training, config.workdir, config.resume_from, config.gpus)
     early_stopping = _early_stopping(model, blocks, config)
     if early_stopping and early_stopping.should_stop:  # stopped early, but interrupted before the end of the step
         state = _skip_loop(model, task, config.callbacks)
@@ -154,7 +154,7 @@ def fine_tune(model: PreTrainedModel, blocks: Blocks, config: FineTuning) -> Fin
             checkpoints = CheckpointCallback(
                 config.training.checkpoint_interval_seconds,
                 stop,
-                config.publish_checkpoint,
+                config.upload_checkpoint,
                 config.report_progress,
                 early_stopping,
             )
@@ -166,7 +166,7 @@ def fine_tune(model: PreTrainedModel, blocks: Blocks, config: FineTuning) -> Fin
     return FineTuningResult(state.global_step, task.steps, kept_step, loss_rows(state.log_history))
 
 
-def _early_stopping(model: PreTrainedModel, blocks: Blocks, config: FineTuning) -> EarlyStopping | None:
+def _early_stopping(model: PreTrainedModel, blocks: Blocks, config: FineTuningConfig) -> EarlyStopping | None:
     if not (config.training.early_stopping and config.evaluate_loss):
         return None
     batch_size = config.training.global_batch_size
@@ -182,7 +182,7 @@ def _early_stopping(model: PreTrainedModel, blocks: Blocks, config: FineTuning) 
     return early_stopping
 
 
-def _skip_loop(model: PreTrainedModel, task: LoopTask, callbacks: Sequence[TrainerCallback]) -> TrainerState:
+def _skip_loop(model: PreTrainedModel, task: LoopConfig, callbacks: Sequence[TrainerCallback]) -> TrainerState:
     """Return the state of the checkpoint to resume from, without training."""
     state = TrainerState.load_from_json(str(Path(task.resume_from or "") / TRAINER_STATE_NAME))
     for callback in callbacks:
@@ -200,7 +200,7 @@ def _without_autocast(model: PreTrainedModel, evaluate_loss: Callable[[], float]
             model.forward = autocast_forward
 
 
-def run_worker(rank: int, model_config: PreTrainedConfig, task: LoopTask) -> None:
+def run_worker(rank: int, model_config: PreTrainedConfig, task: LoopConfig) -> None:
     """Run the training loop in the process of another GPU; rank 0 sends the initial weights."""
     silence_transformers()
     with torch.device(f"cuda:{rank}" if torch.cuda.is_available() else "cpu"):
@@ -211,7 +211,7 @@ def run_worker(rank: int, model_config: PreTrainedConfig, task: LoopTask) -> Non
     _run_loop(model, task, follower)
 
 
-def _run_loop(model: PreTrainedModel, task: LoopTask, *callbacks: TrainerCallback) -> TrainerState:
+def _run_loop(model: PreTrainedModel, task: LoopConfig, *callbacks: TrainerCallback) -> TrainerState:
     trainer = SequentialTrainer(
         model=model,
         args=_arguments(task),
@@ -232,7 +232,7 @@ def uses_bfloat16(training: Training) -> bool:
     return training.precision == "BFloat16"
 
 
-def _arguments(task: LoopTask) -> TrainingArguments:
+def _arguments(task: LoopConfig) -> TrainingArguments:
     training, gpu = task.training, torch.cuda.is_available()
     arguments = TrainingArguments(
         output_dir=str(task.workdir),

@@ -1,7 +1,7 @@
 """Data-parallel training with one process per GPU of the pod, for the training loop only.
 
 The main process of the pod has rank 0 and starts the workers. All processes compute gradients of their share of the
-blocks of each optimizer step. Rank 0 alone handles SIGTERM, publishes checkpoints and reports progress. The processes
+blocks of each optimizer step. Rank 0 alone handles SIGTERM, uploads checkpoints and reports progress. The processes
 communicate over the loopback interface and find each other through a file, so they need no free port and no host name.
 """
 
@@ -12,6 +12,8 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -25,6 +27,13 @@ logger = logging.getLogger(__name__)
 
 WORKER_ERROR_TIMEOUT_SECONDS = 10
 """Seconds to wait for the error of an ended worker."""
+
+MAX_WAIT = timedelta(days=1)
+"""Maximum wait of a worker while rank 0 scores held-out posts or uploads a checkpoint, which may take longer than
+PyTorch's limit of 30 minutes. The end of rank 0 ends the wait at once."""
+
+_FLAG_GROUP: ContextVar[dist.ProcessGroup | None] = ContextVar("flag_group", default=None)
+"""Process group of `all_reduce_any`. The default group keeps PyTorch's limit, by which NCCL detects a dead process."""
 
 
 @contextmanager
@@ -68,10 +77,11 @@ def worker_group(size: int, run_worker: Callable[..., None], *arguments: object)
 
 def all_reduce_any(*flags: bool) -> list[bool]:
     """Return for each flag whether it is set in any process; a collective operation of all processes."""
-    if not dist.is_initialized():
+    group = _FLAG_GROUP.get()
+    if group is None:
         return list(flags)
     votes = torch.tensor(flags, dtype=torch.uint8)
-    dist.all_reduce(votes, dist.ReduceOp.MAX)
+    dist.all_reduce(votes, dist.ReduceOp.MAX, group)
     return [bool(vote) for vote in votes]
 
 
@@ -96,9 +106,13 @@ def _join_group(rank: int, size: int, rendezvous_file: Path) -> Iterator[None]:
         backend = "cpu:gloo,cuda:nccl"
     try:
         dist.init_process_group(backend, init_method=f"file://{rendezvous_file}", rank=rank, world_size=size)
+        flag_group = dist.new_group(backend="gloo", timeout=MAX_WAIT)
+        assert isinstance(flag_group, dist.ProcessGroup)  # all processes are members
+        _FLAG_GROUP.set(flag_group)
         yield
         dist.destroy_process_group()  # not after an error: the call may wait for a process that has ended
     finally:
+        _FLAG_GROUP.set(None)
         os.environ.clear()
         os.environ |= environment
 

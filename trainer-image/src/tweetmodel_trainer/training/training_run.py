@@ -29,7 +29,7 @@ from tweetmodel_trainer.run_store import MODEL
 from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.training.blocks import BlockLayout, Blocks
 from tweetmodel_trainer.training.checkpoints import Checkpoints
-from tweetmodel_trainer.training.fine_tuning import FineTuning, FineTuningResult, fine_tune, uses_bfloat16
+from tweetmodel_trainer.training.fine_tuning import FineTuningConfig, FineTuningResult, fine_tune, uses_bfloat16
 from tweetmodel_trainer.training.loss_log import json_row
 from tweetmodel_trainer.training.result import TrainingResult
 
@@ -56,12 +56,12 @@ class SplitPosts:
     @classmethod
     def read(cls, folder: Path) -> "SplitPosts":
         """Read the files of a data set."""
-        return cls(dataset.read_posts(folder / dataset.TRAIN), dataset.read_posts(folder / dataset.EVAL))
+        return cls(dataset.read_posts(folder / dataset.TRAIN), dataset.read_posts(folder / dataset.HELD_OUT))
 
 
 @dataclass(frozen=True)
-class TrainedModel:
-    """A trained model in memory, with float32 weights at first."""
+class LoadedModel:
+    """A trained model in memory, with its training result; the weights are float32 at first."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -101,12 +101,12 @@ class TrainingRun:
     """Additional callbacks of the training loop."""
 
     @out_of_gpu_memory_failure(MEMORY_ADVICE)
-    def run(self) -> TrainedModel:
+    def run(self) -> LoadedModel:
         """Train the model, and save it in the folder `model` of the work folder.
 
         Raises:
             Failure: GPUUnusable, Diverged, OutOfMemory, or a failure to load the base model.
-            Interrupted: the training stopped on request after publishing a checkpoint.
+            Interrupted: the training stopped on request after uploading a checkpoint.
         """
         silence_transformers()
         base = self._load_base_model()
@@ -116,7 +116,7 @@ class TrainingRun:
         after = self._score_trained_model(model, base.tokenizer)
         self._save(model, base.tokenizer)
         result = self._result(base, blocks, loop, ScoreComparison(before, after))
-        return TrainedModel(model, base.tokenizer, result)
+        return LoadedModel(model, base.tokenizer, result)
 
     @property
     def _training(self) -> Training:
@@ -129,7 +129,7 @@ class TrainingRun:
 
     @cached_property
     def _checkpoints(self) -> Checkpoints:
-        return Checkpoints(self.context.storage, self.context.layout, self.context.run, self.context.attempt)
+        return Checkpoints(self.context.storage, self.context.layout, self.context.run, self.context.pod_id)
 
     @cached_property
     def _held_out(self) -> dict[str, list[str]]:
@@ -172,10 +172,10 @@ class TrainingRun:
         is_lora = training.method == "LoRA"
         model = lora.attach(base.model, training.lora_rank) if is_lora else base.model
         logger.info("training starts at step %d", step or 0)
-        config = FineTuning(
+        config = FineTuningConfig(
             training,
             self.context.workdir / "checkpoints",
-            partial(publish_checkpoint, self._checkpoints, base.source),
+            partial(upload_checkpoint, self._checkpoints, base.source),
             self.context.progress,
             progress_range=(5, 90),
             resume_from=self._checkpoint if step else None,
@@ -240,7 +240,7 @@ def resume_base_model(source: BaseModelSource, checkpoint: Path) -> BaseModelSou
     return base_model.pin_revision(source)
 
 
-def publish_checkpoint(checkpoints: Checkpoints, source: BaseModelSource, step: int, folder: Path) -> None:
+def upload_checkpoint(checkpoints: Checkpoints, source: BaseModelSource, step: int, folder: Path) -> None:
     """Add the base model to a checkpoint, and upload the checkpoint."""
     (folder / BASE_MODEL_FILE).write_text(without_secret(source).model_dump_json())
     checkpoints.upload(step, folder)

@@ -1,4 +1,5 @@
 import csv
+import errno
 import gzip
 import io
 import json
@@ -103,6 +104,15 @@ FILES = {
 def test_every_format_may_be_gzipped(written: Write, name: str) -> None:
     assert lines(written(name, FILES[name])) == TEXTS
     assert lines(written(f"{name}.gz", gzip.compress(FILES[name]))) == TEXTS
+
+
+def test_a_full_disk_is_not_damage(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", fail)
+    with pytest.raises(OSError, match="No space left"):
+        lines(written("a.parquet.gz", gzip.compress(FILES["a.parquet"])))
 
 
 def test_format_overrides_the_file_name(written: Write) -> None:

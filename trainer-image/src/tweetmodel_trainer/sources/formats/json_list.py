@@ -85,7 +85,7 @@ class _Window:
         return found
 
     def next_element(self) -> object:
-        """Return the next element, and move behind the element."""
+        """Return the next element, and move the position behind the element."""
         self.next_character()
         while True:
             try:
@@ -117,7 +117,7 @@ class _Window:
         return f"has an element of more than {self._max_characters:,} characters"
 
     def _widen(self) -> bool:
-        """Drop the text before the position, append as much as is left, and return whether the text continued."""
+        """Drop the text before the position, append at least the same length, and return whether the text continued."""
         try:
             more = self._text.read(max(WINDOW_CHARACTERS, len(self._buffer) - self._position))
         except UnicodeDecodeError:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import PostsFormat, Rows
 from tweetmodel_trainer.data.post import Post, from_fields
-from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.failure import Failure, is_disk_full
 from tweetmodel_trainer.sources.formats.json_list import MalformedList, iter_elements
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def read(path: Path, handle: str, rows: Rows, format_: PostsFormat | None = None
 
     Raises:
         Failure: InvalidPosts, with the line or row of the problem.
+        OSError: the disk is full.
     """
     where, text_field = rows.where or {}, rows.text_field
     kind = _detect_list(path, format_ or format_of(path.name))
@@ -77,6 +78,8 @@ def read(path: Path, handle: str, rows: Rows, format_: PostsFormat | None = None
     except _InvalidRow as error:
         raise _invalid(f"{_row_name(kind, number)} of {path.name} {error}") from None
     except _DAMAGE as error:
+        if is_disk_full(error):  # while unpacking
+            raise
         detail = " ".join(str(error).split())
         message = f"{path.name} is damaged after {_row_name(kind, number)} ({detail}): upload it again"
         raise _invalid(message) from None
