@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from tweetmodel_api.fields import Message, Model
+from tweetmodel_api.fields import MAX_MESSAGE_LENGTH, Message, Model
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.status import MAX_SAMPLES, Dataset, TrainedModel
 
@@ -31,16 +31,18 @@ class Report(Model):
 
 
 def encode(report: Report) -> str:
-    """Return the report as JSON of at most 4,096 bytes in UTF-8: samples are shortened, then dropped, to fit.
+    """Return the report as JSON of at most 4,096 bytes in UTF-8: texts are shortened, then samples dropped, to fit.
 
     The model of a failure is dropped too if necessary, since the message is more important.
 
     Raises:
         ValueError: the report is too long even without samples.
     """
-    samples = tuple(map(_shortened, report.samples[:MAX_SAMPLES]))
+    message = _shortened(report.message, MAX_MESSAGE_LENGTH)
+    samples = tuple(_shortened(sample, MAX_REPORTED_SAMPLE_LENGTH) for sample in report.samples[:MAX_SAMPLES])
     for count in range(len(samples), -1, -1):
-        text = report.model_copy(update={"samples": samples[:count]}).model_dump_json(by_alias=True, exclude_none=True)
+        shortened = report.model_copy(update={"message": message, "samples": samples[:count]})
+        text = shortened.model_dump_json(by_alias=True, exclude_none=True)
         if len(text.encode()) <= MAX_REPORT_BYTES:
             return text
     if report.outcome == "Failed" and report.model:
@@ -48,10 +50,8 @@ def encode(report: Report) -> str:
     raise ValueError(f"a report without samples takes more than {MAX_REPORT_BYTES} bytes")
 
 
-def _shortened(sample: str) -> str:
-    if len(sample) <= MAX_REPORTED_SAMPLE_LENGTH:
-        return sample
-    return sample[: MAX_REPORTED_SAMPLE_LENGTH - 1] + "…"
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def decode(text: str) -> Report | None:

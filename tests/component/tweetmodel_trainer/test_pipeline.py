@@ -389,12 +389,12 @@ def test_a_purge_deletes_only_the_folder_of_the_tweetmodel(
     put("archive.zip", ARCHIVE)
     plan = make_plan()
     run(plan)
-    neighbour = plan.layout.root.removeprefix(f"s3://{bucket}/") + "2/datasets/d/train.jsonl"
-    s3.put_object(Bucket=bucket, Key=neighbour, Body=b"{}")
+    neighbor = plan.layout.root.removeprefix(f"s3://{bucket}/") + "2/datasets/d/train.jsonl"
+    s3.put_object(Bucket=bucket, Key=neighbor, Body=b"{}")
     purge = plan.model_copy(update={"step": "purge"})
     assert run(purge)[0] == ExitCode.DONE
     assert Storage(plan.spec.storage).names(plan.layout.root) == []
-    assert s3.get_object(Bucket=bucket, Key=neighbour)
+    assert s3.get_object(Bucket=bucket, Key=neighbor)
     assert run(purge)[0] == ExitCode.DONE
 
 

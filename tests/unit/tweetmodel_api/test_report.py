@@ -27,6 +27,13 @@ def test_a_report_always_fits_into_the_termination_message(samples: list[str], s
     assert decode(text) is not None
 
 
+def test_a_long_message_is_shortened() -> None:
+    """The trainer adds sentences about the publication and trackers to the message of a run."""
+    read = decode(encode(success(model=model(RUN)).model_copy(update={"message": "a" * 1025})))
+    assert read is not None
+    assert read.message == "a" * 1023 + "…"
+
+
 def test_long_samples_are_shortened_before_samples_are_dropped() -> None:
     report = decode(encode(success(model=model(RUN), samples=["x" * 1000] * 10)))
     assert report

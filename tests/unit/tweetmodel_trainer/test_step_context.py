@@ -27,7 +27,10 @@ def test_a_plan_without_a_run_is_an_internal_error(
 
 def test_an_incomplete_folder_is_reported_with_advice(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
     storage = Mock(download_folder=Mock(side_effect=IncompleteFolder("it has no manifest")))
-    message = r"the data set is incomplete or corrupt \(it has no manifest\): .* `kubectl annotate tm ada -n default "
+    message = (
+        r"the data set is incomplete or corrupt \(it has no manifest\): delete s3://bucket/x, "
+        "and run `kubectl annotate tm ada -n default "
+    )
     with pytest.raises(Failure, match=message) as failure:
         StepContext(make_plan(), tmp_path, storage, Progress({})).download("data set", "s3://bucket/x", "dataset")
     assert failure.value.reason is Reason.SOURCE_MISSING

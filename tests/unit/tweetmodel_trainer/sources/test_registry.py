@@ -34,7 +34,9 @@ def test_reader_is_that_of_the_kind(make_plan: Callable[..., Plan], kind: str) -
 
 
 def test_source_without_a_kind_is_an_error(make_plan: Callable[..., Plan]) -> None:
-    with pytest.raises(Failure, match="the source @ada has no location of its posts: set one of archive, s3") as failure:
+    with pytest.raises(
+        Failure, match="the source @ada has no location of its posts: set one of archive, s3"
+    ) as failure:
         reader_of(Source(handle="ada"), make_plan())
     assert failure.value.reason is Reason.INVALID_SPEC
 
