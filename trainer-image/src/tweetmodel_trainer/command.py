@@ -18,7 +18,7 @@ from tweetmodel_api.steps import StepName, remedy
 from tweetmodel_trainer import interrupt, pipeline
 from tweetmodel_trainer.failure import Failure, is_disk_full
 from tweetmodel_trainer.interrupt import Interrupted
-from tweetmodel_trainer.models.cache import Cache
+from tweetmodel_trainer.model_cache import Cache
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.step_context import StepContext
 from tweetmodel_trainer.storage import Storage

@@ -23,7 +23,7 @@ from tweetmodel_api.layout import MANIFEST, FileEntry, Manifest
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import Storage as Spec
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.models.cache import NO_CACHE, Cache
+from tweetmodel_trainer.model_cache import NO_CACHE, Cache
 from tweetmodel_trainer.storage_errors import StorageErrors, bucket_is_missing
 
 if TYPE_CHECKING:

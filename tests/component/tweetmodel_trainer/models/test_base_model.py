@@ -19,8 +19,8 @@ from small_models import TEXTS
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import BaseModelSource, HubModel, S3Model, ScratchModel
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.model_cache import Cache
 from tweetmodel_trainer.models import base_model
-from tweetmodel_trainer.models.cache import Cache
 from tweetmodel_trainer.models.license import read_license
 from tweetmodel_trainer.storage import Storage
 

@@ -15,7 +15,7 @@ from hub_server import served_as_hub
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.failure import Failure
-from tweetmodel_trainer.models.cache import NO_CACHE, Cache
+from tweetmodel_trainer.model_cache import NO_CACHE, Cache
 from tweetmodel_trainer.models.hub_model import download, resolve_commit
 
 NAME = "ada/gulls"

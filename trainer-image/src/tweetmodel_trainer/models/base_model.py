@@ -24,8 +24,8 @@ from transformers import (
 from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import BaseModelSource, S3Model, ScratchModel
 from tweetmodel_trainer.failure import Failure
+from tweetmodel_trainer.model_cache import NO_CACHE, Cache
 from tweetmodel_trainer.models import hub_model
-from tweetmodel_trainer.models.cache import NO_CACHE, Cache
 from tweetmodel_trainer.models.license import CARD
 from tweetmodel_trainer.models.tokens import train_tokenizer
 from tweetmodel_trainer.storage import IncompleteFolder, Storage

@@ -22,7 +22,7 @@ from tweetmodel_api.reasons import Reason
 from tweetmodel_api.spec import HubModel
 from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.hub_errors import HubErrorKind, translate_hub_errors
-from tweetmodel_trainer.models.cache import Cache
+from tweetmodel_trainer.model_cache import Cache
 
 FILE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 """Patterns of the downloaded files."""

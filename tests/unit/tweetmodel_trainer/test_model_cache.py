@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tweetmodel_api.layout import FileEntry, Manifest
-from tweetmodel_trainer.models.cache import ABANDONED_SECONDS, NO_CACHE, Cache
+from tweetmodel_trainer.model_cache import ABANDONED_SECONDS, NO_CACHE, Cache
 
 CONTENT = b"weights" * 500_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -137,7 +137,7 @@ def test_a_read_error_leaves_no_partial_file(
         (tmp_path / "taken").write_bytes(b"half")
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("tweetmodel_trainer.models.cache._copy", broken)
+    monkeypatch.setattr("tweetmodel_trainer.model_cache._copy", broken)
     assert not cache.get(SHA256, tmp_path / "taken")
     assert not (tmp_path / "taken").exists()
 
