@@ -50,7 +50,7 @@ def base_model_hash(spec: TweetModelSpec) -> str:
 
 
 def _base_model(spec: TweetModelSpec) -> dict[str, object]:
-    return _non_default_fields(spec.base_model, exclude={"hub": {"secret_ref"}})
+    return _non_default_fields(spec.base_model.without_secret())
 
 
 def run_id(spec: TweetModelSpec, dataset_digest: str, initial_model: ModelReference | None = None) -> str:

@@ -310,7 +310,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         retry_can_succeed=True,
     ),
     Reason.INTERRUPTED: ReasonInfo(
-        "The pod received a request to terminate and saved its work first.",
+        "The pod was terminated on request. A training saved a checkpoint first.",
         _NO_ACTION,
         ExitCode.INTERRUPTED,
         retry_can_succeed=True,

@@ -264,6 +264,12 @@ class BaseModelSource(Model):
 
     scratch: ScratchModel | None = None
 
+    def without_secret(self) -> "BaseModelSource":
+        """Return the base model without the reference to a Secret, which does not determine the model."""
+        if not self.hub:
+            return self
+        return self.model_copy(update={"hub": self.hub.model_copy(update={"secret_ref": None})})
+
 
 class EarlyStopping(Model):
     """Evaluates the held-out posts after each epoch, stops without improvement, and keeps the best weights.

@@ -202,7 +202,9 @@ def test_unusable_gpus_fail_a_run_before_the_base_model_is_downloaded(
     monkeypatch.setattr("tweetmodel_trainer.models.base_model.load", lambda *_: pytest.fail("loads the base model"))
     code, report = run(planned(gpus=2))
     assert (code, report.reason) == (ExitCode.CONFIGURATION, Reason.GPU_UNUSABLE)
-    assert report.message.startswith(f"spec.gpus is 2, and CUDA can use {int(available)}. Check the driver of the node")
+    assert report.message.startswith(
+        f"CUDA can use {int(available)} GPUs (spec.gpus is 2): check the driver of the node"
+    )
 
 
 def test_too_little_gpu_memory_is_reported_with_advice(planned: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

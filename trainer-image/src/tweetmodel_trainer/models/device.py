@@ -19,8 +19,9 @@ def select_device(gpus: int) -> torch.device:
     """
     usable = torch.cuda.device_count() if torch.cuda.is_available() else 0  # device_count includes unusable GPUs
     if usable < gpus:
-        cause = f"spec.gpus is {gpus}, and CUDA can use {usable}"
-        raise Failure(Reason.GPU_UNUSABLE, f"{cause}. {REASONS[Reason.GPU_UNUSABLE].advice}")
+        advice = REASONS[Reason.GPU_UNUSABLE].advice
+        advice = advice[0].lower() + advice[1:]
+        raise Failure(Reason.GPU_UNUSABLE, f"CUDA can use {usable} GPUs (spec.gpus is {gpus}): {advice}")
     return torch.device("cuda" if usable else "cpu")
 
 

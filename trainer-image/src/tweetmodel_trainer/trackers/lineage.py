@@ -53,13 +53,11 @@ def model_of(plan: Plan, uri: str, digest: str) -> Reference:
 
 
 def _config(plan: Plan) -> dict[str, Any]:
-    spec, base = plan.spec, plan.spec.base_model
-    if base.hub:  # the name of the Secret is not a setting of the training
-        base = base.model_copy(update={"hub": base.hub.model_copy(update={"secret_ref": None})})
+    spec = plan.spec
     return {
         **_flat("spec.training", spec.training.to_json_object()),
         **_flat("spec.generation", spec.generation.to_json_object()),
-        **_flat("spec.baseModel", base.to_json_object()),
+        **_flat("spec.baseModel", spec.base_model.without_secret().to_json_object()),
         "handles": ", ".join(source.handle for source in spec.sources),
         "run": plan.run,
         "dataset": plan.dataset.digest if plan.dataset else "",

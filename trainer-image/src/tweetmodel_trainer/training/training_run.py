@@ -208,7 +208,7 @@ class TrainingRun:
         assert plan.dataset is not None  # the train step checks the plan
         return TrainingResult(
             dataset_digest=plan.dataset.digest,
-            base_model=without_secret(plan.spec.base_model),
+            base_model=plan.spec.base_model.without_secret(),
             base_commit=hub.revision if hub else None,
             base_license=base.license,
             initial_model=plan.initial_model.digest if plan.initial_model else None,
@@ -242,15 +242,8 @@ def resume_base_model(source: BaseModelSource, checkpoint: Path) -> BaseModelSou
 
 def upload_checkpoint(checkpoints: Checkpoints, source: BaseModelSource, step: int, folder: Path) -> None:
     """Add the base model to a checkpoint, and upload the checkpoint."""
-    (folder / BASE_MODEL_FILE).write_text(without_secret(source).model_dump_json())
+    (folder / BASE_MODEL_FILE).write_text(source.without_secret().model_dump_json())
     checkpoints.upload(step, folder)
-
-
-def without_secret(source: BaseModelSource) -> BaseModelSource:
-    """Return the base model without the reference to a Secret."""
-    if not source.hub:
-        return source
-    return source.model_copy(update={"hub": source.hub.model_copy(update={"secret_ref": None})})
 
 
 def texts_by_account(posts: Sequence[Post]) -> dict[str, list[str]]:
