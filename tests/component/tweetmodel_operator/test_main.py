@@ -50,7 +50,7 @@ def test_no_essence_of_objects_is_stored(method: str) -> None:
     arguments = {"body": kopf.Body({}), "patch": kopf.Patch(), "essence": kopf.BodyEssence()}
     storage = main.NoDiffBaseStorage()
     if method == "fetch":
-        assert storage.download_folder(body=arguments["body"]) is None
+        assert storage.fetch(body=arguments["body"]) is None
         assert storage.build(body=arguments["body"]) == {}
     else:
         storage.store(**arguments)
