@@ -71,6 +71,10 @@ cluster-tests: install ## Run the suite in a real cluster
 test-faults: install ## Test crashes, outages, stale lists and unusual specs, with a real API server
 	@pytest -q -n 6 --dist worksteal tests/cluster/faults
 
+.PHONY: soak
+soak: install ## Repeat the cluster suite RUNS times (20), beside BUSY busy processes (0)
+	@$(CLUSTER_DIR)/soak $(or $(RUNS),20) $(or $(BUSY),0)
+
 .PHONY: test-kueue
 test-kueue: install ## Test queues of Kueue, which is built first; not part of `test`
 	@$(CLUSTER_DIR)/kueue/with-kueue pytest -q $(CLUSTER_DIR)/kueue
