@@ -96,10 +96,14 @@ def sample_model(context: StepContext, stored: StoredRun) -> Report:
 
 @out_of_gpu_memory_failure(SAMPLING_MEMORY_ADVICE)
 def load_stored_model(context: StepContext, training: TrainingResult) -> LoadedModel:
-    """Load the model in the folder `model` of the work folder, onto a GPU if there is one."""
+    """Load the model in the folder `model` of the work folder, onto a GPU if there is one.
+
+    Raises:
+        Failure: GPUUnusable if the pod has a GPU that CUDA can't use.
+    """
     silence_transformers()
     model, tokenizer, _ = load_folder(context.workdir / MODEL)
-    return LoadedModel(model.to(select_device(gpus=0)), tokenizer, training)
+    return LoadedModel(model.to(select_device(min(context.plan.spec.gpus, 1))), tokenizer, training)
 
 
 @out_of_gpu_memory_failure(SAMPLING_MEMORY_ADVICE)

@@ -145,7 +145,8 @@ def _is_same_step(step: Step, planned: Step) -> bool:
 
 def _has_only_to_publish(failed: Step, planned: Step) -> bool:
     """Return whether a step failed after the model or the samples were finished, so that only publishing remains."""
-    return failed.name != "publish" and planned.name == "publish" and planned.id == failed.id
+    is_publish = planned.name == "publish" and planned.id == failed.id
+    return failed.name != "publish" and is_publish and not planned.is_complete
 
 
 def _explain_missing_result(step: Step) -> str:

@@ -336,6 +336,20 @@ def test_a_publication_that_fails_after_sampling_is_not_repeated_without_a_reque
     assert timeline.is_ready
 
 
+def test_a_failed_publication_of_previous_prompts_leaves_the_published_model() -> None:
+    timeline = Timeline(**PUBLISHED)
+    timeline.finish_first_run()
+    timeline.remove_finished_jobs()
+    for spec in (PUBLISHED | PROMPTS, PUBLISHED):
+        timeline.change_spec(**spec)
+        timeline.reconcile(MONDAY)
+        assert timeline.newest_job.step == "sample"
+        timeline.fail(MONDAY, Reason.HUB_DENIED, model=model(timeline.runs[0].id, timeline.spec))
+    timeline.reconcile(MONDAY)
+    assert timeline.is_ready
+    assert not timeline.reconcile(MONDAY).create
+
+
 def test_a_failed_publication_changes_no_other_failed_run() -> None:
     timeline = Timeline(training={"epochs": 9})
     timeline.reconcile(MIDNIGHT)
