@@ -155,9 +155,11 @@ def _labels(family: Metric) -> str:
 
 
 def _advice(info: ReasonInfo) -> str:
-    if not info.admin_advice:
-        return info.advice
-    return f"{info.advice} While collecting: {info.admin_advice[0].lower()}{info.admin_advice[1:]}"
+    advice = info.advice
+    for step, other in (("collecting", info.admin_advice), ("sampling", info.sampling_advice)):
+        if other:
+            advice += f" While {step}: {other[0].lower()}{other[1:]}"
+    return advice
 
 
 def difference(path: Path, text: str) -> str:

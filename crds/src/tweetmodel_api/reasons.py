@@ -93,6 +93,8 @@ class ReasonInfo:
     """Exit code of a pod with the reason; None if no pod reports the reason."""
     admin_advice: str = ""
     """Remedy for pods whose resources the administrator sets; empty if `advice` applies to the pods of all steps."""
+    sampling_advice: str = ""
+    """Remedy for sample pods; empty if `advice` applies. A change of spec.training would train another model."""
     retry_can_succeed: bool = False
     """True if a retry can succeed with an unchanged spec, after a fix elsewhere or an outage."""
 
@@ -297,6 +299,7 @@ REASONS: dict[Reason, ReasonInfo] = {
         "lower training.blockSize, set training.gradientCheckpointing, or set training.method to LoRA.",
         ExitCode.CONFIGURATION,
         admin_advice="Raise the chart's collect.resources.limits.memory.",
+        sampling_advice="Raise spec.resources.limits.memory, or lower generation.maxNewTokens.",
     ),
     Reason.DISK_FULL: ReasonInfo(
         "The disk of the pod is full: sources, base model and a checkpoint must fit together.",
@@ -307,6 +310,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.DEADLINE_EXCEEDED: ReasonInfo(
         "The Job exceeded the time limit of the operator.",
         "Train for fewer epochs, or raise the chart's jobs.activeDeadlineSeconds.",
+        sampling_advice="Lower generation.samplesPerPrompt, or raise the chart's jobs.activeDeadlineSeconds.",
         retry_can_succeed=True,
     ),
     Reason.INTERRUPTED: ReasonInfo(

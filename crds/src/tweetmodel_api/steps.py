@@ -41,7 +41,9 @@ ACTIVE_REASONS = frozenset(kind.active_reason for kind in STEP_KINDS.values())
 
 def remedy(reason: Reason, step: StepName) -> str:
     """Return the remedy for a reason, in a pod of this step."""
-    info = REASONS[reason]
-    if info.admin_advice and not STEP_KINDS[step].uses_spec_resources:
+    info, kind = REASONS[reason], STEP_KINDS[step]
+    if info.sampling_advice and kind.samples and not kind.trains:
+        return info.sampling_advice
+    if info.admin_advice and not kind.uses_spec_resources:
         return info.admin_advice
     return info.advice

@@ -20,8 +20,8 @@ def test_only_training_and_sampling_use_the_resources_of_the_spec() -> None:
 
 
 @pytest.mark.parametrize("step", STEP_NAMES)
-def test_the_remedy_depends_on_the_source_of_the_resources(step: StepName) -> None:
+def test_the_remedy_depends_on_the_step(step: StepName) -> None:
     memory = REASONS[Reason.OUT_OF_MEMORY]
-    uses_spec = STEP_KINDS[step].uses_spec_resources
-    assert remedy(Reason.OUT_OF_MEMORY, step) == (memory.advice if uses_spec else memory.admin_advice)
+    advice = {"train": memory.advice, "sample": memory.sampling_advice}.get(step, memory.admin_advice)
+    assert remedy(Reason.OUT_OF_MEMORY, step) == advice
     assert remedy(Reason.ACCESS_DENIED, step) == REASONS[Reason.ACCESS_DENIED].advice

@@ -30,7 +30,7 @@ from tweetmodel_trainer.data.clean import clean_posts
 from tweetmodel_trainer.data.counts import Counts
 from tweetmodel_trainer.data.erase import erase_datasets, find_erased_datasets
 from tweetmodel_trainer.data.post import Post
-from tweetmodel_trainer.failure import Failure, retry_command
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.run_store import StoredRun
 from tweetmodel_trainer.sources import fingerprint as fingerprints
 from tweetmodel_trainer.sources.reader import ReadContext
@@ -179,8 +179,10 @@ STEPS: Mapping[StepName, Callable[[StepContext], Report]] = {
 def _finished_run(context: StepContext) -> StoredRun:
     stored = context.run_store.load(context.workdir)
     if stored is None:
-        retry = retry_command(context.plan.namespace, context.plan.name)
-        message = f"run {context.run} is not in storage any more: pin another run, or pin none and run `{retry}`."
+        remedy = "no action is needed, since a new run starts"
+        if context.plan.spec.pinned_run:
+            remedy = "pin another run, or remove spec.pinnedRun"
+        message = f"run {context.run} is not in storage any more: {remedy}."
         raise Failure(Reason.RUN_MISSING, message)
     return stored
 

@@ -340,8 +340,8 @@ def test_a_failed_publication_of_previous_prompts_leaves_the_published_model() -
     timeline = Timeline(**PUBLISHED)
     timeline.finish_first_run()
     timeline.remove_finished_jobs()
-    for spec in (PUBLISHED | PROMPTS, PUBLISHED):
-        timeline.change_spec(**spec)
+    for fields in (PUBLISHED | PROMPTS, PUBLISHED):
+        timeline.change_spec(**fields)
         timeline.reconcile(MONDAY)
         assert timeline.newest_job.step == "sample"
         timeline.fail(MONDAY, Reason.HUB_DENIED, model=model(timeline.runs[0].id, timeline.spec))
