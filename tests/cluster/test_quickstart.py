@@ -103,7 +103,7 @@ def test_only_the_train_pod_requests_a_gpu(kubectl: Kubectl) -> None:
     kubectl.apply(tweetmodel("gpu", gpus=1))
     ready = kubectl.wait_stalled("gpu")  # the node advertises GPUs that do not exist
     assert ready["reason"] == "GPUUnusable"
-    assert ready["message"].startswith("CUDA can use 0 GPUs (spec.gpus is 1): check the driver")
+    assert ready["message"].startswith("CUDA can use 0 GPUs (the pod requests 1): check the driver")
 
     def phase_and_gpus(step: str) -> tuple[str, str | None]:
         (pod,) = kubectl.pods("gpu", step)

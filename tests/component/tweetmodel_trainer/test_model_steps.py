@@ -203,7 +203,7 @@ def test_unusable_gpus_fail_a_run_before_the_base_model_is_downloaded(
     code, report = run(planned(gpus=2))
     assert (code, report.reason) == (ExitCode.CONFIGURATION, Reason.GPU_UNUSABLE)
     assert report.message.startswith(
-        f"CUDA can use {int(available)} GPUs (spec.gpus is 2): check the driver of the node"
+        f"CUDA can use {int(available)} GPUs (the pod requests 2): check the driver of the node"
     )
 
 
@@ -364,12 +364,14 @@ def test_new_samples_are_published(planned: Any, run: Run, monkeypatch: pytest.M
     assert ["temperature=0.7" in card for card in cards] == [False, True]
 
 
-def test_samples_without_a_gpu_do_not_need_the_gpus_of_the_training(
-    planned: Any, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_need_one_of_the_gpus_of_the_training(planned: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = planned()
     run(plan)
     sampling = with_generation(plan, samples_per_prompt=2)
     with_gpus = sampling.model_copy(update={"spec": sampling.spec.model_copy(update={"gpus": 2})})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert run(with_gpus)[0] == ExitCode.DONE
+    code, report = run(with_gpus)
+    assert (code, report.reason) == (ExitCode.CONFIGURATION, Reason.GPU_UNUSABLE)
+    assert "(the pod requests 1)" in report.message
+    without = sampling.model_copy(update={"spec": sampling.spec.model_copy(update={"gpus": 0})})
+    assert run(without)[0] == ExitCode.DONE

@@ -116,7 +116,7 @@ def _reconcile_job(step: Step, job: ObservedJob, observed: Observed, hold: Hold 
         state = _hold_state(hold, f"Job {job.name} is being deleted")
         return StepResult(step, state, _step_status(step, job, state), delete=(job.name,))
     diagnosis = diagnose_job(_context(job, observed, now))
-    lost_reports = 0 if diagnosis else _count_lost_reports(step, observed, now)
+    lost_reports = 0 if diagnosis else _count_lost_reports(job, observed, now)
     if diagnosis is None and lost_reports < MAX_LOST_REPORTS:
         return _start_attempt(step, observed, hold, job.attempt + 1)
     state = diagnosis or _reports_lost(lost_reports)
@@ -164,8 +164,12 @@ def fail_step(result: StepResult, observed: Observed, message: str) -> StepResul
     return StepResult(result.step, state, result.status.model_copy(update=_failure(state)))
 
 
-def _count_lost_reports(step: Step, observed: Observed, now: datetime) -> int:
-    complete = (job for job in observed.jobs if job.step_id == step.id and job.is_complete)
+def _count_lost_reports(last: ObservedJob, observed: Observed, now: datetime) -> int:
+    """Return the number of complete Jobs without a report, with the same step and pod template as the last Job."""
+    purpose = (last.step, last.step_id, last.pod_template_hash)
+    complete = (
+        job for job in observed.jobs if job.is_complete and (job.step, job.step_id, job.pod_template_hash) == purpose
+    )
     return sum(diagnose_job(_context(job, observed, now)) is None for job in complete)
 
 

@@ -21,7 +21,7 @@ def select_device(gpus: int) -> torch.device:
     if usable < gpus:
         advice = REASONS[Reason.GPU_UNUSABLE].advice
         advice = advice[0].lower() + advice[1:]
-        raise Failure(Reason.GPU_UNUSABLE, f"CUDA can use {usable} GPUs (spec.gpus is {gpus}): {advice}")
+        raise Failure(Reason.GPU_UNUSABLE, f"CUDA can use {usable} GPUs (the pod requests {gpus}): {advice}")
     return torch.device("cuda" if usable else "cpu")
 
 
