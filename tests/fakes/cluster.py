@@ -12,6 +12,7 @@ from fakes.trainer import successful_report
 from makers import KEY, spec, time
 from tweetmodel_api import defaults
 from tweetmodel_api.report import Report
+from tweetmodel_api.retry import RETRY_ANNOTATION
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import defaults_path, tweetmodel_path, tweetmodels_path
 from tweetmodel_operator.children import JOB, POD
@@ -65,7 +66,7 @@ class FakeCluster(FakeApiServer):
 
     def request_retry(self, value: str | None) -> None:
         """Set the annotation for a retry, or remove the annotation."""
-        self.update(PATH, metadata={"annotations": {names.RETRY_ANNOTATION: value}})
+        self.update(PATH, metadata={"annotations": {RETRY_ANNOTATION: value}})
 
     def delete_tweetmodel(self, at: str | None = None) -> None:
         """Delete the TweetModel as a user; a finalizer holds the TweetModel back."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from tweetmodel_api import KIND
 from tweetmodel_api.defaults import DEFAULTABLE_FIELDS
+from tweetmodel_api.retry import RETRY_ANNOTATION
 from tweetmodel_operator import names
 from tweetmodel_operator.children import BY_KIND, CHILD_KINDS, ObservedChild, is_evictable
 from tweetmodel_operator.observed import Freshness, Key, ObservedJob, ObservedPod
@@ -49,7 +50,7 @@ class CachedTweetModel:
             deletion_timestamp=metadata.get("deletionTimestamp"),
             has_finalizer=names.FINALIZER in finalizers,
             other_finalizers=tuple(name for name in finalizers if name != names.FINALIZER),
-            retry=metadata.get("annotations", {}).get(names.RETRY_ANNOTATION, ""),
+            retry=metadata.get("annotations", {}).get(RETRY_ANNOTATION, ""),
             omitted_fields=tuple(name for name in DEFAULTABLE_FIELDS if name not in spec),
             spec=json.dumps(spec, separators=(",", ":")),
             status=json.dumps(raw.get("status", {}), separators=(",", ":")),

@@ -21,7 +21,6 @@ PLAN_ANNOTATION = f"{GROUP}/plan"
 PROGRESS_CA_ANNOTATION = f"{GROUP}/progress-ca"
 SUSPENDED_ANNOTATION = f"{GROUP}/suspended"
 RUN_ANNOTATION = f"{GROUP}/run"
-RETRY_ANNOTATION = f"{GROUP}/retry"
 FINALIZER = f"{GROUP}/purge"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 

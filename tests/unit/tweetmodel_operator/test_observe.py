@@ -9,6 +9,7 @@ from fakes import objects
 from fakes.api_server import FakeApiServer
 from fakes.cluster import fake_cluster, reconcile_until_idle
 from makers import DIGEST, KEY, NOW, UID, dataset, job, observed, spec, time
+from tweetmodel_api.retry import RETRY_ANNOTATION
 from tweetmodel_api.status import Progress
 from tweetmodel_operator import names
 from tweetmodel_operator.api_server import ApiError, tweetmodels_path
@@ -93,7 +94,7 @@ def test_the_retry_is_that_of_the_annotation_else_of_the_status() -> None:
     status = {"observedGeneration": 1, "observedRetry": "old"}
     assert observe(tweetmodel()).retry == ""
     assert observe(tweetmodel(status=status)).retry == "old"
-    annotated = objects.tweetmodel(annotations={names.RETRY_ANNOTATION: "new" * 100}) | {"status": status}
+    annotated = objects.tweetmodel(annotations={RETRY_ANNOTATION: "new" * 100}) | {"status": status}
     assert observe(annotated).retry == ("new" * 100)[:64]
 
 

@@ -32,8 +32,3 @@ def is_disk_full(error: Exception) -> bool:
         return True
     text = str(error)
     return "No space left on device" in text or ("inline_container.cc" in text and "unexpected pos" in text)
-
-
-def retry_command(namespace: str, name: str) -> str:
-    """Return the command for requesting a retry of a TweetModel."""
-    return f"kubectl annotate tm {name} -n {namespace} tweetmodel.dev/retry=$(date +%s) --overwrite"

@@ -6,7 +6,8 @@ from pathlib import Path
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.plan import Plan
 from tweetmodel_api.reasons import Reason
-from tweetmodel_trainer.failure import Failure, retry_command
+from tweetmodel_api.retry import retry_command
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.model_cache import NO_CACHE, Cache
 from tweetmodel_trainer.progress import Progress
 from tweetmodel_trainer.run_store import RunStore

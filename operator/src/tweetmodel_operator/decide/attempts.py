@@ -10,6 +10,7 @@ from datetime import datetime
 
 from tweetmodel_api.fields import MAX_MESSAGE_LENGTH
 from tweetmodel_api.reasons import REASONS, ExitCode, Reason
+from tweetmodel_api.retry import retry_command
 from tweetmodel_api.status import StepStatus, TweetModelStatus
 from tweetmodel_operator import names
 from tweetmodel_operator.decide.diagnosis import JobContext, check_node, diagnose_job
@@ -209,11 +210,6 @@ def _with_retry_command(state: StepState, observed: Observed) -> StepState:
     if command in state.message:
         return state
     return replace(state, message=state.message[: MAX_MESSAGE_LENGTH - len(hint)] + hint)
-
-
-def retry_command(namespace: str, name: str) -> str:
-    """Return the command for a retry."""
-    return f"kubectl annotate tm {name} -n {namespace} {names.RETRY_ANNOTATION}=$(date +%s) --overwrite"
 
 
 def _start_attempt(step: Step, observed: Observed, hold: Hold | None, number: int) -> StepResult:

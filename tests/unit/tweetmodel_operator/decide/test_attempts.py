@@ -29,8 +29,9 @@ from tweetmodel_api.fields import MAX_MESSAGE_LENGTH
 from tweetmodel_api.identities import publish_hash, run_id
 from tweetmodel_api.reasons import REASONS, Reason
 from tweetmodel_api.report import Report
+from tweetmodel_api.retry import retry_command
 from tweetmodel_api.status import Publication, Run, StepStatus
-from tweetmodel_operator.decide.attempts import _last_attempt, must_delete, reconcile_step, retry_command
+from tweetmodel_operator.decide.attempts import _last_attempt, must_delete, reconcile_step
 from tweetmodel_operator.decide.steps import Hold, Step
 from tweetmodel_operator.observed import Observed, PolicyResult
 

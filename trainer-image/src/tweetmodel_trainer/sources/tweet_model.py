@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from tweetmodel_api.fields import LocalReference
 from tweetmodel_api.layout import Layout
 from tweetmodel_api.reasons import Reason
+from tweetmodel_api.retry import retry_command
 from tweetmodel_trainer.data import dataset
 from tweetmodel_trainer.data.post import Post
-from tweetmodel_trainer.failure import Failure, retry_command
+from tweetmodel_trainer.failure import Failure
 from tweetmodel_trainer.sources.reader import ReadContext, SourceReader
 from tweetmodel_trainer.storage import IncompleteFolder, Storage
 
