@@ -16,8 +16,7 @@ class HttpsReader(SourceReader[HttpsPosts]):
     def read(self, context: ReadContext) -> Iterator[Post]:
         """Yield the selected rows of the file."""
         path = download_file(self.options.uri, context.folder, context.storage)
-        posts = posts_file.read(path, self.handle, self.options, self.options.format)
-        return posts_file.require_match(posts, self.handle, self.options)
+        return posts_file.read_selected(path, self.handle, self.options)
 
     def version(self, storage: Storage) -> str:
         """Return "": the servers behind an address may differ for a while, so ETags prove nothing."""

@@ -16,8 +16,7 @@ class S3Reader(SourceReader[S3Posts]):
     def read(self, context: ReadContext) -> Iterator[Post]:
         """Yield the selected rows of the file."""
         path = download_file(self.options.uri, context.folder, context.storage)
-        posts = posts_file.read(path, self.handle, self.options, self.options.format)
-        return posts_file.require_match(posts, self.handle, self.options)
+        return posts_file.read_selected(path, self.handle, self.options)
 
     def version(self, storage: Storage) -> str:
         """Return the ETag of the object."""

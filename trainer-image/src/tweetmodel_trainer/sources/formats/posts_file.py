@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from tweetmodel_api.reasons import Reason
-from tweetmodel_api.spec import PostsFormat, Rows
+from tweetmodel_api.spec import Posts, PostsFormat, Rows
 from tweetmodel_trainer.data.post import Post, from_fields
 from tweetmodel_trainer.failure import Failure, is_disk_full
 from tweetmodel_trainer.sources.formats.json_list import MalformedList, iter_elements
@@ -83,6 +83,16 @@ def read(path: Path, handle: str, rows: Rows, format_: PostsFormat | None = None
         detail = " ".join(str(error).split())
         message = f"{path.name} is damaged after {_row_name(kind, number)} ({detail}): upload it again"
         raise _invalid(message) from None
+
+
+def read_selected(path: Path, handle: str, options: Posts) -> Iterator[Post]:
+    """Yield the posts of a file that the options select.
+
+    Raises:
+        Failure: InvalidPosts, with the line or row of the problem, or if `where` selects no row.
+        OSError: the disk is full.
+    """
+    return require_match(read(path, handle, options, options.format), handle, options)
 
 
 def require_match(posts: Iterator[Post], handle: str, rows: Rows) -> Iterator[Post]:
