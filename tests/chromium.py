@@ -3,7 +3,6 @@
 Protocol: chromedevtools.github.io/devtools-protocol. A message is JSON, terminated by a NUL character.
 """
 
-import base64
 import json
 import os
 import shutil
@@ -71,11 +70,6 @@ class Tab:
         self.events.clear()
         self.send("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
-
-    def screenshot(self, file: Path) -> None:
-        """Write an image of the whole page as PNG."""
-        image = self.send("Page.captureScreenshot", captureBeyondViewport=True)
-        file.write_bytes(base64.b64decode(image["data"]))
 
     def events_of(self, method: str) -> list[dict[str, Any]]:
         """Return the parameters of all events of a kind."""

@@ -27,7 +27,7 @@ def publish_model(context: StepContext, report: Report) -> Report:
         Failure: the Hub did not accept the model; the failure contains the model of the report.
     """
     plan, publish, model = context.plan, context.plan.spec.publish, report.model
-    if not (plan.publish and publish and model):
+    if not (publish and model):
         return report
     url = None
     reason = rejection(publish.criteria, model.evaluation, _baseline_loss(plan, model))
