@@ -72,7 +72,7 @@ test-faults: install ## Test crashes, outages, stale lists and unusual specs, wi
 	@pytest -q -n 6 --dist worksteal tests/cluster/faults
 
 .PHONY: soak
-soak: install ## Repeat the cluster suite RUNS times (20), beside BUSY busy processes (0)
+soak: ## Repeat the cluster suite RUNS times (20), beside BUSY busy processes (0)
 	@$(CLUSTER_DIR)/soak $(or $(RUNS),20) $(or $(BUSY),0)
 
 .PHONY: test-kueue
