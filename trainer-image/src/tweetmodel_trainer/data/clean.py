@@ -100,9 +100,10 @@ def clean_posts(
         if dropped_by is None:
             counts.add_kept(text, post.created)
             counts.unlabeled += bool(cleaning.languages) and post.language not in cleaning.languages
-            author = post.author or post.handle
-            post = Post(handle or post.handle, remove_invalid_characters(post.id), text)
-            yield post if post.handle.lower() == author.lower() else post._replace(author=author)
+            kept, author = handle or post.handle, post.author or post.handle
+            if author == kept or author.lower() == kept.lower():
+                author = ""
+            yield Post(kept, remove_invalid_characters(post.id), text, author=author)
         else:
             setattr(counts, dropped_by, getattr(counts, dropped_by) + 1)
 
